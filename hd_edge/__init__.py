@@ -1,0 +1,76 @@
+"""hd_edge: ``llama_cpp.Llama``, faster. Same constructor, same methods, same text.
+
+>>> from hd_edge import Llama
+>>> llm = Llama("model.gguf")
+>>> llm("Once upon a time", max_tokens=32)["choices"][0]["text"]
+
+Names are resolved on first use (PEP 562): importing the package neither loads llama.cpp nor touches the disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .config import DraftConfig
+    from .errors import (
+        ConfigError,
+        ContextFullError,
+        DecodeError,
+        ExactModeError,
+        HDEdgeError,
+        ModelFileError,
+        StoreError,
+        TokenError,
+        UnsupportedBackendError,
+    )
+    from .llama import Llama
+    from .stats import GenerationStats
+
+_HOME = {
+    "Llama": "llama",
+    "DraftConfig": "config",
+    "GenerationStats": "stats",
+    "HDEdgeError": "errors",
+    "ConfigError": "errors",
+    "ModelFileError": "errors",
+    "UnsupportedBackendError": "errors",
+    "ExactModeError": "errors",
+    "TokenError": "errors",
+    "ContextFullError": "errors",
+    "DecodeError": "errors",
+    "StoreError": "errors",
+}
+
+__all__ = [
+    "ConfigError",
+    "ContextFullError",
+    "DecodeError",
+    "DraftConfig",
+    "ExactModeError",
+    "GenerationStats",
+    "HDEdgeError",
+    "Llama",
+    "ModelFileError",
+    "StoreError",
+    "TokenError",
+    "UnsupportedBackendError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        msg = f"module 'hd_edge' has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,71 @@
+"""DraftConfig: how to draft. One main dial (``profile``), the rest for ablations."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from .errors import ConfigError
+
+Profile = Literal["auto", "paper", "off"]
+PROFILES: tuple[Profile, ...] = ("auto", "paper", "off")
+TIERS = ("context", "model", "statistics")
+MAX_ROWS = 63  # from 64 rows on llama.cpp's CPU attention takes another kernel
+
+
+@dataclass(frozen=True)
+class DraftConfig:
+    """How drafts are made.
+
+    Args:
+        profile: ``"auto"`` (the planner decides step by step), ``"paper"`` (the configuration published in
+            arXiv 2502.05609, for comparison), ``"off"`` (plain decoding).
+        tiers: Which tiers may draft, in the order in which they are asked.
+        max_rows: Most rows (root included) of one forward, 1 to 63.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    profile: Profile = "auto"
+    tiers: tuple[str, ...] = TIERS
+    max_rows: int = MAX_ROWS
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            msg = f"profile {self.profile!r} is not one of {', '.join(PROFILES)}"
+            raise ConfigError(msg)
+        unknown = [tier for tier in self.tiers if tier not in TIERS]
+        if unknown or len(set(self.tiers)) != len(self.tiers):
+            msg = f"tiers {self.tiers!r}: name each of {', '.join(TIERS)} at most once"
+            raise ConfigError(msg)
+        if not isinstance(self.max_rows, int) or not 1 <= self.max_rows <= MAX_ROWS:
+            msg = f"max_rows {self.max_rows!r} is not an integer from 1 to {MAX_ROWS}"
+            raise ConfigError(msg)
+
+    @classmethod
+    def of(cls, draft: Any) -> DraftConfig:
+        """What ``Llama(draft=...)`` means: a profile name or a config; HD_EDGE_* variables fill in defaults.
+
+        Raises:
+            ConfigError: ``draft`` is neither.
+        """
+        if isinstance(draft, DraftConfig):
+            return draft
+        if isinstance(draft, str) and draft in PROFILES:
+            return cls._from_environment(draft)  # type: ignore[arg-type]
+        msg = f"draft={draft!r} is neither one of {', '.join(PROFILES)} nor a DraftConfig"
+        raise ConfigError(msg)
+
+    @classmethod
+    def _from_environment(cls, profile: Profile) -> DraftConfig:
+        config = cls(profile=profile)
+        if tiers := os.environ.get("HD_EDGE_TIERS"):
+            config = replace(config, tiers=tuple(t.strip() for t in tiers.split(",") if t.strip()))
+        if rows := os.environ.get("HD_EDGE_MAX_ROWS"):
+            if not rows.isdigit():
+                msg = f"HD_EDGE_MAX_ROWS={rows!r} is not an integer from 1 to {MAX_ROWS}"
+                raise ConfigError(msg)
+            config = replace(config, max_rows=int(rows))
+        return config

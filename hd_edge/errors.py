@@ -1,0 +1,59 @@
+"""Everything hd_edge raises on purpose.
+
+Each message says what happened, the two values that differ and what to do. The classes also derive from the built-in
+exception that ``llama_cpp`` raises in the same place, so code written for ``llama_cpp`` keeps working.
+"""
+
+from __future__ import annotations
+
+
+class HDEdgeError(Exception):
+    """Base of all errors of hd_edge."""
+
+
+class ConfigError(HDEdgeError, ValueError):
+    """An argument or an environment variable has a wrong type or value."""
+
+
+class ModelFileError(HDEdgeError, ValueError):
+    """The model file is missing, truncated, or no GGUF."""
+
+
+class UnsupportedBackendError(HDEdgeError, RuntimeError):
+    """The installed llama-cpp-python does not match what the native module was made for."""
+
+
+class ExactModeError(HDEdgeError, ValueError):
+    """``exact=True`` cannot be had for this model or backend; the message says why."""
+
+
+class TokenError(HDEdgeError, ValueError):
+    """A token id is outside the vocabulary, or there are no tokens at all."""
+
+
+class ContextFullError(HDEdgeError, ValueError, RuntimeError):
+    """Prompt or conversation does not fit the context window."""
+
+
+class DecodeError(HDEdgeError, RuntimeError):
+    """The forward of the target failed; the KV cache is as before it."""
+
+
+class StoreError(HDEdgeError):
+    """A store cannot be opened, read or written."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is damaged, or no store of hd_edge."""
+
+
+class StoreVersionError(StoreError):
+    """The file was written by a newer hd_edge."""
+
+
+class StoreMismatchError(StoreError):
+    """The file belongs to another tokenizer or model."""
+
+
+class StoreBusyError(StoreError):
+    """Another process kept the file locked for too long."""

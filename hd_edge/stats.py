@@ -1,0 +1,110 @@
+"""GenerationStats: what a generation cost and where its tokens came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .config import TIERS
+
+TIER_NAMES = ("target", *TIERS)  # index = native Tier
+
+
+@dataclass
+class GenerationStats:
+    """Counts of one generation, or of all of them (``total_stats``).
+
+    ``mean_accepted_tokens`` counts as Spec-Bench does: tokens emitted per forward of the target, bonus token included,
+    over all forwards, also those without a draft.
+    """
+
+    prompt_tokens: int = 0
+    prompt_seconds: float = 0.0
+    tokens: int = 0
+    seconds: float = (
+        0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
+    )
+    forwards: int = 0
+    rows: int = 0  # rows of all forwards, roots included
+    drafted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
+    accepted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
+    accepted_by_depth: list[int] = field(
+        default_factory=list
+    )  # [d]: accepted tokens that stood at depth d + 1
+    lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
+    draft_seconds: float = 0.0  # proposing, planning and learning
+    forward_seconds: float = 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decode speed; 0.0 before the first token."""
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def mean_accepted_tokens(self) -> float:
+        """Tokens emitted per forward, bonus included."""
+        return self.tokens / self.forwards if self.forwards else 0.0
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Accepted tokens over drafted ones."""
+        drafted = sum(self.drafted.values())
+        return sum(self.accepted.values()) / drafted if drafted else 0.0
+
+    def count_path(self, tiers: list[int]) -> None:
+        """Counts the accepted nodes of one step, given the native tier of each below the root."""
+        for depth, tier in enumerate(tiers):
+            self.accepted[TIER_NAMES[tier]] += 1
+            if depth == len(self.accepted_by_depth):
+                self.accepted_by_depth.append(0)
+            self.accepted_by_depth[depth] += 1
+
+    def add(self, other: GenerationStats) -> None:
+        """Adds another generation's counts to these."""
+        for name in ("prompt_tokens", "prompt_seconds", "tokens", "seconds", "forwards", "rows"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.draft_seconds += other.draft_seconds
+        self.forward_seconds += other.forward_seconds
+        for tier in TIERS:
+            self.drafted[tier] += other.drafted[tier]
+            self.accepted[tier] += other.accepted[tier]
+            self.lookups[tier] += other.lookups[tier]
+        missing = len(other.accepted_by_depth) - len(self.accepted_by_depth)
+        self.accepted_by_depth += [0] * max(missing, 0)
+        for depth, count in enumerate(other.accepted_by_depth):
+            self.accepted_by_depth[depth] += count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "prompt_seconds": self.prompt_seconds,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second,
+            "forwards": self.forwards,
+            "rows": self.rows,
+            "mean_accepted_tokens": self.mean_accepted_tokens,
+            "acceptance_rate": self.acceptance_rate,
+            "drafted_by_tier": dict(self.drafted),
+            "accepted_by_tier": dict(self.accepted),
+            "accepted_by_depth": list(self.accepted_by_depth),
+            "lookups_by_tier": dict(self.lookups),
+            "draft_seconds": self.draft_seconds,
+            "draft_seconds_per_step": self.draft_seconds / self.forwards if self.forwards else 0.0,
+            "forward_seconds": self.forward_seconds,
+        }
+
+    def summary(self) -> str:
+        """One line: ``142 tokens · 31.4 tok/s · 2.31 tokens/forward · 61 % drafted (context 61)``."""
+        parts = [
+            f"{self.tokens} tokens",
+            f"{self.tokens_per_second:.1f} tok/s",
+            f"{self.mean_accepted_tokens:.2f} tokens/forward",
+        ]
+        if self.tokens:
+            share = {tier: round(100 * n / self.tokens) for tier, n in self.accepted.items() if n}
+            by_tier = " · ".join(f"{tier} {percent}" for tier, percent in share.items())
+            total = round(100 * sum(self.accepted.values()) / self.tokens)
+            parts.append(f"{total} % drafted" + (f" ({by_tier})" if by_tier else ""))
+        return " · ".join(parts)

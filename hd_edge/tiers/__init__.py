@@ -1,0 +1,1 @@
+"""The tiers below the context: what this model said before, and statistics of a large corpus."""

@@ -1,0 +1,34 @@
+// The draft tree: what one step proposes and one forward of the target verifies.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hd {
+
+// Which source proposed a node. `target` is the root: it came from the target itself.
+enum class Tier : uint8_t { target = 0, context = 1, model = 2, statistics = 3 };
+
+// Flat and in pre-order: parent[i] < i, a node's subtree is contiguous, the most probable child comes first, so the
+// likeliest path is a prefix of the batch and its KV cells lie in position order. Node 0 is the root: the last emitted
+// token, whose row the target has not computed yet.
+struct DraftTree {
+    std::vector<int32_t> token;
+    std::vector<int32_t> parent;  // -1 for the root
+    std::vector<int32_t> depth;   // 0 for the root
+    std::vector<Tier> tier;
+    std::vector<float> probability;  // calibrated chance that the whole path down to this node is emitted
+
+    int size() const { return static_cast<int>(token.size()); }
+    void clear();
+    void reserve(int nodes);
+    int add(int32_t token_id, int32_t parent_node, Tier from, float path_probability);
+    // The child of `node` that carries `token_id`, or -1.
+    int child(int node, int32_t token_id) const;
+    int leaves() const;
+    // "" if the tree is well formed and every token lies in [0, n_vocab), else what is wrong with which node.
+    std::string check(int32_t n_vocab) const;
+};
+
+}  // namespace hd

@@ -1,0 +1,6 @@
+// hd_edge._native: declarations only; each area registers itself in its own bind_*.cpp.
+#include <nanobind/nanobind.h>
+
+void register_verify(nanobind::module_& m);
+
+NB_MODULE(_native, m) { register_verify(m); }

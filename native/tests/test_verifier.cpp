@@ -1,0 +1,236 @@
+// Verifier against a fake KV cache that obeys llama.cpp's rules: cells carry a position and a set of sequences, a row
+// sees the cells of its first sequence up to its position. A row's logits are the hash of the tokens it sees, in order.
+#include <algorithm>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "check.hpp"
+#include "verifier.hpp"
+
+namespace {
+
+struct Cell {
+    int32_t pos, token;
+    std::set<int32_t> seqs;
+};
+
+std::vector<Cell> cells;
+std::vector<std::vector<float>> outputs;  // by batch row
+int32_t next_code = 0;
+bool broken_rule = false;
+constexpr int32_t n_vocab = 50;
+
+uint32_t hash_of(const std::vector<std::pair<int32_t, int32_t>>& seen) {
+    uint32_t h = 2166136261u;
+    for (const auto& s : seen) h = (h ^ static_cast<uint32_t>(s.second + 31 * s.first)) * 16777619u;
+    return h;
+}
+
+std::vector<float> logits_of(uint32_t h) {
+    std::vector<float> row(n_vocab);
+    std::mt19937 random(h);
+    for (float& x : row) x = static_cast<float>(random() % 1000);
+    return row;
+}
+
+int32_t seq_end(int32_t s) {
+    int32_t end = -1;
+    for (const Cell& c : cells) {
+        if (c.seqs.count(s)) end = std::max(end, c.pos);
+    }
+    return end;
+}
+
+int32_t fake_decode(void*, hd::LlamaBatch batch) {
+    if (next_code != 0) return next_code;
+    std::set<int32_t> named;
+    std::vector<std::pair<int32_t, int32_t>> ends;
+    for (int32_t i = 0; i < batch.n_tokens; i++) {
+        for (int32_t k = 0; k < batch.n_seq_id[i]; k++) named.insert(batch.seq_id[i][k]);
+    }
+    for (const int32_t s : named) {  // every sequence continues the same trunk without a gap
+        if (seq_end(s) != seq_end(0)) broken_rule = true;
+        int32_t want = seq_end(s) + 1;
+        for (int32_t i = 0; i < batch.n_tokens; i++) {
+            const bool mine = std::count(batch.seq_id[i], batch.seq_id[i] + batch.n_seq_id[i], s) > 0;
+            if (mine && batch.pos[i] != want++) broken_rule = true;
+        }
+    }
+    outputs.assign(static_cast<size_t>(batch.n_tokens), {});
+    for (int32_t i = 0; i < batch.n_tokens; i++) {
+        cells.push_back({batch.pos[i], batch.token[i], {batch.seq_id[i], batch.seq_id[i] + batch.n_seq_id[i]}});
+        std::vector<std::pair<int32_t, int32_t>> seen;
+        for (const Cell& c : cells) {
+            if (c.seqs.count(batch.seq_id[i][0]) && c.pos <= batch.pos[i]) seen.push_back({c.pos, c.token});
+        }
+        std::sort(seen.begin(), seen.end());
+        if (batch.logits[i]) outputs[static_cast<size_t>(i)] = logits_of(hash_of(seen));
+    }
+    return 0;
+}
+
+float* fake_logits(void*, int32_t row) {
+    auto& out = outputs.at(static_cast<size_t>(row));
+    return out.empty() ? nullptr : out.data();
+}
+
+bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
+    for (Cell& c : cells) {
+        if (c.pos >= from && (to < 0 || c.pos < to)) c.seqs.erase(seq);
+    }
+    cells.erase(std::remove_if(cells.begin(), cells.end(), [](const Cell& c) { return c.seqs.empty(); }), cells.end());
+    return true;
+}
+
+void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
+    for (Cell& c : cells) {
+        if (c.seqs.count(source) && c.pos >= from && c.pos < to) c.seqs.insert(target);
+    }
+}
+
+int32_t fake_pos_max(void*, int32_t seq) { return seq_end(seq); }
+void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
+void fake_sync(void*) {}
+
+hd::LlamaApi fake_api() {
+    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
+                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
+                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
+                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
+                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
+                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)},
+                         {"llama_synchronize", reinterpret_cast<uintptr_t>(&fake_sync)}});
+}
+
+int32_t plain_next(const std::vector<int32_t>& text) {
+    std::vector<std::pair<int32_t, int32_t>> seen;
+    for (size_t i = 0; i < text.size(); i++) seen.push_back({static_cast<int32_t>(i), text[i]});
+    const std::vector<float> row = logits_of(hash_of(seen));
+    return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+// Random trees, half of whose nodes are what the target would say: the walk must give plain decoding, step by step.
+void equals_plain(bool ordered, uint32_t seed) {
+    cells.clear();
+    std::mt19937 random(seed);
+    const auto below = [&](uint32_t n) { return static_cast<int32_t>(random() % n); };
+    std::vector<int32_t> text = {1, 2, 3};
+    for (int32_t i = 0; i < 2; i++) cells.push_back({i, text[static_cast<size_t>(i)], {0}});
+    int jumped = 0;
+    {
+        hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 100000, 16, 6, ordered});
+        verifier.begin(2);
+        std::vector<int32_t> pending = {3};
+        for (int step = 0; step < 200; step++) {
+            hd::DraftTree tree;
+            std::vector<std::vector<int32_t>> paths = {text};
+            tree.add(pending.back(), -1, hd::Tier::target, 1);
+            const int32_t nodes = below(9);
+            int32_t leaf_room = 5;
+            for (int32_t k = 0; k < nodes; k++) {
+                // Pre-order by construction: a parent on the path of the last node.
+                int32_t parent = tree.size() - 1;
+                while (parent > 0 && below(3) == 0) parent = tree.parent[static_cast<size_t>(parent)];
+                if (parent != tree.size() - 1 && --leaf_room < 0) break;
+                std::vector<int32_t> path = paths[static_cast<size_t>(parent)];
+                const int32_t token = below(2) ? plain_next(path) : below(n_vocab);
+                if (tree.child(parent, token) >= 0) continue;
+                tree.add(token, parent, hd::Tier::context, 0.5f);
+                path.push_back(token);
+                paths.push_back(path);
+            }
+            verifier.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
+            for (int32_t i = 0; i < tree.size(); i++) {  // node isolation
+                CHECK(verifier.argmax(i) == plain_next(paths[static_cast<size_t>(i)]));
+            }
+            std::vector<int32_t> path = {0};
+            for (;;) {
+                const int32_t token = verifier.argmax(path.back());
+                CHECK(token == plain_next(text));
+                text.push_back(token);
+                const int32_t child = tree.child(path.back(), token);
+                if (child < 0) break;
+                path.push_back(child);
+            }
+            const int32_t kept = verifier.commit(path.data(), static_cast<int32_t>(path.size()));
+            CHECK(kept >= 1 && (ordered || kept == static_cast<int32_t>(path.size())));
+            jumped += kept < static_cast<int32_t>(path.size());
+            pending.clear();
+            for (size_t i = static_cast<size_t>(kept); i < path.size(); i++) {
+                pending.push_back(tree.token[static_cast<size_t>(path[i])]);
+            }
+            pending.push_back(text.back());
+            CHECK(verifier.n_past() + static_cast<int32_t>(pending.size()) == static_cast<int32_t>(text.size()));
+            CHECK(verifier.check_integrity().empty());
+            if (ordered) {
+                CHECK(std::is_sorted(cells.begin(), cells.end(),
+                                     [](const Cell& a, const Cell& b) { return a.pos < b.pos; }));
+            }
+        }
+        verifier.release(verifier.n_past());
+    }
+    for (const Cell& c : cells) CHECK(c.seqs == std::set<int32_t>{0});
+    CHECK(!broken_rule);
+    CHECK(ordered == (jumped > 0));
+}
+
+template <typename Action>
+bool throws_invalid(Action action) {
+    try {
+        action();
+    } catch (const std::invalid_argument&) {
+        return true;
+    }
+    return false;
+}
+
+void refuses_bad_input() {
+    cells.clear();
+    hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 8, 4, 2, false});
+    verifier.begin(0);
+    hd::DraftTree tree;
+    tree.add(5, -1, hd::Tier::target, 1);
+    const int32_t five = 5, wrong = 6, huge = n_vocab;
+    CHECK(throws_invalid([&] { verifier.decode(&wrong, 1, tree); }));
+    CHECK(throws_invalid([&] { verifier.decode(&five, 0, tree); }));
+    const int32_t bad_chain[] = {huge, five};
+    CHECK(throws_invalid([&] { verifier.decode(bad_chain, 2, tree); }));
+    CHECK(throws_invalid([&] { verifier.commit(&five, 1); }));
+    CHECK(throws_invalid([&] { (void)verifier.row(0); }));
+    hd::DraftTree wide = tree;
+    for (int32_t t = 0; t < 3; t++) wide.add(t, 0, hd::Tier::context, 0.1f);
+    CHECK(throws_invalid([&] { verifier.decode(&five, 1, wide); }));  // 3 leaves, 2 sequences
+    hd::DraftTree deep = tree;
+    for (int32_t t = 0; t < 4; t++) deep.add(t, t, hd::Tier::context, 0.1f);
+    CHECK(throws_invalid([&] { verifier.decode(&five, 1, deep); }));  // 5 rows, 4 allowed
+    CHECK(throws_invalid([&] { hd::LlamaApi({{"llama_decode", 1}}); }));
+    CHECK(cells.empty());
+
+    for (const int32_t code : {1, 2, -1, -3}) {
+        next_code = code;
+        int32_t seen = 0;
+        try {
+            verifier.decode(&five, 1, tree);
+        } catch (const hd::DecodeFailure& failure) {
+            seen = failure.code;
+        }
+        next_code = 0;
+        CHECK(seen == code);
+        CHECK(verifier.rows() == 0 && verifier.check_integrity().empty());
+    }
+    verifier.decode(&five, 1, tree);
+    verifier.rollback();
+    CHECK(cells.empty() && verifier.n_past() == 0);
+}
+
+}  // namespace
+
+int main() {
+    for (uint32_t seed = 1; seed <= 20; seed++) {
+        equals_plain(false, seed);
+        equals_plain(true, seed);
+    }
+    refuses_bad_input();
+    return failures() == 0 ? 0 : 1;
+}

@@ -1,0 +1,209 @@
+#include "verifier.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace hd {
+
+namespace {
+
+size_t at(int32_t i) { return static_cast<size_t>(i); }
+
+bool abort_requested(void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); }
+
+std::string numbers(const char* what, int64_t is, const char* limit, int64_t most) {
+    return std::string(what) + " " + std::to_string(is) + " exceeds " + limit + " " + std::to_string(most);
+}
+
+}  // namespace
+
+Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
+    : api_(api), ctx_(ctx), memory_(memory), limits_(limits) {
+    if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
+    if (limits.n_vocab < 1 || limits.n_ctx < 1 || limits.max_rows < 1 || limits.max_sequences < 1) {
+        throw std::invalid_argument("n_vocab, n_ctx, max_rows and max_sequences must be positive");
+    }
+    synced_.assign(at(limits.max_sequences), 0);
+    const size_t rows = at(limits.max_rows);
+    token_.resize(rows);
+    pos_.resize(rows);
+    n_seq_.resize(rows);
+    seq_.resize(rows);
+    logits_.resize(rows);
+    sequences_.resize(at(limits.max_sequences));
+    std::iota(sequences_.begin(), sequences_.end(), 0);  // a node's sequences are a range: one shared table serves all
+    api_.set_abort_callback(ctx_, abort_requested, &cancelled_);
+}
+
+Verifier::~Verifier() { api_.set_abort_callback(ctx_, nullptr, nullptr); }
+
+void Verifier::begin(int32_t n_past) {
+    release(n_past);
+    n_past_ = n_past;
+}
+
+void Verifier::release(int32_t n_past) {
+    for (int32_t s = 1; s < limits_.max_sequences; s++) {
+        if (synced_[at(s)] > 0) api_.memory_seq_rm(memory_, s, -1, -1);
+        synced_[at(s)] = 0;
+    }
+    api_.memory_seq_rm(memory_, 0, n_past, -1);
+    n_past_ = std::min(n_past_, n_past);
+    rows_ = 0;
+}
+
+void Verifier::drop(int32_t sequence, int32_t from) {
+    api_.memory_seq_rm(memory_, sequence, from, -1);
+    synced_[at(sequence)] = std::min(synced_[at(sequence)], from);
+}
+
+// Pre-order numbers the leaves below a node consecutively.
+void Verifier::assign_sequences(const DraftTree& tree) {
+    const int32_t n = tree.size();
+    first_leaf_.resize(at(n));
+    last_leaf_.resize(at(n));
+    int32_t leaf = 0;
+    for (int32_t i = 0; i < n; i++) {
+        first_leaf_[at(i)] = leaf;
+        const bool is_leaf = i + 1 == n || tree.parent[at(i + 1)] != i;
+        last_leaf_[at(i)] = leaf;
+        leaf += is_leaf ? 1 : 0;
+    }
+    leaves_ = leaf;
+    for (int32_t i = n - 1; i > 0; i--) {
+        int32_t& last = last_leaf_[at(tree.parent[at(i)])];
+        last = std::max(last, last_leaf_[at(i)]);
+    }
+}
+
+void Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree) {
+    const std::string wrong = tree.check(limits_.n_vocab);
+    if (!wrong.empty()) throw std::invalid_argument(wrong);
+    if (n_pending < 1 || pending[n_pending - 1] != tree.token[0]) {
+        throw std::invalid_argument("the tree's root must be the last pending token");
+    }
+    for (int32_t i = 0; i < n_pending; i++) {
+        if (pending[i] < 0 || pending[i] >= limits_.n_vocab) {
+            throw std::invalid_argument("pending token " + std::to_string(pending[i]) + " is outside [0, " +
+                                        std::to_string(limits_.n_vocab) + ")");
+        }
+    }
+    const int32_t chain = n_pending - 1;
+    const int32_t total = chain + tree.size();
+    if (total > limits_.max_rows) throw std::invalid_argument(numbers("rows:", total, "max_rows", limits_.max_rows));
+    if (n_past_ + total > limits_.n_ctx) {
+        throw std::invalid_argument(numbers("KV cells:", n_past_ + total, "n_ctx", limits_.n_ctx));
+    }
+    assign_sequences(tree);
+    if (leaves_ > limits_.max_sequences) {
+        throw std::invalid_argument(numbers("leaves:", leaves_, "n_seq_max", limits_.max_sequences));
+    }
+
+    for (int32_t s = 1; s < leaves_; s++) {
+        if (synced_[at(s)] < n_past_) api_.memory_seq_cp(memory_, 0, s, synced_[at(s)], n_past_);
+        synced_[at(s)] = n_past_;
+    }
+    for (int32_t i = 0; i < total; i++) {
+        const int32_t node = std::max(i - chain, 0);  // chain tokens lie on every branch, as the root does
+        token_[at(i)] = i < chain ? pending[i] : tree.token[at(node)];
+        pos_[at(i)] = n_past_ + (i < chain ? i : chain + tree.depth[at(node)]);
+        seq_[at(i)] = sequences_.data() + first_leaf_[at(node)];
+        n_seq_[at(i)] = last_leaf_[at(node)] - first_leaf_[at(node)] + 1;
+        logits_[at(i)] = i >= chain ? 1 : 0;
+    }
+    n_chain_ = chain;
+    rows_ = tree.size();
+    const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
+    const int32_t code = api_.decode(ctx_, batch);
+    if (code != 0) {
+        rollback();
+        throw DecodeFailure(code, "llama_decode returned " + std::to_string(code) + " for " + std::to_string(total) +
+                                      " rows at position " + std::to_string(n_past_));
+    }
+}
+
+int32_t Verifier::commit(const int32_t* path, int32_t length) {
+    if (rows_ == 0) throw std::invalid_argument("commit without a decoded tree");
+    if (length < 1 || path[0] != 0) throw std::invalid_argument("a path begins at the root");
+    for (int32_t i = 0; i < length; i++) {
+        if (path[i] < 0 || path[i] >= rows_ || (i > 0 && path[i] <= path[i - 1])) {
+            throw std::invalid_argument("path node " + std::to_string(path[i]) + " does not follow in the tree");
+        }
+    }
+    int32_t kept = length;
+    if (limits_.ordered) {
+        kept = 1;
+        while (kept < length && path[kept] == kept) kept++;
+    }
+    const int32_t trunk = n_past_ + n_chain_ + 1;  // up to and with the root: shared by all leaves
+    const int32_t end = trunk + kept - 1;
+    const int32_t winner = first_leaf_[at(path[kept - 1])];
+    for (int32_t s = 1; s < leaves_; s++) {
+        if (s == winner) continue;
+        synced_[at(s)] = trunk;
+        drop(s, trunk);
+    }
+    if (winner > 0) {
+        synced_[at(winner)] = end;
+        drop(winner, end);
+        drop(0, trunk);
+        if (end > trunk) api_.memory_seq_cp(memory_, winner, 0, trunk, end);
+    } else if (rows_ > kept) {
+        drop(0, end);
+    }
+    n_past_ = end;
+    rows_ = 0;
+    return kept;
+}
+
+void Verifier::rollback() {
+    for (int32_t s = 0; s < std::max(leaves_, 1); s++) drop(s, n_past_);
+    rows_ = 0;
+}
+
+const float* Verifier::row(int32_t node) const {
+    if (node < 0 || node >= rows_) {
+        throw std::invalid_argument("node " + std::to_string(node) + " is outside the decoded tree of " +
+                                    std::to_string(rows_) + " rows");
+    }
+    const float* logits = api_.get_logits_ith(ctx_, batch_row(node));
+    if (logits == nullptr) throw std::invalid_argument("no logits for node " + std::to_string(node));
+    return logits;
+}
+
+int32_t Verifier::argmax(int32_t node) const {
+    const float* x = row(node);
+    const int32_t n = limits_.n_vocab;
+    // 16 independent lanes: baseline SIMD without relaxed floating-point rules; then the first place of the maximum.
+    constexpr int32_t lanes = 16;
+    float best = x[0];
+    int32_t i = 0;
+    if (n >= lanes) {
+        float m[lanes];
+        std::copy(x, x + lanes, m);
+        for (i = lanes; i + lanes <= n; i += lanes) {
+            for (int32_t k = 0; k < lanes; k++) m[k] = x[i + k] > m[k] ? x[i + k] : m[k];
+        }
+        best = *std::max_element(m, m + lanes);
+    }
+    for (; i < n; i++) best = x[i] > best ? x[i] : best;
+    const float* first = std::find(x, x + n, best);
+    return first == x + n ? 0 : static_cast<int32_t>(first - x);  // NaN everywhere: token 0, as llama.cpp
+}
+
+std::string Verifier::check_integrity() const {
+    const int32_t end = api_.memory_seq_pos_max(memory_, 0);
+    if (end != n_past_ - 1) {
+        return "sequence 0 ends at " + std::to_string(end) + ", not at " + std::to_string(n_past_ - 1);
+    }
+    for (int32_t s = 1; s < limits_.max_sequences; s++) {
+        const int32_t last = api_.memory_seq_pos_max(memory_, s);
+        if (last != synced_[at(s)] - 1) {
+            return "sequence " + std::to_string(s) + " ends at " + std::to_string(last) + ", not at " +
+                   std::to_string(synced_[at(s)] - 1);
+        }
+    }
+    return "";
+}
+
+}  // namespace hd
