@@ -1,0 +1,133 @@
+#include "tier_cache.hpp"
+
+namespace hd {
+
+namespace {
+
+// Cost of a row beside its arrays: the map node, the slot, the Row itself.
+constexpr size_t kRowOverhead = 160;
+
+uint64_t mix(uint64_t h, uint64_t value) {
+    h = (h ^ value) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+}  // namespace
+
+TierCache::TierCache(int32_t n_vocab, size_t budget_bytes) : n_vocab_(n_vocab), budget_(budget_bytes) {}
+
+size_t TierCache::Row::bytes() const {
+    return kRowOverhead + lists.size() * sizeof(List) + followers.size() * sizeof(Follower) +
+           table.size() * sizeof(Hash);
+}
+
+Lookup TierCache::find(const int32_t* end, int available, int length, FollowerList& out) const {
+    if (length > available) return Lookup::absent;
+    for (int i = 1; i <= length; i++) {
+        if (end[-i] < 0 || end[-i] >= n_vocab_) return Lookup::absent;
+    }
+    const auto slot = slot_of_.find(key(end, length));
+    if (slot == slot_of_.end()) return Lookup::unknown;
+    const Row& row = *slots_[slot->second];
+    row.used = true;
+    if (row.lists.empty()) return Lookup::absent;
+    size_t index = 0;
+    if (length > 2) {
+        if (row.table.empty()) return Lookup::absent;
+        uint64_t hash = static_cast<uint64_t>(length);
+        for (int i = 3; i <= length; i++) hash = mix(hash, static_cast<uint64_t>(end[-i]));
+        const size_t mask = row.table.size() - 1;
+        const auto check = static_cast<uint32_t>(hash >> 32);
+        for (size_t at = hash & mask;; at = (at + 1) & mask) {
+            if (row.table[at].list == 0) return Lookup::absent;
+            if (row.table[at].check == check) {
+                index = row.table[at].list;
+                break;
+            }
+        }
+    }
+    const List& list = row.lists[index];
+    out = {row.followers.data() + list.first, list.size, list.total};
+    return Lookup::present;
+}
+
+std::string TierCache::put(int64_t key, const uint8_t* blob, size_t size) {
+    std::string wrong = check_key(key, n_vocab_);
+    if (!wrong.empty()) return wrong;
+    scratch_.clear();
+    if (size != 0) wrong = decode_record(key, blob, size, n_vocab_, scratch_);
+
+    auto row = std::make_unique<Row>();
+    row->key = key;
+    row->used = true;  // it is put because a look-up waits for it
+    row->lists.reserve(scratch_.size());
+    size_t followers = 0;
+    for (const NgramList& list : scratch_) followers += static_cast<size_t>(list.size);
+    row->followers.reserve(followers);
+    if (scratch_.size() > 1) {
+        size_t slots = 4;
+        while (slots < scratch_.size() * 3 / 2) slots *= 2;
+        row->table.resize(slots, Hash{0, 0});
+    }
+    for (const NgramList& list : scratch_) {
+        if (list.level > 0) {
+            uint64_t hash = static_cast<uint64_t>(kContextLengths[static_cast<size_t>(list.level)]);
+            for (int i = 0; i < list.extra_tokens(); i++) {
+                hash = mix(hash, static_cast<uint64_t>(list.extra[static_cast<size_t>(i)]));
+            }
+            const size_t mask = row->table.size() - 1;
+            size_t at = hash & mask;
+            while (row->table[at].list != 0) at = (at + 1) & mask;
+            row->table[at] = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(row->lists.size())};
+        }
+        row->lists.push_back({list.total, static_cast<uint32_t>(row->followers.size()), list.size});
+        row->followers.insert(row->followers.end(), list.followers.begin(), list.followers.begin() + list.size);
+    }
+
+    const auto known = slot_of_.find(key);
+    if (known != slot_of_.end()) {
+        std::unique_ptr<Row>& old = slots_[known->second];
+        bytes_ = bytes_ - old->bytes() + row->bytes();
+        old = std::move(row);
+        make_room(0);
+        return wrong;
+    }
+    make_room(row->bytes());
+    bytes_ += row->bytes();
+    if (free_.empty()) {
+        free_.push_back(static_cast<uint32_t>(slots_.size()));
+        slots_.emplace_back();
+    }
+    const uint32_t slot = free_.back();
+    slot_of_.emplace(key, slot);
+    free_.pop_back();
+    slots_[slot] = std::move(row);
+    return wrong;
+}
+
+void TierCache::make_room(size_t bytes) {
+    // A clock: rows asked for since the hand last passed stay for one more round.
+    while (bytes_ + bytes > budget_ && !slot_of_.empty()) {
+        if (hand_ >= slots_.size()) hand_ = 0;
+        std::unique_ptr<Row>& row = slots_[hand_];
+        if (row && row->used) {
+            row->used = false;
+        } else if (row) {
+            bytes_ -= row->bytes();
+            slot_of_.erase(row->key);
+            free_.push_back(static_cast<uint32_t>(hand_));
+            row.reset();
+        }
+        hand_++;
+    }
+}
+
+void TierCache::clear() {
+    slot_of_.clear();
+    slots_.clear();
+    free_.clear();
+    bytes_ = 0;
+    hand_ = 0;
+}
+
+}  // namespace hd
