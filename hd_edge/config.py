@@ -40,7 +40,7 @@ class DraftConfig:
         if unknown or len(set(self.tiers)) != len(self.tiers):
             msg = f"tiers {self.tiers!r}: name each of {', '.join(TIERS)} at most once"
             raise ConfigError(msg)
-        if not isinstance(self.max_rows, int) or not 1 <= self.max_rows <= MAX_ROWS:
+        if type(self.max_rows) is not int or not 1 <= self.max_rows <= MAX_ROWS:
             msg = f"max_rows {self.max_rows!r} is not an integer from 1 to {MAX_ROWS}"
             raise ConfigError(msg)
 
@@ -54,7 +54,7 @@ class DraftConfig:
         if isinstance(draft, DraftConfig):
             return draft
         if isinstance(draft, str) and draft in PROFILES:
-            return cls._from_environment(draft)  # type: ignore[arg-type]
+            return cls._from_environment(draft)
         msg = f"draft={draft!r} is neither one of {', '.join(PROFILES)} nor a DraftConfig"
         raise ConfigError(msg)
 

@@ -21,16 +21,12 @@ class GenerationStats:
     prompt_tokens: int = 0
     prompt_seconds: float = 0.0
     tokens: int = 0
-    seconds: float = (
-        0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
-    )
+    seconds: float = 0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
     forwards: int = 0
     rows: int = 0  # rows of all forwards, roots included
     drafted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     accepted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
-    accepted_by_depth: list[int] = field(
-        default_factory=list
-    )  # [d]: accepted tokens that stood at depth d + 1
+    accepted_by_depth: list[int] = field(default_factory=list)  # [d]: accepted tokens that stood at depth d + 1
     lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     draft_seconds: float = 0.0  # proposing, planning and learning
     forward_seconds: float = 0.0

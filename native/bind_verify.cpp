@@ -68,8 +68,6 @@ void register_verify(nb::module_& m) {
     nb::class_<LlamaApi>(m, "LlamaApi")
         .def(nb::init<const std::unordered_map<std::string, uintptr_t>&>(), "addresses"_a);
 
-    nb::exception<hd::DecodeFailure>(m, "DecodeFailure", PyExc_RuntimeError);
-
     nb::class_<Verifier>(m, "Verifier")
         .def(
             "__init__",
@@ -86,7 +84,7 @@ void register_verify(nb::module_& m) {
             "decode",
             [](Verifier& v, Ids pending, const DraftTree& tree) {
                 nb::gil_scoped_release free_threads;
-                v.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
+                return v.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
             },
             "pending"_a, "tree"_a)
         .def(

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,12 +17,6 @@ struct VerifierLimits {
     int32_t max_rows = 1;       // rows of one forward
     int32_t max_sequences = 1;  // n_seq_max of the context: at most so many leaves
     bool ordered = false;       // keep KV cells in position order (exact mode)
-};
-
-// llama_decode's answers, beside 0.
-struct DecodeFailure : std::runtime_error {
-    int32_t code;
-    DecodeFailure(int32_t code_, const std::string& what) : std::runtime_error(what), code(code_) {}
 };
 
 // A tree in one unified KV cache: one sequence id per leaf, every node carries the sequences of all leaves below it, so
@@ -44,9 +37,9 @@ class Verifier {
     void release(int32_t n_past);
 
     // Feeds `pending` (tokens already decided but not yet in the KV cache, the last of which is the tree's root) and
-    // the tree behind them. Afterwards row(i) are the logits of node i. Throws std::invalid_argument on a malformed
-    // tree, DecodeFailure when llama_decode fails: the KV cache is then as before.
-    void decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree);
+    // the tree behind them. Afterwards row(i) are the logits of node i. Returns what llama_decode returns; if that is
+    // not 0 the KV cache is as before. Throws std::invalid_argument on a malformed tree.
+    int32_t decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree);
 
     // Keeps the path (nodes from the root on, each the child of the one before) and drops all other nodes.
     // Returns how many path nodes are now in the KV cache. The rest, if any, must be fed again as pending tokens: in

@@ -1,0 +1,306 @@
+"""``hd_edge.Llama``: the only place that subclasses ``llama_cpp.Llama``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from time import perf_counter
+from typing import Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as lib
+
+from . import _native, backend, gguf_file
+from . import exact as exact_mode
+from .completion import add_counts
+from .config import DraftConfig
+from .decode import Decoder
+from .draft import NoDraft, Planner
+from .errors import ContextFullError, ModelFileError, TokenError
+from .prompt import check_prompt, prefill, too_long
+from .sampling import ChainSampler, GreedySampler, ProcessorGuard, is_greedy
+from .settings import BASE_GENERATE, address, batch_rows, check_settings
+from .stats import GenerationStats
+from .text import Piece, PieceStream, PieceTokenizer
+
+log = logging.getLogger("hd_edge")
+log.addHandler(logging.NullHandler())
+
+MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
+
+
+class Llama(llama_cpp.Llama):  # type: ignore[misc]
+    """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
+
+    Args:
+        model_path: Path of a GGUF file.
+        draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
+        exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
+        verbose: Let llama.cpp print its log.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default.
+
+    Raises:
+        ConfigError: An argument has a wrong name, type or value.
+        ModelFileError: The file is missing, truncated or no GGUF, or llama.cpp cannot load it.
+        ExactModeError: ``exact=True`` cannot be had for this file or machine.
+        UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with.
+
+    Attributes:
+        stats: ``GenerationStats`` of the last generation.
+        total_stats: The same, summed over all of them.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        draft: str | DraftConfig = "auto",
+        exact: bool = False,
+        verbose: bool = False,
+        **settings: Any,
+    ) -> None:
+        self._verifier: _native.Verifier | None = None
+        self._decoder: Decoder | None = None
+        self.stats = GenerationStats()
+        self.total_stats = GenerationStats()
+        self._draft_config = DraftConfig.of(draft)
+        self._exact: exact_mode.ExactSettings | None = None
+        check_settings({"exact": exact, "verbose": verbose}, settings)
+        api = backend.load()
+        self._header = gguf_file.read_header(model_path)
+        settings.setdefault("flash_attn", True)
+        if exact:
+            self._exact = exact_mode.plan(self._header, settings)
+            settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
+            if not self._exact.tiled:
+                exact_mode.switch_tiling_off()
+        self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
+        try:
+            super().__init__(model_path, verbose=verbose, **settings)
+        except ValueError as error:
+            msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
+            raise ModelFileError(msg) from error
+        if settings.get("tokenizer") is None:
+            self.tokenizer_ = PieceTokenizer(self)
+        self._planner: Planner = NoDraft()
+        self._plain_reason = self._why_plain()
+        if self._plain_reason:
+            log.info("drafting is off for %s: %s", model_path, self._plain_reason)
+            return
+        if exact:
+            exact_mode.check_rows(self)
+        self._verifier = _native.Verifier(
+            api,
+            address(self.ctx),
+            address(self._ctx.memory),
+            n_vocab=self._n_vocab,
+            n_ctx=self._n_ctx,
+            max_rows=min(self._draft_config.max_rows, self.n_batch),
+            max_sequences=self._n_sequences,
+            ordered=exact,
+        )
+
+    # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
+
+    @property
+    def context_params(self) -> Any:
+        """llama_cpp's context parameters, with room for one sequence id per branch in one unified KV cache."""
+        return self.__dict__["context_params"]
+
+    @context_params.setter
+    def context_params(self, params: Any) -> None:
+        params.n_seq_max = self._n_sequences
+        params.kv_unified = True
+        self.__dict__["context_params"] = params
+
+    @property
+    def model_params(self) -> Any:
+        """llama_cpp's model parameters, without weight repacking where exact mode rules it out."""
+        return self.__dict__["model_params"]
+
+    @model_params.setter
+    def model_params(self, params: Any) -> None:
+        if self._exact is not None and not self._exact.repacking:
+            params.use_extra_bufts = False
+        self.__dict__["model_params"] = params
+
+    def _why_plain(self) -> str:
+        """Why this model decodes plainly; empty if it need not."""
+        if self.context_params.embeddings:
+            return "embedding mode"
+        if self._ctx.memory is None:
+            return "the model has no KV cache"
+        if self._is_recurrent or self._is_hybrid:
+            return "recurrent and hybrid models cannot roll back"
+        if lib.llama_model_n_swa(self.model) > 0 and not self.context_params.swa_full:
+            return "the sliding-window cache is not full (swa_full=False)"
+        if hasattr(self.chat_handler, "clip_model_path"):
+            return "vision model"
+        if self.draft_model is not None:
+            return "a draft_model of llama_cpp is set"
+        return ""
+
+    # -- generation ------------------------------------------------------------------------------------------------
+
+    def generate(self, tokens: Sequence[int] | str, *args: Any, **kwargs: Any) -> Any:
+        """Generates from token ids, or from text.
+
+        Args:
+            tokens: Prompt as token ids, or as a string.
+            *args: As ``llama_cpp.Llama.generate``: ``top_k``, ``top_p``, ``min_p``, ``typical_p``, ``temp``, ...
+            **kwargs: The same by name.
+
+        Returns:
+            For token ids a generator of token ids, which takes ``send(token_ids)``. For a string a generator of
+            ``Piece`` (text, token id, tier), which ends at the end of the answer or of the context.
+
+        Raises:
+            TokenError: No tokens, or an id outside the vocabulary.
+            ContextFullError: The prompt does not fit the context.
+            TypeError: An unknown argument.
+        """
+        bound = BASE_GENERATE.bind(self, tokens, *args, **kwargs)
+        bound.apply_defaults()
+        settings = dict(bound.arguments)
+        del settings["self"], settings["tokens"]
+        if isinstance(tokens, str):
+            ids = self.tokenize(tokens.encode("utf-8"), add_bos=self._model.add_bos_token(), special=True)
+            return self._pieces(check_prompt(self, ids, settings["reset"]), settings)
+        return self._tokens(check_prompt(self, tokens, settings["reset"]), settings)
+
+    def _tokens(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
+        """One generation over token ids, counted in ``stats``."""
+        if self._decoder is not None:
+            self._decoder.settle()  # a generator left open by the caller ends here
+        self.stats = GenerationStats()
+        try:
+            if self._verifier is None:
+                yield from self._plain(tokens, settings)
+            else:
+                yield from self._drafted(self._verifier, tokens, settings)
+        finally:
+            self.total_stats.add(self.stats)
+
+    def _plain(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
+        """llama_cpp's own loop, for models whose KV cache cannot hold a tree."""
+        self.stats.prompt_tokens = len(tokens)
+        base = super().generate(tokens, **settings)
+        sent = None
+        while True:
+            started = perf_counter()
+            try:
+                token = base.send(sent)
+            except StopIteration:
+                return
+            first = self.stats.tokens == 0
+            seconds = perf_counter() - started
+            if first:
+                self.stats.prompt_seconds = seconds
+            else:
+                self.stats.seconds += seconds
+                self.stats.forwards += 1
+                self.stats.rows += 1
+            self.stats.tokens += 1
+            sent = yield token
+
+    def _drafted(
+        self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any]
+    ) -> Generator[int, Sequence[int] | None, None]:
+        reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
+        guard = None
+        greedy = is_greedy(settings)
+        if settings["logits_processor"] is not None:
+            guard = ProcessorGuard(settings["logits_processor"])
+            settings["logits_processor"] = [guard]
+        chain = self._sampler = self._init_sampler(**settings)
+        verifier.clear_cancel()
+        started = perf_counter()
+        self.stats.prompt_tokens = len(tokens)
+        if not prefill(self, verifier, tokens, reset):
+            return
+        self.stats.prompt_seconds = perf_counter() - started
+        first = ChainSampler(verifier, chain.sampler, self.ctx, guard)
+        self._decoder = Decoder(
+            self,
+            verifier,
+            self._planner,
+            first,
+            GreedySampler(verifier) if greedy else first,
+            (min(self._draft_config.max_rows, self.n_batch), self._n_sequences),
+            stop,
+            self.stats,
+        )
+        try:
+            yield from self._decoder.run()
+        finally:
+            self._decoder = None
+            chain.close()
+
+    def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
+        """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
+        stream = PieceStream()
+        room = self._n_ctx - len(tokens)
+        generation = self._tokens(tokens, settings)
+        try:
+            for token in generation:
+                tier = self._decoder.tier if self._decoder is not None else "target"
+                if lib.llama_vocab_is_eog(self._model.vocab, token):
+                    break
+                yield Piece(stream.feed(self.detokenize([token])), token, tier)
+                room -= 1
+                if room <= 0:
+                    break
+        finally:
+            generation.close()
+
+    def create_completion(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
+        """As ``llama_cpp.Llama.create_completion``; the result also counts drafted tokens.
+
+        ``usage.completion_tokens_details`` gains ``accepted_prediction_tokens`` and ``rejected_prediction_tokens``,
+        ``timings`` gains ``draft_n`` and ``draft_n_accepted``.
+
+        Raises:
+            ContextFullError: The prompt does not fit the context.
+        """
+        try:
+            completion = super().create_completion(prompt, *args, **kwargs)
+        except ValueError as error:
+            if isinstance(error, (TokenError, ContextFullError)):
+                raise
+            n = len(prompt) if isinstance(prompt, list) else len(self.tokenize(prompt.encode("utf-8"), special=True))
+            if n < self._n_ctx:
+                raise
+            raise ContextFullError(too_long(n, self._n_ctx)) from error
+        if isinstance(completion, dict):
+            add_counts(completion, self.stats)
+        return completion
+
+    def cancel(self) -> None:
+        """Ends the running generation; may be called from another thread.
+
+        On the CPU the forward under way is aborted, on a GPU it is awaited. The state stays good for the next prompt.
+        """
+        if self._verifier is not None:
+            self._verifier.cancel()
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def load_state(self, state: Any) -> None:
+        """As ``llama_cpp.Llama.load_state``."""
+        super().load_state(state)
+        if self._verifier is not None:
+            self._verifier.release(self.n_tokens)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        state.update(draft=self._draft_config, exact=self._exact is not None)
+        return state
+
+    def close(self) -> None:
+        """Frees the model; may be called twice."""
+        if getattr(self, "_decoder", None) is not None:
+            self._decoder.settle()  # type: ignore[union-attr]
+            self._decoder = None
+        self._verifier = None
+        if hasattr(self, "_stack"):
+            super().close()

@@ -1,0 +1,94 @@
+"""The target's own sampler at each verified row.
+
+Sample-and-match: one draw per emitted token, in order, from the sampler chain that ``llama_cpp`` builds. A drafted
+token is kept when it is the one drawn, so the same seed gives the same tokens as plain decoding, with any draft (exact
+by construction: every token is the target's own sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+from numpy.typing import NDArray
+
+from . import _native
+
+
+class Sampler(Protocol):
+    """Draws the next token from the logits of one verified row."""
+
+    def sample(self, node: int) -> int:
+        """Token drawn at a node of the verified tree; advances penalties, grammar and random numbers."""
+        ...
+
+
+class GreedySampler:
+    """Largest logit, natively: for temperature 0 without penalties, processors or grammar."""
+
+    def __init__(self, verifier: _native.Verifier) -> None:
+        self.sample: Callable[[int], int] = verifier.argmax
+
+
+class ChainSampler:
+    """The chain of ``llama_cpp``, over the row in place."""
+
+    def __init__(self, verifier: _native.Verifier, chain: Any, ctx: Any, guard: ProcessorGuard | None) -> None:
+        self._verifier = verifier
+        self._chain = chain
+        self._ctx = ctx
+        self._guard = guard
+
+    def sample(self, node: int) -> int:
+        """Draws at a tree node; raises what a logits processor raised."""
+        return self.sample_row(self._verifier.batch_row(node))
+
+    def sample_row(self, row: int) -> int:
+        """Draws at a row of the last batch, -1 for its last row."""
+        token = int(lib.llama_sampler_sample(self._chain, self._ctx, row))
+        if self._guard is not None:
+            self._guard.raise_error()
+        return token
+
+    def last_row(self, n_vocab: int) -> NDArray[np.float32]:
+        """Logits of the last row of the last batch, n_vocab floats."""
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, -1), shape=(n_vocab,))
+
+
+class ProcessorGuard:
+    """Keeps what a logits processor raises inside llama.cpp's callback, where ctypes would only print it."""
+
+    def __init__(self, processors: Any) -> None:
+        self._processors = processors
+        self._error: BaseException | None = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Applies the processors in turn; after an error it leaves the scores as they are."""
+        if self._error is not None:
+            return scores
+        try:
+            for processor in self._processors:
+                scores = processor(input_ids, scores)
+        except BaseException as error:
+            self._error = error
+        return scores
+
+    def raise_error(self) -> None:
+        """Raises the stored error once."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+
+def is_greedy(settings: dict[str, Any]) -> bool:
+    """True if these ``generate()`` settings always take the largest raw logit."""
+    return (
+        settings["temp"] == 0.0
+        and settings["repeat_penalty"] == 1.0
+        and settings["frequency_penalty"] == 0.0
+        and settings["presence_penalty"] == 0.0
+        and settings["logits_processor"] is None
+        and settings["grammar"] is None
+    )

@@ -1,0 +1,53 @@
+"""The constructor's arguments: which there are, and what is refused before llama.cpp sees it."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+from typing import Any
+
+import llama_cpp
+
+from .errors import ConfigError
+
+BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
+BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
+
+
+def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
+    """Refuses unknown names, and wrong types where llama.cpp would abort or misread them.
+
+    Raises:
+        ConfigError: Names the argument, its value and what is expected.
+    """
+    known = [name for name in BASE_INIT.parameters if name not in ("self", "model_path", "kwargs")]
+    for name in settings:
+        if name not in known:
+            ours = "draft, exact, verbose"
+            msg = f"Llama() got an unknown argument {name!r}; beside {ours} it takes {', '.join(known)}"
+            raise ConfigError(msg)
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            msg = f"{name}={value!r} is of type {type(value).__name__}, expected bool"
+            raise ConfigError(msg)
+    least = {"n_ctx": 0, "n_batch": 1, "n_ubatch": 1, "n_threads": 1, "n_threads_batch": 1}
+    for name, lowest in least.items():
+        value = settings.get(name)
+        if value is None and name.startswith("n_threads"):
+            continue
+        value = settings.get(name, lowest)
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            msg = f"{name}={value!r} is not an integer of at least {lowest}"
+            raise ConfigError(msg)
+
+
+def batch_rows(settings: dict[str, Any]) -> int:
+    """``n_batch`` as llama_cpp will set it: never above ``n_ctx``."""
+    n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
+    n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
+    return min(n_batch, n_ctx) if n_ctx else n_batch
+
+
+def address(pointer: Any) -> int:
+    """A ctypes pointer or an integer handle of llama_cpp as an integer."""
+    return int(ctypes.cast(pointer, ctypes.c_void_p).value or 0)

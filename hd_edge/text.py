@@ -1,0 +1,72 @@
+"""From token ids to text: pieces of a stream, and a detokenizer that remembers the bytes of each token."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from llama_cpp import llama_cpp as lib
+from llama_cpp.llama_tokenizer import LlamaTokenizer
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token of a text stream.
+
+    Attributes:
+        text: The characters this token completed; empty while a multi-byte character is unfinished.
+        token: Token id.
+        tier: Where the token came from: ``"context"``, ``"model"``, ``"statistics"``, or ``"target"`` if not drafted.
+    """
+
+    text: str
+    token: int
+    tier: str
+
+
+class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
+    """llama_cpp's tokenizer with a table of token bytes.
+
+    ``Llama._create_completion`` detokenizes the whole completion again for every token; with the table that is one
+    ``bytes.join`` instead of a call into llama.cpp per token. The bytes are the same.
+    """
+
+    def __init__(self, llama: object) -> None:
+        super().__init__(llama)
+        self._pieces: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
+        self._bos = self._model.token_bos()
+
+    def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
+        """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does."""
+        pieces = self._pieces[bool(special)]
+        try:
+            text = b"".join([pieces[token] for token in tokens])
+        except KeyError:
+            for token in set(tokens) - pieces.keys():
+                pieces[token] = self._piece(token, special)
+            text = b"".join([pieces[token] for token in tokens])
+        return text[1:] if tokens and tokens[0] == self._bos and text[:1] == b" " else text
+
+    def _piece(self, token: int, special: bool) -> bytes:
+        size = 32
+        while True:
+            buffer = (lib.ctypes.c_char * size)()
+            n = int(lib.llama_token_to_piece(self._model.vocab, lib.llama_token(token), buffer, size, 0, special))
+            if n >= 0:
+                return bytes(buffer[:n])
+            size = -n
+
+
+class PieceStream:
+    """Turns token bytes into text, holding back the bytes of an unfinished character."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, data: bytes) -> str:
+        """Characters that are complete now."""
+        return self._decoder.decode(data)
+
+    def end(self) -> str:
+        """What an unfinished last character decodes to."""
+        return self._decoder.decode(b"", final=True)

