@@ -1,0 +1,129 @@
+"""TreePlanner: what a draft is worth and what a row costs.
+
+Each step: grow the tree whose expected tokens per cost are highest (one row included: no draft), and after the
+target has spoken teach the mixer, the tiers, the cost curve and the guard. All per-node work is native
+(``_native.Drafter``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _native
+from .config import DraftConfig
+from .cost import CostCurve
+from .guard import Guard
+
+RECYCLED = 0.005  # share of a forward that reading its rows may take
+SETTLED = 8  # steps before the cost curve is measured: a very short generation should not pay for it
+
+
+class TreePlanner:
+    """Plans drafts for one target; keeps what it has learned from one generation to the next.
+
+    Args:
+        n_vocab: Size of the target's vocabulary.
+        config: Tiers in use, most rows.
+        calibration: State of the mixer from a store or the package.
+        cost: The target's cost curve; None: unknown, to be measured.
+    """
+
+    def __init__(
+        self,
+        n_vocab: int,
+        config: DraftConfig,
+        *,
+        calibration: bytes | None = None,
+        cost: CostCurve | None = None,
+    ) -> None:
+        self._drafter = _native.Drafter(n_vocab, max_rows=config.max_rows)
+        self._drafter.use_context("context" in config.tiers)
+        if calibration is not None:
+            self._drafter.load_calibration(calibration)
+            self._drafter.restart_rates()
+        self.cost = CostCurve() if cost is None else cost
+        self.guard = Guard()
+        self._verifier: _native.Verifier | None = None
+        self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
+        self._steps = 0
+
+    def attach(self, verifier: _native.Verifier) -> None:
+        """Lets the planner measure the cost curve on this verifier, between two steps."""
+        self._verifier = verifier
+
+    def begin(self, tokens: NDArray[np.int32]) -> None:
+        """The conversation is now ``tokens``; what is known of the common prefix stays."""
+        self._drafter.begin(tokens)
+
+    def reference(self, tokens: NDArray[np.int32]) -> None:
+        """Text the answer is expected to repeat; part of the context tier until the next ``begin()``."""
+        self._drafter.set_reference(tokens)
+
+    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
+        """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
+        if self._verifier is not None and self._steps >= SETTLED and not self.cost.known:
+            self._measure(self._verifier, max_rows)
+        context = len(self._drafter)
+        priced = (self.cost.known, context >> 9, self._steps >> 4)
+        if priced != self._priced:
+            self._drafter.set_cost(*self.cost.relative(context))
+            self._priced = priced
+        return self._drafter.grow(1 if self.guard.paused else max_rows, max_leaves)
+
+    def learn(
+        self,
+        verifier: _native.Verifier | None,
+        tree: _native.DraftTree,
+        path: Sequence[int],
+        emitted: Sequence[int],
+        seconds: float,
+    ) -> None:
+        """After a step, drafted or not.
+
+        Args:
+            verifier: Holds the rows of ``tree``; None: there are none to recycle.
+            tree: What was verified.
+            path: Accepted nodes, root first.
+            emitted: Tokens the target drew at them; fewer than ``path`` if the generation was closed early.
+            seconds: Wall time of the forward.
+        """
+        context = len(self._drafter)
+        rows = len(tree)
+        nodes = np.array(path, np.int32)
+        tokens = np.array(emitted, np.int32)
+        self._steps += 1
+        self._drafter.learn(nodes, tokens)
+        if verifier is not None:
+            self._recycle(verifier, rows, path, seconds)
+        self._drafter.append(tokens)
+        undisturbed = self.cost.observe(rows, context, seconds)
+        one = self.cost.seconds(1, context)
+        if one > 0:
+            self.guard.step(rows, len(emitted), undisturbed / one)
+
+    def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
+        """A generation ended, also early."""
+
+    def _recycle(self, verifier: _native.Verifier, rows: int, path: Sequence[int], seconds: float) -> None:
+        """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forward's time allows."""
+        accepted = set(path)
+        nodes = [*reversed(path), *(node for node in range(rows) if node not in accepted)]
+        self._drafter.recycle(verifier, np.array(nodes, np.int32), RECYCLED * seconds)
+
+    def _measure(self, verifier: _native.Verifier, max_rows: int) -> None:
+        context = len(self._drafter)
+        root = self._drafter.grow(1, 1).token
+
+        def run(rows: int) -> None:
+            tree = _native.DraftTree()
+            for node in range(rows):
+                tree.add(int(root[0]), node - 1)
+            try:
+                verifier.decode(root, tree)
+            finally:
+                verifier.rollback()
+
+        self.cost.measure(run, context, max_rows)

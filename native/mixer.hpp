@@ -1,0 +1,77 @@
+// Logistic mixing of adaptive counters: how likely is each candidate token at a node?
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "draft_tree.hpp"
+#include "slots.hpp"
+
+namespace hd {
+
+constexpr int max_candidates = 48;
+
+// What the tiers say at one node of the tree: the candidate tokens, and for each the cell of every slot.
+struct Expansion {
+    int n = 0;
+    int32_t token[max_candidates];
+    Tier tier[max_candidates];               // the highest tier that knows the candidate
+    uint16_t cell[n_slots][max_candidates];  // 0: the slot does not know the key
+    uint16_t miss[n_slots];                  // the cell of candidates the slot does not name
+    float raw[max_candidates];               // the mixer's chance, what learning compares with the outcome
+    float chance[max_candidates];            // scaled so that siblings sum to at most 1
+    int first_set = 0;                       // weight sets, see Mixer
+    int second_set = 0;
+    bool gave_up = false;  // learned from already
+};
+
+// P = sigmoid(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
+// contexts (Mahoney 2005), with the sets, rates and caps of the project's replay study (docs/planner.md). Cells and
+// weights are learned online from every node whose outcome is known.
+class Mixer {
+  public:
+    // depth (4) x longest context key {none,1,2,3,4,6+} x tiers asked {1,2,3}
+    static constexpr int first_sets = 4 * 6 * 3;
+    // longest key of model or statistics {none,1,2,3,4,6,8} x longest recycled key {none,1,2,3}
+    static constexpr int second_sets = 7 * 4;
+
+    Mixer();
+
+    // Fills raw and chance; returns the highest chance, 0 without candidates.
+    float predict(Expansion& node) const;
+    // The target emitted `token` at this node.
+    void learn(const Expansion& node, int32_t token);
+    // Step size of the weights before decay; default 0.003, training starts at 0.01.
+    void set_rate(float rate) { rate_ = rate; }
+    // Forgets how often the weight sets were trained, so that a loaded calibration adapts to a new target at full rate.
+    void restart_rates();
+
+    std::vector<uint8_t> save() const;
+    // "" or what is wrong with the bytes (nothing is changed then).
+    std::string load(const uint8_t* data, size_t size);
+
+  private:
+    static constexpr int bias = n_slots;
+    static constexpr int width = n_slots + 1;
+    struct Cell {
+        float chance = 0.1F;
+        float stretch = 0;
+        uint16_t n = 0;
+    };
+    struct Weights {
+        float of[width] = {};
+        uint32_t updates = 0;
+    };
+
+    void update(Cell& cell, uint16_t cap, float outcome);
+    float step(const Weights& set) const;
+
+    std::vector<Cell> cells_;
+    std::vector<Weights> first_;
+    std::vector<Weights> second_;
+    float rate_ = 0.003F;
+};
+
+}  // namespace hd

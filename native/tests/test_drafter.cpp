@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "check.hpp"
+#include "drafter.hpp"
+
+using hd::Drafter;
+using hd::DraftTree;
+
+namespace {
+
+void offer(Drafter& drafter, std::vector<int32_t> rows, std::vector<float> cost) {
+    drafter.set_cost(rows.data(), cost.data(), static_cast<int>(rows.size()));
+}
+
+// Decodes `text` from `at` on; returns how many forwards it took.
+int decode(Drafter& drafter, const std::vector<int32_t>& text, size_t at, int32_t n_vocab) {
+    int forwards = 0;
+    drafter.begin(text.data(), static_cast<int>(at));
+    while (at < text.size()) {
+        const DraftTree tree = drafter.grow(63, 63);
+        CHECK(tree.check(n_vocab).empty());
+        CHECK(tree.token[0] == text[at - 1]);
+        std::vector<int32_t> path = {0};
+        while (at + path.size() < text.size()) {
+            const int next = tree.child(path.back(), text[at + path.size() - 1]);
+            if (next < 0) break;
+            path.push_back(next);
+        }
+        drafter.learn(path.data(), text.data() + at, static_cast<int>(path.size()));
+        drafter.append(text.data() + at, static_cast<int>(path.size()));
+        at += path.size();
+        forwards++;
+    }
+    return forwards;
+}
+
+void copies_what_repeats() {
+    std::vector<int32_t> text;
+    for (int i = 0; i < 40; i++) {
+        for (int32_t token = 0; token < 25; token++) text.push_back(token);
+    }
+    Drafter drafter({100});
+    offer(drafter, {1, 2, 4, 8, 16}, {1, 1.2F, 1.4F, 1.8F, 2.5F});
+    CHECK(decode(drafter, text, 50, 100) < 300);  // of 950 tokens, with a mixer that starts from nothing
+    CHECK(drafter.index().check_integrity().empty());
+}
+
+void drafts_nothing_in_noise() {
+    std::mt19937 random(4);
+    std::vector<int32_t> text;
+    for (int i = 0; i < 3000; i++) text.push_back(static_cast<int32_t>(random() % 5000));
+    Drafter drafter({5000});
+    offer(drafter, {1, 2, 4}, {1, 1.1F, 1.3F});
+    decode(drafter, text, 100, 5000);
+    int drafted = 0;
+    for (size_t at = 2000; at < 2200; at++) {
+        drafter.begin(text.data(), static_cast<int>(at));
+        drafted += drafter.grow(63, 63).size() > 1 ? 1 : 0;
+    }
+    CHECK(drafted <= 4);
+}
+
+void knows_nothing_without_a_curve() {
+    Drafter drafter({100});
+    const std::vector<int32_t> text = {1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3};
+    drafter.begin(text.data(), 12);
+    CHECK(drafter.grow(63, 63).size() == 1);
+}
+
+void keeps_to_its_limits() {
+    std::mt19937 random(5);
+    std::vector<int32_t> text;
+    for (int i = 0; i < 2000; i++) text.push_back(static_cast<int32_t>(random() % 4));
+    Drafter drafter({4});
+    drafter.begin(text.data(), 2000);
+    offer(drafter, {1, 63}, {1, 1.01F});
+    for (int rows : {1, 2, 7, 63}) {
+        for (int leaves : {1, 2, 5, 63}) {
+            const DraftTree tree = drafter.grow(rows, leaves);
+            CHECK(tree.size() <= rows);
+            CHECK(tree.leaves() <= leaves);
+            CHECK(tree.check(4).empty());
+        }
+    }
+    offer(drafter, {1, 4, 63}, {1, 1.01F, 1.02F});
+    CHECK(drafter.grow(63, 63).size() == 63);
+    CHECK(drafter.grow(20, 63).size() == 4);  // 63 rows do not fit, nothing between 4 and 63 is on offer
+}
+
+void fills_a_step_of_the_curve() {
+    Drafter drafter({1000});
+    std::vector<int32_t> text;
+    for (int i = 0; i < 60; i++) text.insert(text.end(), {1, 2});
+    text.insert(text.end(), {500, 1});
+    drafter.begin(text.data(), static_cast<int>(text.size()));
+    offer(drafter, {1, 2, 3, 4, 8}, {1, 1.8F, 2.4F, 1.3F, 2.9F});
+    for (int i = 0; i < 50; i++) {
+        const int size = drafter.grow(63, 1).size();
+        CHECK(size == 1 || size == 4 || size == 8);  // 2 and 3 rows cost more than 4
+    }
+}
+
+void grows_the_likeliest_first() {
+    Drafter drafter({10});
+    std::vector<int32_t> text;
+    for (int i = 0; i < 30; i++) text.insert(text.end(), {1, 2, 3, 1, 4});
+    text.push_back(1);
+    drafter.begin(text.data(), static_cast<int>(text.size()));
+    offer(drafter, {1, 16}, {1, 1});
+    const DraftTree tree = drafter.grow(16, 16);
+    for (int i = 1; i < tree.size(); i++) {
+        const auto at = static_cast<size_t>(i);
+        const auto parent = static_cast<size_t>(tree.parent[at]);
+        CHECK(tree.probability[at] <= tree.probability[parent]);
+        for (int j = i + 1; j < tree.size(); j++) {
+            const auto sibling = static_cast<size_t>(j);
+            if (tree.parent[sibling] == tree.parent[at]) CHECK(tree.probability[sibling] <= tree.probability[at]);
+        }
+    }
+    CHECK(drafter.expected_tokens() > 1);
+}
+
+void says_the_same_again() {
+    std::mt19937 random(6);
+    std::vector<int32_t> text;
+    for (int i = 0; i < 1500; i++) text.push_back(static_cast<int32_t>(random() % 30 * (random() % 3)));
+    Drafter one({100}), two({100});
+    for (Drafter* drafter : {&one, &two}) {
+        offer(*drafter, {1, 2, 4, 8}, {1, 1.2F, 1.4F, 2});
+        decode(*drafter, text, 10, 100);
+    }
+    CHECK(one.mixer().save() == two.mixer().save());
+}
+
+}  // namespace
+
+int main() {
+    copies_what_repeats();
+    drafts_nothing_in_noise();
+    knows_nothing_without_a_curve();
+    keeps_to_its_limits();
+    fills_a_step_of_the_curve();
+    grows_the_likeliest_first();
+    says_the_same_again();
+    return failures();
+}

@@ -1,0 +1,124 @@
+#include <cmath>
+#include <random>
+
+#include "check.hpp"
+#include "mixer.hpp"
+
+using hd::Expansion;
+using hd::Mixer;
+
+namespace {
+
+// Three candidates of one context slot: the first hits a cell, the others miss.
+Expansion node() {
+    Expansion out;
+    std::fill(out.miss, out.miss + hd::n_slots, static_cast<uint16_t>(0));
+    out.n = 3;
+    out.miss[hd::context_slot] = hd::context_miss(0, 0, 3, 1);
+    for (int i = 0; i < 3; i++) {
+        out.token[i] = 10 + i;
+        out.tier[i] = hd::Tier::context;
+        for (int slot = 0; slot < hd::n_slots; slot++) out.cell[slot][i] = out.miss[slot];
+        out.cell[hd::unigram_slot][i] = hd::unigram_hit(0, 1, 3);
+    }
+    out.cell[hd::context_slot][0] = hd::context_hit(0, 0, 3, 3, true);
+    return out;
+}
+
+void learns_how_often_a_source_is_right() {
+    Mixer mixer;
+    std::mt19937 random(1);
+    Expansion at = node();
+    for (int i = 0; i < 4000; i++) {
+        mixer.predict(at);
+        mixer.learn(at, random() % 10 < 7 ? 10 : 99);
+    }
+    mixer.predict(at);
+    CHECK(std::abs(at.chance[0] - 0.7F) < 0.07F);
+    CHECK(at.chance[1] < 0.05F);
+}
+
+void siblings_share_one() {
+    Mixer mixer;
+    Expansion at = node();
+    for (int i = 0; i < 200; i++) {
+        for (int token = 10; token < 13; token++) {
+            mixer.predict(at);
+            at.token[0] = token;  // whatever stands first is right: all cells rise
+            mixer.learn(at, token);
+        }
+    }
+    for (int i = 0; i < 3; i++) at.cell[hd::context_slot][i] = hd::context_hit(0, 0, 3, 3, true);
+    mixer.predict(at);
+    CHECK(at.raw[0] + at.raw[1] + at.raw[2] > 1);
+    CHECK(std::abs(at.chance[0] + at.chance[1] + at.chance[2] - 1) < 1e-5F);
+}
+
+void nothing_to_learn_from() {
+    Mixer mixer;
+    const auto before = mixer.save();
+    Expansion at = node();
+    at.n = 0;
+    CHECK(mixer.predict(at) == 0);
+    mixer.learn(at, 10);
+    CHECK(mixer.save() == before);
+}
+
+void survives_saving() {
+    Mixer mixer;
+    Expansion at = node();
+    for (int i = 0; i < 500; i++) {
+        mixer.predict(at);
+        mixer.learn(at, i % 3 == 0 ? 10 : 11);
+    }
+    const auto bytes = mixer.save();
+    CHECK(bytes.size() < 100 * 1024);
+    Mixer other;
+    CHECK(other.load(bytes.data(), bytes.size()).empty());
+    CHECK(other.save() == bytes);
+    mixer.predict(at);
+    const float want = at.chance[0];
+    other.predict(at);
+    CHECK(std::abs(at.chance[0] - want) < 1e-3F);
+}
+
+void refuses_what_is_no_calibration() {
+    Mixer mixer;
+    auto bytes = mixer.save();
+    const auto before = bytes;
+    CHECK(!mixer.load(bytes.data(), bytes.size() - 1).empty());
+    bytes[0] ^= 1;
+    CHECK(!mixer.load(bytes.data(), bytes.size()).empty());
+    bytes = before;
+    for (size_t i = bytes.size() - 40; i < bytes.size(); i++) bytes[i] = 0x7f;  // NaN weights
+    CHECK(!mixer.load(bytes.data(), bytes.size()).empty());
+    CHECK(mixer.save() == before);
+}
+
+void every_cell_has_one_place() {
+    for (int depth : {0, 1, 2, 5}) {
+        for (int slot = 0; slot < hd::statistics_slots; slot++) {
+            const int hit = hd::tier_hit(hd::statistics_cell, slot, depth, 100, 100);
+            const int miss = hd::tier_miss(hd::statistics_cell, slot, depth, 100, 1);
+            CHECK(hit < miss && miss < hd::unigram_cell && hd::is_miss(miss) && !hd::is_miss(hit));
+        }
+        CHECK(hd::context_hit(5, depth, 9, 99, true) < hd::context_miss(5, depth, 9, 1));
+        CHECK(hd::context_miss(5, depth, 9, 1) < hd::recycled_cell);
+        CHECK(hd::recycled_hit(2, depth, 7, 1.0F) < hd::recycled_miss(2, depth, 0.0F));
+        CHECK(hd::recycled_miss(2, depth, 1.0F) < hd::model_cell);
+        CHECK(hd::tier_miss(hd::model_cell, 4, depth, 100, 1) < hd::statistics_cell);
+        CHECK(hd::unigram_hit(depth, 99, 999) < hd::n_cells);
+    }
+}
+
+}  // namespace
+
+int main() {
+    learns_how_often_a_source_is_right();
+    siblings_share_one();
+    nothing_to_learn_from();
+    survives_saving();
+    refuses_what_is_no_calibration();
+    every_cell_has_one_place();
+    return failures();
+}

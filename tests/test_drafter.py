@@ -1,0 +1,100 @@
+"""The native drafter: trees are well formed whatever the text, and grow towards what the target says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hd_edge import _native
+
+VOCAB = 64
+
+
+def ids(tokens) -> np.ndarray:
+    return np.array(tokens, np.int32)
+
+
+def curve(drafter, table) -> None:
+    drafter.set_cost(ids(list(table)), np.array(list(table.values()), np.float32))
+
+
+def follow(tree, continuation) -> list[int]:
+    path = [0]
+    for token in continuation:
+        node = tree.child(path[-1], int(token))
+        if node < 0:
+            break
+        path.append(node)
+    return path
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.lists(st.integers(0, VOCAB - 1), min_size=2, max_size=120),
+    rows=st.integers(1, 63),
+    leaves=st.integers(1, 63),
+    sizes=st.sets(st.integers(2, 63), max_size=6),
+)
+def test_every_tree_is_well_formed_and_within_its_limits(text, rows, leaves, sizes):
+    drafter = _native.Drafter(VOCAB)
+    curve(drafter, {1: 1.0, **{size: 1 + 0.01 * size for size in sorted(sizes)}})
+    drafter.begin(ids(text[:1]))
+    for at in range(1, len(text)):
+        tree = drafter.grow(rows, leaves)
+        assert tree.check(VOCAB) == ""
+        assert len(tree) in {1, *sizes}
+        assert len(tree) <= rows
+        assert tree.leaves <= leaves
+        assert tree.token[0] == text[at - 1]
+        path = follow(tree, text[at : at + 1])
+        drafter.learn(ids(path[:1]), ids(text[at : at + 1]))
+        drafter.append(ids(text[at : at + 1]))
+    assert drafter.check_integrity() == ""
+
+
+def test_recycled_rows_are_drafted_from():
+    drafter = _native.Drafter(VOCAB)
+    curve(drafter, {1: 1.0, 4: 1.2})
+    for _ in range(60):
+        drafter.begin(ids([1, 2, 3]))
+        tree = drafter.grow(63, 63)
+        drafter.learn(ids([0]), ids([40]))
+        drafter.recycle_row(0, ids([40, 41]), np.array([0.9, 0.05], np.float32))
+    assert 40 in tree.token.tolist()  # it never stood in the conversation
+    drafter.forget_rows()
+    drafter.begin(ids([1, 2, 3]))
+    assert 40 not in drafter.grow(63, 63).token.tolist()
+
+
+def test_it_must_be_told_the_conversation_first():
+    with pytest.raises(ValueError, match="no tokens to draft after"):
+        _native.Drafter(VOCAB).grow(4, 4)
+
+
+def test_a_calibration_of_another_kind_is_refused():
+    drafter = _native.Drafter(VOCAB)
+    before = drafter.save_calibration()
+    with pytest.raises(ValueError, match="bytes, this version's has"):
+        drafter.load_calibration(b"not a calibration")
+    assert drafter.save_calibration() == before
+
+
+def test_a_calibration_carries_what_was_learned():
+    rng = np.random.default_rng(3)
+    text = np.tile(rng.integers(0, VOCAB, 40), 30).astype(np.int32)
+    taught, fresh, loaded = (_native.Drafter(VOCAB) for _ in range(3))
+    curve(taught, {1: 1.0, 4: 1.5})
+    for at in range(80, len(text) - 8):
+        taught.begin(text[:at])
+        path = follow(taught.grow(63, 63), text[at : at + 7])
+        taught.learn(ids(path), text[at : at + len(path)])
+    loaded.load_calibration(taught.save_calibration())
+    expected = []
+    for drafter in (fresh, loaded):
+        curve(drafter, {4: 1.0})
+        drafter.begin(text[:200])
+        drafter.grow(63, 63)
+        expected.append(drafter.expected_tokens)
+    assert expected[1] > 3.5 > expected[0]

@@ -1,0 +1,49 @@
+"""The guard: a steady loss pauses drafting, chance does not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hd_edge import guard
+from hd_edge.guard import Guard
+
+
+def run(watch: Guard, steps: int, gain: float, seed: int = 1) -> tuple[int, float]:
+    """Drafted steps of cost 2 that emit 2 * gain tokens on average: how many were paused, forwards lost."""
+    rng = np.random.default_rng(seed)
+    paused, lost = 0, 0.0
+    for _ in range(steps):
+        if watch.paused:
+            paused += 1
+            watch.step(1, 1, 1.0)
+            continue
+        emitted = int(rng.poisson(2 * gain - 1)) + 1
+        lost += 2.0 - emitted
+        watch.step(4, emitted, 2.0)
+    return paused, lost
+
+
+def test_a_gain_is_never_paused_for_long():
+    paused = sum(run(Guard(), 4000, 1.2, seed)[0] for seed in range(10))
+    assert paused < 0.02 * 40_000
+
+
+def test_a_loss_is_bounded():
+    for seed in range(10):
+        paused, lost = run(Guard(), 2000, 0.75, seed)
+        assert paused > 1000
+        assert lost < 0.05 * 2000
+
+
+def test_it_comes_back():
+    watch = Guard()
+    run(watch, 500, 0.6)
+    run(watch, guard.LONGEST_PAUSE, 1.4)
+    assert run(watch, 400, 1.4)[0] == 0
+
+
+def test_plain_steps_neither_gain_nor_lose():
+    watch = Guard()
+    for _ in range(1000):
+        watch.step(1, 1, 5.0)
+    assert not watch.paused

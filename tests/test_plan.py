@@ -1,0 +1,108 @@
+"""TreePlanner: the decode loop's view of drafting, with a curve of our own and no model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hd_edge.config import DraftConfig
+from hd_edge.cost import CostCurve
+from hd_edge.plan import TreePlanner
+
+VOCAB = 300
+FLAT = {1: 1.0, 2: 1.05, 4: 1.1, 8: 1.2, 16: 1.4}
+STEEP = {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}
+
+
+def planner(table=FLAT, **config) -> TreePlanner:
+    return TreePlanner(VOCAB, DraftConfig(**config), cost=CostCurve.of(table))
+
+
+def follow(tree, continuation) -> list[int]:
+    path = [0]
+    for token in continuation[:-1]:
+        if (node := tree.child(path[-1], int(token))) < 0:
+            break
+        path.append(node)
+    return path
+
+
+def decode(plan: TreePlanner, text: np.ndarray, at: int, max_rows: int = 63, begin: bool = True) -> list[int]:
+    """Decodes ``text`` from ``at`` on as the loop does; returns the rows of each forward."""
+    if begin:
+        plan.begin(text[:at])
+    rows = []
+    while at < len(text):
+        tree = plan.plan(max_rows, 16)
+        assert tree.check(VOCAB) == ""
+        path = follow(tree, text[at:])
+        emitted = [int(token) for token in text[at : at + len(path)]]
+        plan.learn(None, tree, path, emitted, plan.cost.seconds(len(tree), at))
+        rows.append(len(tree))
+        at += len(path)
+    plan.finish(text, 0)
+    return rows
+
+
+def repeating() -> np.ndarray:
+    return np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 30).astype(np.int32)
+
+
+def noise(n: int = 2000) -> np.ndarray:
+    return np.random.default_rng(2).integers(0, VOCAB, n).astype(np.int32)
+
+
+def test_repeating_text_needs_few_forwards():
+    text = repeating()
+    assert len(decode(planner(), text, 100)) < 0.4 * (len(text) - 100)
+
+
+def test_noise_is_not_drafted_on_a_steep_curve():
+    assert sum(n > 1 for n in decode(planner(STEEP), noise(), 100)) <= 2
+
+
+def test_noise_never_costs_much_on_a_flat_curve():
+    rows = decode(planner(), noise(3000), 100)
+    assert 2900 / sum(FLAT[n] for n in rows) > 0.98
+    assert len(rows) <= 2900
+
+
+@pytest.mark.parametrize("max_rows", [1, 2, 5])
+def test_no_tree_is_larger_than_the_room_left(max_rows):
+    assert max(decode(planner(), repeating(), 100, max_rows)) <= max_rows
+
+
+def test_without_a_known_curve_nothing_is_drafted():
+    assert set(decode(TreePlanner(VOCAB, DraftConfig()), repeating(), 100)) == {1}
+
+
+def test_a_reference_is_drafted_from():
+    answer = np.random.default_rng(3).permutation(VOCAB)[:200].astype(np.int32)
+    text = np.concatenate([np.array([299, 298], np.int32), answer])
+    forwards = []
+    for given in (False, True):
+        plan = planner()
+        decode(plan, repeating(), 100)  # a mixer that knows the business
+        plan.begin(text[:2])
+        if given:
+            plan.reference(answer)
+        forwards.append(len(decode(plan, text, 2, begin=False)))
+    assert forwards[1] < 0.5 * forwards[0]
+
+
+def test_a_generation_closed_in_the_middle_of_a_path_leaves_the_tokens_that_were_drawn():
+    text = repeating()
+    plan = planner()
+    decode(plan, text, 100)
+    plan.begin(text[:500])
+    tree = plan.plan(63, 16)
+    path = follow(tree, text[500:])
+    assert len(path) > 3
+    plan.learn(None, tree, path[:3], [int(t) for t in text[500:502]], 1.0)
+    plan.begin(text[:502])
+    assert plan._drafter.check_integrity() == ""
+    assert len(plan._drafter) == 502
+
+
+def test_the_context_tier_can_be_left_out():
+    assert set(decode(planner(tiers=("model",)), repeating(), 100)) == {1}
