@@ -141,6 +141,7 @@ void register_tiers(nb::module_& m) {
             },
             "tokens"_a, "start"_a);
 
+    m.attr("MAX_RECORD_BYTES") = hd::kMaxRecordBytes;
     m.def(
         "ngram_key",
         [](Ids context, int length) {

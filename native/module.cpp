@@ -1,11 +1,13 @@
 // hd_edge._native: declarations only; each area registers itself in its own bind_*.cpp.
 #include <nanobind/nanobind.h>
 
+void register_corpus(nanobind::module_& m);
 void register_draft(nanobind::module_& m);
 void register_tiers(nanobind::module_& m);
 void register_verify(nanobind::module_& m);
 
 NB_MODULE(_native, m) {
+    register_corpus(m);
     register_draft(m);
     register_tiers(m);
     register_verify(m);
