@@ -57,3 +57,7 @@ class StoreMismatchError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process kept the file locked for too long."""
+
+
+class StoreWarning(UserWarning):
+    """Something is wrong with a store; generation goes on without it."""

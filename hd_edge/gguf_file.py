@@ -122,7 +122,7 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
     if not isinstance(alignment, int) or alignment < 1:
         msg = f"{path} is damaged: general.alignment is {alignment!r}"
         raise ModelFileError(msg)
-    needed = -(-at // alignment) * alignment + max(ends)
+    needed = -(-at // alignment) * alignment + max(ends) if header.tensor_types else at
     if needed > size:
         msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
         raise ModelFileError(msg)

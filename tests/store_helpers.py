@@ -1,0 +1,43 @@
+"""Small stores for tests: a vocabulary of 300 tokens, answers of random tokens."""
+
+import random
+import sqlite3
+
+import numpy as np
+
+from hd_edge import _native
+from hd_edge.fingerprint import Identity
+
+N_VOCAB = 300
+IDENTITY = Identity("aa" * 32, "bb" * 32, N_VOCAB, "test model")
+OTHER_TOKENIZER = Identity("cc" * 32, "bb" * 32, N_VOCAB, "test model")
+OTHER_MODEL = Identity("aa" * 32, "dd" * 32, N_VOCAB, "other model")
+
+
+def answer(seed, size=80, kinds=40):
+    """A repeatable answer of ``kinds`` different tokens; with 8 of them no follower is crowded out of a row."""
+    generator = random.Random(seed)
+    return np.array([generator.randrange(kinds) for _ in range(size)], dtype=np.int32)
+
+
+def rows_of(tokens, start=0):
+    return dict(_native.AnswerCounter(N_VOCAB).rows(np.asarray(tokens, dtype=np.int32), start))
+
+
+def contents(store):
+    """Everything the store counts: key tokens -> {follower: count}."""
+    return {
+        context: dict(followers)
+        for key, record in store.scan()
+        for context, _total, followers in _native.decode_record(key, record, store.identity.n_vocab)
+    }
+
+
+def run_sql(path, *statements):
+    """What another program does to the file."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    finally:
+        connection.close()
