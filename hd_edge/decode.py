@@ -111,6 +111,9 @@ class Decoder:
                 self._clock(started)
                 started = None
                 sent = yield token
+                if self._settled:
+                    msg = "this generation ended when another generation began on the same object: use one at a time"
+                    raise DecodeError(msg)
                 started = perf_counter()
                 self._open = None
                 if sent is not None:
@@ -163,7 +166,7 @@ class Decoder:
         target, verifier, stats = self._target, self._verifier, self._stats
         if verifier.cancelled:
             return False
-        room = min(target.n_ctx(), len(target.input_ids)) - target.n_tokens
+        room = target.n_ctx() - target.n_tokens
         if room < 1:
             msg = f"the context is full: {target.n_tokens} tokens of {target.n_ctx()}; load with a larger n_ctx"
             raise ContextFullError(msg)
@@ -251,7 +254,7 @@ class Decoder:
 
     def _set_token(self, token: int) -> None:
         """Writes the token behind the KV cache's end; it counts once its row is verified."""
-        if self._target.n_tokens < len(self._target.input_ids):
+        if self._target.n_tokens < self._target.n_ctx():
             self._target.input_ids[self._target.n_tokens] = token
 
     def _feed(self, tokens: Sequence[int]) -> None:
@@ -269,7 +272,7 @@ class Decoder:
         if wrong:
             msg = f"sent token {wrong[0]} is outside the vocabulary of {target._n_vocab}"
             raise TokenError(msg)
-        room = min(target.n_ctx(), len(target.input_ids)) - target.n_tokens
+        room = target.n_ctx() - target.n_tokens
         if len(tokens) > room:
             msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
             raise ContextFullError(msg)

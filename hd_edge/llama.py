@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import llama_cpp
+import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from . import _native, backend, gguf_file
@@ -22,6 +23,7 @@ from .sampling import ChainSampler, GreedySampler, ProcessorGuard, is_greedy
 from .settings import BASE_GENERATE, address, batch_rows, check_settings
 from .stats import GenerationStats
 from .text import Piece, PieceStream, PieceTokenizer
+from .threads import physical_cores
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
@@ -37,7 +39,8 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default, and both thread counts are
+            the number of physical cores.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
@@ -69,6 +72,8 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
+        for name in ("n_threads", "n_threads_batch"):
+            settings[name] = settings.get(name) or physical_cores()
         if exact:
             self._exact = exact_mode.plan(self._header, settings)
             settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
@@ -80,6 +85,10 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         except ValueError as error:
             msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
             raise ModelFileError(msg) from error
+        if len(self.input_ids) < self._n_ctx:  # llama.cpp rounds n_ctx up, llama_cpp sizes its arrays by the argument
+            self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
+            if settings.get("logits_all"):
+                self.scores = np.zeros((self._n_ctx, self._n_vocab), dtype=np.single)
         if settings.get("tokenizer") is None:
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
@@ -301,6 +310,8 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         if getattr(self, "_decoder", None) is not None:
             self._decoder.settle()  # type: ignore[union-attr]
             self._decoder = None
-        self._verifier = None
+        if getattr(self, "_verifier", None) is not None:
+            self._verifier.detach()  # type: ignore[union-attr]
+            self._verifier = None
         if hasattr(self, "_stack"):
             super().close()

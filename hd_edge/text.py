@@ -58,10 +58,10 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
 
 
 class PieceStream:
-    """Turns token bytes into text, holding back the bytes of an unfinished character."""
+    """Turns token bytes into text; an unfinished character waits, invalid bytes are dropped, as llama_cpp does."""
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
 
     def feed(self, data: bytes) -> str:
         """Characters that are complete now."""

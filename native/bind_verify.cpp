@@ -101,6 +101,7 @@ void register_verify(nb::module_& m) {
                 return nb::ndarray<nb::numpy, const float, nb::ndim<1>>(v.row(node), {n_vocab}, nb::handle());
             },
             "node"_a, "n_vocab"_a, nb::rv_policy::copy)
+        .def("detach", &Verifier::detach)
         .def("cancel", &Verifier::cancel)
         .def("clear_cancel", &Verifier::clear_cancel)
         .def_prop_ro("cancelled", &Verifier::cancelled)

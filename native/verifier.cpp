@@ -36,7 +36,7 @@ Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits 
     api_.set_abort_callback(ctx_, abort_requested, &cancelled_);
 }
 
-Verifier::~Verifier() { api_.set_abort_callback(ctx_, nullptr, nullptr); }
+void Verifier::detach() { api_.set_abort_callback(ctx_, nullptr, nullptr); }
 
 void Verifier::begin(int32_t n_past) {
     release(n_past);

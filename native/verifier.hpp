@@ -26,7 +26,6 @@ struct VerifierLimits {
 class Verifier {
   public:
     Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits);
-    ~Verifier();
     Verifier(const Verifier&) = delete;
     Verifier& operator=(const Verifier&) = delete;
 
@@ -54,6 +53,8 @@ class Verifier {
     int32_t argmax(int32_t node) const;    // the first largest, as llama.cpp's greedy sampler takes it
     int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
 
+    // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
+    void detach();
     void cancel() { cancelled_ = true; }
     void clear_cancel() { cancelled_ = false; }
     bool cancelled() const { return cancelled_; }

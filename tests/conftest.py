@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort shows itself; ggml would start a debugger for it
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_gguf

@@ -1,0 +1,99 @@
+"""``hd-edge doctor``: what is installed, what was checked, where things are."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("-m", "--model", help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(model: str | None, as_json: bool) -> None:
+    """Show versions, backend, checks and places."""
+    report = {"versions": _versions(), "backend": _backend(), "machine": _machine(), "store": _store()}
+    if model:
+        report["model"] = _model(model)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        for section, values in report.items():
+            click.echo(section)
+            for key, value in values.items():
+                lines = value if isinstance(value, list) else [value]
+                click.echo(f"  {key:<22} {lines[0] if lines else '-'}")
+                for line in lines[1:]:
+                    click.echo(f"  {'':<22} {line}")
+    if report["backend"].get("error"):
+        sys.exit(1)
+
+
+def _versions() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    names = ("hd-edge", "llama-cpp-python", "numpy", "sqlite-utils", "platformdirs")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _backend() -> dict[str, Any]:
+    from hd_edge import backend
+    from hd_edge.errors import UnsupportedBackendError
+
+    report: dict[str, Any] = {"library": backend.library_path(), "gpu": backend.has_gpu()}
+    try:
+        backend.load()
+    except UnsupportedBackendError as error:
+        report["error"] = str(error)
+    else:
+        report["layout"] = "llama_batch agrees field by field"
+        report["functions"] = f"{len(backend.FUNCTIONS)} of {len(backend.FUNCTIONS)} found"
+    return report
+
+
+def _machine() -> dict[str, Any]:
+    from hd_edge.threads import physical_cores
+
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "logical cores": os.cpu_count(),
+        "threads used": physical_cores(),
+    }
+
+
+def _store() -> dict[str, Any]:
+    from hd_edge.places import data_folder
+
+    folder = data_folder()
+    files = sorted(folder.glob("*.sqlite3")) if folder.is_dir() else []
+    return {
+        "folder": str(folder),
+        "files": [f"{f.name} ({f.stat().st_size / 1e6:.1f} MB)" for f in files] or "none yet",
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    from collections import Counter
+
+    from hd_edge import exact, gguf_file
+    from hd_edge.cli.options import model_path
+    from hd_edge.errors import ExactModeError
+
+    path = model_path(name)
+    header = gguf_file.read_header(path)
+    types = Counter(header.tensor_types.values())
+    report: dict[str, Any] = {
+        "file": path,
+        "architecture": header.architecture,
+        "tensors": ", ".join(f"{count} {kind}" for kind, count in types.most_common()),
+        "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
+    }
+    try:
+        report["exact mode"] = list(exact.plan(header, {}).reasons)
+    except ExactModeError as error:
+        report["exact mode"] = f"no: {error}"
+    return report

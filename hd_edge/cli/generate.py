@@ -1,0 +1,73 @@
+"""``hd-edge generate``: continue a prompt. Model text on stdout, one line of statistics on stderr."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from .options import load_llama, model_options, sampling, sampling_options
+
+if TYPE_CHECKING:
+    from hd_edge import Llama
+
+
+@click.command()
+@model_options
+@sampling_options
+@click.option("-p", "--prompt", help="Prompt; '-' or nothing: read from stdin.")
+@click.option("-f", "--file", type=click.File(encoding="utf-8"), help="Read the prompt from a file.")
+@click.option("--chat", is_flag=True, help="Send the prompt as a chat message, with the model's chat template.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, finish_reason, stats.")
+@click.option("-q", "--quiet", is_flag=True, help="No statistics on stderr.")
+def generate(**options: Any) -> None:
+    """Continue a prompt, streaming to stdout."""
+    prompt: str | None = options.pop("prompt")
+    file: TextIO | None = options.pop("file")
+    if prompt is not None and file is not None:
+        msg = "give -p or -f, not both"
+        raise click.UsageError(msg)
+    if file is not None or prompt is None or prompt == "-":
+        prompt = (file or sys.stdin).read()
+    chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
+    settings = sampling(options)
+    if settings["seed"] is None:
+        settings["seed"] = random.randrange(2**31)
+    llm = load_llama(options)
+    text, reason = [], None
+    try:
+        for piece, finish in _stream(llm, prompt, chat, settings):
+            text.append(piece)
+            reason = finish or reason
+            if not as_json:
+                click.echo(piece, nl=False)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        reason = "cancelled"
+        raise
+    finally:
+        if as_json:
+            result = {"text": "".join(text), "finish_reason": reason, "stats": llm.stats.to_dict()}
+            click.echo(json.dumps(result, ensure_ascii=False))
+        elif text:
+            click.echo()
+        if not quiet and llm.stats.tokens:
+            click.echo(llm.stats.summary(), err=True)
+        llm.close()
+
+
+def _stream(llm: Llama, prompt: str, chat: bool, settings: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Pieces of text, the last with its finish reason."""
+    if chat:
+        messages = [{"role": "user", "content": prompt}]
+        for chunk in llm.create_chat_completion(messages, stream=True, **settings):
+            choice = chunk["choices"][0]
+            yield choice["delta"].get("content") or "", choice["finish_reason"]
+        return
+    for chunk in llm.create_completion(prompt, stream=True, **settings):
+        choice = chunk["choices"][0]
+        yield choice["text"], choice["finish_reason"]

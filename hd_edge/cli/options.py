@@ -1,0 +1,86 @@
+"""Options that several verbs share, with llama.cpp's flag names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hd_edge import Llama
+
+_MODEL = [
+    click.option("-m", "--model", required=True, help="GGUF file, or 'demo' for SmolLM2-135M (extra demo)."),
+    click.option(
+        "-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True, help="0: the model's."
+    ),
+    click.option("-b", "--batch-size", type=click.IntRange(min=1), default=512, show_default=True),
+    click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores."),
+    click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True, help="Layers on the GPU; -1: all."),
+    click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
+    click.option("--no-draft", is_flag=True, help="Decode plainly."),
+]
+
+_SAMPLING = [
+    click.option("-n", "--predict", type=int, default=-1, show_default=True, help="Most tokens; -1: until done."),
+    click.option("--temp", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0: greedy."),
+    click.option("--top-k", type=int, default=40, show_default=True),
+    click.option("--top-p", type=float, default=0.95, show_default=True),
+    click.option("--min-p", type=float, default=0.05, show_default=True),
+    click.option("--repeat-penalty", type=float, default=1.0, show_default=True),
+    click.option("-s", "--seed", type=int, help="Random seed; default: a random one."),
+]
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``-m -c -b -t -ngl --exact --no-draft``."""
+    for option in reversed(_MODEL):
+        command = option(command)
+    return command
+
+
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``-n --temp --top-k --top-p --min-p --repeat-penalty -s``."""
+    for option in reversed(_SAMPLING):
+        command = option(command)
+    return command
+
+
+def model_path(name: str) -> str:
+    """The file that ``-m`` names."""
+    if name == "demo":
+        from hd_edge.demo_model import demo_model
+
+        return str(demo_model())
+    return name
+
+
+def load_llama(options: dict[str, Any], **more: Any) -> Llama:
+    """Takes the model options out of a verb's keyword arguments and loads the model."""
+    from hd_edge import Llama
+
+    settings: dict[str, Any] = {
+        "n_ctx": options.pop("ctx_size"),
+        "n_batch": options.pop("batch_size"),
+        "n_gpu_layers": options.pop("gpu_layers"),
+        "exact": options.pop("exact"),
+        "draft": "off" if options.pop("no_draft") else "auto",
+    }
+    if threads := options.pop("threads"):
+        settings.update(n_threads=threads, n_threads_batch=threads)
+    settings.update(more)
+    return Llama(model_path(options.pop("model")), **settings)
+
+
+def sampling(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes the sampling options out, under the names of ``create_completion``."""
+    return {
+        "max_tokens": options.pop("predict"),
+        "temperature": options.pop("temp"),
+        "top_k": options.pop("top_k"),
+        "top_p": options.pop("top_p"),
+        "min_p": options.pop("min_p"),
+        "repeat_penalty": options.pop("repeat_penalty"),
+        "seed": options.pop("seed"),
+    }
