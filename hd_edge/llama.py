@@ -18,6 +18,7 @@ from .config import DraftConfig
 from .decode import Decoder
 from .draft import NoDraft, Planner
 from .errors import ContextFullError, ModelFileError, TokenError
+from .plan import TreePlanner
 from .prompt import check_prompt, prefill, too_long
 from .sampling import ChainSampler, GreedySampler, ProcessorGuard, is_greedy
 from .settings import BASE_GENERATE, address, batch_rows, check_settings
@@ -85,7 +86,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         except ValueError as error:
             msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
             raise ModelFileError(msg) from error
-        if len(self.input_ids) < self._n_ctx:  # llama.cpp rounds n_ctx up, llama_cpp sizes its arrays by the argument
+        if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
                 self.scores = np.zeros((self._n_ctx, self._n_vocab), dtype=np.single)
@@ -108,6 +109,10 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             max_sequences=self._n_sequences,
             ordered=exact,
         )
+        if self._draft_config.profile != "off":
+            planner = TreePlanner(self._n_vocab, self._draft_config)
+            planner.attach(self._verifier)
+            self._planner = planner
 
     # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
 
