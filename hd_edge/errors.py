@@ -61,3 +61,7 @@ class StoreBusyError(StoreError):
 
 class StoreWarning(UserWarning):
     """Something is wrong with a store; generation goes on without it."""
+
+
+class CorpusError(HDEdgeError, ValueError):
+    """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
+from os import PathLike
 from time import perf_counter
 from typing import Any
 
@@ -15,13 +16,16 @@ from . import _native, backend, gguf_file
 from . import exact as exact_mode
 from .completion import add_counts
 from .config import DraftConfig
+from .cost import CostCurve
 from .decode import Decoder
 from .draft import NoDraft, Planner
 from .errors import ContextFullError, ModelFileError, TokenError
+from .fingerprint import identify
+from .hierarchy import Hierarchy
 from .plan import TreePlanner
 from .prompt import check_prompt, prefill, too_long
 from .sampling import ChainSampler, GreedySampler, ProcessorGuard, is_greedy
-from .settings import BASE_GENERATE, address, batch_rows, check_settings
+from .settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings
 from .stats import GenerationStats
 from .text import Piece, PieceStream, PieceTokenizer
 from .threads import physical_cores
@@ -38,6 +42,11 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
     Args:
         model_path: Path of a GGUF file.
         draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
+        store: File of what this model said before, ``"default"`` for one per model in the user's data folder, None to
+            keep it in memory.
+        statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
+            none.
+        learn: False: the store is only read.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         verbose: Let llama.cpp print its log.
         **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default, and both thread counts are
@@ -59,6 +68,9 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         model_path: str,
         *,
         draft: str | DraftConfig = "auto",
+        store: str | PathLike[str] | None = "default",
+        statistics: str | PathLike[str] | None = "default",
+        learn: bool = True,
         exact: bool = False,
         verbose: bool = False,
         **settings: Any,
@@ -69,7 +81,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
         self._exact: exact_mode.ExactSettings | None = None
-        check_settings({"exact": exact, "verbose": verbose}, settings)
+        check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
@@ -93,6 +105,8 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         if settings.get("tokenizer") is None:
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
+        self._hierarchy: Hierarchy | None = None
+        self._files = {"store": store, "statistics": statistics, "learn": learn}
         self._plain_reason = self._why_plain()
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
@@ -110,7 +124,21 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             ordered=exact,
         )
         if self._draft_config.profile != "off":
-            planner = TreePlanner(self._n_vocab, self._draft_config)
+            known = self._hierarchy = Hierarchy(
+                identify(self.model),
+                self._draft_config,
+                store=store,
+                statistics=statistics,
+                learn=learn,
+                cost_settings=cost_settings(self._header, settings, exact),
+            )
+            planner = TreePlanner(
+                self._n_vocab,
+                self._draft_config,
+                calibration=known.calibration,
+                cost=CostCurve(known.cost_rows),
+                tiers=known.tiers,
+            )
             planner.attach(self._verifier)
             self._planner = planner
 
@@ -193,6 +221,8 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             else:
                 yield from self._drafted(self._verifier, tokens, settings)
         finally:
+            if self._hierarchy is not None:
+                self._hierarchy.finished(self._planner, self.stats)
             self.total_stats.add(self.stats)
 
     def _plain(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
@@ -307,7 +337,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        state.update(draft=self._draft_config, exact=self._exact is not None)
+        state.update(draft=self._draft_config, exact=self._exact is not None, **self._files)
         return state
 
     def close(self) -> None:
@@ -315,6 +345,9 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         if getattr(self, "_decoder", None) is not None:
             self._decoder.settle()  # type: ignore[union-attr]
             self._decoder = None
+        if getattr(self, "_hierarchy", None) is not None:
+            self._hierarchy.close(self._planner)  # type: ignore[union-attr]
+            self._hierarchy = None
         if getattr(self, "_verifier", None) is not None:
             self._verifier.detach()  # type: ignore[union-attr]
             self._verifier = None

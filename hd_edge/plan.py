@@ -16,6 +16,9 @@ from . import _native
 from .config import DraftConfig
 from .cost import CostCurve
 from .guard import Guard
+from .stats import TIER_NAMES
+from .tiers import ModelTier
+from .tiers.stored import StoredTier
 
 RECYCLED = 0.005  # share of a forward that reading its rows may take
 SETTLED = 8  # steps before the cost curve is measured: a very short generation should not pay for it
@@ -29,6 +32,7 @@ class TreePlanner:
         config: Tiers in use, most rows.
         calibration: State of the mixer from a store or the package.
         cost: The target's cost curve; None: unknown, to be measured.
+        tiers: The SQLite tiers in use.
     """
 
     def __init__(
@@ -38,9 +42,13 @@ class TreePlanner:
         *,
         calibration: bytes | None = None,
         cost: CostCurve | None = None,
+        tiers: Sequence[StoredTier] = (),
     ) -> None:
         self._drafter = _native.Drafter(n_vocab, max_rows=config.max_rows)
         self._drafter.use_context("context" in config.tiers)
+        self._tiers = {TIER_NAMES.index(tier.name): tier for tier in tiers}
+        for number, tier in self._tiers.items():
+            self._drafter.attach(number, tier.cache)
         if calibration is not None:
             self._drafter.load_calibration(calibration)
             self._drafter.restart_rates()
@@ -71,7 +79,18 @@ class TreePlanner:
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
-        return self._drafter.grow(1 if self.guard.paused else max_rows, max_leaves)
+        if self.guard.paused:
+            return self._drafter.grow(1, max_leaves)
+        tree = self._drafter.grow(max_rows, max_leaves)
+        return self._drafter.grow(max_rows, max_leaves) if self._fetch() else tree
+
+    def _fetch(self) -> bool:
+        """Reads rows that the last growth wanted from the files; True if there were any."""
+        fetched = 0
+        for number, tier in self._tiers.items():
+            if missing := self._drafter.missing(number):
+                fetched += tier.fetch(missing)
+        return fetched > 0
 
     def learn(
         self,
@@ -105,7 +124,14 @@ class TreePlanner:
             self.guard.step(rows, len(emitted), undisturbed / one)
 
     def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
-        """A generation ended, also early."""
+        """A generation ended, also early: the model tier takes it in."""
+        for tier in self._tiers.values():
+            if isinstance(tier, ModelTier):
+                tier.learn(tokens, prompt_len)
+
+    def calibration(self) -> bytes:
+        """State of the mixer, for the store."""
+        return self._drafter.save_calibration()
 
     def _recycle(self, verifier: _native.Verifier, rows: int, path: Sequence[int], seconds: float) -> None:
         """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forward's time allows."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import os
+import platform
 from typing import Any
 
 import llama_cpp
 
 from .errors import ConfigError
+from .gguf_file import GGUFHeader
 
 BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
 BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
@@ -23,7 +26,7 @@ def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
     known = [name for name in BASE_INIT.parameters if name not in ("self", "model_path", "kwargs")]
     for name in settings:
         if name not in known:
-            ours = "draft, exact, verbose"
+            ours = "draft, store, statistics, learn, exact, verbose"
             msg = f"Llama() got an unknown argument {name!r}; beside {ours} it takes {', '.join(known)}"
             raise ConfigError(msg)
     for name, value in flags.items():
@@ -46,6 +49,14 @@ def batch_rows(settings: dict[str, Any]) -> int:
     n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
     n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
     return min(n_batch, n_ctx) if n_ctx else n_batch
+
+
+def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool) -> str:
+    """What the cost of a forward depends on, as a key of the stored cost curves."""
+    kinds = "+".join(sorted(header.matrix_types))
+    names = ("n_threads", "n_gpu_layers", "type_k", "type_v", "flash_attn", "offload_kqv")
+    chosen = ",".join(f"{name}={settings.get(name)}" for name in names)
+    return f"{platform.machine()},cores={os.cpu_count()},{kinds},{chosen},exact={exact}"
 
 
 def address(pointer: Any) -> int:

@@ -9,32 +9,25 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StoreCorruptError, StoreError, StoreWarning
+from .places import data_folder
 from .store import DEFAULT_CAP, Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .fingerprint import Identity
 
 SIDE_FILES = ("-journal", "-wal", "-shm")  # a journal of the damaged file must not be played into the new one
 
 
-def home() -> Path:
-    """Where stores live: ``HD_EDGE_HOME``, or the user's data directory."""
-    if path := os.environ.get("HD_EDGE_HOME"):
-        return Path(path)
-    from platformdirs import user_data_path
-
-    return user_data_path("hd_edge", appauthor=False)
-
-
 def default_path(identity: Identity, kind: str = "model") -> Path:
     """The file of a model, or the statistics file of its tokenizer."""
     if kind == "statistics":
-        return home() / "statistics" / f"{identity.tokenizer[:16]}.sqlite3"
-    return home() / "models" / f"{identity.architecture[:8]}-{identity.tokenizer[:16]}.sqlite3"
+        return data_folder() / "statistics" / f"{identity.tokenizer[:16]}.sqlite3"
+    return data_folder() / "models" / f"{identity.architecture[:8]}-{identity.tokenizer[:16]}.sqlite3"
 
 
 def move_aside(path: Path) -> Path:

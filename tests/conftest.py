@@ -14,6 +14,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tiny_gguf
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory):
+    """No test reads or writes the stores of the person who runs it."""
+    before = os.environ.get("HD_EDGE_HOME")
+    os.environ["HD_EDGE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.pop("HD_EDGE_HOME")
+    if before is not None:
+        os.environ["HD_EDGE_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory):
     """Returns the path of a tiny random llama of a quantization, written on first use."""

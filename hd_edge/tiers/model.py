@@ -59,9 +59,9 @@ class ModelTier(StoredTier):
         self._pending = [*self._pending[1 - MAX_PENDING :], rows]
         self._answers += 1
 
-    def count(self, **counts: int) -> None:
-        """Adds to the named counters that ``hd-edge db info`` shows; written with the next flush."""
-        for name, amount in counts.items():
+    def count(self, name: str, amount: int) -> None:
+        """Adds to a named counter that ``hd-edge db info`` shows; written with the next flush."""
+        if amount and self.learning:
             self._counts[name] = self._counts.get(name, 0) + amount
 
     def flush(self) -> None:
