@@ -1,0 +1,179 @@
+#include "buffer_type.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <thread>
+
+#include "product.hpp"
+#include "repack.hpp"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace hd::kernels {
+namespace {
+
+using ggml::api;
+using ggml::Buffer;
+using ggml::BufferType;
+using ggml::Tensor;
+
+const KernelSet* kernels;
+std::atomic<int64_t> repacked{0};
+// A model is loaded by one thread, so the choice of one model never touches another's.
+thread_local bool offered = false;
+
+// The tensor as a matrix of ours, or one without rows.
+Matrix matrix_of(const Tensor* t) {
+    for (int i = 0; i < kWeightTypes; i++)
+        if (kLayouts[i].ggml_type == t->type) {
+            const auto type = static_cast<WeightType>(i);
+            if (t->ne[2] == 1 && t->ne[3] == 1 && !t->view_src && fits(type, kernels->lanes, t->ne[1], t->ne[0]))
+                return {type, kernels->lanes, t->ne[1], t->ne[0], static_cast<uint8_t*>(t->data)};
+        }
+    return {};
+}
+
+Rows rows_of(const Tensor* t) {
+    return {static_cast<const char*>(t->data), {t->ne[1], t->ne[2], t->ne[3]}, {t->nb[1], t->nb[2], t->nb[3]}, t->nb[0]};
+}
+
+class Traits : public ggml::TensorTraits {
+  public:
+    bool work_size(int, const Tensor* op, size_t& size) override {
+        if (op->op != ggml::kOpMulMat) return false;
+        size = Product::work_bytes(matrix_of(op->src[0]).type, rows_of(op->src[1]).total(), op->src[0]->ne[0]);
+        return true;
+    }
+
+    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
+        if (op->op != ggml::kOpMulMat) return false;
+        const Product product(*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op));
+        auto* work = static_cast<uint8_t*>(p->wdata);
+        product.quantize(work, p->ith, p->nth);
+        if (p->ith == 0) api.ggml_threadpool_chunk_set(p->threadpool, p->nth);
+        api.ggml_barrier(p->threadpool);
+        const int64_t chunks = product.chunks(p->nth);
+        for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
+            product.multiply(work, chunk, chunks);
+        return true;
+    }
+};
+
+Traits traits;
+BufferType* our_type();
+
+bool is_ours(const Tensor* t) { return t && t->buffer && t->buffer->type == our_type(); }
+
+class Extra : public ggml::ExtraBufferType {
+  public:
+    // Asked when a model is loaded, with a weight in an empty buffer of our type, and for every graph.
+    bool supports_op(ggml::Device*, const Tensor* op) override {
+        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0]) || !matrix_of(op->src[0]).rows) return false;
+        const Tensor* x = op->src[1];
+        if (x->type != ggml::kTypeF32 || (x->buffer && !api.ggml_backend_buft_is_host(x->buffer->type))) return false;
+        return op->src[0]->buffer->size > 0 || offered;
+    }
+    ggml::TensorTraits* get_tensor_traits(const Tensor* op) override {
+        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0])) return nullptr;
+        return static_cast<ggml::TensorTraits*>(op->src[0]->extra);
+    }
+};
+
+const char* get_name(BufferType*) { return "HD_EDGE_ROWS"; }
+size_t get_alignment(BufferType*) { return 64; }
+
+int32_t init_tensor(Buffer*, Tensor* t) {
+    t->extra = matrix_of(t).rows ? static_cast<ggml::TensorTraits*>(&traits) : nullptr;
+    return ggml::kSuccess;
+}
+
+void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size) {
+    const Matrix matrix = matrix_of(t);
+    if (!matrix.rows || offset != 0 || size != api.ggml_nbytes(t)) {
+        std::memcpy(static_cast<char*>(t->data) + offset, data, size);  // not a weight of ours: keep the bytes
+        return;
+    }
+    repack(matrix, data, static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency()))));
+    repacked += static_cast<int64_t>(size);
+}
+
+// Memory of the plain CPU type with our functions; large pages spare address translation, which a stream of weights
+// feels.
+Buffer* alloc_buffer(BufferType* type, size_t size) {
+    Buffer* buffer = api.ggml_backend_buft_alloc_buffer(api.ggml_backend_cpu_buffer_type(), size);
+    if (!buffer) return nullptr;
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    constexpr uintptr_t kPage = 2 << 20;
+    const auto base = reinterpret_cast<uintptr_t>(api.ggml_backend_buffer_get_base(buffer));
+    const uintptr_t first = (base + kPage - 1) & ~(kPage - 1), last = (base + size) & ~(kPage - 1);
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+    buffer->type = type;
+    buffer->init_tensor = init_tensor;
+    buffer->set_tensor = set_tensor;
+    buffer->get_tensor = nullptr;
+    buffer->cpy_tensor = nullptr;
+    return buffer;
+}
+
+BufferType* our_type() {
+    static Extra extra;
+    static BufferType type = {get_name,
+                              alloc_buffer,
+                              get_alignment,
+                              nullptr,
+                              nullptr,
+                              nullptr,
+                              api.ggml_backend_dev_by_type(ggml::kDeviceCpu),
+                              static_cast<ggml::ExtraBufferType*>(&extra)};
+    return &type;
+}
+
+// Another thread may be reading the list for a graph: it gets a new body, and the old one stays where it is.
+void replace_list(std::vector<BufferType*> list) {
+    auto* old = new std::vector<BufferType*>(std::move(list));
+    api.extra_buffer_types().swap(*old);
+}
+
+}  // namespace
+
+BufferType* buffer_type(const KernelSet& set) {
+    kernels = &set;
+    return our_type();
+}
+
+void insert(BufferType* type) {
+    auto list = api.extra_buffer_types();
+    // Types for matrix units (AMX) stay ahead of us.
+    const auto repacking = std::find_if(list.begin(), list.end(), [](BufferType* t) {
+        return !std::strcmp(api.ggml_backend_buft_name(t), "CPU_REPACK");
+    });
+    list.insert(repacking, type);
+    replace_list(std::move(list));
+}
+
+void remove(BufferType* type) {
+    auto list = api.extra_buffer_types();
+    list.erase(std::remove(list.begin(), list.end(), type), list.end());
+    replace_list(std::move(list));
+}
+
+bool adopted(const BufferType* type) {
+    using GetExtra = BufferType** (*)(ggml::Device*);
+    ggml::Registry* registry = api.ggml_backend_dev_backend_reg(type->device);
+    const auto get_extra =
+        reinterpret_cast<GetExtra>(api.ggml_backend_reg_get_proc_address(registry, "ggml_backend_dev_get_extra_bufts"));
+    if (!get_extra) return false;
+    for (BufferType** t = get_extra(type->device); t && *t; t++)
+        if (*t == type) return true;
+    return false;
+}
+
+void offer(bool on) { offered = on; }
+
+int64_t bytes_repacked() { return repacked; }
+
+}  // namespace hd::kernels

@@ -1,0 +1,62 @@
+// What row_kernels.py calls through ctypes. A plain C library needs no Python to build or to test, and one binary
+// serves every Python version.
+#include <cstring>
+
+#include "buffer_type.hpp"
+#include "kernel_sets.hpp"
+#include "self_test.hpp"
+
+#if defined(_WIN32)
+#define HD_EXPORT extern "C" __declspec(dllexport)
+#else
+#define HD_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+using namespace hd::kernels;
+
+namespace {
+
+const char* const kSymbols[] = {
+#define X(name, result, arguments) #name,
+    HD_GGML_FUNCTIONS(X)
+#undef X
+};
+constexpr int kSymbolCount = sizeof kSymbols / sizeof *kSymbols;
+static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
+
+const KernelSet* chosen(const char* isa) { return isa && *isa ? kernels_named(isa) : best_kernels(); }
+
+}  // namespace
+
+// The i-th function whose address hd_rows_install wants, or nullptr behind the last.
+HD_EXPORT const char* hd_rows_symbol(int i) { return i >= 0 && i < kSymbolCount ? kSymbols[i] : nullptr; }
+
+// The instruction set that would be used ("" for the best), or nullptr if there is none.
+HD_EXPORT const char* hd_rows_isa(const char* isa) {
+    const KernelSet* set = chosen(isa);
+    return set ? set->isa : nullptr;
+}
+
+HD_EXPORT int hd_rows_known(const char* isa) { return is_kernel_set(isa); }
+
+// The i-th weight type, or nullptr behind the last.
+HD_EXPORT const char* hd_rows_type(int i) { return i >= 0 && i < kWeightTypes ? kLayouts[i].name : nullptr; }
+
+// Checks everything and installs the buffer type. nullptr on success, else the reason why llama.cpp's kernels stay.
+// Once per process; `functions` are addresses in the order of hd_rows_symbol.
+HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
+    const KernelSet* set = chosen(isa);
+    if (!set) return "no kernels for this processor";
+    std::memcpy(&ggml::api, functions, sizeof ggml::api);
+    if (const char* problem = ggml::check_abi()) return problem;
+    ggml::BufferType* type = buffer_type(*set);
+    insert(type);
+    const char* problem = self_test(type, *set);
+    if (!problem && !adopted(type)) problem = "a model was loaded before";
+    if (problem) remove(type);
+    return problem;
+}
+
+HD_EXPORT void hd_rows_offer(int on) { offer(on != 0); }
+
+HD_EXPORT long long hd_rows_bytes() { return bytes_repacked(); }

@@ -1,0 +1,168 @@
+// Weight formats: how a tile becomes eight vectors of 8-bit weights, and a block's scales become vectors of floats.
+// Block layouts are those of ggml's quantised types after repack.cpp. Included by the files of one instruction set each;
+// everything depends on `Isa`, so no code of one set can be taken for another's.
+#pragma once
+
+#include "layout.hpp"
+
+namespace hd::kernels {
+
+// Eight vectors of 4-bit values: low nibbles are columns 0-15, high ones 16-31.
+template <class Isa>
+HD_INLINE void unpack_nibbles(const uint8_t* tile, typename Isa::I* w) {
+    for (int k = 0; k < 4; k++) {
+        const auto x = Isa::load(tile + 4 * Isa::kLanes * k);
+        w[k] = Isa::and_(x, Isa::bytes(0x0f));
+        w[k + 4] = Isa::and_(Isa::template shift<-4>(x), Isa::bytes(0x0f));
+    }
+}
+
+// Blocks of 32 columns with one half-precision scale.
+template <class Isa>
+struct OneScale {
+    static constexpr bool kMin = false;
+    struct Scales {
+        typename Isa::F scale;
+        HD_INLINE explicit Scales(const uint8_t* meta) : scale(Isa::load_half(meta)) {}
+    };
+};
+
+template <class Isa>
+struct Q4_0 : OneScale<Isa> {
+    static constexpr WeightType kType = WeightType::q4_0;
+    static constexpr int kOffset = 8, kLargest = 15;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_nibbles<Isa>(tile, w); }
+};
+
+template <class Isa>
+struct Q8_0 : OneScale<Isa> {
+    static constexpr WeightType kType = WeightType::q8_0;
+    static constexpr int kOffset = Isa::kSignedOffset, kLargest = 128;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        for (int k = 0; k < 8; k++) w[k] = Isa::from_signed(Isa::load(tile + 4 * Isa::kLanes * k));
+    }
+};
+
+template <class Isa>
+struct Iq4Nl : OneScale<Isa> {
+    static constexpr WeightType kType = WeightType::iq4_nl;
+    static constexpr int kOffset = Isa::kSignedOffset, kLargest = 128;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                               1,    13,   25,  38,  53,  69,  89,  113};
+        unpack_nibbles<Isa>(tile, w);
+        const auto table = Isa::from_signed(Isa::table(kValues));
+        for (int k = 0; k < 8; k++) w[k] = Isa::look_up(table, w[k]);
+    }
+};
+
+template <class Isa>
+struct Q4_1 {
+    static constexpr WeightType kType = WeightType::q4_1;
+    static constexpr int kOffset = 0, kLargest = 15;
+    static constexpr bool kMin = true;
+    struct Scales {
+        typename Isa::F scale, min;
+        HD_INLINE explicit Scales(const uint8_t* meta)
+            : scale(Isa::load_half(meta)), min(Isa::load_half(meta + 2 * Isa::kLanes)) {}
+    };
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_nibbles<Isa>(tile, w); }
+};
+
+// Q4_K and Q5_K: eight scales and minima of 6 bits, packed into three words per weight row as in the file.
+template <class Isa>
+struct SixBitScales {
+    static constexpr int kHalves = 1, kOffset = 0;
+    static constexpr bool kMin = true;
+    struct Scales {
+        typename Isa::F scale[8], min;
+        typename Isa::I mins[4];  // in pairs of 16 bits, tiles as in the rows' words
+
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            constexpr int L = Isa::kLanes;
+            const auto d = Isa::load_half(meta);
+            min = Isa::negate(Isa::load_half(meta + 2 * L));
+            const auto a = Isa::load(meta + 4 * L), b = Isa::load(meta + 8 * L), c = Isa::load(meta + 12 * L);
+            const auto low6 = Isa::bytes(0x3f), low4 = Isa::bytes(0x0f), top2 = Isa::bytes(0x30);
+            const auto packed = [&](auto nibbles, auto top) {
+                return Isa::or_(Isa::and_(nibbles, low4), Isa::and_(Isa::template shift<-2>(top), top2));
+            };
+            split(Isa::and_(a, low6), d, scale);
+            split(packed(c, a), d, scale + 4);
+            pair(Isa::and_(b, low6), mins);
+            pair(packed(Isa::template shift<-4>(c), b), mins + 2);
+        }
+
+      private:
+        HD_INLINE static void split(typename Isa::I x, typename Isa::F factor, typename Isa::F* out) {
+            const auto byte = Isa::words(0xff);
+            out[0] = Isa::mul(Isa::to_float(Isa::and_(x, byte)), factor);
+            out[1] = Isa::mul(Isa::to_float(Isa::and_(Isa::template shift<-8>(x), byte)), factor);
+            out[2] = Isa::mul(Isa::to_float(Isa::and_(Isa::template shift<-16>(x), byte)), factor);
+            out[3] = Isa::mul(Isa::to_float(Isa::template shift<-24>(x)), factor);
+        }
+        HD_INLINE static void pair(typename Isa::I x, typename Isa::I* out) {
+            const auto even = Isa::words(0x00ff00ff);
+            out[0] = Isa::and_(x, even);
+            out[1] = Isa::and_(Isa::template shift<-8>(x), even);
+        }
+    };
+};
+
+template <class Isa>
+struct Q4K : SixBitScales<Isa> {
+    static constexpr WeightType kType = WeightType::q4_k;
+    static constexpr int kLargest = 15;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_nibbles<Isa>(tile, w); }
+};
+
+template <class Isa>
+struct Q5K : SixBitScales<Isa> {
+    static constexpr WeightType kType = WeightType::q5_k;
+    static constexpr int kLargest = 31;
+    // After the nibbles one word per weight row: bit k of byte j is the fifth bit of column 4k + j.
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        unpack_nibbles<Isa>(tile, w);
+        const auto h = Isa::load(tile + 16 * Isa::kLanes);
+        const auto bit = Isa::bytes(0x10);
+        w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<4>(h), bit));
+        w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<3>(h), bit));
+        w[2] = Isa::or_(w[2], Isa::and_(Isa::template shift<2>(h), bit));
+        w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<1>(h), bit));
+        w[4] = Isa::or_(w[4], Isa::and_(h, bit));
+        w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-1>(h), bit));
+        w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-2>(h), bit));
+        w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-3>(h), bit));
+    }
+};
+
+template <class Isa>
+struct Q6K {
+    static constexpr WeightType kType = WeightType::q6_k;
+    static constexpr int kHalves = 2, kOffset = 32, kLargest = 63;
+    static constexpr bool kMin = false;
+    // 16 scales of 8 bits, one per 16 columns, then the block's half-precision scale.
+    struct Scales {
+        typename Isa::F scale[16];
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            const auto d = Isa::load_half(meta + 16 * Isa::kLanes);
+            for (int i = 0; i < 16; i++) scale[i] = Isa::mul(Isa::to_float(Isa::widen(meta + i * Isa::kLanes)), d);
+        }
+    };
+    // After the nibbles two words per weight row: bits 2k, 2k + 1 of byte j are the upper bits of column 4k + j
+    // (first word) and 16 + 4k + j (second word).
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        unpack_nibbles<Isa>(tile, w);
+        const auto bits = Isa::bytes(0x30);
+        for (int half = 0; half < 2; half++) {
+            const auto h = Isa::load(tile + (16 + 4 * half) * Isa::kLanes);
+            auto* v = w + 4 * half;
+            v[0] = Isa::or_(v[0], Isa::and_(Isa::template shift<4>(h), bits));
+            v[1] = Isa::or_(v[1], Isa::and_(Isa::template shift<2>(h), bits));
+            v[2] = Isa::or_(v[2], Isa::and_(h, bits));
+            v[3] = Isa::or_(v[3], Isa::and_(Isa::template shift<-2>(h), bits));
+        }
+    }
+};
+
+}  // namespace hd::kernels

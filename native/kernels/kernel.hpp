@@ -1,0 +1,163 @@
+// The kernel: one panel of weights times 1 to 16 activation rows, for any format and instruction set.
+// Each output is summed in one fixed order, column block by column block, whatever the number of rows: a row's result is
+// bitwise the same alone and in any company.
+#pragma once
+
+#include "formats.hpp"
+
+namespace hd::kernels {
+
+template <class T>
+HD_INLINE T read(const uint8_t* p) {
+    T x;
+    __builtin_memcpy(&x, p, sizeof x);
+    return x;
+}
+
+// Two streams of weights per thread are more than the hardware's own prefetching follows at full speed.
+template <int Bytes>
+HD_INLINE void prefetch(const uint8_t* tile) {
+    for (int i = 0; i < Bytes; i += 64) __builtin_prefetch(tile + 4096 + i);
+}
+
+// Blocks of 32 columns: one tile, one scale.
+template <class Isa, class Format, int N>
+HD_INLINE void add_small_block(const uint8_t* tile, const uint8_t* meta, const uint8_t* pass, typename Isa::F* sum) {
+    using I = typename Isa::I;
+    using F = typename Isa::F;
+    const typename Format::Scales s(meta);
+    prefetch<layout(Format::kType).tile_bytes * Isa::kLanes>(tile);
+    I w[8];
+    Format::unpack(tile, w);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i++) {
+        const F d = Isa::set(read<float>(pass + 32 * N + 4 * i));
+        const uint8_t* word = pass + 36 * N + 4 * i;
+        const int32_t start = Format::kOffset ? read<int32_t>(word) : 0;
+        const I dot = Isa::template dot<Format::kLargest, 0, 8>(w, pass + 32 * i, start);
+        sum[i] = Isa::fma(Isa::to_float(dot), Isa::mul(s.scale, d), sum[i]);
+        if constexpr (Format::kMin) sum[i] = Isa::fma(s.min, Isa::set(read<float>(word)), sum[i]);
+    }
+}
+
+// Blocks of 256 columns: eight tiles with one or two scales each, one scale per activation row.
+template <class Isa, class Format, int N>
+HD_INLINE void add_large_block(const uint8_t* tile, const uint8_t* meta, const uint8_t* pass, typename Isa::F* sum) {
+    using I = typename Isa::I;
+    using F = typename Isa::F;
+    constexpr int kTileBytes = layout(Format::kType).tile_bytes * Isa::kLanes;
+    const typename Format::Scales s(meta);
+    const uint8_t* words = pass + 260 * N;
+    F block[N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i++) {
+        if constexpr (Format::kMin) {
+            I all = Isa::words(0);
+            for (int k = 0; k < 4; k++) all = Isa::add_pairs(all, s.mins[k], read<int32_t>(words + 4 * (k * N + i)));
+            block[i] = Isa::mul(Isa::to_float(all), s.min);
+        } else {
+            block[i] = Isa::zero();
+        }
+    }
+#pragma GCC unroll 1
+    for (int t = 0; t < 8; t++) {
+        prefetch<kTileBytes>(tile);
+        I w[8];
+        Format::unpack(tile, w);
+#pragma GCC unroll 16
+        for (int i = 0; i < N; i++) {
+            const uint8_t* x = pass + 32 * (t * N + i);
+            if constexpr (Format::kHalves == 2) {
+                const uint8_t* word = words + 4 * (2 * t * N + i);
+                const I low = Isa::template dot<Format::kLargest, 0, 4>(w, x, read<int32_t>(word));
+                const I high = Isa::template dot<Format::kLargest, 4, 8>(w, x, read<int32_t>(word + 4 * N));
+                block[i] = Isa::fma(Isa::to_float(low), s.scale[2 * t], block[i]);
+                block[i] = Isa::fma(Isa::to_float(high), s.scale[2 * t + 1], block[i]);
+            } else {
+                const I dot = Isa::template dot<Format::kLargest, 0, 8>(w, x, 0);
+                block[i] = Isa::fma(Isa::to_float(dot), s.scale[t], block[i]);
+            }
+        }
+        tile += kTileBytes;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i++) sum[i] = Isa::fma(block[i], Isa::set(read<float>(pass + 256 * N + 4 * i)), sum[i]);
+}
+
+template <class Isa, class Format, int N>
+void multiply(const uint8_t* tiles, const uint8_t* meta, int64_t blocks, const uint8_t* pass, float* const* out) {
+    constexpr Layout kLayout = layout(Format::kType);
+    typename Isa::F sum[N];
+    for (int i = 0; i < N; i++) sum[i] = Isa::zero();
+    for (int64_t block = 0; block < blocks; block++) {
+        if constexpr (kLayout.tiles() == 1)
+            add_small_block<Isa, Format, N>(tiles, meta, pass, sum);
+        else
+            add_large_block<Isa, Format, N>(tiles, meta, pass, sum);
+        tiles += kLayout.tiles() * kLayout.tile_bytes * Isa::kLanes;
+        meta += kLayout.meta_bytes * Isa::kLanes;
+        pass += N * kLayout.row_bytes();
+    }
+    for (int i = 0; i < N; i++) Isa::store(out[i], sum[i]);
+}
+
+// Activations: 8 bits with one scale per block, as ggml's Q8_0 and Q8_K (the scale in single precision).
+template <class Isa, class Format>
+void quantize(const float* x, int64_t first, int64_t last, uint8_t* pass, int rows, int row) {
+    constexpr Layout kLayout = layout(Format::kType);
+    constexpr int kTiles = kLayout.tiles();
+    for (int64_t b = first; b < last; b++) {
+        const float* from = x + b * kLayout.columns;
+        uint8_t* block = pass + b * rows * kLayout.row_bytes();
+        uint8_t* words = block + (kLayout.columns + 4) * rows + 4 * row;
+        float largest = 0;
+        for (int t = 0; t < kTiles; t++) {
+            const float top = Isa::largest(from + 32 * t);
+            largest = top > largest ? top : largest;
+        }
+        const float d = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
+        __builtin_memcpy(block + kLayout.columns * rows + 4 * row, &d, 4);
+        int32_t sums[kTiles][2];
+        for (int t = 0; t < kTiles; t++) Isa::quantize(from + 32 * t, inverse, block + 32 * (t * rows + row), sums[t]);
+        const auto put = [&](int word, auto value) { __builtin_memcpy(words + 4 * word * rows, &value, 4); };
+        if constexpr (kTiles == 1 && Format::kMin) {
+            put(0, d * static_cast<float>(sums[0][0] + sums[0][1]));
+        } else if constexpr (kTiles == 1) {
+            put(0, -Format::kOffset * (sums[0][0] + sums[0][1]));
+        } else if constexpr (Format::kMin) {
+            const auto sum = [&](int t) { return sums[t][0] + sums[t][1]; };
+            const auto pair = [&](int a, int c) { return (sum(a) & 0xffff) | sum(c) * 65536; };
+            put(0, pair(0, 2));
+            put(1, pair(1, 3));
+            put(2, pair(4, 6));
+            put(3, pair(5, 7));
+        } else {
+            for (int t = 0; t < kTiles; t++) {
+                put(2 * t, -Format::kOffset * sums[t][0]);
+                put(2 * t + 1, -Format::kOffset * sums[t][1]);
+            }
+        }
+    }
+}
+
+template <class Isa, class Format>
+constexpr TypeKernels type_kernels() {
+    return {quantize<Isa, Format>,
+            {nullptr, multiply<Isa, Format, 1>, multiply<Isa, Format, 2>, multiply<Isa, Format, 3>,
+             multiply<Isa, Format, 4>, multiply<Isa, Format, 5>, multiply<Isa, Format, 6>, multiply<Isa, Format, 7>,
+             multiply<Isa, Format, 8>, multiply<Isa, Format, 9>, multiply<Isa, Format, 10>, multiply<Isa, Format, 11>,
+             multiply<Isa, Format, 12>, multiply<Isa, Format, 13>, multiply<Isa, Format, 14>, multiply<Isa, Format, 15>,
+             multiply<Isa, Format, 16>}};
+}
+
+// In the order of WeightType.
+template <class Isa>
+constexpr KernelSet kernel_set(const char* isa) {
+    return {isa,
+            Isa::kLanes,
+            {type_kernels<Isa, Q4_0<Isa>>(), type_kernels<Isa, Q4_1<Isa>>(), type_kernels<Isa, Q8_0<Isa>>(),
+             type_kernels<Isa, Iq4Nl<Isa>>(), type_kernels<Isa, Q4K<Isa>>(), type_kernels<Isa, Q5K<Isa>>(),
+             type_kernels<Isa, Q6K<Isa>>()}};
+}
+
+}  // namespace hd::kernels

@@ -1,0 +1,90 @@
+#include "kernel_sets.hpp"
+
+#include <cctype>
+#include <initializer_list>
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace hd::kernels {
+namespace {
+
+struct Choice {
+    const KernelSet* set;
+    bool runs;
+};
+
+// Best first.
+#if defined(HD_KERNELS_X86)
+const Choice* choices(int* count) {
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vnni");
+#ifdef HD_EVEX_VNNI
+    const bool avx_vnni = avx512;
+#else
+    const bool avx_vnni = __builtin_cpu_supports("avxvnni");
+#endif
+    static const Choice all[] = {{&kAvx512Vnni, avx512}, {&kAvxVnni, avx2 && avx_vnni}, {&kAvx2, avx2}};
+    *count = 3;
+    return all;
+}
+#elif defined(HD_KERNELS_ARM)
+const Choice* choices(int* count) {
+#if defined(__APPLE__)
+    const bool dotprod = true;  // every 64-bit Mac has it
+#else
+    const bool dotprod = (getauxval(AT_HWCAP) & (1 << 20)) != 0;  // HWCAP_ASIMDDP
+#endif
+    static const Choice all[] = {{&kNeonDot, dotprod}};
+    *count = 1;
+    return all;
+}
+#else
+const Choice* choices(int* count) {
+    *count = 0;
+    return nullptr;
+}
+#endif
+
+// Equal but for case, blanks and dashes.
+bool same(const char* a, const char* b) {
+    const auto skip = [](const char*& p) {
+        while (*p == ' ' || *p == '-') p++;
+    };
+    for (;; a++, b++) {
+        skip(a);
+        skip(b);
+        if (std::tolower(static_cast<unsigned char>(*a)) != std::tolower(static_cast<unsigned char>(*b))) return false;
+        if (!*a) return true;
+    }
+}
+
+}  // namespace
+
+const KernelSet* best_kernels() {
+    int count;
+    const Choice* all = choices(&count);
+    for (int i = 0; i < count; i++)
+        if (all[i].runs) return all[i].set;
+    return nullptr;
+}
+
+const KernelSet* kernels_named(const char* isa) {
+    int count;
+    const Choice* all = choices(&count);
+    for (int i = 0; i < count; i++)
+        if (all[i].runs && same(all[i].set->isa, isa)) return all[i].set;
+    return nullptr;
+}
+
+bool is_kernel_set(const char* isa) {
+    for (const char* name : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON dotprod"})
+        if (same(name, isa)) return true;
+    return false;
+}
+
+}  // namespace hd::kernels

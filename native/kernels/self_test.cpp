@@ -1,0 +1,116 @@
+#include "self_test.hpp"
+
+#include <cmath>
+#include <cstring>
+
+namespace hd::kernels {
+namespace {
+
+using ggml::api;
+using ggml::Buffer;
+using ggml::BufferType;
+using ggml::Context;
+using ggml::Tensor;
+
+constexpr int64_t kColumns = 512, kPanels = 3, kInputs = 3;
+constexpr double kTolerance = 0.02;  // both sides round the input to 8 bits, each in its own way
+
+struct Random {
+    uint32_t state = 1;
+    uint32_t next() { return state = state * 1664525U + 1013904223U; }
+    uint8_t byte() { return static_cast<uint8_t>(next() >> 24); }
+    float unit() { return static_cast<float>(next() >> 8) / 8388608.0f - 1.0f; }
+};
+
+std::vector<uint8_t> random_blocks(const Layout& l, int64_t blocks, Random& random) {
+    std::vector<uint8_t> data(static_cast<size_t>(blocks * l.block_bytes));
+    for (auto& x : data) x = random.byte();
+    // Half-precision scales stand first or, in Q6_K, last; 0x2400 is 1/64.
+    const bool second = l.name[3] == '1' || !std::strcmp(l.name, "Q4_K") || !std::strcmp(l.name, "Q5_K");
+    const size_t at = !std::strcmp(l.name, "Q6_K") ? 208 : 0;
+    for (int64_t b = 0; b < blocks; b++)
+        for (size_t i = 0; i < (second ? 2U : 1U); i++) {
+            uint8_t* half = data.data() + static_cast<size_t>(b * l.block_bytes) + at + 2 * i;
+            half[1] = 0x24;
+        }
+    return data;
+}
+
+// Contexts and buffers of one test, freed in any case.
+struct Resources {
+    std::vector<Context*> contexts;
+    std::vector<Buffer*> buffers;
+    void* backend = nullptr;
+
+    Context* context(size_t tensors) {
+        const size_t bytes = api.ggml_tensor_overhead() * tensors + api.ggml_graph_overhead();
+        contexts.push_back(api.ggml_init({bytes, nullptr, true}));
+        return contexts.back();
+    }
+    bool allocate(Context* c, BufferType* type) {
+        Buffer* buffer = api.ggml_backend_alloc_ctx_tensors_from_buft(c, type);
+        if (buffer) buffers.push_back(buffer);
+        return buffer != nullptr;
+    }
+    ~Resources() {
+        if (backend) api.ggml_backend_free(backend);
+        for (Buffer* b : buffers) api.ggml_backend_buffer_free(b);
+        for (Context* c : contexts)
+            if (c) api.ggml_free(c);
+    }
+};
+
+std::vector<float> read(const Tensor* t) {
+    std::vector<float> out(api.ggml_nbytes(t) / sizeof(float));
+    api.ggml_backend_tensor_get(t, out.data(), 0, api.ggml_nbytes(t));
+    return out;
+}
+
+const char* test_type(BufferType* type, const Layout& l, int64_t rows) {
+    Resources r;
+    Context *ours = r.context(1), *rest = r.context(8);
+    if (!ours || !rest) return "no memory";
+    Tensor* w = api.ggml_new_tensor_2d(ours, l.ggml_type, kColumns, rows);
+    if (!r.allocate(ours, type)) return "no memory";
+    Tensor* plain = api.ggml_new_tensor_2d(rest, l.ggml_type, kColumns, rows);
+    Tensor* x = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, kInputs);
+    Tensor* last = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, 1);
+    Tensor* results[3] = {api.ggml_mul_mat(rest, w, x), api.ggml_mul_mat(rest, plain, x), api.ggml_mul_mat(rest, w, last)};
+    ggml::Graph* graph = api.ggml_new_graph(rest);
+    for (Tensor* t : results) api.ggml_build_forward_expand(graph, t);
+    if (!r.allocate(rest, api.ggml_backend_cpu_buffer_type())) return "no memory";
+
+    Random random;
+    const auto blocks = random_blocks(l, rows * kColumns / l.columns, random);
+    api.ggml_backend_tensor_set(w, blocks.data(), 0, blocks.size());
+    api.ggml_backend_tensor_set(plain, blocks.data(), 0, blocks.size());
+    std::vector<float> input(static_cast<size_t>(kColumns * kInputs));
+    for (auto& v : input) v = random.unit();
+    api.ggml_backend_tensor_set(x, input.data(), 0, input.size() * sizeof(float));
+    api.ggml_backend_tensor_set(last, input.data() + (kInputs - 1) * kColumns, 0, kColumns * sizeof(float));
+
+    r.backend = api.ggml_backend_cpu_init();
+    if (!r.backend) return "no CPU backend";
+    api.ggml_backend_cpu_set_n_threads(r.backend, 1);  // threads started here would be lost in a forked child
+    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
+    const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < mine.size(); i++) {
+        difference += std::pow(double(mine[i]) - theirs[i], 2);
+        size += std::pow(double(theirs[i]), 2);
+    }
+    if (!(std::sqrt(difference / size) < kTolerance)) return "a product differs from llama.cpp's";
+    if (std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)))
+        return "a row depends on its company";
+    return nullptr;
+}
+
+}  // namespace
+
+const char* self_test(BufferType* type, const KernelSet& kernels) {
+    for (const Layout& l : kLayouts)
+        if (const char* problem = test_type(type, l, kPanels * kernels.lanes)) return problem;
+    return nullptr;
+}
+
+}  // namespace hd::kernels

@@ -1,0 +1,13 @@
+// A small product of every type through a real graph of the CPU backend, before any model is loaded.
+#pragma once
+
+#include "ggml_abi.hpp"
+#include "layout.hpp"
+
+namespace hd::kernels {
+
+// nullptr if our kernels, run by llama.cpp, agree with llama.cpp's own and one row alone gives the bits it gives among
+// others; else what differs.
+const char* self_test(ggml::BufferType* type, const KernelSet& kernels);
+
+}  // namespace hd::kernels
