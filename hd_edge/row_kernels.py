@@ -17,13 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .errors import ConfigError
 
 log = logging.getLogger("hd_edge")
-
-Setting = Literal["auto", False]
 
 TESTED = ("0.3.36",)  # llama-cpp-python: its ggml has the structures of native/kernels/ggml_abi.hpp
 VARIABLE = "HD_EDGE_ROW_KERNELS"
@@ -89,7 +87,7 @@ def status() -> Status:
 
 
 @contextmanager
-def offered(setting: Setting) -> Iterator[Status]:
+def offered(setting: Any) -> Iterator[Status]:
     """Around the loading of one model, in the thread that loads it: may the model use the kernels?
 
     Args:

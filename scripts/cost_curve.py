@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures what a forward of n rows costs, with llama.cpp's own kernels and with ours, in turns in one process pair.
 
-    cost_curve.py --json curve.json -m model.gguf
-    cost_curve.py --json curve.json --shape 7b-4layers --type Q4_0 --vocab ggml-vocab-llama-spm.gguf
+cost_curve.py --json curve.json -m model.gguf
+cost_curve.py --json curve.json --shape 7b-4layers --type Q4_0 --vocab ggml-vocab-llama-spm.gguf
 """
 
 from __future__ import annotations
@@ -120,6 +120,20 @@ def measure(path: str, threads: int, turns: int, layers_on_gpu: int, rows: list[
     return {"curve": curve, "fastest": best, "load": load_seconds}
 
 
+def report(result: dict[str, Any], rows: list[int]) -> None:
+    """A table of medians; the fastest of all forwards beside them, since a busy machine moves medians."""
+    print("milliseconds: median (T(n)/T(1)) fastest")
+    print(f"{'rows':>5} {'llama.cpp':>26} {'row kernels':>26}")
+    for i, n in enumerate(rows):
+        cells = []
+        for arm in ARMS:
+            curve, fastest = result["curve"][arm], result["fastest"][arm]
+            cells.append(f"{curve[i] * 1e3:9.2f} ({curve[i] / curve[0]:5.2f}) {fastest[i] * 1e3:8.2f}")
+        theirs, ours = (result["curve"][arm][i] for arm in ARMS)
+        print(f"{n:>5} {cells[0]:>26} {cells[1]:>26}  {theirs / ours:5.2f}x")
+    print("load", {arm: round(seconds, 2) for arm, seconds in result["load"].items()})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
@@ -142,13 +156,7 @@ def main() -> int:
             shape = make_random_gguf.SHAPES[args.shape]
             make_random_gguf.write(path, shape, args.type, vocab=args.vocab, pure=args.pure)
         result = measure(str(path), args.threads, args.turns, args.gpu_layers, args.rows)
-    curve = result["curve"]
-    print(f"{'rows':>5} {'llama.cpp':>18} {'row kernels':>18}   milliseconds (T(n)/T(1))")
-    for i, n in enumerate(args.rows):
-        cells = [f"{curve[arm][i] * 1e3:9.2f} ({curve[arm][i] / curve[arm][0]:5.2f})" for arm in ARMS]
-        print(f"{n:>5} {cells[0]:>18} {cells[1]:>18}   {curve[ARMS[0]][i] / curve[ARMS[1]][i]:.2f}x")
-    print("fastest " + " ".join(f"{n}:{result['fastest'][ARMS[0]][i]*1e3:.1f}/{result['fastest'][ARMS[1]][i]*1e3:.1f}" for i, n in enumerate(args.rows)))
-    print("load", {arm: round(seconds, 2) for arm, seconds in result["load"].items()})
+    report(result, args.rows)
     if args.json:
         args.json.write_text(
             json.dumps(
@@ -158,7 +166,7 @@ def main() -> int:
                     "type": args.type if args.model is None else None,
                     "threads": args.threads,
                     "rows": args.rows,
-                    **curve,
+                    **result["curve"],
                     "fastest": result["fastest"],
                     "load_seconds": result["load"],
                 },

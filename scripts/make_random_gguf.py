@@ -115,9 +115,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, vocab: Path | None) -> int:
     return count
 
 
-def write(
-    path: Path, shape: Shape, kind: str, *, vocab: Path | None = None, pure: bool = False, seed: int = 1
-) -> None:
+def write(path: Path, shape: Shape, kind: str, *, vocab: Path | None = None, pure: bool = False, seed: int = 1) -> None:
     """Writes the file.
 
     Args:

@@ -37,7 +37,8 @@ Matrix matrix_of(const Tensor* t) {
 }
 
 Rows rows_of(const Tensor* t) {
-    return {static_cast<const char*>(t->data), {t->ne[1], t->ne[2], t->ne[3]}, {t->nb[1], t->nb[2], t->nb[3]}, t->nb[0]};
+    return {
+        static_cast<const char*>(t->data), {t->ne[1], t->ne[2], t->ne[3]}, {t->nb[1], t->nb[2], t->nb[3]}, t->nb[0]};
 }
 
 class Traits : public ggml::TensorTraits {

@@ -15,13 +15,14 @@ ggml::BufferType* buffer_type(const KernelSet& kernels);
 void insert(ggml::BufferType* type);
 void remove(ggml::BufferType* type);
 
-// Makes the CPU backend copy its list for good and says whether the type is in the copy: not if a model was loaded before.
+// Makes the CPU backend copy its list for good and says whether the type is in the copy: not if a model was loaded
+// before.
 bool adopted(const ggml::BufferType* type);
 
 // Whether models that this thread loads from now on may use it.
 void offer(bool on);
 
-// Bytes of weights stored as panels since the start of the process.
+// Bytes of weights stored as panels so far.
 int64_t bytes_repacked();
 
 }  // namespace hd::kernels

@@ -24,6 +24,8 @@ const char* const kSymbols[] = {
 constexpr int kSymbolCount = sizeof kSymbols / sizeof *kSymbols;
 static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
 
+int64_t test_bytes = 0;  // of the self-test's weights
+
 const KernelSet* chosen(const char* isa) { return isa && *isa ? kernels_named(isa) : best_kernels(); }
 
 }  // namespace
@@ -54,9 +56,11 @@ HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
     const char* problem = self_test(type, *set);
     if (!problem && !adopted(type)) problem = "a model was loaded before";
     if (problem) remove(type);
+    test_bytes = bytes_repacked();
     return problem;
 }
 
 HD_EXPORT void hd_rows_offer(int on) { offer(on != 0); }
 
-HD_EXPORT long long hd_rows_bytes() { return bytes_repacked(); }
+// Bytes of weights that are stored for the kernels since hd_rows_install.
+HD_EXPORT long long hd_rows_bytes() { return bytes_repacked() - test_bytes; }

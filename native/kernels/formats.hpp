@@ -1,6 +1,6 @@
 // Weight formats: how a tile becomes eight vectors of 8-bit weights, and a block's scales become vectors of floats.
-// Block layouts are those of ggml's quantised types after repack.cpp. Included by the files of one instruction set each;
-// everything depends on `Isa`, so no code of one set can be taken for another's.
+// Block layouts are those of ggml's quantised types after repack.cpp. Included by the files of one instruction set
+// each; everything depends on `Isa`, so no code of one set can be taken for another's.
 #pragma once
 
 #include "layout.hpp"

@@ -33,9 +33,9 @@ const char* check_tensor() {
     const Tensor* b = api.ggml_new_tensor_2d(context, kTypeF32, 32, 3);
     const Tensor* c = api.ggml_mul_mat(context, const_cast<Tensor*>(a), const_cast<Tensor*>(b));
     const bool same = a->type == kTypeF32 && !a->buffer && a->ne[0] == 32 && a->ne[1] == 5 && a->ne[2] == 1 &&
-                      a->ne[3] == 1 && a->nb[0] == 4 && a->nb[1] == 128 && a->nb[3] == 640 && !a->view_src && !a->data &&
-                      api.ggml_get_name(a) == a->name && !a->extra && c->op == kOpMulMat && c->src[0] == a &&
-                      c->src[1] == b && !c->src[2] && c->ne[0] == 5 && c->ne[1] == 3;
+                      a->ne[3] == 1 && a->nb[0] == 4 && a->nb[1] == 128 && a->nb[3] == 640 && !a->view_src &&
+                      !a->data && api.ggml_get_name(a) == a->name && !a->extra && c->op == kOpMulMat &&
+                      c->src[0] == a && c->src[1] == b && !c->src[2] && c->ne[0] == 5 && c->ne[1] == 3;
     const bool sizes = api.ggml_tensor_overhead() - sizeof(Tensor) == 4 * sizeof(void*);  // the object header
     api.ggml_free(context);
     return same && sizes ? nullptr : "ggml_tensor differs";

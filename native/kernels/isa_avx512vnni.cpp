@@ -59,7 +59,8 @@ struct Avx512Vnni {
     HD_INLINE static I add_pairs(I sum, I a, int32_t pair) { return _mm512_dpwssd_epi32(sum, a, words(pair)); }
 
     HD_INLINE static float largest(const float* x) {
-        return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)), _mm512_abs_ps(_mm512_loadu_ps(x + 16))));
+        return _mm512_reduce_max_ps(
+            _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)), _mm512_abs_ps(_mm512_loadu_ps(x + 16))));
     }
     HD_INLINE static void quantize(const float* x, float inverse, uint8_t* q, int32_t* sums) {
         for (int half = 0; half < 2; half++) {

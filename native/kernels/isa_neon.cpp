@@ -20,8 +20,10 @@ struct NeonDot {
     HD_INLINE static I or_(I a, I b) { return vorrq_u32(a, b); }
     template <int Bits>
     HD_INLINE static I shift(I x) {
-        if constexpr (Bits < 0) return vshrq_n_u32(x, -Bits);
-        else return vshlq_n_u32(x, Bits);
+        if constexpr (Bits < 0)
+            return vshrq_n_u32(x, -Bits);
+        else
+            return vshlq_n_u32(x, Bits);
     }
     HD_INLINE static I from_signed(I x) { return x; }
     HD_INLINE static I table(const int8_t* values) { return vreinterpretq_u32_s8(vld1q_s8(values)); }
@@ -41,9 +43,7 @@ struct NeonDot {
     HD_INLINE static F mul(F a, F b) { return vmulq_f32(a, b); }
     HD_INLINE static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
     HD_INLINE static F to_float(I x) { return vcvtq_f32_s32(vreinterpretq_s32_u32(x)); }
-    HD_INLINE static F load_half(const uint8_t* p) {
-        return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
-    }
+    HD_INLINE static F load_half(const uint8_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
     HD_INLINE static void store(float* p, F x) { vst1q_f32(p, x); }
 
     template <int Largest, int From, int To>

@@ -1,6 +1,6 @@
 // The kernel: one panel of weights times 1 to 16 activation rows, for any format and instruction set.
-// Each output is summed in one fixed order, column block by column block, whatever the number of rows: a row's result is
-// bitwise the same alone and in any company.
+// Each output is summed in one fixed order, column block by column block, whatever the number of rows: a row's result
+// is bitwise the same alone and in any company.
 #pragma once
 
 #include "formats.hpp"

@@ -10,8 +10,8 @@ extern const KernelSet kAvx512Vnni, kAvxVnni, kAvx2, kNeonDot;
 
 // The best set that this processor can run, or nullptr.
 const KernelSet* best_kernels();
-// A set by name ("AVX2"; case, blanks and dashes do not matter), or nullptr if this build or this processor lacks it: for
-// tests and measurements.
+// A set by name ("AVX2"; case, blanks and dashes do not matter), or nullptr if this build or this processor lacks it:
+// for tests and measurements.
 const KernelSet* kernels_named(const char* isa);
 // Is it the name of any set, on any processor?
 bool is_kernel_set(const char* isa);

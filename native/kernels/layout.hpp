@@ -1,13 +1,13 @@
 // How weights and activation rows lie in memory. Plain sizes: this header is for code of any instruction set.
 //
 // Weights. `lanes` weight rows (one vector register of 32-bit lanes) form a panel. A panel's columns are cut into tiles
-// of 32, a tile holds 4 columns of one weight row in each 32-bit lane, so one load feeds one dot-product instruction for
-// all rows of the panel. A tensor is all tiles of all panels, panel by panel, then all scales in the same order: tiles
-// stay aligned, and the tensor takes exactly the bytes it takes in the file.
+// of 32, a tile holds 4 columns of one weight row in each 32-bit lane, so one load feeds one dot-product instruction
+// for all rows of the panel. A tensor is all tiles of all panels, panel by panel, then all scales in the same order:
+// tiles stay aligned, and the tensor takes exactly the bytes it takes in the file.
 //
-// Activations. `n` rows that share one pass over the weights are quantised to 8 bits with one scale per block (32 or 256
-// columns, as the weight type has it) and interleaved: per block its tiles of n x 32 int8, n scales, then `row_words`
-// times n words that depend on the weight type. One pointer walks through all rows of a pass. The words:
+// Activations. `n` rows that share one pass over the weights are quantised to 8 bits with one scale per block (32 or
+// 256 columns, as the weight type has it) and interleaved: per block its tiles of n x 32 int8, n scales, then
+// `row_words` times n words that depend on the weight type. One pointer walks through all rows of a pass. The words:
 //   Q4_0, Q8_0, IQ4_NL   -(weight offset) x (sum of the 32 columns): dot products start from it, so that weights may be
 //                        stored unsigned
 //   Q4_1                 scale x sum of the 32 columns, a float, to be multiplied with the minimum
@@ -40,8 +40,8 @@ struct Layout {
 };
 
 constexpr Layout kLayouts[kWeightTypes] = {
-    {"Q4_0", 2, 32, 18, 16, 2, 1},     {"Q4_1", 3, 32, 20, 16, 4, 1},      {"Q8_0", 8, 32, 34, 32, 2, 1},
-    {"IQ4_NL", 20, 32, 18, 16, 2, 1},  {"Q4_K", 12, 256, 144, 16, 16, 4},  {"Q5_K", 13, 256, 176, 20, 16, 4},
+    {"Q4_0", 2, 32, 18, 16, 2, 1},      {"Q4_1", 3, 32, 20, 16, 4, 1},     {"Q8_0", 8, 32, 34, 32, 2, 1},
+    {"IQ4_NL", 20, 32, 18, 16, 2, 1},   {"Q4_K", 12, 256, 144, 16, 16, 4}, {"Q5_K", 13, 256, 176, 20, 16, 4},
     {"Q6_K", 14, 256, 210, 24, 18, 16},
 };
 
@@ -56,12 +56,14 @@ struct Matrix {
     uint8_t* data;
 
     int64_t panels() const { return rows / lanes; }
-    int64_t tiles() const { return columns / kTileColumns; }    // per panel
+    int64_t tiles() const { return columns / kTileColumns; }           // per panel
     int64_t blocks() const { return columns / layout(type).columns; }  // per panel
     int64_t panel_tile_bytes() const { return tiles() * lanes * layout(type).tile_bytes; }
     int64_t panel_meta_bytes() const { return blocks() * lanes * layout(type).meta_bytes; }
     uint8_t* panel_tiles(int64_t panel) const { return data + panel * panel_tile_bytes(); }
-    uint8_t* panel_meta(int64_t panel) const { return data + panels() * panel_tile_bytes() + panel * panel_meta_bytes(); }
+    uint8_t* panel_meta(int64_t panel) const {
+        return data + panels() * panel_tile_bytes() + panel * panel_meta_bytes();
+    }
 };
 
 // Does a matrix of this shape divide into panels and blocks?

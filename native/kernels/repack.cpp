@@ -85,8 +85,9 @@ void repack_q6_k(const uint8_t* block, Lane out) {
 }
 
 using RepackBlock = void (*)(const uint8_t*, Lane);
-constexpr RepackBlock kRepack[kWeightTypes] = {repack_nibbles<1>,        repack_nibbles<2>,       repack_q8_0, repack_nibbles<1>,
-                                               repack_q4_or_q5_k<false>, repack_q4_or_q5_k<true>, repack_q6_k};
+constexpr RepackBlock kRepack[kWeightTypes] = {repack_nibbles<1>, repack_nibbles<2>,        repack_q8_0,
+                                               repack_nibbles<1>, repack_q4_or_q5_k<false>, repack_q4_or_q5_k<true>,
+                                               repack_q6_k};
 
 template <RepackBlock Block>
 void repack_panel(const Matrix& m, const uint8_t* blocks, int64_t panel) {

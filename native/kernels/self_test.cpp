@@ -75,7 +75,8 @@ const char* test_type(BufferType* type, const Layout& l, int64_t rows) {
     Tensor* plain = api.ggml_new_tensor_2d(rest, l.ggml_type, kColumns, rows);
     Tensor* x = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, kInputs);
     Tensor* last = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, 1);
-    Tensor* results[3] = {api.ggml_mul_mat(rest, w, x), api.ggml_mul_mat(rest, plain, x), api.ggml_mul_mat(rest, w, last)};
+    Tensor* results[3] = {api.ggml_mul_mat(rest, w, x), api.ggml_mul_mat(rest, plain, x),
+                          api.ggml_mul_mat(rest, w, last)};
     ggml::Graph* graph = api.ggml_new_graph(rest);
     for (Tensor* t : results) api.ggml_build_forward_expand(graph, t);
     if (!r.allocate(rest, api.ggml_backend_cpu_buffer_type())) return "no memory";

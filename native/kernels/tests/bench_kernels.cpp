@@ -1,45 +1,93 @@
-// cycles per tile: pure compute (panel set in L2) and streamed; thread cpu time, min
+// How fast each kernel streams weights, beside the memory's own reading speed, and what more rows cost.
+//   bench_kernels [instruction set [weight type]]
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <functional>
 #include <string>
 #include <thread>
-#include <vector>
-#include <time.h>
-#include <sys/mman.h>
-#include "kernel_sets.hpp"
-#include "product.hpp"
-#include "repack.hpp"
-#include "tests/reference.hpp"
+
+#include "../kernel_sets.hpp"
+#include "../product.hpp"
+#include "../repack.hpp"
+#include "reference.hpp"
+
 using namespace hd::kernels;
-static double cpu(){ timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID,&t); return t.tv_sec+1e-9*t.tv_nsec; }
+
+namespace {
+
+constexpr int64_t kRows = 11008, kColumns = 4096;
+constexpr size_t kStreamed = size_t{600} << 20;  // far beyond the caches
+const int kThreads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+
+// The fastest of several runs of work(thread) on all threads, in seconds.
+double fastest(int runs, const std::function<void(int)>& work) {
+    double best = 1e9;
+    for (int run = 0; run < runs; run++) {
+        const auto start = std::chrono::steady_clock::now();
+        std::vector<std::thread> threads;
+        for (int t = 1; t < kThreads; t++) threads.emplace_back(work, t);
+        work(0);
+        for (auto& t : threads) t.join();
+        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best;
+}
+
+void bench(const KernelSet& set, WeightType type) {
+    const Layout& shape = layout(type);
+    const auto blocks = reference::random_blocks(type, kRows * kColumns / shape.columns, 3);
+    std::vector<std::vector<uint8_t>> data(kStreamed / blocks.size() + 1);
+    std::vector<Matrix> matrices;
+    for (auto& d : data) {
+        d.resize(blocks.size() + 64);
+        auto* aligned = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(d.data()) + 63) & ~uintptr_t{63});
+        matrices.push_back({type, set.lanes, kRows, kColumns, aligned});
+        repack(matrices.back(), blocks.data(), kThreads);
+    }
+    std::vector<float> x(kMaxRows * kColumns), y(kMaxRows * kRows);
+    for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(i * 7919 % 2001) / 500 - 2;
+    std::printf("%-7s", shape.name);
+    double one = 0;
+    for (int64_t n : {1, 2, 3, 4, 6, 8, 12, 16}) {
+        const Rows in{reinterpret_cast<char*>(x.data()), {n, 1, 1}, {kColumns * 4, 0, 0}, 4};
+        const Rows out{reinterpret_cast<char*>(y.data()), {n, 1, 1}, {kRows * 4, 0, 0}, 4};
+        std::vector<uint8_t> work(Product::work_bytes(type, n, kColumns));
+        Product(set, matrices[0], in, out).quantize(work.data(), 0, 1);
+        const double seconds = fastest(9, [&](int t) {
+            for (const Matrix& m : matrices) {
+                const Product product(set, m, in, out);
+                const int64_t chunks = product.chunks(kThreads);
+                for (int64_t c = chunks * t / kThreads; c < chunks * (t + 1) / kThreads; c++)
+                    product.multiply(work.data(), c, chunks);
+            }
+        });
+        if (n == 1) one = seconds;
+        const double bytes = static_cast<double>(blocks.size() * matrices.size());
+        std::printf("  %2d: %4.1f (%.2f)", static_cast<int>(n), bytes / seconds / 1e9, seconds / one);
+    }
+    std::printf("\n");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
     const KernelSet* set = argc > 1 ? kernels_named(argv[1]) : best_kernels();
-    for (int t : {0, 2, 4, 6}) {
-        if (argc > 2 && std::string(argv[2]) != kLayouts[t].name) continue;
-        WeightType type = WeightType(t);
-        const int64_t K=4096;
-        for (int64_t M : {256, 65536*2}) {
-        size_t bytes = size_t(M) * K / layout(type).columns * layout(type).block_bytes;
-        auto blocks = reference::random_blocks(type, M * K / layout(type).columns, 3);
-        Matrix m{type, set->lanes, M, K, (uint8_t*)aligned_alloc(1<<21, (bytes + (1<<21)) & ~((1ull<<21)-1))};
-        if (getenv("HUGE_")) madvise(m.data, bytes, MADV_HUGEPAGE);
-        repack(m, blocks.data(), 2);
-        std::vector<float> x(16 * K), y(16 * M);
-        for (auto& v : x) v = float(rand() % 2001 - 1000) / 500;
-        printf("%-5s %s cycles/tile:", layout(type).name, M<1000?"cached  ":"streamed");
-        for (int64_t n : {1, 2, 4, 6, 8, 12, 16}) {
-            Rows in{(char*)x.data(), {n, 1, 1}, {K * 4, 0, 0}, 4}, out{(char*)y.data(), {n, 1, 1}, {size_t(M) * 4, 0, 0}, 4};
-            std::vector<uint8_t> work(Product::work_bytes(type, n, K));
-            Product p(*set, m, in, out); p.quantize(work.data(),0,1);
-            double best[2]={9,9};
-            auto body=[&](int k){ int reps = M<1000?40:5; for(int r=0;r<reps;r++){ double s=cpu(); if (M<1000) for(int q=0;q<20;q++) p.multiply(work.data(),0,1); else p.multiply(work.data(),k,2); best[k]=std::min(best[k],cpu()-s);} };
-            if (M<1000) { body(0); printf(" %d:%.1f",(int)n,best[0]/20*3.69e9/(M/set->lanes*K/32)); }
-            else { std::thread a(body,0),b(body,1); a.join(); b.join(); double v=std::max(best[0],best[1]); printf(" %d:%.1f",(int)n,v*3.69e9/(M/set->lanes*K/32/2)); if(n==1) printf("(%.0fGB/s)",bytes/v/1e9); }
-            fflush(stdout);
-        }
-        puts(""); free(m.data);
-        }
-    }
+    if (!set) return std::fprintf(stderr, "no such kernels here\n"), 1;
+    const std::vector<uint64_t> memory(kStreamed / 8, 1);
+    std::vector<uint64_t> sums(static_cast<size_t>(kThreads) * 8);
+    const double seconds = fastest(9, [&](int t) {
+        uint64_t sum[8] = {};
+        const size_t n = memory.size() / 8 / static_cast<size_t>(kThreads), first = n * static_cast<size_t>(t) * 8;
+        for (size_t i = first; i < first + n * 8; i += 8)
+            for (size_t j = 0; j < 8; j++) sum[j] += memory[i + j];
+        for (size_t j = 0; j < 8; j++) sums[static_cast<size_t>(t) * 8 + j] = sum[j];
+    });
+    std::printf("%s, %d threads; memory read alone: %.1f GB/s (%d)\n", set->isa, kThreads,
+                static_cast<double>(kStreamed) / seconds / 1e9, static_cast<int>(sums[0] % 10));
+    std::printf("rows: GB/s of weights (time, one row = 1)\n");
+    for (int t = 0; t < kWeightTypes; t++)
+        if (argc < 3 || std::string(argv[2]) == kLayouts[t].name) bench(*set, static_cast<WeightType>(t));
+    return 0;
 }

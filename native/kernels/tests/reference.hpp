@@ -58,8 +58,7 @@ inline void decode(WeightType type, const uint8_t* b, double* w) {
             for (int i = 0; i < 256; i++) {
                 const int half = i / 128, quarter = i % 128 / 32, l = i % 32;
                 const int byte = b[64 * half + 32 * (quarter % 2) + l];
-                const int v = (quarter < 2 ? byte & 15 : byte >> 4) |
-                              (b[128 + 32 * half + l] >> 2 * quarter & 3) << 4;
+                const int v = (quarter < 2 ? byte & 15 : byte >> 4) | (b[128 + 32 * half + l] >> 2 * quarter & 3) << 4;
                 w[i] = double(from_half(b + 208)) * static_cast<int8_t>(b[192 + i / 16]) * (v - 32);
             }
             break;
@@ -73,7 +72,8 @@ inline std::vector<uint8_t> random_blocks(WeightType type, int64_t blocks, uint3
     std::vector<uint8_t> out(static_cast<size_t>(blocks * shape.block_bytes));
     for (auto& x : out) x = static_cast<uint8_t>(random());
     const auto half = [&](size_t at) {
-        const uint16_t h = static_cast<uint16_t>(0x1c00 + (random() & 0xbff)) | static_cast<uint16_t>(random() & 0x8000);
+        const uint16_t h =
+            static_cast<uint16_t>(0x1c00 + (random() & 0xbff)) | static_cast<uint16_t>(random() & 0x8000);
         std::memcpy(out.data() + at, &h, 2);
     };
     for (int64_t i = 0; i < blocks; i++) {
@@ -91,7 +91,8 @@ inline std::vector<double> quantised_row(const float* x, int64_t columns, int bl
         float largest = 0;
         for (int i = 0; i < block; i++) largest = std::fmax(largest, std::fabs(x[b + i]));
         const float inverse = largest > 0 ? 127.0f / largest : 0.0f, d = largest / 127.0f;
-        for (int i = 0; i < block; i++) out[static_cast<size_t>(b + i)] = double(d) * std::nearbyint(x[b + i] * inverse);
+        for (int i = 0; i < block; i++)
+            out[static_cast<size_t>(b + i)] = double(d) * std::nearbyint(x[b + i] * inverse);
     }
     return out;
 }

@@ -32,12 +32,13 @@ struct Case {
         for (int i = 0; i < 32; i++) in[static_cast<size_t>(i)] = 0;  // a block of zeros has the scale zero
     }
 
-    // Rows [first, first + count) of the input, with `threads` shares and chunks taken in reverse; `spread` lies between
-    // columns of the input.
+    // Rows [first, first + count) of the input, with `threads` shares and chunks taken in reverse; `spread` lies
+    // between columns of the input.
     std::vector<float> product(int64_t first, int64_t count, int threads, int64_t spread = 1) const {
         const auto columns = static_cast<size_t>(matrix.columns), s = static_cast<size_t>(spread);
         std::vector<float> x(static_cast<size_t>(count) * columns * s, 9.0f);
-        for (size_t i = 0; i < static_cast<size_t>(count) * columns; i++) x[i * s] = in[static_cast<size_t>(first) * columns + i];
+        for (size_t i = 0; i < static_cast<size_t>(count) * columns; i++)
+            x[i * s] = in[static_cast<size_t>(first) * columns + i];
         std::vector<float> y(static_cast<size_t>(count * matrix.rows), NAN);
         const size_t x_row = columns * s * 4, y_row = static_cast<size_t>(matrix.rows) * 4;
         const auto n = static_cast<size_t>(count);
@@ -85,7 +86,8 @@ void check_same_bits(const KernelSet& set, WeightType type) {
         for (int64_t i = 0; i < count; i++)
             equal &= !std::memcmp(y.data() + i * rows, alone[static_cast<size_t>(kInputs - count + i)].data(),
                                   static_cast<size_t>(rows) * 4);
-        if (!equal) std::fprintf(stderr, "%s %s: %d rows, %d threads\n", set.isa, layout(type).name, int(count), threads);
+        if (!equal)
+            std::fprintf(stderr, "%s %s: %d rows, %d threads\n", set.isa, layout(type).name, int(count), threads);
         CHECK(equal);
     };
     for (int threads = 1; threads <= 3; threads++)

@@ -1,0 +1,136 @@
+"""Our CPU kernels inside llama.cpp: bitwise row independence, switches, fallbacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hd_edge import row_kernels
+from hd_edge.errors import ConfigError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+import make_random_gguf
+from make_random_gguf import Shape
+
+CHILD = Path(__file__).with_name("row_kernels_child.py")
+TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K")
+SMALL = Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4)
+
+
+def child(function: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
+    """What one function of row_kernels_child returns, in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, str(CHILD), function, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | (env or {}),
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("random")
+    paths = {}
+    for kind in (*TYPES, "Q4_K_M"):
+        paths[kind] = folder / f"{kind}.gguf"
+        make_random_gguf.write(paths[kind], SMALL, kind, pure=kind in TYPES)
+    return paths
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels_here() -> None:
+    if not child("status_only")["active"]:
+        pytest.skip("no row kernels for this processor or this llama-cpp-python")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_row_has_the_bits_of_its_single_step(files: dict[str, Path], threads: int) -> None:
+    kinds = list(files)
+    results = child("rows", paths=[str(files[kind]) for kind in kinds], threads=threads)
+    for kind, result in zip(kinds, results, strict=True):
+        assert result["active"]
+        assert result["bytes"] > 2_000_000, kind
+        assert result["spread"] > 1e-3, kind
+        assert result["different"] == [], kind
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avxvnni"])
+def test_lesser_instruction_sets(files: dict[str, Path], isa: str) -> None:
+    env = {row_kernels.VARIABLE: isa}
+    if not child("status_only", env)["active"]:
+        pytest.skip(f"no {isa} here")
+    (result,) = child("rows", env, paths=[str(files["Q4_K_M"])], threads=2)
+    assert result["isa"].replace("-", "").lower() == isa
+    assert result["different"] == []
+
+
+def test_switches(files: dict[str, Path]) -> None:
+    result = child("settings", path=str(files["Q4_0"]))
+    assert result["auto"]["active"]
+    assert result["auto"]["bytes"] == result["again"]["bytes"] > 0
+    assert not result["off"]["active"]
+    for name in ("off", "no extra", "disabled"):
+        assert result[name]["bytes"] == 0, name
+    assert result["changed"], "without extra buffer types llama.cpp's kernels run"
+    assert result["plain"], "off and disabled run llama.cpp's kernels"
+    assert result["same"]
+    assert result["close"] < 0.2
+
+
+def test_a_model_loaded_before(files: dict[str, Path]) -> None:
+    assert child("loaded_before", path=str(files["Q4_0"])) == {
+        "active": False,
+        "reason": "a model was loaded before",
+        "isa": "",
+        "bytes": 0,
+    }
+
+
+def test_untested_version() -> None:
+    result = child("status_only", version="0.9.9")
+    assert not result["active"]
+    assert "0.9.9" in result["reason"]
+    assert row_kernels.TESTED[0] in result["reason"]
+
+
+def test_missing_function() -> None:
+    assert child("missing_function")["reason"] == "the loaded llama.cpp has no function ggml_barrier"
+
+
+def test_wrong_layouts_are_noticed() -> None:
+    assert child("wrong_layout") == {
+        "ggml_op_name": "operation numbers differ",
+        "ggml_type_size": "quantised types differ",
+        "ggml_tensor_overhead": "ggml_tensor differs",
+        "ggml_backend_buffer_get_base": "ggml_backend_buffer differs",
+    }
+
+
+@pytest.mark.parametrize("value", ["0", "off", "False"])
+def test_switched_off_by_the_environment(value: str) -> None:
+    result = child("status_only", {row_kernels.VARIABLE: value})
+    assert not result["active"]
+    assert row_kernels.VARIABLE in result["reason"]
+
+
+def test_unknown_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="row_kernels='yes'"), row_kernels.offered("yes"):  # type: ignore[arg-type]
+        pass
+    monkeypatch.setenv(row_kernels.VARIABLE, "avx9")
+    monkeypatch.setattr(row_kernels, "_status", None)
+    with pytest.raises(ConfigError, match="avx9"):
+        row_kernels.enable()
+
+
+def test_status_before_anything_happened() -> None:
+    assert child("status_only")["before"] == "no model was loaded yet"
