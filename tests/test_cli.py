@@ -1,0 +1,86 @@
+"""The command line: model text on stdout, everything else on stderr, exit status 0, 1, 2."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hd_edge.cli import VERBS
+
+
+def run(*arguments, stdin=""):
+    code = "import sys; from hd_edge.cli import main; sys.argv[0] = 'hd-edge'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return models("Q4_0")
+
+
+def test_generate_streams_text_and_one_line_of_statistics(model):
+    done = run("generate", "-m", model, "-p", "the cat", "-n", 20, "--temp", 0, "-t", 1, "-c", 256)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    numbers = r"20 tokens · [\d.]+ tok/s · [\d.]+ tokens/forward · \d+ % drafted( \(.*\))?"
+    assert re.fullmatch(numbers, done.stderr.strip())
+
+
+def test_json_is_the_same_text(model):
+    shared = ("generate", "-m", model, "-n", 20, "--temp", 0, "-t", 1, "-c", 256)
+    plain = run(*shared, "-p", "the cat", "-q")
+    as_json = run(*shared, "--json", "-q", stdin="the cat")
+    result = json.loads(as_json.stdout)
+    assert result["text"] + "\n" == plain.stdout
+    assert result["finish_reason"] == "length"
+    assert result["stats"]["tokens"] == 20
+    assert plain.stderr == as_json.stderr == ""
+
+
+def test_the_seed_decides(model):
+    texts = [run("generate", "-m", model, "-p", "a", "-n", 15, "-s", s, "-t", 1, "-q").stdout for s in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_errors_are_one_line_and_status_1(tmp_path):
+    done = run("generate", "-m", tmp_path / "no.gguf", "-p", "x")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("hd-edge: model file")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_usage_errors_are_status_2(model):
+    assert run("generate", "-p", "x").returncode == 2
+    assert run("no-such-verb").returncode == 2
+    assert run("generate", "-m", model, "-p", "x", "-f", model).returncode == 2
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb):
+    done = run(verb, "-h")
+    assert done.returncode == 0
+    assert "Usage: hd-edge" in done.stdout
+
+
+def test_help_imports_no_model_code():
+    code = (
+        "import sys; from hd_edge.cli import cli; cli(['-h'], standalone_mode=False); print('llama_cpp' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
+
+
+def test_doctor(model):
+    report = json.loads(run("doctor", "--json", "-m", model).stdout)
+    assert report["versions"]["llama-cpp-python"].startswith("0.3.36")
+    assert report["backend"]["layout"] == "llama_batch agrees field by field"
+    assert report["model"]["architecture"] == "llama"
+    assert "tiled matrix product off: the file has Q6_K" in report["model"]["exact mode"]
+    assert "llama_batch agrees" in run("doctor").stdout

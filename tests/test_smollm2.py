@@ -1,0 +1,74 @@
+"""The real model: drafted text is plain text on real prompts, and the demo model is found and requantized."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from adversary import Adversary
+
+from hd_edge import Llama
+
+ROOT = Path(__file__).parent.parent
+SPEC_BENCH = Path(os.environ.get("HD_EDGE_SPEC_BENCH", ROOT.parent / "shared/data/spec_bench/question.jsonl"))
+PROMPTS, TOKENS, PROMPT_TOKENS = 40, 40, 320
+
+
+def prompts():
+    if SPEC_BENCH.is_file():
+        questions = [json.loads(line)["turns"][0] for line in SPEC_BENCH.read_text(encoding="utf-8").splitlines()]
+        return questions[:: max(len(questions) // PROMPTS, 1)][:PROMPTS]
+    return (ROOT / "tests" / "prompts.txt").read_text(encoding="utf-8").splitlines()[:PROMPTS]
+
+
+def chat_tokens(llm, prompt):
+    """Template around at most PROMPT_TOKENS of the prompt."""
+    text = llm.tokenize(prompt.encode(), add_bos=False)[:PROMPT_TOKENS]
+    head = llm.tokenize(b"<|im_start|>user\n", add_bos=False, special=True)
+    tail = llm.tokenize(b"<|im_end|>\n<|im_start|>assistant\n", add_bos=False, special=True)
+    return head + text + tail
+
+
+def answer(llm, tokens, **sampling):
+    llm.set_seed(3)
+    generation = llm.generate(tokens, **{"temp": 0.0, **sampling})
+    spoken = [token for token, _ in zip(generation, range(TOKENS), strict=False)]
+    generation.close()
+    return spoken
+
+
+@pytest.fixture(scope="module")
+def llm(smollm2_q4_0):
+    loaded = Llama(str(smollm2_q4_0), exact=True, n_ctx=1024, n_threads=1, n_threads_batch=1)
+    yield loaded
+    loaded.close()
+
+
+def test_drafted_text_is_plain_text_on_real_prompts(llm):
+    from hd_edge.draft import NoDraft
+
+    assert len(prompts()) == PROMPTS
+    planner, plain = llm._planner, NoDraft()
+    drafted = 0
+    for i, prompt in enumerate(prompts()):
+        tokens = chat_tokens(llm, prompt)
+        sampling = {"temp": 0.8} if i % 4 == 3 else {}
+        llm._planner = plain
+        want = answer(llm, tokens, **sampling)
+        llm._planner = planner if i % 2 else Adversary(tokens + want, llm.n_vocab(), 0.8, i)
+        assert answer(llm, tokens, **sampling) == want, prompt
+        drafted += sum(llm.stats.drafted.values())
+    assert drafted > PROMPTS
+
+
+def test_demo_model_is_made_once(monkeypatch, tmp_path):
+    from hd_edge import demo_model
+
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    path = demo_model.demo_model()
+    assert path.parent == tmp_path / "hd_edge"
+    made = path.stat().st_mtime_ns
+    assert demo_model.demo_model().stat().st_mtime_ns == made
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
