@@ -147,7 +147,8 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
     while (rows < wanted && enter_best(max_leaves) >= 0) rows++;
     while (rows < wanted) {
         const Node last = nodes_.back();  // nothing left: repeat the last token below itself, it takes no leaf
-        nodes_.push_back({last.token, rows - 1, last.depth + 1, last.tier, 0.0F, last.tail, -1, -1, 0});
+        const Tier tier = last.tier == Tier::target ? Tier::context : last.tier;  // only the root is the target's own
+        nodes_.push_back({last.token, rows - 1, last.depth + 1, tier, 0.0F, last.tail, -1, -1, 0});
         nodes_[static_cast<size_t>(rows) - 1].placed |= 1;
         rows++;
     }
