@@ -1,0 +1,112 @@
+"""``hd-edge check``: is drafted text plain text? The proof on one's own model and machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import model_path
+
+if TYPE_CHECKING:
+    from hd_edge.check_modes import CheckSettings
+
+
+@click.command()
+@click.option("-m", "--model", required=True, help="GGUF file, or 'demo' for SmolLM2-135M (extra demo).")
+@click.option("-c", "--ctx-size", type=click.IntRange(min=1), default=4096, show_default=True)
+@click.option("-b", "--batch-size", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True, help="Layers on the GPU; -1: all.")
+@click.option("-n", "--predict", type=click.IntRange(min=1), default=128, show_default=True, help="Tokens per answer.")
+@click.option("--prompts", type=click.Path(exists=True, dir_okay=False), help="Lines of text, or JSON lines.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts.")
+@click.option("--temp", type=click.FloatRange(min=0.01), default=0.8, show_default=True, help="Of the sampled runs.")
+@click.option("--seeds", type=click.IntRange(min=0), default=5, show_default=True, help="0: greedy only.")
+@click.option("--context", type=click.IntRange(min=0), default=0, help="Tokens of other text before each prompt.")
+@click.option(
+    "--mode", type=click.Choice(["both", "exact", "default"]), default="both", show_default=True, help="What to check."
+)
+@click.option("--store", type=click.Path(exists=True, dir_okay=False), help="Also draft from this store; only read.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the figures here; '-': to stdout.")
+def check(**options: Any) -> None:
+    """Compare drafted answers with plain ones, token by token.
+
+    Drafts come from a cold store in memory and from a noisy replay of the plain answer, so that they are long and often
+    wrong. Exit status 1 if anything differs in exact mode.
+    """
+    from hd_edge.check import read_prompts
+    from hd_edge.check_modes import CheckSettings
+
+    prompts = read_prompts(options["prompts"])[: options["limit"]]
+    settings = CheckSettings(
+        model=model_path(options["model"]),
+        n_ctx=options["ctx_size"],
+        n_threads=options["threads"],
+        n_gpu_layers=options["gpu_layers"],
+        n_batch=options["batch_size"],
+        tokens=options["predict"],
+        temperature=options["temp"],
+        seeds=tuple(range(options["seeds"])),
+        context_tokens=options["context"],
+        store=options["store"],
+    )
+    modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
+    results = {mode: _run(mode, settings, prompts) for mode in modes}
+    to_stdout = options["json_file"] == "-"
+    for mode, result in results.items():
+        click.echo(_describe(mode, result, settings), err=to_stdout)
+    if options["json_file"]:
+        text = json.dumps(_report(settings, len(prompts), results), indent=2)
+        if to_stdout:
+            click.echo(text)
+        else:
+            with click.open_file(options["json_file"], "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+    exact = results.get("exact", {})
+    if exact.get("differences") or (modes == ["exact"] and "unavailable" in exact):
+        sys.exit(1)
+
+
+def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, Any]:
+    from hd_edge.check_modes import answers, run_mode
+
+    total = answers(settings, prompts)
+    with click.progressbar(length=total, label=f"{mode} mode", file=sys.stderr) as bar:
+        return run_mode(settings, mode == "exact", prompts, lambda: bar.update(1))
+
+
+def _describe(mode: str, result: dict[str, Any], settings: CheckSettings) -> str:
+    """``exact mode: 100/100 identical (greedy) · 100/100 identical (T=0.8, seeds 0-4)`` and a line per difference."""
+    if "unavailable" in result:
+        return f"{mode} mode: not to be had: {result['unavailable']}"
+    parts = [f"{result['greedy']['identical']}/{result['greedy']['prompts']} identical (greedy)"]
+    if settings.seeds:
+        seeds = f"seeds {settings.seeds[0]}-{settings.seeds[-1]}" if len(settings.seeds) > 1 else "seed 0"
+        sampled = result["sampled"]
+        parts.append(f"{sampled['identical']}/{sampled['prompts']} identical (T={settings.temperature:g}, {seeds})")
+    lines = [f"{mode} mode: " + " · ".join(parts)]
+    for found in result["differences"]:
+        how = "greedy" if found["seed"] is None else f"seed {found['seed']}"
+        lines.append(
+            f"  prompt {found['prompt']} ({how}): token {found['index']} is {found['drafted']}, plain decoding draws "
+            f"{found['plain']}; logit margin {found['margin']:.4f}"
+        )
+    return "\n".join(lines)
+
+
+def _report(settings: CheckSettings, prompts: int, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The top level describes exact mode where it was checked, else default mode, which else stands under its name."""
+    from dataclasses import asdict
+
+    from hd_edge import __version__
+
+    first = next((mode for mode, result in results.items() if "unavailable" not in result), "")
+    report: dict[str, Any] = {
+        "schema": 1,
+        "settings": {**asdict(settings), "prompts": prompts, "mode": first, "version": __version__},
+        **results.get(first, {"greedy": {}, "sampled": {}, "differences": []}),
+    }
+    return report | {mode: result for mode, result in results.items() if mode != first}
