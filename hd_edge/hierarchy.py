@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import _native
+from .cost import CostCurve
 from .errors import StoreError
 from .plan import TreePlanner
 from .store_safety import default_path, open_model_store, open_statistics_store, warn
@@ -55,6 +56,7 @@ class Hierarchy:
         learn: bool,
         cost_settings: str = "",
     ) -> None:
+        self._config = config
         self._learn = learn
         self._cost_settings = cost_settings
         self._generations = 0
@@ -74,6 +76,14 @@ class Hierarchy:
             self.cost_rows = opened.load_cost(cost_settings)
         except StoreError as error:
             warn(f"{error}; going on without its calibration")
+
+    def planner(self, n_vocab: int, verifier: _native.Verifier) -> TreePlanner:
+        """A planner over these tiers that goes on from what the store remembers."""
+        planner = TreePlanner(
+            n_vocab, self._config, calibration=self.calibration, cost=CostCurve(self.cost_rows), tiers=self.tiers
+        )
+        planner.attach(verifier)
+        return planner
 
     def finished(self, planner: Planner, stats: GenerationStats) -> None:
         """A generation ended: counts look-ups, lets the model tier write what it learned. Never raises."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Generator, Iterator, Sequence
 from os import PathLike
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import llama_cpp
 import numpy as np
@@ -16,17 +16,16 @@ from . import _native, backend, gguf_file
 from . import exact as exact_mode
 from .completion import add_counts
 from .config import DraftConfig
-from .cost import CostCurve
 from .decode import Decoder
 from .draft import NoDraft, Planner
 from .errors import ContextFullError, ModelFileError, TokenError
 from .fingerprint import identify
 from .hierarchy import Hierarchy
-from .plan import TreePlanner
 from .prompt import check_prompt, prefill, too_long
-from .sampling import ChainSampler, GreedySampler, ProcessorGuard, is_greedy
-from .settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings
-from .stats import GenerationStats
+from .row_kernels import offered
+from .sampling import Samplers
+from .settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .stats import GenerationStats, count_plain
 from .text import Piece, PieceStream, PieceTokenizer
 from .threads import physical_cores
 
@@ -48,6 +47,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             none.
         learn: False: the store is only read.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
+        row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
         **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default, and both thread counts are
             the number of physical cores.
@@ -72,6 +72,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         statistics: str | PathLike[str] | None = "default",
         learn: bool = True,
         exact: bool = False,
+        row_kernels: Literal["auto", False] = "auto",
         verbose: bool = False,
         **settings: Any,
     ) -> None:
@@ -80,6 +81,14 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
+        self._arguments: dict[str, Any] = {
+            "draft": self._draft_config,
+            "store": store,
+            "statistics": statistics,
+            "learn": learn,
+            "exact": exact,
+            "row_kernels": row_kernels,
+        }
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         api = backend.load()
@@ -93,11 +102,12 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             if not self._exact.tiled:
                 exact_mode.switch_tiling_off()
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
-        try:
-            super().__init__(model_path, verbose=verbose, **settings)
-        except ValueError as error:
-            msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
-            raise ModelFileError(msg) from error
+        with offered(row_kernels):
+            try:
+                super().__init__(model_path, verbose=verbose, **settings)
+            except ValueError as error:
+                msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
+                raise ModelFileError(msg) from error
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
@@ -106,8 +116,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
-        self._files = {"store": store, "statistics": statistics, "learn": learn}
-        self._plain_reason = self._why_plain()
+        self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
             return
@@ -124,7 +133,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             ordered=exact,
         )
         if self._draft_config.profile != "off":
-            known = self._hierarchy = Hierarchy(
+            self._hierarchy = Hierarchy(
                 identify(self.model),
                 self._draft_config,
                 store=store,
@@ -132,15 +141,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
                 learn=learn,
                 cost_settings=cost_settings(self._header, settings, exact),
             )
-            planner = TreePlanner(
-                self._n_vocab,
-                self._draft_config,
-                calibration=known.calibration,
-                cost=CostCurve(known.cost_rows),
-                tiers=known.tiers,
-            )
-            planner.attach(self._verifier)
-            self._planner = planner
+            self._planner = self._hierarchy.planner(self._n_vocab, self._verifier)
 
     # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
 
@@ -166,22 +167,6 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             params.use_extra_bufts = False
         self.__dict__["model_params"] = params
 
-    def _why_plain(self) -> str:
-        """Why this model decodes plainly; empty if it need not."""
-        if self.context_params.embeddings:
-            return "embedding mode"
-        if self._ctx.memory is None:
-            return "the model has no KV cache"
-        if self._is_recurrent or self._is_hybrid:
-            return "recurrent and hybrid models cannot roll back"
-        if lib.llama_model_n_swa(self.model) > 0 and not self.context_params.swa_full:
-            return "the sliding-window cache is not full (swa_full=False)"
-        if hasattr(self.chat_handler, "clip_model_path"):
-            return "vision model"
-        if self.draft_model is not None:
-            return "a draft_model of llama_cpp is set"
-        return ""
-
     # -- generation ------------------------------------------------------------------------------------------------
 
     def generate(self, tokens: Sequence[int] | str, *args: Any, **kwargs: Any) -> Any:
@@ -199,7 +184,6 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         Raises:
             TokenError: No tokens, or an id outside the vocabulary.
             ContextFullError: The prompt does not fit the context.
-            TypeError: An unknown argument.
         """
         bound = BASE_GENERATE.bind(self, tokens, *args, **kwargs)
         bound.apply_defaults()
@@ -217,7 +201,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         self.stats = GenerationStats()
         try:
             if self._verifier is None:
-                yield from self._plain(tokens, settings)
+                yield from count_plain(super().generate(tokens, **settings), self.stats, len(tokens))
             else:
                 yield from self._drafted(self._verifier, tokens, settings)
         finally:
@@ -225,60 +209,24 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
                 self._hierarchy.finished(self._planner, self.stats)
             self.total_stats.add(self.stats)
 
-    def _plain(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
-        """llama_cpp's own loop, for models whose KV cache cannot hold a tree."""
-        self.stats.prompt_tokens = len(tokens)
-        base = super().generate(tokens, **settings)
-        sent = None
-        while True:
-            started = perf_counter()
-            try:
-                token = base.send(sent)
-            except StopIteration:
-                return
-            first = self.stats.tokens == 0
-            seconds = perf_counter() - started
-            if first:
-                self.stats.prompt_seconds = seconds
-            else:
-                self.stats.seconds += seconds
-                self.stats.forwards += 1
-                self.stats.rows += 1
-            self.stats.tokens += 1
-            sent = yield token
-
     def _drafted(
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any]
     ) -> Generator[int, Sequence[int] | None, None]:
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
-        guard = None
-        greedy = is_greedy(settings)
-        if settings["logits_processor"] is not None:
-            guard = ProcessorGuard(settings["logits_processor"])
-            settings["logits_processor"] = [guard]
-        chain = self._sampler = self._init_sampler(**settings)
-        verifier.clear_cancel()
+        samplers = Samplers(self, verifier, settings)
         started = perf_counter()
         self.stats.prompt_tokens = len(tokens)
+        verifier.clear_cancel()
         if not prefill(self, verifier, tokens, reset):
             return
         self.stats.prompt_seconds = perf_counter() - started
-        first = ChainSampler(verifier, chain.sampler, self.ctx, guard)
-        self._decoder = Decoder(
-            self,
-            verifier,
-            self._planner,
-            first,
-            GreedySampler(verifier) if greedy else first,
-            (min(self._draft_config.max_rows, self.n_batch), self._n_sequences),
-            stop,
-            self.stats,
-        )
+        limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
+        self._decoder = Decoder(self, verifier, self._planner, samplers.first, samplers.node, limits, stop, self.stats)
         try:
             yield from self._decoder.run()
         finally:
             self._decoder = None
-            chain.close()
+            samplers.close()
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
@@ -300,8 +248,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
     def create_completion(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``llama_cpp.Llama.create_completion``; the result also counts drafted tokens.
 
-        ``usage.completion_tokens_details`` gains ``accepted_prediction_tokens`` and ``rejected_prediction_tokens``,
-        ``timings`` gains ``draft_n`` and ``draft_n_accepted``.
+        They stand in ``usage.completion_tokens_details`` and in ``timings``.
 
         Raises:
             ContextFullError: The prompt does not fit the context.
@@ -337,7 +284,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        state.update(draft=self._draft_config, exact=self._exact is not None, **self._files)
+        state.update(self._arguments)
         return state
 
     def close(self) -> None:

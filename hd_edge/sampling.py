@@ -92,3 +92,26 @@ def is_greedy(settings: dict[str, Any]) -> bool:
         and settings["logits_processor"] is None
         and settings["grammar"] is None
     )
+
+
+class Samplers:
+    """What one generation draws with: the chain for the prefill's last row, and for tree nodes the fastest equal way.
+
+    Args:
+        llama: Builds the chain (``llama_cpp.Llama._init_sampler``).
+        verifier: Holds the rows.
+        settings: Sampling arguments of ``generate()``.
+    """
+
+    def __init__(self, llama: Any, verifier: _native.Verifier, settings: dict[str, Any]) -> None:
+        greedy, guard = is_greedy(settings), None
+        if settings["logits_processor"] is not None:
+            guard = ProcessorGuard(settings["logits_processor"])
+            settings = {**settings, "logits_processor": [guard]}
+        self._chain = llama._sampler = llama._init_sampler(**settings)
+        self.first = ChainSampler(verifier, self._chain.sampler, llama.ctx, guard)
+        self.node: Sampler = GreedySampler(verifier) if greedy else self.first
+
+    def close(self) -> None:
+        """Frees the chain."""
+        self._chain.close()

@@ -9,6 +9,7 @@ import platform
 from typing import Any
 
 import llama_cpp
+from llama_cpp import llama_cpp as lib
 
 from .errors import ConfigError
 from .gguf_file import GGUFHeader
@@ -62,3 +63,20 @@ def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool) -> 
 def address(pointer: Any) -> int:
     """A ctypes pointer or an integer handle of llama_cpp as an integer."""
     return int(ctypes.cast(pointer, ctypes.c_void_p).value or 0)
+
+
+def why_plain(llama: Any) -> str:
+    """Why this model decodes plainly; empty if it need not."""
+    if llama.context_params.embeddings:
+        return "embedding mode"
+    if llama._ctx.memory is None:
+        return "the model has no KV cache"
+    if llama._is_recurrent or llama._is_hybrid:
+        return "recurrent and hybrid models cannot roll back"
+    if lib.llama_model_n_swa(llama.model) > 0 and not llama.context_params.swa_full:
+        return "the sliding-window cache is not full (swa_full=False)"
+    if hasattr(llama.chat_handler, "clip_model_path"):
+        return "vision model"
+    if llama.draft_model is not None:
+        return "a draft_model of llama_cpp is set"
+    return ""

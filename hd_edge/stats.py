@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from .config import TIERS
@@ -104,3 +106,26 @@ class GenerationStats:
             total = round(100 * sum(self.accepted.values()) / self.tokens)
             parts.append(f"{total} % drafted" + (f" ({by_tier})" if by_tier else ""))
         return " · ".join(parts)
+
+
+def count_plain(
+    generation: Generator[int, Sequence[int] | None, None], stats: GenerationStats, prompt_tokens: int
+) -> Generator[int, Sequence[int] | None, None]:
+    """Passes on a generation of ``llama_cpp`` itself, counting its tokens; one forward each."""
+    stats.prompt_tokens = prompt_tokens
+    sent = None
+    while True:
+        started = perf_counter()
+        try:
+            token = generation.send(sent)
+        except StopIteration:
+            return
+        seconds = perf_counter() - started
+        if stats.tokens == 0:
+            stats.prompt_seconds = seconds
+        else:
+            stats.seconds += seconds
+            stats.forwards += 1
+            stats.rows += 1
+        stats.tokens += 1
+        sent = yield token
