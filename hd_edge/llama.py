@@ -41,16 +41,14 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
     Args:
         model_path: Path of a GGUF file.
         draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
-        store: File of what this model said before, ``"default"`` for one per model in the user's data folder, None to
-            keep it in memory.
+        store: File of what this model said before; ``"default"``: one per model in the user's data folder; None: none.
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on by default, and both thread counts are
-            the number of physical cores.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads are the physical cores.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
@@ -174,7 +172,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
 
         Args:
             tokens: Prompt as token ids, or as a string.
-            *args: As ``llama_cpp.Llama.generate``: ``top_k``, ``top_p``, ``min_p``, ``typical_p``, ``temp``, ...
+            *args: As ``llama_cpp.Llama.generate`` takes them.
             **kwargs: The same by name.
 
         Returns:
@@ -269,7 +267,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
     def cancel(self) -> None:
         """Ends the running generation; may be called from another thread.
 
-        On the CPU the forward under way is aborted, on a GPU it is awaited. The state stays good for the next prompt.
+        On the CPU the forward under way is aborted, on a GPU awaited. The state stays good for the next prompt.
         """
         if self._verifier is not None:
             self._verifier.cancel()
