@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MEMORY = 512 << 20
 MIN_MEMORY = 64 << 20
 BATCH = 2 << 20  # bytes of text per call of the tokenizer
+SPILL_SECONDS = 30.0  # most work that Ctrl-C or a kill can cost
 MAX_RUNS = 64  # merged into one run when there are more: each is an open file
 ROWS = 20_000  # per transaction
 TOKEN_SHARE = 0.5  # of the budget, for the buffer of tokens; the rest is Python, the vocabulary and slack
@@ -178,20 +179,20 @@ class StatisticsBuild:
             waiting = 0
             self._tell("reading", read.bytes, self.corpus.total_bytes, read)
 
-        try:
-            for unit in self.corpus.units(manifest.units):
-                read.units += 1
-                read.bytes += unit.size
-                read.skipped += unit.skipped
-                batch.extend(pieces(unit.text))
-                waiting += len(unit.text)
-                if waiting >= BATCH:
-                    count()
-                    if len(buffer) >= room:
-                        self._spill(buffer, vocabulary, manifest, read)
-        finally:  # also on Ctrl-C: what was read so far is kept
-            count()
-            self._spill(buffer, vocabulary, manifest, read)
+        spilled = time.monotonic()
+        for unit in self.corpus.units(manifest.units):
+            read.units += 1
+            read.bytes += unit.size
+            read.skipped += unit.skipped
+            batch.extend(pieces(unit.text))
+            waiting += len(unit.text)
+            if waiting >= BATCH:
+                count()
+                if len(buffer) >= room or time.monotonic() - spilled > SPILL_SECONDS:
+                    self._spill(buffer, vocabulary, manifest, read)
+                    spilled = time.monotonic()
+        count()
+        self._spill(buffer, vocabulary, manifest, read)
         if manifest.tokens == 0:
             wanted = f"field {self.corpus.field!r}" if manifest.skipped else "text"
             msg = f"the corpus holds no {wanted} ({manifest.units} texts, {manifest.skipped} of them skipped)"

@@ -33,6 +33,7 @@ class Vocabulary:
         pointer = ctypes.cast(self._vocab, ctypes.c_void_p).value or 0
         self.native = _native.Vocabulary(addresses, pointer, int(lib.llama_vocab_n_tokens(self._vocab)))
         self.n_tokens = self.native.n_tokens
+        self._puts_space_first = self.decode(self.encode("a")) == " a"
 
     def table(self) -> bytes:
         """Every token's text, score and attributes."""
@@ -41,6 +42,16 @@ class Vocabulary:
     def encode(self, text: str) -> list[int]:
         """Tokens of plain text."""
         return [int(token) for token in self.native.tokenize(text.encode("utf-8", "surrogateescape"))]
+
+    def encode_inside(self, text: str) -> list[int]:
+        """Tokens of a text that stands somewhere inside a longer one: without the space SentencePiece puts first."""
+        tokens = self.encode(text)
+        if self._puts_space_first and tokens:
+            if text.startswith(" "):
+                return self.encode(text[1:])
+            if self._piece(tokens[0]) == b" ":
+                return tokens[1:]
+        return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of tokens; bytes that are no UTF-8 (half a character) come back as lone surrogates."""

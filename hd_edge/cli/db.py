@@ -1,0 +1,279 @@
+"""``hd-edge db``: look at, build, move and clean the stores. Results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from .options import model_path
+
+if TYPE_CHECKING:
+    from hd_edge.store import Store
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+STORE = click.argument("store", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+MODEL = click.option("-m", "--model", required=True, help="GGUF file with the tokenizer, or 'demo'.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def db() -> None:
+    """Stores: what the model said before, and statistics of a corpus."""
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    """A result for a program or for people."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    for name, value in result.items():
+        click.echo(f"{name.replace('_', ' '):<16} {value:,}" if isinstance(value, int) else f"{name:<16} {value}")
+
+
+@db.command()
+@click.option("-m", "--model", help="Its stores, with texts; default: all stores in the data folder, without texts.")
+@click.option("--store", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="This file.")
+@click.option("--top", default=10, show_default=True, help="How many of the most used continuations to show.")
+@AS_JSON
+def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
+    """Show tiers, sizes, n-grams, hit rates and the most used continuations."""
+    from hd_edge import store_report
+
+    if model is None:
+        paths = [store] if store else store_report.all_stores()
+        reports = [store_report.report(path) for path in paths]
+    else:
+        from hd_edge.vocabulary import Vocabulary, vocabulary_of
+
+        with vocabulary_of(model_path(model)) as loaded:
+            paths = [store] if store else store_report.stores_of(loaded)
+            reports = [store_report.report(path, Vocabulary(loaded), top) for path in paths]
+    if as_json:
+        click.echo(json.dumps({"stores": reports}, indent=2, ensure_ascii=False))
+        return
+    if not reports:
+        click.echo("no store yet: the first generation makes one", err=True)
+    for report in reports:
+        click.echo("\n".join(store_report.lines(report)))
+
+
+@db.command("build-model")
+@click.option("-m", "--model", required=True, help="GGUF file, or 'demo'.")
+@click.argument("prompts", type=click.Path(exists=True, dir_okay=False))
+@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
+@click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
+@click.option("-n", "--predict", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many prompts.")
+@click.option("-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True)
+@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True)
+@AS_JSON
+def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
+    """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
+    from hd_edge import Llama
+    from hd_edge.build_model import BuildProgress, build_model, read_prompts
+    from hd_edge.fingerprint import identify
+    from hd_edge.store import Store
+    from hd_edge.store_safety import default_path
+
+    texts = read_prompts(prompts, options["field"])[: options["limit"]]
+    settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
+    if options["threads"]:
+        settings.update(n_threads=options["threads"], n_threads_batch=options["threads"])
+    llm = Llama(model_path(model), store=None, learn=False, **settings)
+    line = progress_line("answers")
+
+    def tell(state: BuildProgress) -> None:
+        rate = state.tokens / state.seconds if state.seconds else 0.0
+        line.show(state.done, state.total, state.seconds, f"{state.done}/{state.total} prompts  {rate:.1f} tok/s")
+
+    try:
+        identity = identify(llm.model)
+        path = options["store"] or default_path(identity)
+        with Store(path, identity) as store:
+            state = build_model(llm, store, texts, max_tokens=options["predict"], progress=tell)
+            rows = len(store)
+    finally:
+        line.close()
+        llm.close()
+    result = {"store": str(path), "prompts": state.total, "known": state.known, "skipped": state.skipped}
+    show({**result, "tokens": state.tokens, "rows": rows, "file_bytes": path.stat().st_size}, as_json)
+
+
+@db.command("build-statistics")
+@MODEL
+@click.argument("sources", nargs=-1, required=True)
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
+@click.option("--field", default="text", show_default=True, help="Field of a JSON line that holds the text.")
+@click.option("--memory", default=512, show_default=True, type=click.IntRange(min=64), help="MiB to stay below.")
+@click.option("-t", "--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--min-count", type=click.IntRange(min=1), default=2, show_default=True, help="For keys of 3 tokens up.")
+@click.option("--restart", is_flag=True, help="Throw away what an interrupted build has done.")
+@AS_JSON
+def build_statistics_command(
+    model: str, sources: tuple[str, ...], restart: bool, as_json: bool, **options: Any
+) -> None:
+    """Count the n-grams of a corpus: JSON lines, plain text, '-' for stdin. Goes on where it was interrupted."""
+    from hd_edge.build_statistics import Progress, StatisticsBuild
+    from hd_edge.corpus import Corpus
+    from hd_edge.fingerprint import identify
+    from hd_edge.store_safety import default_path
+    from hd_edge.vocabulary import vocabulary_of
+
+    line = progress_line("statistics")
+
+    def tell(state: Progress) -> None:
+        rate = state.tokens / state.seconds * 60e-6
+        line.show(state.done, state.total, state.seconds, f"{state.phase}  {state.tokens:,} tokens  {rate:.1f} M/min")
+
+    path = model_path(model)
+    out = options["out"]
+    if out is None:
+        with vocabulary_of(path) as loaded:
+            out = default_path(identify(loaded), "statistics")
+    build = StatisticsBuild(
+        path,
+        Corpus(sources, options["field"]),
+        out,
+        memory=options["memory"] << 20,
+        threads=options["threads"],
+        min_count=options["min_count"],
+        progress=tell,
+    )
+    try:
+        result = build.run(restart=restart)
+    finally:
+        line.close()
+    show({"store": str(out), **result}, as_json)
+
+
+def progress_line(label: str) -> Any:
+    """A line of progress on stderr."""
+    from .progress import ProgressLine
+
+    return ProgressLine(label)
+
+
+@db.command()
+@click.argument("into", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@AS_JSON
+def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
+    """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
+    from hd_edge.store import Store
+    from hd_edge.transfer import merge as merge_stores
+
+    with open_any(sources[0], read_only=True) as first:
+        kind, identity = first.kind, first.identity
+    if into.exists():
+        with open_any(into, read_only=True) as target:
+            kind, identity = target.kind, target.identity
+    with Store(into, identity, kind=kind) as store:
+        read = 0
+        for path in sources:
+            with open_any(path, read_only=True) as source:
+                read += merge_stores(store, source)
+        show({"store": str(into), "rows_read": read, "rows": len(store)}, as_json)
+
+
+@db.command()
+@STORE
+@MODEL
+@click.option("-o", "--out", default="-", show_default=True, help="File of JSON lines; '-': stdout.")
+def export(store: Path, model: str, out: str) -> None:
+    """Write a store as JSON lines of text."""
+    from hd_edge.transfer import export as export_store
+    from hd_edge.vocabulary import Vocabulary, vocabulary_of
+
+    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, writer(out) as file:
+        keys = export_store(opened, Vocabulary(loaded), file)
+    click.echo(f"{keys:,} keys", err=True)
+
+
+@db.command("import")
+@click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", type=click.File(encoding="utf-8"))
+@MODEL
+@click.option("--kind", type=click.Choice(["model", "statistics"]), default="model", show_default=True)
+@AS_JSON
+def import_command(store: Path, source: IO[str], model: str, kind: str, as_json: bool) -> None:
+    """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
+    from hd_edge.fingerprint import identify
+    from hd_edge.store import Store
+    from hd_edge.transfer import import_text
+    from hd_edge.vocabulary import Vocabulary, vocabulary_of
+
+    with vocabulary_of(model_path(model)) as loaded, Store(store, identify(loaded), kind=kind) as opened:
+        keys = import_text(opened, Vocabulary(loaded), source)
+        show({"store": str(store), "keys": keys, "rows": len(opened)}, as_json)
+
+
+@db.command()
+@STORE
+@click.option("--cap", type=click.IntRange(min=1), default=64, show_default=True, help="MiB.")
+@AS_JSON
+def prune(store: Path, cap: int, as_json: bool) -> None:
+    """Drop the least useful n-grams until the file is below the cap."""
+    from hd_edge.store_upkeep import prune as prune_store
+
+    with open_any(store) as opened:
+        dropped = prune_store(opened, cap << 20)
+        show({"store": str(store), "dropped": dropped, "rows": len(opened), "file_bytes": opened.file.size()}, as_json)
+
+
+@db.command()
+@STORE
+@AS_JSON
+def verify(store: Path, as_json: bool) -> None:
+    """Read the whole file and say what is wrong with it. Exit status 1 if anything is."""
+    from hd_edge.store_upkeep import verify as verify_store
+
+    with open_any(store, read_only=True) as opened:
+        findings = verify_store(opened)
+        rows = len(opened)
+    if as_json:
+        click.echo(json.dumps({"store": str(store), "sound": not findings, "rows": rows, "findings": findings}))
+    else:
+        click.echo("\n".join(findings) or f"sound: {rows:,} rows")
+    if findings:
+        sys.exit(1)
+
+
+@db.command()
+@STORE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(store: Path, yes: bool) -> None:
+    """Forget everything learned from text; nothing of it remains in the file."""
+    from hd_edge.store_upkeep import purge as purge_store
+
+    if not yes:
+        click.confirm(f"forget everything in {store}?", abort=True, err=True)
+    with open_any(store) as opened:
+        purge_store(opened)
+    click.echo(f"{store} holds no text any more", err=True)
+    for other in sorted(store.parent.glob(f"{store.name}.corrupt-*")):
+        click.echo(f"a damaged copy is still there: {other}", err=True)
+
+
+def open_any(path: Path, *, read_only: bool = False) -> Store:
+    """A store of either kind.
+
+    Raises:
+        StoreError: And its children, as ``Store`` does.
+    """
+    from hd_edge.errors import StoreMismatchError
+    from hd_edge.store import Store
+
+    try:
+        return Store(path, kind="model", read_only=read_only)
+    except StoreMismatchError:
+        return Store(path, kind="statistics", read_only=read_only)
+
+
+def writer(out: str) -> Any:
+    """Opens a file for writing text, or stdout."""
+    return nullcontext(sys.stdout) if out == "-" else Path(out).open("w", encoding="utf-8")

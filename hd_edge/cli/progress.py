@@ -1,0 +1,58 @@
+"""One line of progress on stderr: how much, how fast, how long still."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+WIDTH = 24
+QUIET_EVERY = 15.0  # seconds between two lines where stderr is no terminal
+
+
+class ProgressLine:
+    """Redraws itself on a terminal; elsewhere prints a line now and then.
+
+    Args:
+        label: What is being done.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._terminal = sys.stderr.isatty()
+        self._told = time.monotonic()
+        self._width = 0
+
+    def show(self, done: int, total: int | None, seconds: float, note: str) -> None:
+        """Draws the state; ``note`` tells the rate."""
+        now = time.monotonic()
+        if not self._terminal and now - self._told < QUIET_EVERY:
+            return
+        self._told = now
+        parts = [self._label]
+        if total:
+            share = min(done / total, 1.0)
+            filled = int(share * WIDTH)
+            parts.append(f"[{'#' * filled}{'.' * (WIDTH - filled)}] {share:4.0%}")
+        parts.append(note)
+        if total and 0 < done < total:
+            parts.append(f"{_time(seconds * (total - done) / done)} left")
+        line = "  ".join(parts)
+        if self._terminal:
+            click.echo("\r" + line.ljust(self._width), nl=False, err=True)
+            self._width = len(line)
+        else:
+            click.echo(line, err=True)
+
+    def close(self) -> None:
+        """Ends the line."""
+        if self._terminal and self._width:
+            click.echo(err=True)
+            self._width = 0
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
