@@ -234,7 +234,8 @@ def _fetch(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, byt
     padded = (*keys, -1, -1, -1, -1)[:MAX_FETCH]
     # fetchall() ends the statement, and with it the lock on the file.
     for key, record in connection.execute(_FETCH, padded).fetchall():
-        found[key] = record if isinstance(record, bytes) else None
+        if key in found and isinstance(record, bytes):
+            found[key] = record
     return found
 
 

@@ -72,6 +72,9 @@ def store_errors(path: Path | str) -> Iterator[None]:
             raise StoreCorruptError(msg) from error
         msg = f"store {path}: {text}"
         raise StoreError(msg) from error
+    except UnicodeDecodeError as error:  # a message of SQLite that quotes the damage
+        msg = f"store {path} is damaged (its schema is no text)"
+        raise StoreCorruptError(msg) from error
     except OSError as error:
         msg = f"store {path}: {error.strerror or error}"
         raise StoreError(msg) from error
@@ -114,8 +117,7 @@ def _prepare_file(path: Path, *, read_only: bool) -> None:
     if not stat.S_ISREG(mode):  # a FIFO would block for ever
         msg = f"store {path} is not a regular file; remove it or name another path"
         raise StoreError(msg)
-    with path.open("rb") as file:
-        header = file.read(100)
+    header = _header(path)
     if not header:
         return
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
@@ -124,6 +126,25 @@ def _prepare_file(path: Path, *, read_only: bool) -> None:
     if header[18] != 1 or header[19] != 1:
         msg = f"store {path} is in WAL mode, which hd_edge never writes"
         raise StoreCorruptError(msg)
+    # SQLite takes a cut last page for one full of zeros. Another process may be at work on the file: then there is a
+    # journal, or a second look finds it done.
+    if _is_cut(path, header) and not path.with_name(path.name + "-journal").exists() and _is_cut(path, _header(path)):
+        msg = f"store {path} is damaged: {path.stat().st_size} bytes long, its header says {_full_size(header)}"
+        raise StoreCorruptError(msg)
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
+
+
+def _full_size(header: bytes) -> int:
+    page_size = int.from_bytes(header[16:18], "big")
+    return int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
+
+
+def _is_cut(path: Path, header: bytes) -> bool:
+    return path.stat().st_size < _full_size(header)
 
 
 def _harden(connection: sqlite3.Connection, *, read_only: bool) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.fingerprint import Identity
+from hd_edge.store import Store
 
 N_VOCAB = 300
 IDENTITY = Identity("aa" * 32, "bb" * 32, N_VOCAB, "test model")
@@ -41,3 +42,16 @@ def run_sql(path, *statements):
             connection.execute(statement)
     finally:
         connection.close()
+
+
+def numbered_answer(number):
+    """Another answer for every number; no key has more than eight followers, so counts add up in any order."""
+    return np.array([*answer(number, 200, kinds=4), *range(60 + number % 4, 99)], np.int32)
+
+
+def expected_counts(numbers):
+    """What a store must count after these numbered answers."""
+    with Store(None, IDENTITY) as store:
+        for number in numbers:
+            store.add(rows_of(numbered_answer(number)))
+        return contents(store), dict(store.scan())

@@ -1,0 +1,337 @@
+"""Bad files: typed errors for those who open a store, one warning and the same life for those who only generate."""
+
+import os
+import random
+import sqlite3
+import time
+import warnings
+
+import numpy as np
+import pytest
+from store_helpers import IDENTITY, N_VOCAB, OTHER_TOKENIZER, answer, rows_of, run_sql
+
+from hd_edge.errors import StoreCorruptError, StoreError, StoreWarning
+from hd_edge.store import Store
+from hd_edge.store_safety import move_aside, open_model_store, open_statistics_store
+from hd_edge.store_schema import SCHEMA_VERSION
+from hd_edge.store_upkeep import verify
+from hd_edge.tiers import ModelTier
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.sqlite3"
+
+
+@pytest.fixture
+def filled(path):
+    with Store(path, IDENTITY) as store:
+        for seed in range(3):
+            store.add(rows_of(answer(seed)))
+    return path
+
+
+def use(path, *, learn=True):
+    """What Llama does with a store; returns the warnings. Anything raised fails the test."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = open_model_store(path, IDENTITY, learn=learn)
+        tier = ModelTier(store, N_VOCAB, learn=learn)
+        for seed in range(3):
+            keys = list(rows_of(answer(seed)))
+            for at in range(0, len(keys), 4):
+                tier.fetch(keys[at : at + 4])
+            tier.learn(answer(seed + 10), 5)
+            tier.flush()
+        tier.close()
+    assert all(issubclass(w.category, StoreWarning) for w in caught), [str(w.message) for w in caught]
+    return [str(w.message) for w in caught]
+
+
+def asides(path):
+    return sorted(p for p in path.parent.iterdir() if ".corrupt-" in p.name)
+
+
+def test_sound_file_gives_no_warning(filled):
+    assert use(filled) == []
+    assert asides(filled) == []
+
+
+def test_every_truncation_is_survived(filled, tmp_path):
+    whole = filled.read_bytes()
+    for size in range(0, len(whole), 512):
+        cut = tmp_path / f"cut-{size}.sqlite3"
+        cut.write_bytes(whole[:size])
+        said = use(cut)
+        assert len(said) <= 1
+        if size:
+            moved = [p for p in asides(cut) if p.name.startswith(cut.name)]
+            assert [p.read_bytes() for p in moved] == [whole[:size]], size
+        with Store(cut, IDENTITY) as store:
+            assert verify(store) == []
+
+
+def test_random_damage_is_survived(filled, tmp_path):
+    whole = filled.read_bytes()
+    generator = random.Random(4)
+    started = time.monotonic()
+    for round_ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(generator.choice([1, 10, 200])):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        target = tmp_path / f"damaged-{round_}.sqlite3"
+        target.write_bytes(damaged)
+        use(target)
+        for aside in asides(target):
+            aside.unlink()
+    assert time.monotonic() - started < 120  # no hang
+
+
+FOREIGN = {
+    "text": lambda p: p.write_text("dear diary, " * 100),
+    "html": lambda p: p.write_text("<html>"),
+    "zeros": lambda p: p.write_bytes(bytes(8192)),
+    "other database": lambda p: run_sql(p, "CREATE TABLE notes (text)", "INSERT INTO notes VALUES ('mine')"),
+    "wal": lambda p: run_sql(p, "PRAGMA journal_mode=WAL", "CREATE TABLE notes (text)"),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_file_is_refused_and_moved_aside_whole(path, make):
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreCorruptError, match=str(path)):
+        Store(path, IDENTITY)
+    assert path.read_bytes() == before
+    said = use(path)
+    assert len(said) == 1
+    assert "moved to" in said[0]
+    (aside,) = asides(path)
+    assert aside.read_bytes() == before
+    with Store(path, IDENTITY) as store:
+        assert store.counters()["answers"] == 3
+
+
+HOSTILE_SCHEMAS = {
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON ngrams BEGIN DELETE FROM ngrams; END",
+    "view": "CREATE VIEW v AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) SELECT n FROM r",
+    "index": "CREATE INDEX i ON ngrams(total)",
+    "expression index": "CREATE INDEX i ON ngrams(abs(total))",
+    "table": "CREATE TABLE extra (x)",
+    "column": "ALTER TABLE ngrams ADD COLUMN evil DEFAULT (1)",
+    "virtual table": "CREATE VIRTUAL TABLE f USING fts5(x)",
+}
+
+
+@pytest.mark.parametrize("statement", HOSTILE_SCHEMAS.values(), ids=HOSTILE_SCHEMAS)
+def test_changed_schema_is_never_used(filled, statement):
+    try:
+        run_sql(filled, statement)
+    except sqlite3.OperationalError as error:
+        pytest.skip(f"this SQLite cannot make the file: {error}")
+    with pytest.raises(StoreCorruptError, match="schema"):
+        Store(filled, IDENTITY)
+    assert len(use(filled)) == 1
+    assert len(asides(filled)) == 1
+
+
+def test_table_replaced_by_a_view_is_never_read(filled):
+    run_sql(
+        filled,
+        "DROP TABLE ngrams",
+        "CREATE VIEW ngrams AS WITH RECURSIVE r(key) AS (SELECT 1 UNION ALL SELECT key+1 FROM r)"
+        " SELECT key, 1 AS total, 1 AS seen, zeroblob(9) AS record FROM r",
+    )
+    started = time.monotonic()
+    with pytest.raises(StoreCorruptError, match="view ngrams"):
+        Store(filled, IDENTITY)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ngrams SET record = 'text'",
+        "UPDATE ngrams SET record = zeroblob(300000)",
+        "UPDATE ngrams SET record = zeroblob(50)",
+        "UPDATE ngrams SET record = 17, total = 'many', seen = -5",
+        "UPDATE ngrams SET total = -9223372036854775807, seen = 9223372036854775807",
+        "UPDATE ngrams SET key = -key",
+        "UPDATE ngrams SET key = key + (1 << 55)",
+        "UPDATE meta SET value = -3 WHERE name LIKE 'count.%'",
+        "UPDATE meta SET value = 9223372036854775807 WHERE name LIKE 'count.%'",
+        "INSERT INTO calibration VALUES ('mixer', 'text')",
+        "INSERT INTO cost VALUES ('cpu', -1, 'x', -1e308, 0)",
+        "INSERT INTO meta VALUES ('count.x', x'00')",
+    ],
+)
+def test_hostile_values_count_as_absent(filled, statement):
+    run_sql(filled, statement)
+    with Store(filled, IDENTITY) as store:
+        assert store.load_calibration() is None
+        assert store.load_cost("cpu") == []
+        verify(store)
+    assert len(use(filled)) <= 1
+    with Store(filled, IDENTITY) as store:
+        rows = rows_of(answer(12), 5)
+        for key in rows:
+            assert store.fetch([key])[key] is not None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = 'x' WHERE name = 'n_vocab'",
+        "UPDATE meta SET value = 0 WHERE name = 'n_vocab'",
+        "DELETE FROM meta WHERE name = 'tokenizer'",
+        "UPDATE meta SET value = x'ff' WHERE name = 'kind'",
+        "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE name = 'name'",
+        "PRAGMA application_id = 5",
+    ],
+)
+def test_file_that_does_not_say_whose_it_is_is_damaged(filled, statement):
+    run_sql(filled, statement)
+    with pytest.raises(StoreCorruptError):
+        Store(filled, IDENTITY)
+    assert len(use(filled)) == 1
+
+
+def test_giant_row_count_in_a_valid_file_stays_in_bounds(path):
+    with Store(path, IDENTITY) as store, store.file.writing() as connection:
+        connection.executemany("INSERT INTO ngrams VALUES (?, 1, 1, zeroblob(100))", ((key,) for key in range(200_000)))
+    started = time.monotonic()
+    use(path)
+    assert time.monotonic() - started < 10
+
+
+def test_newer_and_mismatched_files_stay_where_they_are(filled):
+    before = filled.read_bytes()
+    with pytest.warns(StoreWarning, match="another tokenizer"):
+        open_model_store(filled, OTHER_TOKENIZER).close()
+    run_sql(filled, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer = filled.read_bytes()
+    (said,) = use(filled)
+    assert "upgrade hd_edge" in said
+    assert filled.read_bytes() == newer != before
+    assert asides(filled) == []
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to(p)])
+def test_what_is_no_regular_file_is_refused_at_once(path, make):
+    make(path)
+    started = time.monotonic()
+    with pytest.raises(StoreError):
+        Store(path, IDENTITY)
+    assert len(use(path)) == 1
+    assert time.monotonic() - started < 5
+    assert os.path.lexists(path)
+
+
+def test_home_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    assert len(use(tmp_path / "file" / "model.sqlite3")) == 1
+
+
+def test_locked_file_costs_learning_not_answers(filled, monkeypatch):
+    monkeypatch.setattr("hd_edge.store_file.WRITE_TIMEOUT", 0.02)
+    monkeypatch.setattr("hd_edge.store_file.READ_TIMEOUT", 0.02)
+    monkeypatch.setattr("hd_edge.store_schema.WRITE_TIMEOUT", 0.02)
+    blocker = sqlite3.connect(filled, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    assert len(use(filled)) == 1
+    blocker.execute("ROLLBACK")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tier = ModelTier(open_model_store(filled, IDENTITY), N_VOCAB)
+    blocker.execute("BEGIN EXCLUSIVE")
+    tier.learn(answer(20), 0)
+    with pytest.warns(StoreWarning, match="kept for the next flush"):
+        tier.flush()
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    tier.close()
+    with Store(filled, IDENTITY) as store:
+        assert store.counters()["answers"] == 4
+
+
+def test_full_disk_keeps_what_was_written(filled):
+    with Store(filled, IDENTITY) as store:
+        before = dict(store.scan())
+        pages = store.file._db.conn.execute("PRAGMA page_count").fetchone()[0]
+        store.file._db.conn.execute(f"PRAGMA max_page_count={pages}")
+        tier = ModelTier(store, N_VOCAB)
+        tier.learn(np.arange(N_VOCAB, dtype=np.int32), 0)
+        with pytest.warns(StoreWarning, match="full"):
+            tier.flush()
+        tier.flush()  # says nothing twice
+        assert dict(store.scan()) == before
+        assert tier.fetch([next(iter(before))]) == 1
+        store.file._db.conn.execute(f"PRAGMA max_page_count={pages * 10}")
+        tier.flush()  # there is room again
+        assert len(store) > len(before)
+
+
+def test_write_protected_file_is_read_only(filled):
+    with Store(filled, IDENTITY) as store:
+        store.file._db.conn.execute("PRAGMA query_only=ON")
+        tier = ModelTier(store, N_VOCAB)
+        tier.learn(answer(3), 0)
+        with pytest.warns(StoreWarning, match="readonly"):
+            tier.flush()
+        assert tier.fetch(list(rows_of(answer(1)))[:2]) == 2
+        assert tier.hits == 2
+
+
+def test_read_only_use_changes_no_byte(filled):
+    before = filled.read_bytes()
+    assert use(filled, learn=False) == []
+    assert filled.read_bytes() == before
+
+
+@pytest.mark.parametrize("swap", ["delete", "replace", "overwrite", "truncate"])
+def test_file_that_goes_away_while_open(filled, tmp_path, swap):
+    tier = ModelTier(open_model_store(filled, IDENTITY), N_VOCAB)
+    tier.fetch(list(rows_of(answer(1)))[:4])
+    if swap == "delete":
+        filled.unlink()
+    elif swap == "replace":
+        other = tmp_path / "other.sqlite3"
+        Store(other, OTHER_TOKENIZER).close()
+        other.replace(filled)
+    elif swap == "overwrite":
+        filled.write_bytes(b"garbage" * 1000)
+    else:
+        os.truncate(filled, 4096)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for seed in range(4):
+            tier.fetch(list(rows_of(answer(seed)))[4:8])
+            tier.learn(answer(seed), 0)
+            tier.flush()
+        tier.close()
+    assert 1 <= len(caught) <= 2
+    assert all(issubclass(w.category, StoreWarning) for w in caught)
+
+
+def test_moving_aside_takes_the_journal_along_and_overwrites_nothing(path):
+    names = set()
+    for text in ("one", "two"):
+        path.write_text(text)
+        path.with_name(path.name + "-journal").write_text("journal of " + text)
+        names.add(move_aside(path))
+    assert len(names) == 2
+    assert sorted(p.read_text() for p in names) == ["one", "two"]
+    assert not path.with_name(path.name + "-journal").exists()
+
+
+def test_statistics_file_that_does_not_fit_is_left_out(path, tmp_path):
+    assert open_statistics_store(path, IDENTITY, asked_for=False) is None
+    with pytest.warns(StoreWarning):
+        assert open_statistics_store(path, IDENTITY, asked_for=True) is None
+    Store(path, OTHER_TOKENIZER, kind="statistics").close()
+    with pytest.warns(StoreWarning, match="another tokenizer"):
+        assert open_statistics_store(path, IDENTITY, asked_for=True) is None
+    (tmp_path / "text").write_text("x" * 5000)
+    with pytest.warns(StoreWarning, match="SQLite"):
+        assert open_statistics_store(tmp_path / "text", IDENTITY, asked_for=True) is None
+    assert (tmp_path / "text").read_text() == "x" * 5000
