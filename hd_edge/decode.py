@@ -58,6 +58,8 @@ class Decoder:
         limits: Most rows and most leaves of one forward.
         stop: ``stopping_criteria`` of ``llama_cpp``, called with the prefix and the logits of its last token.
         stats: Counts go here.
+        on_step: Called after each step with tree, accepted path and emitted tokens.
+        expected: Text that the answer is predicted to repeat.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Decoder:
         stop: StopTest | None,
         stats: GenerationStats,
         on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None,
+        expected: NDArray[np.int32] | None = None,
     ) -> None:
         self._target = target
         self._verifier = verifier
@@ -81,6 +84,7 @@ class Decoder:
         self._stop = stop
         self._stats = stats
         self._on_step = on_step
+        self._expected = expected
         self._tree: _native.DraftTree | None = None
         self._path: list[int] = []  # nodes of self._tree accepted so far, root first
         self._emitted: list[int] = []  # tokens drawn at them
@@ -122,6 +126,8 @@ class Decoder:
                 if self._tree is None:
                     self._set_token(token)
                     planner.begin(np.array(target.input_ids[: target.n_tokens + 1], dtype=np.int32))
+                    if self._expected is not None:
+                        planner.reference(self._expected)
                 elif (child := self._tree.child(self._path[-1], token)) >= 0:
                     self._descend(child, token)
                     token = self._draw(child)

@@ -1,4 +1,4 @@
-"""``hd_edge.Llama``: the only place that subclasses ``llama_cpp.Llama``."""
+"""``hd_edge.Llama``: constructor, generation and state. Its completion calls are in completion.py."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from os import PathLike
 from time import perf_counter
 from typing import Any, Literal
 
-import llama_cpp
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from . import _native, backend, gguf_file
 from . import exact as exact_mode
-from .completion import add_counts
+from .completion import Completions
 from .config import DraftConfig
 from .decode import Decoder
 from .draft import NoDraft, Planner
-from .errors import ContextFullError, ModelFileError, TokenError
+from .errors import ModelFileError
 from .fingerprint import identify
 from .hierarchy import Hierarchy
-from .prompt import check_prompt, prefill, too_long
+from .prompt import check_prompt, prefill
 from .row_kernels import offered
 from .sampling import Samplers
 from .settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
-from .stats import GenerationStats, count_plain
+from .stats import TIER_NAMES, GenerationStats, count_plain
 from .text import Piece, PieceStream, PieceTokenizer
 from .threads import physical_cores
 
@@ -35,7 +34,7 @@ log.addHandler(logging.NullHandler())
 MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
 
 
-class Llama(llama_cpp.Llama):  # type: ignore[misc]
+class Llama(Completions):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -219,7 +218,10 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
             return
         self.stats.prompt_seconds = perf_counter() - started
         limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
-        self._decoder = Decoder(self, verifier, self._planner, samplers.first, samplers.node, limits, stop, self.stats)
+        first, node = samplers.first, samplers.node
+        self._decoder = Decoder(
+            self, verifier, self._planner, first, node, limits, stop, self.stats, expected=self._expected
+        )
         try:
             yield from self._decoder.run()
         finally:
@@ -233,7 +235,7 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         generation = self._tokens(tokens, settings)
         try:
             for token in generation:
-                tier = self._decoder.tier if self._decoder is not None else "target"
+                tier = self.tier
                 if lib.llama_vocab_is_eog(self._model.vocab, token):
                     break
                 yield Piece(stream.feed(self.detokenize([token])), token, tier)
@@ -243,26 +245,10 @@ class Llama(llama_cpp.Llama):  # type: ignore[misc]
         finally:
             generation.close()
 
-    def create_completion(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.create_completion``; the result also counts drafted tokens.
-
-        They stand in ``usage.completion_tokens_details`` and in ``timings``.
-
-        Raises:
-            ContextFullError: The prompt does not fit the context.
-        """
-        try:
-            completion = super().create_completion(prompt, *args, **kwargs)
-        except ValueError as error:
-            if isinstance(error, (TokenError, ContextFullError)):
-                raise
-            n = len(prompt) if isinstance(prompt, list) else len(self.tokenize(prompt.encode("utf-8"), special=True))
-            if n < self._n_ctx:
-                raise
-            raise ContextFullError(too_long(n, self._n_ctx)) from error
-        if isinstance(completion, dict):
-            add_counts(completion, self.stats)
-        return completion
+    @property
+    def tier(self) -> str:
+        """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
+        return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
 
     def cancel(self) -> None:
         """Ends the running generation; may be called from another thread.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("-p", "--prompt", help="Prompt; '-' or nothing: read from stdin.")
 @click.option("-f", "--file", type=click.File(encoding="utf-8"), help="Read the prompt from a file.")
+@click.option(
+    "--prediction", type=click.File(encoding="utf-8"), help="File whose text the answer is expected to repeat."
+)
 @click.option("--chat", is_flag=True, help="Send the prompt as a chat message, with the model's chat template.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, finish_reason, stats.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics on stderr.")
@@ -34,7 +37,10 @@ def generate(**options: Any) -> None:
     if file is not None or prompt is None or prompt == "-":
         prompt = (file or sys.stdin).read()
     chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
+    expected: TextIO | None = options.pop("prediction")
     settings = sampling(options)
+    if expected is not None:
+        settings["prediction"] = {"type": "content", "content": expected.read()}
     if settings["seed"] is None:
         settings["seed"] = random.randrange(2**31)
     llm = load_llama(options)
