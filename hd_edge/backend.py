@@ -26,7 +26,6 @@ FUNCTIONS = (
     "llama_memory_seq_cp",
     "llama_memory_seq_pos_max",
     "llama_set_abort_callback",
-    "llama_synchronize",
 )
 
 

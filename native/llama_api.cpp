@@ -25,7 +25,6 @@ LlamaApi::LlamaApi(const std::unordered_map<std::string, uintptr_t>& addresses) 
     take("llama_memory_seq_cp", memory_seq_cp);
     take("llama_memory_seq_pos_max", memory_seq_pos_max);
     take("llama_set_abort_callback", set_abort_callback);
-    take("llama_synchronize", synchronize);
 }
 
 }  // namespace hd

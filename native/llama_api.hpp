@@ -32,7 +32,6 @@ struct LlamaApi {
     void (*memory_seq_cp)(void* memory, int32_t source, int32_t target, int32_t from, int32_t to) = nullptr;
     int32_t (*memory_seq_pos_max)(void* memory, int32_t seq) = nullptr;
     void (*set_abort_callback)(void* ctx, Abort callback, void* data) = nullptr;
-    void (*synchronize)(void* ctx) = nullptr;
 
     // Throws std::invalid_argument that names the missing function.
     explicit LlamaApi(const std::unordered_map<std::string, uintptr_t>& addresses);

@@ -114,13 +114,16 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     }
     n_chain_ = chain;
     rows_ = tree.size();
+    logits_of_root_ = nullptr;
     const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
     const int32_t code = api_.decode(ctx_, batch);
     if (code != 0) {
         rollback();
         return code;
     }
-    api_.synchronize(ctx_);  // the one wait of a step; on a GPU the forward is timed here, not at the first row read
+    // The one wait of a step, inside llama.cpp's function, which waits at every call. On a GPU the forward is timed
+    // here.
+    logits_of_root_ = api_.get_logits_ith(ctx_, chain);
     return 0;
 }
 
@@ -168,9 +171,9 @@ const float* Verifier::row(int32_t node) const {
         throw std::invalid_argument("node " + std::to_string(node) + " is outside the decoded tree of " +
                                     std::to_string(rows_) + " rows");
     }
-    const float* logits = api_.get_logits_ith(ctx_, batch_row(node));
-    if (logits == nullptr) throw std::invalid_argument("no logits for node " + std::to_string(node));
-    return logits;
+    if (logits_of_root_ == nullptr) throw std::invalid_argument("no logits for node " + std::to_string(node));
+    // llama.h: the rows asked for are stored contiguously in the order of the batch.
+    return logits_of_root_ + at(node) * at(limits_.n_vocab);
 }
 
 int32_t Verifier::argmax(int32_t node) const {

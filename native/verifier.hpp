@@ -76,6 +76,7 @@ class Verifier {
     int32_t n_chain_ = 0;  // pending tokens before the root in the last batch
     int32_t rows_ = 0;     // tree nodes of the last batch, 0 once committed or rolled back
     int32_t leaves_ = 0;
+    const float* logits_of_root_ = nullptr;  // of the last batch; one row of n_vocab floats per node
     std::vector<int32_t> synced_;
     std::vector<int32_t> first_leaf_, last_leaf_;  // per node: the range of its sequences
 

@@ -45,7 +45,7 @@ class FakeTarget:
 
     def __init__(self, n_ctx: int = 200, n_batch: int = 16, logits_all: bool = False) -> None:
         self.cells: list[tuple[int, int, set[int]]] = []  # (position, token, sequences)
-        self.rows: list[np.ndarray] = []
+        self.rows: np.ndarray | list[np.ndarray] = []
         self.codes: list[int] = []  # answers of the next decodes
         self.forwards = 0
         self.n_tokens = 0
@@ -61,7 +61,6 @@ class FakeTarget:
             "llama_memory_seq_cp": ctypes.CFUNCTYPE(None, pointer, integer, integer, integer, integer)(self._cp),
             "llama_memory_seq_pos_max": ctypes.CFUNCTYPE(integer, pointer, integer)(lambda _, s: self.end(s)),
             "llama_set_abort_callback": ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(lambda *_: None),
-            "llama_synchronize": ctypes.CFUNCTYPE(None, pointer)(lambda _: None),
         }
         self.api = _native.LlamaApi({k: ctypes.cast(f, pointer).value or 0 for k, f in self._keep.items()})
 
@@ -97,7 +96,7 @@ class FakeTarget:
         if self.codes and (code := self.codes.pop(0)):
             return code
         self.forwards += 1
-        self.rows = []
+        rows = []
         for i in range(batch.n_tokens):
             seqs = {batch.seq_id[i][k] for k in range(batch.n_seq_id[i])}
             self.cells.append((batch.pos[i], batch.token[i], seqs))
@@ -105,7 +104,8 @@ class FakeTarget:
             seen = sorted((pos, token) for pos, token, s in self.cells if mine in s and pos <= batch.pos[i])
             if [pos for pos, _ in seen] != list(range(batch.pos[i] + 1)):
                 return -1
-            self.rows.append(logits_of([token for _, token in seen]))
+            rows.append(logits_of([token for _, token in seen]))
+        self.rows = np.stack(rows)  # contiguous, as in llama.cpp
         return 0
 
     def _row(self, _: object, row: int) -> int:
