@@ -1,0 +1,227 @@
+"""The arms of ``trace_bench``: ways to decode a recorded answer on one loaded model."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from llama_cpp import Llama as BaseLlama
+from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
+from traces import Trace
+
+from hd_edge.config import TIERS, DraftConfig
+from hd_edge.cost import CostCurve
+from hd_edge.decode import Decoder
+from hd_edge.draft import NoDraft
+from hd_edge.fingerprint import identify
+from hd_edge.hierarchy import Hierarchy
+from hd_edge.plan import TreePlanner
+from hd_edge.prompt import prefill
+from hd_edge.sampling import ChainSampler
+from hd_edge.stats import GenerationStats
+
+ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "auto", "auto-warm")
+WARM_UP = 24  # tokens decoded before the first timed answer: graphs, threads, the cost curve
+
+
+class ReplaySampler:
+    """Does the target's greedy sampling at a row and returns the recorded token instead of its result."""
+
+    def __init__(self, verifier: Any, answer: list[int]) -> None:
+        self._verifier = verifier
+        self._answer = iter(answer)
+
+    def sample(self, node: int) -> int:
+        self._verifier.argmax(node)
+        return next(self._answer)
+
+
+class ReplayFirst(ChainSampler):
+    """The same for the last row of the prefill."""
+
+    def __init__(self, answer: list[int], *args: Any) -> None:
+        super().__init__(*args)
+        self._token = answer[0]
+
+    def sample_row(self, row: int) -> int:
+        super().sample_row(row)
+        return self._token
+
+
+class Arm:
+    """One way of decoding.
+
+    Args:
+        name: One of ARMS.
+        llama: The loaded ``hd_edge.Llama``, shared by all arms.
+    """
+
+    def __init__(self, name: str, llama: Any) -> None:
+        self.name = name
+        self.llama = llama
+
+    def decode(self, trace: Trace) -> dict[str, Any]:
+        """Decodes an answer; times all tokens but the first, which belongs to the prefill, and the clean-up.
+
+        Raises:
+            RuntimeError: The arm emitted other tokens than the recorded ones.
+        """
+        generation, stats = self._start(trace)
+        tokens = [next(generation)]
+        started = perf_counter()
+        tokens += [next(generation) for _ in trace.answer[1:]]
+        generation.close()
+        self._finish(stats)
+        seconds = perf_counter() - started
+        if tokens != trace.answer:
+            raise RuntimeError(f"{self.name} emitted {tokens[:8]}..., the recorded answer is {trace.answer[:8]}...")
+        return {
+            "tokens": len(tokens) - 1,
+            "seconds": seconds,
+            "forwards": stats.forwards,
+            "rows": stats.rows,
+            "draft_seconds": stats.draft_seconds,
+            "forward_seconds": stats.forward_seconds,
+            "accepted_by_tier": dict(stats.accepted),
+        }
+
+    def warm_up(self, trace: Trace) -> None:
+        """An untimed run over the first tokens of an answer, by plain decoding: the arm learns nothing."""
+        short = Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
+        Drafted("plain", self.llama, NoDraft(), None).decode(short)
+
+    def cost_rows(self) -> list[Any]:
+        """The cost curve that the arm used: (rows, context bucket, seconds, samples)."""
+        return []
+
+    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
+        raise NotImplementedError
+
+    def _finish(self, stats: GenerationStats) -> None:
+        """What follows a generation."""
+
+
+class Drafted(Arm):
+    """hd_edge's decode loop with a planner."""
+
+    def __init__(self, name: str, llama: Any, planner: Any, hierarchy: Hierarchy | None) -> None:
+        super().__init__(name, llama)
+        self.planner = planner
+        self.hierarchy = hierarchy
+        self.config = DraftConfig()
+
+    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
+        llama, verifier = self.llama, self.llama._verifier
+        stats = GenerationStats()
+        chain = llama._sampler = llama._init_sampler(temp=0.0)
+        prefill(llama, verifier, list(trace.prompt), reset=True)
+        decoder = Decoder(
+            llama,
+            verifier,
+            self.planner,
+            ReplayFirst(trace.answer, verifier, chain.sampler, llama.ctx, None),
+            ReplaySampler(verifier, trace.answer[1:]),
+            (min(self.config.max_rows, llama.n_batch), llama._n_sequences),
+            None,
+            stats,
+        )
+        return decoder.run(), stats
+
+    def _finish(self, stats: GenerationStats) -> None:
+        if self.hierarchy is not None:
+            self.hierarchy.finished(self.planner, stats)
+
+    def warm_up(self, trace: Trace) -> None:
+        """The base class's, and the cost curve of the planner: a user's store has it from the first use on."""
+        super().warm_up(trace)
+        if isinstance(self.planner, TreePlanner):
+            measuring = TreePlanner(self.llama.n_vocab(), self.config, cost=self.planner.cost)
+            measuring.attach(self.llama._verifier)
+            short = Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
+            Drafted(self.name, self.llama, measuring, None).decode(short)
+
+    def cost_rows(self) -> list[Any]:
+        """As the base class."""
+        return self.planner.cost.rows() if isinstance(self.planner, TreePlanner) else []
+
+
+class Base(Arm):
+    """llama-cpp-python's own loop and eval on the same weights, with or without its prompt lookup."""
+
+    def __init__(self, name: str, llama: Any, lookup: LlamaPromptLookupDecoding | None) -> None:
+        super().__init__(name, llama)
+        self.lookup = lookup
+        self.scores = np.zeros((llama.n_ctx(), llama.n_vocab()), np.single) if lookup is not None else llama.scores
+
+    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
+        stats = GenerationStats()
+        return self._generate(trace, stats), stats
+
+    def _generate(self, trace: Trace, stats: GenerationStats) -> Any:
+        llama = self.llama
+        # What the user of llama-cpp-python has typed: it reuses a known prompt only up to its last token.
+        llama._verifier.release(llama.n_tokens)
+        with self._as_base(trace, stats):
+            yield from BaseLlama.generate(llama, list(trace.prompt), temp=0.0)
+
+    @contextmanager
+    def _as_base(self, trace: Trace, stats: GenerationStats) -> Any:
+        """Lets the object behave as llama_cpp.Llama with this draft model, the sampled token replaced."""
+        llama, answer = self.llama, iter(trace.answer)
+        ours = (llama.scores, llama._logits_all, llama.draft_model)
+
+        def sample(*args: Any, **kwargs: Any) -> int:
+            BaseLlama.sample(llama, *args, **kwargs)
+            return next(answer)
+
+        def evaluate(tokens: Any) -> None:
+            started = perf_counter()
+            BaseLlama.eval(llama, tokens)
+            if llama.n_tokens > len(trace.prompt):
+                stats.forward_seconds += perf_counter() - started
+                stats.forwards += 1
+                stats.rows += len(tokens)
+
+        llama.sample, llama.eval = sample, evaluate
+        llama.scores, llama._logits_all, llama.draft_model = self.scores, self.lookup is not None, self.lookup
+        try:
+            yield
+        finally:
+            del llama.sample, llama.eval
+            llama.scores, llama._logits_all, llama.draft_model = ours
+            llama._verifier.release(llama.n_tokens)
+
+
+def make_arms(llama: Any, names: list[str], history: list[Trace], statistics: Path | None) -> list[Arm]:
+    """The arms by name; each drafting arm has its own planner and its own empty store in memory.
+
+    Args:
+        llama: The loaded model.
+        names: Of ARMS.
+        history: What the model tier of ``auto-warm`` learned before.
+        statistics: File of the statistics tier; None: no such tier.
+    """
+    return [_make(llama, name, history, statistics) for name in names]
+
+
+def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) -> Arm:
+    if name == "plain":
+        return Drafted(name, llama, NoDraft(), None)
+    if name.startswith("llama-cpp"):
+        return Base(name, llama, LlamaPromptLookupDecoding() if name.endswith("pld") else None)
+    config = DraftConfig("auto", TIERS)
+    hierarchy = Hierarchy(identify(llama.model), config, store=None, statistics=statistics, learn=True)
+    if name == "auto-warm":
+        for number, trace in enumerate(history, 1):
+            hierarchy.model.learn(np.array(trace.prompt + trace.answer, np.int32), len(trace.prompt))
+            if number % 16 == 0:
+                hierarchy.model.flush()
+        hierarchy.model.flush()
+    planner = TreePlanner(
+        llama.n_vocab(), config, calibration=hierarchy.calibration, cost=CostCurve(), tiers=hierarchy.tiers
+    )
+    planner.attach(llama._verifier)
+    return Drafted(name, llama, planner, hierarchy)

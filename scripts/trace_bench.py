@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Decodes recorded answers on a model of the same size with random weights: what drafting costs and brings.
+
+    trace_bench.py -m random-7b-Q4_0.gguf --traces vicuna-7b.eval.jsonl --json out.json
+
+Real: every forward (weights, draft tree, KV cache, copies to the host), the sampler's work on each row, planning,
+learning, look-ups. Replayed: the token that the target chooses at each position, which is the recorded one. So wall
+time per token against plain decoding of the same trace is that of the recorded model on this machine, with one
+exception: what is recycled from the target's rows is noise here, and a real model drafts a little better.
+Arms take turns answer by answer, the first of them another one each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from replay_arms import ARMS, Arm, make_arms
+from traces import Trace, read_traces, spread
+
+REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
+REPLAYED = ("the token the target chooses at each position: the recorded one",)
+CAVEAT = "rows recycled from the target are noise with random weights: a real model drafts a little better"
+COUNTS = ("tokens", "seconds", "forwards", "rows", "draft_seconds", "forward_seconds")
+
+
+def hardware(llama: Any) -> dict[str, Any]:
+    """Processor, GPUs and versions, for the output."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import llama_cpp
+
+    import hd_edge
+
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    try:
+        mine = version("hd-edge")
+    except PackageNotFoundError:
+        mine = hd_edge.__version__
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "gpu": os.environ.get("HD_EDGE_GPU_NAME", "") if llama.model_params.n_gpu_layers else "",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "llama_cpp_python": llama_cpp.__version__,
+        "hd_edge": mine,
+        "commit": os.environ.get("HD_EDGE_COMMIT", ""),
+    }
+
+
+def load(args: argparse.Namespace) -> Any:
+    """The model; flash attention on, KV cache in F16, as every arm uses it."""
+    import hd_edge
+
+    return hd_edge.Llama(
+        str(args.model),
+        draft="off",
+        store=None,
+        n_ctx=args.ctx,
+        n_threads=args.threads,
+        n_threads_batch=args.threads,
+        n_gpu_layers=args.gpu_layers,
+        row_kernels="auto" if args.row_kernels else False,
+    )
+
+
+def tokenizer(llama: Any) -> Any:
+    return lambda text, bos: llama.tokenize(text.encode(), add_bos=bos, special=False)
+
+
+def run(
+    arms: list[Arm], traces: list[Trace], done: dict[str, dict[str, Any]], seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Per answer and arm what it cost; answers in ``done`` are not made again, none begins after ``seconds``."""
+    end = perf_counter() + seconds
+    for number, trace in enumerate(traces):
+        if trace.name in done:
+            continue
+        if perf_counter() > end:
+            print(f"time is up after {len(done)} of {len(traces)} answers", file=sys.stderr)
+            break
+        turn = number % len(arms)
+        results = {arm.name: arm.decode(trace) for arm in arms[turn:] + arms[:turn]}
+        done[trace.name] = {"category": trace.category, "prompt_tokens": len(trace.prompt), "arms": results}
+        speeds = ", ".join(
+            f"{arm.name} {results[arm.name]['tokens'] / results[arm.name]['seconds']:.1f}" for arm in arms
+        )
+        print(f"{trace.name}: tokens/s {speeds}", file=sys.stderr)
+    return done
+
+
+def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over answers of one arm, and the ratios people read."""
+    summed: dict[str, Any] = {name: sum(row[name] for row in rows) for name in COUNTS}
+    forwards, tokens = summed["forwards"], summed["tokens"]
+    summed["tokens_per_second"] = tokens / summed["seconds"] if summed["seconds"] else 0.0
+    summed["mean_accepted_tokens"] = tokens / forwards if forwards else 0.0
+    summed["rows_per_forward"] = summed["rows"] / forwards if forwards else 0.0
+    summed["draft_seconds_per_step"] = summed["draft_seconds"] / forwards if forwards else 0.0
+    tiers = [row["accepted_by_tier"] for row in rows]
+    summed["accepted_by_tier"] = {tier: sum(t[tier] for t in tiers) for tier in (tiers[0] if tiers else ())}
+    return summed
+
+
+def speedup(answers: list[dict[str, Any]], arm: str) -> dict[str, float]:
+    """Against ``plain``: median of the answers' ratios, its bootstrap interval of 95 %, and all time by all time."""
+    times = np.array([[a["arms"]["plain"]["seconds"], a["arms"][arm]["seconds"]] for a in answers])
+    ratios = times[:, 0] / times[:, 1]
+    rng = np.random.default_rng(0)
+    medians = np.median(ratios[rng.integers(0, len(ratios), (2000, len(ratios)))], axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    whole = times[:, 0].sum() / times[:, 1].sum()
+    return {"median": float(np.median(ratios)), "low": float(low), "high": float(high), "total": float(whole)}
+
+
+def summary(answers: dict[str, dict[str, Any]], arms: list[str]) -> dict[str, Any]:
+    """The tables of the output: by arm, and by category within it."""
+    rows = list(answers.values())
+    categories = sorted({row["category"] for row in rows})
+    of = {category: [row for row in rows if row["category"] == category] for category in categories}
+    table, ratios = {}, {}
+    for arm in arms:
+        table[arm] = total([row["arms"][arm] for row in rows])
+        table[arm]["by_category"] = {c: total([row["arms"][arm] for row in of[c]]) for c in categories}
+        if "plain" in arms:
+            ratios[arm] = {"overall": speedup(rows, arm), "by_category": {c: speedup(of[c], arm) for c in categories}}
+    return {"arms": table, "speedup": ratios}
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table a person reads."""
+    print(f"real: {', '.join(result['replay']['real'])}\nreplayed: {', '.join(result['replay']['replayed'])}")
+    print(f"note: {result['replay']['caveat']}; {len(result['answers'])} answers")
+    print(f"{'arm':<16}{'tokens/s':>10}{'speed-up':>10}{'95 % interval':>16}{'tok/forward':>13}{'rows/forward':>14}")
+    for arm, row in result["arms"].items():
+        ratio = result["speedup"].get(arm, {}).get("overall")
+        cells = f"{ratio['median']:>10.2f}{ratio['low']:>9.2f} - {ratio['high']:.2f}" if ratio else " " * 26
+        print(
+            f"{arm:<16}{row['tokens_per_second']:>10.1f}{cells}"
+            f"{row['mean_accepted_tokens']:>13.2f}{row['rows_per_forward']:>14.2f}"
+        )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-m", "--model", type=Path, required=True)
+    parser.add_argument("--traces", type=Path, nargs="+", required=True, help="recorded answers to decode")
+    parser.add_argument("--history", type=Path, nargs="*", default=[], help="what auto-warm learned before")
+    parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--answers", type=int, default=20, help="of each file, evenly spread")
+    parser.add_argument("--tokens", type=int, default=128, help="most tokens of an answer")
+    parser.add_argument("--ctx", type=int, default=2048)
+    parser.add_argument("-t", "--threads", type=int, default=0, help="0: physical cores")
+    parser.add_argument("-ngl", "--gpu-layers", type=int, default=0)
+    parser.add_argument(
+        "--no-row-kernels", dest="row_kernels", action="store_false", help="llama.cpp's own, in all arms"
+    )
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no answer after so long")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--resume", action="store_true", help="keep the answers that --json has, go on with the others")
+    args = parser.parse_args()
+    if args.resume and not args.json:
+        parser.error("--resume goes on with the file of --json: name it")
+    if "auto-warm" in args.arms and not args.history:
+        args.arms.remove("auto-warm")
+    return args
+
+
+def settings_of(args: argparse.Namespace, llama: Any) -> dict[str, Any]:
+    """What a run depends on; a run can be resumed only with the same. All arms share weights and kernels."""
+    from hd_edge import row_kernels
+
+    return {
+        "model": args.model.name,
+        "traces": [path.name for path in args.traces],
+        "history": [path.name for path in args.history],
+        "statistics": args.statistics.name if args.statistics else None,
+        "arms": args.arms,
+        "tokens": args.tokens,
+        "n_ctx": args.ctx,
+        "n_threads": llama.context_params.n_threads,
+        "n_gpu_layers": args.gpu_layers,
+        "flash_attn": True,
+        "type_kv": "f16",
+        "temperature": 0.0,
+        "row_kernels": row_kernels.status().active and args.row_kernels,
+    }
+
+
+def main() -> int:
+    args = arguments()
+    llama = load(args)
+    settings, tokenize = settings_of(args, llama), tokenizer(llama)
+    done: dict[str, dict[str, Any]] = {}
+    if args.resume and args.json.exists():
+        before = json.loads(args.json.read_text())
+        if before["settings"] != settings:
+            raise SystemExit(f"{args.json} was made with other settings: {before['settings']}, not {settings}")
+        done = before["answers"]
+    traces = []
+    for path in args.traces:
+        found = spread(read_traces(path, tokenize, tokens=args.tokens), args.answers)
+        traces += [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
+    history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
+    arms = make_arms(llama, args.arms, history, args.statistics)
+    if len(done) < len(traces):
+        for arm in arms:
+            arm.warm_up(traces[0])
+    answers = run(arms, traces, done, args.seconds)
+    if not answers:
+        raise SystemExit("no answer was decoded: the files hold none that fits, or --seconds is too short")
+    result = {
+        "schema": 1,
+        "hardware": hardware(llama),
+        "settings": settings,
+        "replay": {"real": REAL, "replayed": REPLAYED, "caveat": CAVEAT},
+        **summary(answers, args.arms),
+        "cost": {arm.name: arm.cost_rows() for arm in arms},
+        "answers": answers,
+    }
+    show(result)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
