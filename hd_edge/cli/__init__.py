@@ -14,6 +14,7 @@ from hd_edge.errors import HDEdgeError
 # verb -> (where its click command lives, one line of help)
 VERBS = {
     "generate": ("hd_edge.cli.generate:generate", "Continue a prompt, streaming to stdout."),
+    "chat": ("hd_edge.cli.chat:chat", "Talk to a model in the terminal."),
     "check": ("hd_edge.cli.check:check", "Prove that drafted text is plain text, on your model."),
     "db": ("hd_edge.cli.db:db", "Look at, build, move and clean the stores."),
     "doctor": ("hd_edge.cli.doctor:doctor", "Show versions, backend, checks and places."),

@@ -1,0 +1,145 @@
+"""A conversation with a model: history, system prompt, and what happens when the context is full."""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.running import Arrival, RunningStream
+
+if TYPE_CHECKING:
+    from hd_edge import Llama
+
+TEMPLATE_TOKENS = 8  # of one message, about: role and markers
+ROLES = ("system", "user", "assistant")
+
+Pieces = Generator[tuple[str, str], None, None]  # text and tier
+
+
+class Conversation:
+    """Turns of a user and a model.
+
+    Args:
+        llm: The model.
+        system: System prompt; empty for none.
+        settings: Sampling settings of ``create_chat_completion``.
+    """
+
+    def __init__(self, llm: Llama, system: str, settings: dict[str, Any]) -> None:
+        self.llm, self.system, self.settings = llm, system, settings
+        self.turns: list[dict[str, str]] = []  # user and assistant, by turns
+        self.dropped = 0  # oldest turns that no longer fit the context
+        self.cancelled = False  # the last answer was stopped
+
+    def messages(self) -> list[dict[str, str]]:
+        """What the model is given."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return system + self.turns[self.dropped :]
+
+    def ask(self, text: str) -> Pieces:
+        """Pieces of the answer to a new question, each with its tier."""
+        self.turns.append({"role": "user", "content": text})
+        return self.answer()
+
+    def answer(self) -> Pieces:
+        """Pieces of the answer to the last question, each with its tier; Ctrl-C ends it and keeps what was said.
+
+        Raises:
+            ContextFullError: The last question alone does not fit the context.
+        """
+        self._make_room()
+        said: list[str] = []
+        self.cancelled = False
+        try:
+            while True:
+                try:
+                    for piece, tier in self._stream():
+                        said.append(piece)
+                        yield piece, tier
+                    break
+                except ContextFullError:
+                    if said or not self._drop_turn():
+                        raise
+        except KeyboardInterrupt:
+            self.cancelled = True
+        finally:
+            if said:
+                self.turns.append({"role": "assistant", "content": "".join(said)})
+            else:
+                self.turns.pop()
+
+    def forget_answer(self) -> bool:
+        """Takes the last answer back; False if there is none."""
+        if not self.turns or self.turns[-1]["role"] != "assistant":
+            return False
+        self.turns.pop()
+        return True
+
+    def reset(self) -> None:
+        """Forgets all turns."""
+        self.turns, self.dropped = [], 0
+
+    def save(self, path: Path) -> None:
+        """Writes the conversation as JSON."""
+        document = {"system": self.system, "messages": self.turns}
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def load(self, path: Path) -> None:
+        """Reads a saved conversation.
+
+        Raises:
+            ConfigError: The file is none.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            turns = [{"role": turn["role"], "content": turn["content"]} for turn in document["messages"]]
+            system = document["system"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            msg = f"{path} is no conversation saved by /save: {error!r}"
+            raise ConfigError(msg) from error
+        texts = [system, *(turn["content"] for turn in turns)]
+        if not all(isinstance(text, str) for text in texts) or any(turn["role"] not in ROLES for turn in turns):
+            msg = f"{path} has a message that is no text of {', '.join(ROLES)}; save a conversation with /save"
+            raise ConfigError(msg)
+        self.system, self.turns, self.dropped = system, turns, 0
+
+    def _stream(self) -> Pieces:
+        """The stream runs in a thread: Ctrl-C reaches this one at once, also during a long forward."""
+        arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        messages = self.messages()
+        running = RunningStream(
+            self.llm,
+            lambda: self.llm.create_chat_completion(messages, stream=True, **self.settings),
+            arrivals.put,
+        )
+        try:
+            while (arrival := arrivals.get()).chunk is not None:
+                yield arrival.chunk["choices"][0]["delta"].get("content") or "", arrival.tier
+        finally:
+            running.stop()
+        if arrival.error is not None:
+            raise arrival.error
+
+    def _make_room(self) -> None:
+        """Drops the oldest turns until an answer fits too."""
+        size = self.llm.n_ctx()
+        reserve = min(size // 4, 512)
+        while self._tokens() + reserve > size and self._drop_turn():
+            pass
+
+    def _tokens(self) -> int:
+        return sum(
+            len(self.llm.tokenize(message["content"].encode("utf-8"), add_bos=False)) + TEMPLATE_TOKENS
+            for message in self.messages()
+        )
+
+    def _drop_turn(self) -> bool:
+        """Leaves out the oldest question and its answer; never the last question."""
+        if self.dropped + 2 >= len(self.turns):
+            return False
+        self.dropped += 2
+        return True

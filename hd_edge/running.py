@@ -1,0 +1,90 @@
+"""A stream that runs in a thread of its own, so that whoever waits for it can stop it at any moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Cancellable(Protocol):
+    """What a stream runs on: ``hd_edge.Llama``."""
+
+    @property
+    def tier(self) -> str:
+        """Tier of the token yielded last."""
+        ...
+
+    def cancel(self) -> None:
+        """Ends the running generation."""
+        ...
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One thing that came out of a running stream.
+
+    Attributes:
+        chunk: A completion chunk, or None at the end.
+        tier: Where its (last) token came from.
+        error: What ended the stream; None if it ended well.
+    """
+
+    chunk: dict[str, Any] | None
+    tier: str = "target"
+    error: BaseException | None = None
+
+
+class RunningStream:
+    """Runs a stream of completion chunks.
+
+    Args:
+        llm: The model the stream runs on.
+        begin: Begins the stream; called in the thread.
+        deliver: Called in the thread with each arrival; the last one has no chunk.
+    """
+
+    def __init__(
+        self, llm: Cancellable, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
+    ) -> None:
+        self._llm, self._begin, self._deliver = llm, begin, deliver
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            stream = self._begin()
+            try:
+                for chunk in stream:
+                    if self._stopped:
+                        break
+                    self._deliver(Arrival(chunk, self._llm.tier))
+            finally:
+                if close := getattr(stream, "close", None):
+                    close()
+        except BaseException as raised:  # handed to the thread that waits
+            error = raised
+        self._deliver(Arrival(None, error=error))
+
+    def stop(self, wait: float | None = None) -> bool:
+        """Cancels the stream and waits for its end; within one forward on the CPU.
+
+        Args:
+            wait: Most seconds to wait; None: until the end.
+
+        Returns:
+            True if it has ended.
+        """
+        self._stopped = True
+        step = 0.02 if wait is None else min(wait, 0.02)
+        while self._thread.is_alive():
+            self._llm.cancel()  # again and again: a generation that is only beginning takes no notice
+            self._thread.join(step)
+            if wait is not None:
+                wait -= step
+                if wait <= 0:
+                    break
+        return not self._thread.is_alive()
