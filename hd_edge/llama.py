@@ -19,6 +19,7 @@ from .decode import Decoder
 from .draft import NoDraft, Planner
 from .errors import ModelFileError
 from .fingerprint import identify
+from .forced import grammar_planner
 from .hierarchy import Hierarchy
 from .prompt import check_prompt, prefill
 from .row_kernels import offered
@@ -219,9 +220,8 @@ class Llama(Completions):
         self.stats.prompt_seconds = perf_counter() - started
         limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
         first, node = samplers.first, samplers.node
-        self._decoder = Decoder(
-            self, verifier, self._planner, first, node, limits, stop, self.stats, expected=self._expected
-        )
+        planner = grammar_planner(self, self._planner, settings["grammar"])
+        self._decoder = Decoder(self, verifier, planner, first, node, limits, stop, self.stats, expected=self._expected)
         try:
             yield from self._decoder.run()
         finally:

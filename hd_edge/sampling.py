@@ -7,6 +7,7 @@ by construction: every token is the target's own sample).
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -52,9 +53,41 @@ class ChainSampler:
             self._guard.raise_error()
         return token
 
+    def accept(self, token: int) -> None:
+        """The token was chosen without the chain."""
+        lib.llama_sampler_accept(self._chain, token)
+
+    def member(self, name: bytes) -> Any:
+        """The sampler of that name in the chain."""
+        members = (lib.llama_sampler_chain_get(self._chain, i) for i in range(lib.llama_sampler_chain_n(self._chain)))
+        return next(member for member in members if lib.llama_sampler_name(member) == name)
+
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
         """Logits of the last row of the last batch, n_vocab floats."""
         return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, -1), shape=(n_vocab,))
+
+
+class GrammarGreedySampler:
+    """Largest logit that the grammar allows, for temperature 0 without penalties and processors.
+
+    The largest logit of the whole row is asked alone first. If the grammar allows it, no other token can win, and the
+    check of the whole vocabulary (8 ms for 49,000 tokens) is left out; else the chain draws as ever.
+    """
+
+    def __init__(self, verifier: _native.Verifier, chain: ChainSampler) -> None:
+        self._verifier = verifier
+        self._chain = chain
+        self._grammar = chain.member(b"grammar")
+        self._one = np.zeros(1, CANDIDATE)
+
+    def sample(self, node: int) -> int:
+        """Draws at a tree node."""
+        token = self._verifier.argmax(node)
+        self._one["id"] = token
+        if not allows(self._grammar, self._one)[0]:
+            return self._chain.sample(node)
+        self._chain.accept(token)
+        return token
 
 
 class ProcessorGuard:
@@ -82,15 +115,27 @@ class ProcessorGuard:
             raise error
 
 
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+
+
+def allows(grammar: Any, candidates: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of the candidates (of type ``CANDIDATE``, logits 0) a grammar sampler allows next, as a mask."""
+    work = candidates.copy()
+    array = lib.llama_token_data_array(
+        data=work.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)), size=len(work), selected=-1, sorted=False
+    )
+    lib.llama_sampler_apply(grammar, ctypes.byref(array))
+    return np.asarray(work["logit"] == 0)
+
+
 def is_greedy(settings: dict[str, Any]) -> bool:
-    """True if these ``generate()`` settings always take the largest raw logit."""
+    """True if these ``generate()`` settings always take the largest raw logit, or the largest the grammar allows."""
     return (
         settings["temp"] == 0.0
         and settings["repeat_penalty"] == 1.0
         and settings["frequency_penalty"] == 0.0
         and settings["presence_penalty"] == 0.0
         and settings["logits_processor"] is None
-        and settings["grammar"] is None
     )
 
 
@@ -110,7 +155,11 @@ class Samplers:
             settings = {**settings, "logits_processor": [guard]}
         self._chain = llama._sampler = llama._init_sampler(**settings)
         self.first = ChainSampler(verifier, self._chain.sampler, llama.ctx, guard)
-        self.node: Sampler = GreedySampler(verifier) if greedy else self.first
+        self.node: Sampler = self.first
+        if greedy and settings["grammar"] is None:
+            self.node = GreedySampler(verifier)
+        elif greedy:
+            self.node = GrammarGreedySampler(verifier, self.first)
 
     def close(self) -> None:
         """Frees the chain."""
