@@ -35,7 +35,7 @@ def base(models):
 
 @pytest.fixture(scope="module")
 def ours(models):
-    llm = Llama(str(models("Q4_0")), exact=True, store=None, statistics=None, **SETTINGS)
+    llm = Llama(str(models("Q4_0")), exact=True, row_kernels=False, store=None, statistics=None, **SETTINGS)
     llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: forced text pays
     yield llm
     llm.close()
