@@ -7,6 +7,7 @@ docs/lossless.md. This module decides from the model file what is needed, and re
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from .errors import ExactModeError
 from .gguf_file import GGUFHeader
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
+NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}
+OWN_ROWS = 16  # the own kernels take weights whose rows fill their panels, of at most so many
 TILED_SWITCH = "GGML_CPU_TILED_MM"
 
 # (type_k, type_v): off the CPU's split-KV attention path, which one row takes from 512 cells on when K and V have one
@@ -31,7 +34,7 @@ class ExactSettings:
         type_k: ggml type of the K cache.
         type_v: ggml type of the V cache.
         repacking: Whether llama.cpp may repack weights on loading.
-        tiled: Whether llama.cpp's tiled K-quant matrix product may stay on.
+        tiled: Whether llama.cpp's tiled K-quant matrix product would do no harm to this file.
         reasons: One line per setting, for ``hd-edge doctor``.
     """
 
@@ -42,8 +45,13 @@ class ExactSettings:
     reasons: tuple[str, ...]
 
 
-def plan(header: GGUFHeader, settings: dict[str, Any]) -> ExactSettings:
-    """Decides what exact mode needs for a model file, given the constructor's settings.
+def plan(header: GGUFHeader, settings: dict[str, Any], own_types: Collection[str] = ()) -> ExactSettings:
+    """Decides what exact mode needs for a model file.
+
+    Args:
+        header: Of the file.
+        settings: The constructor's.
+        own_types: Tensor types that go through hd_edge's own kernels, whose rows do not depend on each other.
 
     Raises:
         ExactModeError: A tensor type or a setting rules it out.
@@ -73,58 +81,71 @@ def plan(header: GGUFHeader, settings: dict[str, Any]) -> ExactSettings:
             "others one row takes llama.cpp's split-KV attention. Leave them out, or use exact=False"
         )
         raise ExactModeError(msg)
-    types = header.matrix_types
+    types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
     repacked = sorted(types & {"Q4_K", "Q2_K"})
     reasons = ["flash attention on: attention without it changes with the number of rows"]
-    reasons.append(f"KV cache {type_k}/{type_v}: off the split-KV path of one row")
+    reasons.append(f"KV cache {NAMES[type_k]}/{NAMES[type_v]}: off the split-KV path of one row")
     if k_quants:
         reasons.append(f"tiled matrix product off: the file has {', '.join(k_quants)}")
     if repacked:
         reasons.append(f"weight repacking off: the file has {', '.join(repacked)}")
+    if own_types and not (k_quants and repacked):
+        reasons.append("own row kernels: a row's result is the same in any number of rows")
     return ExactSettings(type_k, type_v, not repacked, not k_quants, tuple(reasons))
 
 
+def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:
+    """True for a tensor that no matrix product of llama.cpp reads: a vector, or one of the own kernels' weights."""
+    if len(shape) == 1:
+        return True
+    return kind in own_types and len(shape) == 2 and shape[1] % OWN_ROWS == 0
+
+
 def switch_tiling_off() -> None:
-    """Turns llama.cpp's tiled matrix product off for this process; it reads the switch at its first matrix product."""
+    """Turns llama.cpp's tiled matrix product off for this process; it reads the switch at its first matrix product.
+
+    Every exact model does so, also one that does not need it: the next one may.
+    """
     os.environ[TILED_SWITCH] = "0"
 
 
-def check_rows(llama: llama_cpp.Llama, rows: int = 8) -> None:
-    """Compares, bit by bit, the last logits of one forward of `rows` rows with those of a single step.
+def check_rows(llama: llama_cpp.Llama, widths: tuple[int, ...] = (9, 16)) -> None:
+    """Compares, bit by bit, the last logits of one forward of several rows with those of a single step.
 
     The settings above are what was measured; this is the proof on the user's own machine, file and library. It costs
-    about two forwards and leaves the KV cache empty.
+    two forwards per width and leaves the KV cache empty. The widths are no round numbers of rows: llama.cpp's kernels
+    take rows in groups, and the last row of a full group can come out equal where others do not.
 
     Raises:
         ExactModeError: The logits differ.
     """
-    rows = min(rows, llama.n_batch, llama.n_ctx())
-    tokens = [1 + i % max(llama.n_vocab() - 1, 1) for i in range(rows)]
     n_vocab = llama.n_vocab()
-
-    def last_logits() -> bytes:
-        row = llama._ctx.get_logits_ith(-1)
-        return bytes(
-            (llama_cpp.llama_cpp.ctypes.c_float * n_vocab).from_address(
-                llama_cpp.llama_cpp.ctypes.addressof(row.contents)
+    for width in widths:
+        rows = min(width, llama.n_batch, llama.n_ctx())
+        tokens = [(1 + 7919 * i) % n_vocab for i in range(rows)]
+        llama.reset()
+        llama.eval(tokens)
+        several = _last_logits(llama)
+        llama.n_tokens = rows - 1
+        llama.eval(tokens[-1:])
+        one = _last_logits(llama)
+        llama._ctx.kv_cache_clear()
+        llama.reset()
+        if several != one:
+            hint = ""
+            if os.environ.get(TILED_SWITCH) == "0":
+                hint = (
+                    f" Another model may have run in this process before {TILED_SWITCH}=0 was set: load the exact "
+                    "model first, or set the variable before Python starts."
+                )
+            msg = (
+                f"exact mode is not to be had here: the logits of {rows} rows differ from those of a single step.{hint}"
             )
-        )
+            raise ExactModeError(msg)
 
-    llama.reset()
-    llama.eval(tokens)
-    several = last_logits()
-    llama.n_tokens = rows - 1
-    llama.eval(tokens[-1:])
-    one = last_logits()
-    llama._ctx.kv_cache_clear()
-    llama.reset()
-    if several != one:
-        hint = ""
-        if os.environ.get(TILED_SWITCH) == "0":
-            hint = (
-                f" Another model may have run in this process before {TILED_SWITCH}=0 was set: load the exact model "
-                "first, or set the variable before Python starts."
-            )
-        msg = f"exact mode is not to be had here: the logits of {rows} rows differ from those of a single step.{hint}"
-        raise ExactModeError(msg)
+
+def _last_logits(llama: llama_cpp.Llama) -> bytes:
+    row = llama._ctx.get_logits_ith(-1)
+    floats = llama_cpp.llama_cpp.ctypes.c_float * llama.n_vocab()
+    return bytes(floats.from_address(llama_cpp.llama_cpp.ctypes.addressof(row.contents)))

@@ -94,13 +94,13 @@ class Llama(Completions):
         settings.setdefault("flash_attn", True)
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
-        if exact:
-            self._exact = exact_mode.plan(self._header, settings)
-            settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
-            if not self._exact.tiled:
-                exact_mode.switch_tiling_off()
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
-        with offered(row_kernels):
+        if exact:
+            exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
+        with offered(row_kernels) as kernels:
+            if exact:
+                self._exact = exact_mode.plan(self._header, settings, kernels.types)
+                settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             try:
                 super().__init__(model_path, verbose=verbose, **settings)
             except ValueError as error:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from adversary import Adversary
 from tiny_gguf import FILE_TYPES
 
 from hd_edge import ExactModeError, Llama, _native
+from hd_edge import exact as exact_mode
+from hd_edge.gguf_file import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
 
@@ -150,9 +156,55 @@ def test_settings_that_rule_it_out(models, setting, text):
 
 def test_differing_rows_are_found_at_load(models, monkeypatch):
     """The proof at load does its work: without the KV types of exact mode it fails from 512 cells on two threads."""
-    from hd_edge import exact as exact_mode
-
     llm = Llama(str(models("F32")), n_ctx=256, **THREADS)
-    with pytest.raises(ExactModeError, match="8 rows differ"):
+    with pytest.raises(ExactModeError, match="9 rows differ"):
         exact_mode.check_rows(llm)
     llm.close()
+
+
+def test_an_exact_model_after_one_without_k_quants(models):
+    """llama.cpp reads its switch once: the first exact model must set it for those that follow."""
+    code = (
+        "import sys; from hd_edge import Llama, exact\n"
+        "for path in sys.argv[1:]:\n"
+        "    llm = Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)\n"
+        "    exact.check_rows(llm, (2, 5, 9, 16, 33, 63))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GGML_CPU_TILED_MM"} | {"HD_EDGE_ROW_KERNELS": "off"}
+    command = [sys.executable, "-c", code, str(models("Q8_0")), str(models("Q4_K_M"))]
+    subprocess.run(command, env=environment, check=True)
+
+
+KV_PAIRS = {"q8_0": (8, 8), "F16 and q8_0": (1, 8), "F16 and BF16": (1, 30)}
+
+
+@pytest.mark.parametrize("row_kernels", ["auto", False])
+@pytest.mark.parametrize("quantization", ["Q4_0", "Q8_0", "Q4_K_M"])
+@pytest.mark.parametrize("kv", KV_PAIRS)
+def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
+    """One row takes llama.cpp's split-KV attention from 512 cells on if it can, and with two threads only."""
+    type_k, type_v = KV_PAIRS[kv]
+    settings = {"type_k": type_k, "type_v": type_v, "n_ctx": 1024, "n_threads": 2, "n_threads_batch": 2}
+    llm = Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings)
+    prompt = prompt_of(600)
+    want = take(llm, prompt, 16)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
+    assert take(llm, prompt, 16) == want
+    llm.reset()
+    exact_mode.check_rows(llm, (7, 63))
+    llm.close()
+
+
+def test_what_a_file_needs(models):
+    header = read_header(models("Q4_K_M"))
+    without = exact_mode.plan(header, {})
+    assert (without.repacking, without.tiled) == (False, False)
+    assert any("Q4_K, Q6_K" in reason for reason in without.reasons)
+    with_own = exact_mode.plan(header, {}, ("Q4_K", "Q6_K"))
+    assert (with_own.repacking, with_own.tiled) == (True, True)
+    assert (exact_mode.plan(header, {}, ("Q4_K",)).repacking, exact_mode.plan(header, {}, ("Q6_K",)).repacking) == (
+        True,
+        False,
+    )
+    narrow = GGUFHeader(tensor_types={"a": "Q4_K"}, dimensions={"a": (256, 20)})
+    assert not exact_mode.plan(narrow, {}, ("Q4_K",)).repacking

@@ -79,7 +79,7 @@ def _store() -> dict[str, Any]:
 def _model(name: str) -> dict[str, Any]:
     from collections import Counter
 
-    from hd_edge import exact, gguf_file
+    from hd_edge import exact, gguf_file, row_kernels
     from hd_edge.cli.options import model_path
     from hd_edge.errors import ExactModeError
 
@@ -93,7 +93,7 @@ def _model(name: str) -> dict[str, Any]:
         "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
     }
     try:
-        report["exact mode"] = list(exact.plan(header, {}).reasons)
+        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable().types).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     return report
