@@ -99,7 +99,7 @@ def build_llama(carried: Path, work: Path, architectures: str, jobs: int) -> tup
         SystemExit: It did not build; the end of the log is shown.
     """
     started = perf_counter()
-    options = {**OPTIONS, "CMAKE_CUDA_ARCHITECTURES": architectures, **_cublas(work)}
+    options = {**OPTIONS, "CMAKE_CUDA_ARCHITECTURES": architectures, **_toolkit(work)}
     defined = [f"-D{name}={value}" for name, value in options.items()]
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     _logged(["cmake", "-S", str(carried / "llama.cpp"), "-B", str(work / "llama"), *generator, *defined], work)
@@ -107,25 +107,22 @@ def build_llama(carried: Path, work: Path, architectures: str, jobs: int) -> tup
     return work / "llama" / "bin", perf_counter() - started
 
 
-def _cublas(work: Path) -> dict[str, str]:
-    """Where cuBLAS is, if it came as a Python wheel and not with the toolkit."""
+def _toolkit(work: Path) -> dict[str, str]:
+    """CMake options for what the CUDA toolkit lacks: cuBLAS may be a Python wheel, the driver's stub may be missing."""
     nvcc = shutil.which("nvcc")
     toolkit = Path(nvcc).resolve().parent.parent if nvcc else Path("/usr/local/cuda")
-    if any(toolkit.rglob("libcublas.so")):
-        return {}
-    for folder in map(Path, sys.path):
-        libraries = sorted(folder.glob("nvidia/*/lib/libcublas.so.*"))
-        if not libraries:
-            continue
-        include = libraries[0].parent.parent / "include"
-        ours = work / "cublas"  # its headers alone: the folder may hold another version's runtime beside them
-        ours.mkdir(parents=True, exist_ok=True)
-        for header in include.glob("cublas*.h"):
-            shutil.copy(header, ours)
-        light = sorted(libraries[0].parent.glob("libcublasLt.so.*"))
-        found = {"CUDA_cublas_LIBRARY": str(libraries[0]), "CUDA_cublasLt_LIBRARY": str(light[0]) if light else ""}
-        return found | {"CMAKE_CUDA_FLAGS": f"-I{ours}", "CMAKE_CXX_FLAGS": f"-I{ours}"}
-    return {}
+    options = {} if any(toolkit.rglob("libcuda.so")) else {"GGML_CUDA_NO_VMM": "ON"}  # links without the driver
+    wheels = [path for folder in sys.path for path in sorted(Path(folder).glob("nvidia/*/lib/libcublas.so.*"))]
+    if any(toolkit.rglob("libcublas.so")) or not wheels:
+        return options
+    library = wheels[0]
+    light = library.with_name(library.name.replace("cublas", "cublasLt"))
+    ours = work / "cublas"  # its headers alone: the folder may hold another version's runtime beside them
+    ours.mkdir(parents=True, exist_ok=True)
+    for header in library.parent.with_name("include").glob("cublas*.h"):
+        shutil.copy(header, ours)
+    options |= {"CUDA_cublas_LIBRARY": str(library), "CUDA_cublasLt_LIBRARY": str(light)}
+    return options | {"CMAKE_CUDA_FLAGS": f"-I{ours}", "CMAKE_CXX_FLAGS": f"-I{ours}"}
 
 
 def install_wheels(carried: Path, work: Path) -> Path:

@@ -191,6 +191,24 @@ def test_pack_carries_what_a_build_needs_and_no_more(tmp_path, monkeypatch):
     assert "--python-version=3.12" in commands[0] and "diskcache" in commands[0]
 
 
+def test_cublas_from_a_wheel_and_no_driver_stub(tmp_path, monkeypatch):
+    toolkit, wheels = tmp_path / "cuda", tmp_path / "wheels" / "nvidia" / "cu13"
+    for file in (toolkit / "bin" / "nvcc", wheels / "lib" / "libcublas.so.13", wheels / "include" / "cublas_v2.h"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    (wheels / "include" / "cuda.h").write_text("of another version")
+    monkeypatch.setattr(gpu_build.shutil, "which", lambda _: str(toolkit / "bin" / "nvcc"))
+    monkeypatch.setattr(gpu_build.sys, "path", [str(tmp_path / "wheels")])
+    options = gpu_build._toolkit(tmp_path / "work")
+    assert options["GGML_CUDA_NO_VMM"] == "ON"
+    assert options["CUDA_cublas_LIBRARY"].endswith("libcublas.so.13")
+    assert options["CUDA_cublasLt_LIBRARY"].endswith("libcublasLt.so.13")
+    assert [file.name for file in (tmp_path / "work" / "cublas").iterdir()] == ["cublas_v2.h"]
+    for name in ("libcublas.so", "libcuda.so"):
+        (toolkit / name).write_text("")
+    assert gpu_build._toolkit(tmp_path / "work") == {}
+
+
 def test_a_failed_build_shows_the_end_of_its_log(tmp_path):
     with pytest.raises(SystemExit, match=r"(?s)no nvcc here.*ended with 3.*build.log"):
         gpu_build._logged([sys.executable, "-c", "print('no nvcc here'); raise SystemExit(3)"], tmp_path)
