@@ -1,0 +1,155 @@
+"""llama.cpp's own tests of speculative decoding (tools/server/tests/unit/test_speculative.py), against our API.
+
+There: 16 tokens, seed 4242, temperature 0.2, top-k 5; the tokens without draft are those with a draft and those with
+a draft of which nothing is accepted; for drafts of several lengths; the context is never exceeded; requests side by
+side. Here the same, with token ids instead of text, more tokens, trees, and both modes of acceptance.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from adversary import Adversary
+
+from hd_edge import ContextFullError, DraftConfig, Llama, _native
+
+SAMPLING = {"temp": 0.2, "top_k": 5}
+SEED = 4242
+PROMPT = "I believe the meaning of life is"
+THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+
+
+class AllWrong(Adversary):
+    """Drafts tokens that the target will not say: acceptance is forced to zero."""
+
+    def plan(self, max_rows, max_leaves):
+        tree = _native.DraftTree()
+        tree.add(self.tokens[-1], -1)
+        position = len(self.tokens)
+        right = self.script[position] if position < len(self.script) else -1
+        wrong = [t for t in range(self.n_vocab - 40, self.n_vocab) if t != right]
+        for token in wrong[: min(max_rows - 1, max_leaves, 6)]:
+            tree.add(token, 0, 1, 0.5)
+        return tree
+
+
+def say(llm, n, prompt=PROMPT):
+    llm.reset()
+    llm.set_seed(SEED)
+    tokens = llm.tokenize(prompt.encode())
+    generation = llm.generate(tokens, **SAMPLING)
+    said = [token for _, token in zip(range(n), generation, strict=False)]
+    generation.close()
+    return tokens, said
+
+
+@pytest.fixture(scope="module", params=["tiny", "smollm2"])
+def plain(request, models):
+    path = models("Q4_K_M") if request.param == "tiny" else request.getfixturevalue("smollm2")
+    llm = Llama(str(path), exact=True, draft="off", n_ctx=256, **THREADS)
+    tokens, said = say(llm, 48)
+    yield llm, tokens, said
+    llm.close()
+
+
+@pytest.fixture
+def llm(plain):
+    llm = plain[0]
+    planner = llm._planner
+    yield llm
+    llm._planner = planner
+
+
+def test_with_and_without_draft(llm, plain):
+    _, tokens, want = plain
+    llm._planner = Adversary(tokens + want, llm.n_vocab(), 0.8, 1)
+    assert say(llm, 48)[1] == want
+    assert sum(llm.stats.accepted.values()) > 10
+
+
+def test_with_a_draft_of_which_nothing_is_accepted(llm, plain):
+    _, tokens, want = plain
+    llm._planner = AllWrong(tokens + want, llm.n_vocab())
+    assert say(llm, 48)[1] == want
+    assert sum(llm.stats.drafted.values()) >= 6 * 40
+    assert sum(llm.stats.accepted.values()) == 0
+    assert llm.stats.forwards == 47
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 9, 17, 33, 63])
+def test_drafts_of_several_lengths(llm, plain, rows):
+    class Limited(Adversary):
+        def plan(self, max_rows, max_leaves):
+            return super().plan(min(rows, max_rows), max_leaves)
+
+    _, tokens, want = plain
+    llm._planner = Limited(tokens + want, llm.n_vocab(), 0.9, rows)
+    assert say(llm, 48)[1] == want
+    if rows == 1:
+        assert sum(llm.stats.drafted.values()) == 0
+
+
+@pytest.mark.parametrize("config", ["auto", "paper", DraftConfig(max_rows=4), DraftConfig(tiers=("context",))])
+def test_our_own_planners(models, config):
+    path = str(models("Q4_K_M"))
+    off = Llama(path, exact=True, draft="off", n_ctx=256, **THREADS)
+    want = say(off, 120)
+    off.close()
+    drafting = Llama(path, exact=True, draft=config, n_ctx=256, **THREADS)
+    assert say(drafting, 120) == want
+    assert say(drafting, 120) == want  # now from what it has learned
+    drafting.close()
+
+
+@pytest.mark.parametrize("n_ctx", [64, 80, 96])
+def test_the_context_is_not_exceeded(models, n_ctx):
+    """The base class stops a completion at the window's end; a generation goes to the last cell and says so."""
+    off = Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=n_ctx, **THREADS)
+    tokens = off.tokenize(PROMPT.encode())
+
+    def to_the_end(llm):
+        llm.reset()
+        llm.set_seed(SEED)
+        said = []
+        with pytest.raises(ContextFullError, match=f"of {llm.n_ctx()}"):
+            said.extend(llm.generate(tokens, **SAMPLING))
+            pytest.fail("no error")
+        said = [int(t) for t in llm._input_ids]
+        return said, llm.n_tokens
+
+    want = to_the_end(off)
+    assert want[1] == off.n_ctx()
+    off._planner = Adversary(want[0], off.n_vocab(), 0.9, 3)
+    assert to_the_end(off) == want
+    assert off._verifier.check_integrity() == ""
+    off.close()
+
+
+def test_two_objects_side_by_side(models):
+    path = str(models("Q4_0"))
+    llms = [Llama(path, exact=True, draft="off", n_ctx=256, **THREADS) for _ in range(2)]
+    want = say(llms[0], 60)
+    results = [None, None]
+
+    def work(i):
+        llms[i]._planner = Adversary(want[0] + want[1], llms[i].n_vocab(), 0.8, i)
+        results[i] = say(llms[i], 60)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [want, want]
+    for llm in llms:
+        llm.close()
+
+
+def test_forwards_are_never_more_than_plain_ones(llm, plain):
+    _, tokens, want = plain
+    for right in np.linspace(0, 1, 4):
+        llm._planner = Adversary(tokens + want, llm.n_vocab(), float(right), 7)
+        assert say(llm, 40)[1] == want[:40]
+        assert llm.stats.forwards <= 39
