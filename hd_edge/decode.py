@@ -205,6 +205,7 @@ class Decoder:
         stats.forward_seconds += self._seconds
         stats.rows += len(tree)
         if len(tree) > 1:
+            stats.drafts += 1
             for tier, count in enumerate(np.bincount(tree.tier[1:], minlength=len(TIER_NAMES)).tolist()):
                 if count:
                     stats.drafted[TIER_NAMES[tier]] += count

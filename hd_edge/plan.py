@@ -7,6 +7,7 @@ target has spoken teach the mixer, the tiers, the cost curve and the guard. All 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from . import _native
 from .config import DraftConfig
 from .cost import CostCurve
+from .errors import DecodeError
 from .guard import Guard
 from .stats import TIER_NAMES
 from .tiers import ModelTier
@@ -148,8 +150,11 @@ class TreePlanner:
             for node in range(rows):
                 tree.add(int(root[0]), node - 1)
             try:
-                verifier.decode(root, tree)
+                if (code := verifier.decode(root, tree)) != 0:
+                    msg = f"llama_decode returned {code} for {rows} rows, 0 is expected"
+                    raise DecodeError(msg)
             finally:
                 verifier.rollback()
 
-        self.cost.measure(run, context, max_rows)
+        with contextlib.suppress(DecodeError):  # cancelled, or no room: its time says nothing, a later step measures
+            self.cost.measure(run, context, max_rows)

@@ -16,6 +16,7 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from . import _native
+from .errors import ConfigError
 
 
 class Sampler(Protocol):
@@ -146,6 +147,9 @@ class Samplers:
         llama: Builds the chain (``llama_cpp.Llama._init_sampler``).
         verifier: Holds the rows.
         settings: Sampling arguments of ``generate()``.
+
+    Raises:
+        ConfigError: The grammar does not parse.
     """
 
     def __init__(self, llama: Any, verifier: _native.Verifier, settings: dict[str, Any]) -> None:
@@ -153,6 +157,8 @@ class Samplers:
         if settings["logits_processor"] is not None:
             guard = ProcessorGuard(settings["logits_processor"])
             settings = {**settings, "logits_processor": [guard]}
+        if settings["grammar"] is not None:
+            _check_grammar(llama._model.vocab, settings["grammar"])
         self._chain = llama._sampler = llama._init_sampler(**settings)
         self.first = ChainSampler(verifier, self._chain.sampler, llama.ctx, guard)
         self.node: Sampler = self.first
@@ -164,3 +170,13 @@ class Samplers:
     def close(self) -> None:
         """Frees the chain."""
         self._chain.close()
+
+
+def _check_grammar(vocab: Any, grammar: Any) -> None:
+    """llama_cpp would put a null pointer into the chain, and the first draw would end the process."""
+    sampler = lib.llama_sampler_init_grammar(vocab, grammar._grammar.encode("utf-8"), grammar._root.encode("utf-8"))
+    if not sampler:
+        begins, root = grammar._grammar[:60], grammar._root
+        msg = f"llama.cpp cannot parse the grammar {begins!r}...: GBNF with a rule {root!r} is expected"
+        raise ConfigError(msg)
+    lib.llama_sampler_free(sampler)

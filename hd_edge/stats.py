@@ -25,6 +25,7 @@ class GenerationStats:
     tokens: int = 0
     seconds: float = 0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
     forwards: int = 0
+    drafts: int = 0  # forwards that verified a draft
     rows: int = 0  # rows of all forwards, roots included
     drafted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     accepted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
@@ -59,7 +60,7 @@ class GenerationStats:
 
     def add(self, other: GenerationStats) -> None:
         """Adds another generation's counts to these."""
-        for name in ("prompt_tokens", "prompt_seconds", "tokens", "seconds", "forwards", "rows"):
+        for name in ("prompt_tokens", "prompt_seconds", "tokens", "seconds", "forwards", "drafts", "rows"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.draft_seconds += other.draft_seconds
         self.forward_seconds += other.forward_seconds
@@ -81,6 +82,7 @@ class GenerationStats:
             "seconds": self.seconds,
             "tokens_per_second": self.tokens_per_second,
             "forwards": self.forwards,
+            "drafts": self.drafts,
             "rows": self.rows,
             "mean_accepted_tokens": self.mean_accepted_tokens,
             "acceptance_rate": self.acceptance_rate,

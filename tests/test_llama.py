@@ -11,7 +11,7 @@ import pytest
 from adversary import Adversary
 from llama_cpp import LlamaGrammar, LogitsProcessorList, StoppingCriteriaList
 
-from hd_edge import Llama
+from hd_edge import ConfigError, Llama
 from hd_edge.stats import GenerationStats
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8, "seed": 5}
@@ -320,3 +320,10 @@ def test_closing_twice(models):
     llm = Llama(str(models("Q4_0")), n_ctx=64, n_threads=1)
     llm.close()
     llm.close()
+
+
+def test_a_grammar_that_does_not_parse_is_refused(ours, base):
+    grammar = LlamaGrammar.from_string("root ::= (", verbose=False)
+    with pytest.raises(ConfigError, match="cannot parse the grammar"):
+        ours(PROMPT, max_tokens=5, grammar=grammar)
+    assert strip(ours(PROMPT, max_tokens=20, temperature=0.0)) == strip(base(PROMPT, max_tokens=20, temperature=0.0))

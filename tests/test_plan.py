@@ -106,3 +106,26 @@ def test_a_generation_closed_in_the_middle_of_a_path_leaves_the_tokens_that_were
 
 def test_the_context_tier_can_be_left_out():
     assert set(decode(planner(tiers=("model",)), repeating(), 100)) == {1}
+
+
+def test_a_cancelled_measurement_leaves_no_cost():
+    """Aborted forwards return at once; taken for measurements they would make every row look free."""
+
+    class Aborted:
+        decodes = 0
+
+        def decode(self, pending, tree):
+            self.decodes += 1
+            return 2
+
+        def rollback(self):
+            pass
+
+    planner, verifier = TreePlanner(20, DraftConfig()), Aborted()
+    planner.attach(verifier)
+    planner.begin(np.array([1, 2, 3], np.int32))
+    planner._steps = 100
+    assert len(planner.plan(16, 4)) == 1
+    assert verifier.decodes == 1
+    assert not planner.cost.known
+    assert planner.cost.rows() == []

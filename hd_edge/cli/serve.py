@@ -1,0 +1,41 @@
+"""``hd-edge serve``: an OpenAI-compatible server and a small chat page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import load_llama, model_options
+
+
+@click.command()
+@model_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 opens it to the network.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
+@click.option("-a", "--alias", help="Name of the model in /v1/models; default: the file's name.")
+@click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
+def serve(**options: Any) -> None:
+    """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        msg = f"serve needs the extra server ({error.name} is missing): pip install 'hd-edge[server]'"
+        raise click.ClickException(msg) from error
+    host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
+    alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
+    llm = load_llama(options)
+    from hd_edge.server import create_app
+
+    app = create_app(llm, alias, api_key=api_key, host=host, origins=origins)
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2, ws="none")
+    )
+    socket = server.config.bind_socket()
+    click.echo(f"{alias} at http://{host}:{socket.getsockname()[1]} (Ctrl-C ends)", err=True)
+    if host not in ("127.0.0.1", "localhost", "::1") and api_key is None:
+        click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
+    server.run(sockets=[socket])

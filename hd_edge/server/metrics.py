@@ -1,0 +1,62 @@
+"""``/metrics``: Prometheus text, with the names of llama-server and vLLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hd_edge.stats import GenerationStats
+
+
+@dataclass
+class Requests:
+    """Counts of requests.
+
+    Attributes:
+        waiting: In the queue now.
+        running: Being answered now; one at most.
+        done: Answered to the end.
+        cancelled: Left by their client.
+        failed: Answered with an error.
+    """
+
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    cancelled: int = 0
+    failed: int = 0
+
+
+def metrics(stats: GenerationStats, requests: Requests) -> str:
+    """All metrics since the start, from ``Llama.total_stats`` and the counts of requests."""
+    drafted, accepted = sum(stats.drafted.values()), sum(stats.accepted.values())
+    lines: list[str] = []
+
+    def add(name: str, kind: str, text: str, values: dict[str, float]) -> None:
+        lines.append(f"# HELP {name} {text}")
+        lines.append(f"# TYPE {name} {kind}")
+        lines.extend(f"{name}{labels} {value:.10g}" for labels, value in values.items())
+
+    def counter(name: str, text: str, value: float) -> None:
+        add(name, "counter", text, {"": value})
+
+    counter("llamacpp:prompt_tokens_total", "Prompt tokens given.", stats.prompt_tokens)
+    counter("llamacpp:prompt_seconds_total", "Seconds of prefill.", stats.prompt_seconds)
+    counter("llamacpp:tokens_predicted_total", "Tokens generated.", stats.tokens)
+    counter("llamacpp:tokens_predicted_seconds_total", "Seconds of decoding.", stats.seconds)
+    counter("llamacpp:n_decode_total", "Forwards of the target while decoding.", stats.forwards)
+    add("llamacpp:predicted_tokens_seconds", "gauge", "Mean decode speed, tokens/s.", {"": stats.tokens_per_second})
+    add("llamacpp:requests_processing", "gauge", "Requests being answered.", {"": requests.running})
+    add("llamacpp:requests_deferred", "gauge", "Requests in the queue.", {"": requests.waiting})
+    positions = {f'{{position="{depth}"}}': float(n) for depth, n in enumerate(stats.accepted_by_depth)}
+    for prefix in ("llamacpp:", "vllm:"):
+        counter(f"{prefix}spec_decode_num_drafts_total", "Forwards that verified a draft.", stats.drafts)
+        counter(f"{prefix}spec_decode_num_draft_tokens_total", "Drafted tokens.", drafted)
+        counter(f"{prefix}spec_decode_num_accepted_tokens_total", "Drafted tokens accepted.", accepted)
+        name = f"{prefix}spec_decode_num_accepted_tokens_per_pos_total"
+        add(name, "counter", "Accepted tokens by their depth in the draft tree.", positions)
+    for name, counts in (("drafted", stats.drafted), ("accepted", stats.accepted)):
+        values = {f'{{tier="{tier}"}}': float(n) for tier, n in counts.items()}
+        add(f"hd_edge:{name}_tokens_total", "counter", f"Tokens {name}, by tier.", values)
+    outcomes = {f'{{outcome="{name}"}}': float(getattr(requests, name)) for name in ("done", "cancelled", "failed")}
+    add("hd_edge:requests_total", "counter", "Requests ended, by outcome.", outcomes)
+    return "\n".join(lines) + "\n"
