@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 
 #include "drafter.hpp"
-#include "sorted_tier.hpp"
+#include "paper_drafter.hpp"
+#include "tier_cache.hpp"
 #include "verifier.hpp"
 
 namespace nb = nanobind;
@@ -19,38 +19,29 @@ namespace {
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-using Hashes = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Counts = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
 int size_of(const Ids& ids) { return static_cast<int>(ids.size()); }
 
 void check_tier(int tier) {
     if (tier != 2 && tier != 3) throw nb::value_error("tier is neither 2 (model) nor 3 (statistics)");
 }
 
+void check_ids(const Ids& ids, int32_t n_vocab) {
+    for (size_t i = 0; i < ids.size(); i++) {
+        if (ids.data()[i] >= 0 && ids.data()[i] < n_vocab) continue;
+        const std::string what = "token " + std::to_string(ids.data()[i]) + " at index " + std::to_string(i) +
+                                 " is outside [0, " + std::to_string(n_vocab) + ")";
+        throw nb::value_error(what.c_str());
+    }
+}
+
 // The drafter with its vocabulary, so that no id from outside reaches it unchecked.
 struct BoundDrafter {
     int32_t n_vocab;
     hd::Drafter drafter;
-    std::unique_ptr<hd::CacheSource> caches[2];  // model, statistics
 
     explicit BoundDrafter(hd::DrafterLimits limits) : n_vocab(limits.n_vocab), drafter(limits) {}
 
-    void check(const Ids& ids) const {
-        for (size_t i = 0; i < ids.size(); i++) {
-            if (ids.data()[i] < 0 || ids.data()[i] >= n_vocab) {
-                const std::string what = "token " + std::to_string(ids.data()[i]) + " at index " + std::to_string(i) +
-                                         " is outside [0, " + std::to_string(n_vocab) + ")";
-                throw nb::value_error(what.c_str());
-            }
-        }
-    }
-
-    void attach(int tier, const hd::FollowerSource& source) {
-        check_tier(tier);
-        if (tier == 2) drafter.attach_model(&source);
-        if (tier == 3) drafter.attach_statistics(&source);
-    }
+    void check(const Ids& ids) const { check_ids(ids, n_vocab); }
 
     void learn(const Ids& path, const Ids& emitted) {
         check(emitted);
@@ -87,19 +78,6 @@ struct BoundDrafter {
 void register_draft(nb::module_& m) {
     using hd::Tier;
 
-    nb::class_<hd::SortedTier>(m, "SortedTier")
-        .def(
-            "__init__",
-            [](hd::SortedTier* self, Hashes hashes, Counts first, Counts totals, Ids tokens, Counts counts) {
-                std::vector<hd::SortedTier::Key> keys(hashes.size());
-                for (size_t i = 0; i < keys.size(); i++)
-                    keys[i] = {hashes.data()[i], first.data()[i], totals.data()[i]};
-                std::vector<hd::Follower> followers(tokens.size());
-                for (size_t i = 0; i < followers.size(); i++) followers[i] = {tokens.data()[i], counts.data()[i]};
-                new (self) hd::SortedTier(std::move(keys), std::move(followers));
-            },
-            "hashes"_a, "first"_a, "totals"_a, "tokens"_a, "counts"_a);
-
     nb::class_<BoundDrafter>(m, "Drafter")
         .def(
             "__init__",
@@ -111,17 +89,13 @@ void register_draft(nb::module_& m) {
             },
             "n_vocab"_a, nb::kw_only(), "max_tokens"_a = 1 << 16, "max_rows"_a = 63)
         .def(
-            "attach", [](BoundDrafter& d, int tier, const hd::SortedTier& source) { d.attach(tier, source); }, "tier"_a,
-            "source"_a, nb::keep_alive<1, 3>())
-        .def(
             "attach",
             [](BoundDrafter& d, int tier, const hd::TierCache& cache) {
                 check_tier(tier);
-                auto& source = d.caches[static_cast<size_t>(tier) - 2];
-                source = std::make_unique<hd::CacheSource>(cache);
-                d.attach(tier, *source);
+                if (tier == 2) d.drafter.attach_model(&cache);
+                if (tier == 3) d.drafter.attach_statistics(&cache);
             },
-            "tier"_a, "source"_a, nb::keep_alive<1, 3>())
+            "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
         .def(
             "lookups",
             [](const BoundDrafter& d, int tier) {
@@ -200,4 +174,51 @@ void register_draft(nb::module_& m) {
         .def("check_integrity", [](BoundDrafter& d) { return d.drafter.index().check_integrity(); })
         .def("memory_bytes", [](const BoundDrafter& d) { return d.drafter.memory_bytes(); })
         .def("__len__", [](BoundDrafter& d) { return d.drafter.index().size(); });
+
+    struct BoundPaper {
+        int32_t n_vocab;
+        hd::PaperDrafter drafter;
+    };
+    nb::class_<BoundPaper>(m, "PaperDrafter")
+        .def(
+            "__init__", [](BoundPaper* self, int32_t n_vocab) { new (self) BoundPaper{n_vocab, {}}; }, "n_vocab"_a)
+        .def(
+            "use_context", [](BoundPaper& d, bool on) { d.drafter.use_context(on); }, "on"_a)
+        .def(
+            "attach",
+            [](BoundPaper& d, int tier, const hd::TierCache& cache) {
+                check_tier(tier);
+                if (tier == 2) d.drafter.attach_model(&cache);
+                if (tier == 3) d.drafter.attach_statistics(&cache);
+            },
+            "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
+        .def(
+            "begin",
+            [](BoundPaper& d, Ids tokens) {
+                check_ids(tokens, d.n_vocab);
+                d.drafter.begin(tokens.data(), size_of(tokens));
+            },
+            "tokens"_a)
+        .def(
+            "append",
+            [](BoundPaper& d, Ids tokens) {
+                check_ids(tokens, d.n_vocab);
+                for (size_t i = 0; i < tokens.size(); i++) d.drafter.append(tokens.data()[i]);
+            },
+            "tokens"_a)
+        .def(
+            "grow",
+            [](BoundPaper& d, int max_rows, int max_leaves) {
+                if (d.drafter.size() == 0) throw nb::value_error("begin() has given no tokens to draft after");
+                return d.drafter.grow(max_rows, max_leaves);
+            },
+            "max_rows"_a, "max_leaves"_a)
+        .def(
+            "missing",
+            [](const BoundPaper& d, int tier) {
+                check_tier(tier);
+                return d.drafter.missing(static_cast<Tier>(tier));
+            },
+            "tier"_a)
+        .def("__len__", [](const BoundPaper& d) { return d.drafter.size(); });
 }

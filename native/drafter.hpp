@@ -24,8 +24,8 @@ class Drafter {
   public:
     explicit Drafter(DrafterLimits limits);
 
-    void attach_model(const FollowerSource* source) { expander_.attach_model(source); }
-    void attach_statistics(const FollowerSource* source) { expander_.attach_statistics(source); }
+    void attach_model(const TierCache* source) { expander_.attach_model(source); }
+    void attach_statistics(const TierCache* source) { expander_.attach_statistics(source); }
     void use_context(bool on) { expander_.use_context(on); }
 
     // What a forward over n rows costs, for the sizes on offer (others are never chosen); size 1 must be among them.

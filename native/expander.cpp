@@ -16,14 +16,6 @@ void open_slot(int slot, uint16_t miss, Expansion& node) {
 
 }  // namespace
 
-Tail Tail::extended(int32_t next) const {
-    Tail out;
-    std::copy(token + 1, token + max_key_length, out.token);
-    out.token[max_key_length - 1] = next;
-    out.known = std::min(known + 1, max_key_length);
-    return out;
-}
-
 void Expander::expand(const Tail& tail, int depth, Expansion& node) {
     node.n = 0;
     std::fill(node.miss, node.miss + n_slots, static_cast<uint16_t>(0));
@@ -98,8 +90,7 @@ void Expander::ask_recycled(const KeyHashes& key, int depth, Expansion& node) co
     }
 }
 
-MissingKeys Expander::ask_tier(const FollowerSource& source, const Tail& tail, int depth, Tier tier,
-                               Expansion& node) const {
+MissingKeys Expander::ask_tier(const TierCache& source, const Tail& tail, int depth, Tier tier, Expansion& node) const {
     MissingKeys missing;
     const bool model = tier == Tier::model;
     const int cell = model ? model_cell : statistics_cell;

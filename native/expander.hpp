@@ -3,22 +3,13 @@
 
 #include <cstdint>
 
-#include "follower_source.hpp"
 #include "mixer.hpp"
 #include "ngram_index.hpp"
 #include "recycler.hpp"
+#include "tail.hpp"
+#include "tier_cache.hpp"
 
 namespace hd {
-
-// The last tokens of the text that a node of the tree stands for, the node's own token last.
-struct Tail {
-    int32_t token[max_key_length] = {};
-    int known = 0;
-
-    const int32_t* end() const { return token + max_key_length; }
-    // This text with one token more.
-    Tail extended(int32_t next) const;
-};
 
 // Keys that a lower tier could not answer from memory.
 struct MissingKeys {
@@ -32,8 +23,8 @@ class Expander {
         : index_(index), recycler_(recycler), mixer_(mixer) {}
 
     void use_context(bool on) { context_ = on; }
-    void attach_model(const FollowerSource* source) { model_ = source; }
-    void attach_statistics(const FollowerSource* source) { statistics_ = source; }
+    void attach_model(const TierCache* source) { model_ = source; }
+    void attach_statistics(const TierCache* source) { statistics_ = source; }
 
     // Fills `node` with the candidates after `tail` at `depth` and their chances. A lower tier is asked only while no
     // candidate reaches a chance of one half: that halves the look-ups at no measurable loss.
@@ -45,15 +36,15 @@ class Expander {
   private:
     void ask_context(const KeyHashes& key, int depth, Expansion& node) const;
     void ask_recycled(const KeyHashes& key, int depth, Expansion& node) const;
-    MissingKeys ask_tier(const FollowerSource& source, const Tail& tail, int depth, Tier tier, Expansion& node) const;
+    MissingKeys ask_tier(const TierCache& source, const Tail& tail, int depth, Tier tier, Expansion& node) const;
     int place_of(int32_t token, Tier tier, int depth, Expansion& node) const;
 
     const NgramIndex& index_;
     const Recycler& recycler_;
     const Mixer& mixer_;
     bool context_ = true;
-    const FollowerSource* model_ = nullptr;
-    const FollowerSource* statistics_ = nullptr;
+    const TierCache* model_ = nullptr;
+    const TierCache* statistics_ = nullptr;
 };
 
 }  // namespace hd
