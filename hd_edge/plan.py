@@ -8,22 +8,34 @@ target has spoken teach the mixer, the tiers, the cost curve and the guard. All 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from importlib.resources import files
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _native
-from .config import DraftConfig
 from .cost import CostCurve
 from .errors import DecodeError
 from .guard import Guard
-from .stats import TIER_NAMES
+from .lookup import Lookups
 from .tiers import ModelTier
-from .tiers.stored import StoredTier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .config import DraftConfig
+    from .tiers.stored import StoredTier
 
 RECYCLED = 0.005  # share of a forward that reading its rows may take
 SETTLED = 8  # steps before the cost curve is measured: a very short generation should not pay for it
+
+
+def default_calibration() -> bytes:
+    """The mixer's state that ships with the package (scripts/train_calibration.py)."""
+    return files("hd_edge").joinpath("data", "calibration.bin").read_bytes()
 
 
 class TreePlanner:
@@ -32,7 +44,7 @@ class TreePlanner:
     Args:
         n_vocab: Size of the target's vocabulary.
         config: Tiers in use, most rows.
-        calibration: State of the mixer from a store or the package.
+        calibration: State of the mixer as the store kept it; None: the one that ships with the package.
         cost: The target's cost curve; None: unknown, to be measured.
         tiers: The SQLite tiers in use.
     """
@@ -48,14 +60,14 @@ class TreePlanner:
     ) -> None:
         self._drafter = _native.Drafter(n_vocab, max_rows=config.max_rows)
         self._drafter.use_context("context" in config.tiers)
-        self._tiers = {TIER_NAMES.index(tier.name): tier for tier in tiers}
-        for number, tier in self._tiers.items():
-            self._drafter.attach(number, tier.cache)
-        if calibration is not None:
-            self._drafter.load_calibration(calibration)
-            self._drafter.restart_rates()
+        self._drafter.load_calibration(default_calibration() if calibration is None else calibration)
+        if calibration is None:
+            self._drafter.restart_rates()  # a new target: adapt at full rate
+        self._tiers = tiers
+        self.lookups = Lookups(self._drafter, tiers)
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
+        self.measure_seconds = 0.0  # what measuring the cost curve took
         self._verifier: _native.Verifier | None = None
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
         self._steps = 0
@@ -81,18 +93,11 @@ class TreePlanner:
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
-        if self.guard.paused:
-            return self._drafter.grow(1, max_leaves)
-        tree = self._drafter.grow(max_rows, max_leaves)
-        return self._drafter.grow(max_rows, max_leaves) if self._fetch() else tree
-
-    def _fetch(self) -> bool:
-        """Reads rows that the last growth wanted from the files; True if there were any."""
-        fetched = 0
-        for number, tier in self._tiers.items():
-            if missing := self._drafter.missing(number):
-                fetched += tier.fetch(missing)
-        return fetched > 0
+        rows = 1 if self.guard.paused else max_rows
+        tree = self._drafter.grow(rows, max_leaves)
+        if self.lookups.fetch():
+            tree = self._drafter.grow(rows, max_leaves)
+        return tree
 
     def learn(
         self,
@@ -116,6 +121,7 @@ class TreePlanner:
         nodes = np.array(path, np.int32)
         tokens = np.array(emitted, np.int32)
         self._steps += 1
+        self.lookups.allow(seconds)
         self._drafter.learn(nodes, tokens)
         if verifier is not None:
             self._recycle(verifier, rows, path, seconds)
@@ -126,14 +132,16 @@ class TreePlanner:
             self.guard.step(rows, len(emitted), undisturbed / one)
 
     def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
-        """A generation ended, also early: the model tier takes it in."""
-        for tier in self._tiers.values():
+        """A generation ended, also early: ``tokens`` is all of it, of which ``prompt_len`` were given."""
+        for tier in self._tiers:
             if isinstance(tier, ModelTier):
                 tier.learn(tokens, prompt_len)
 
     def calibration(self) -> bytes:
         """State of the mixer, for the store."""
         return self._drafter.save_calibration()
+
+    # -- parts of a step -------------------------------------------------------------------------------------------
 
     def _recycle(self, verifier: _native.Verifier, rows: int, path: Sequence[int], seconds: float) -> None:
         """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forward's time allows."""
@@ -142,6 +150,7 @@ class TreePlanner:
         self._drafter.recycle(verifier, np.array(nodes, np.int32), RECYCLED * seconds)
 
     def _measure(self, verifier: _native.Verifier, max_rows: int) -> None:
+        started = perf_counter()
         context = len(self._drafter)
         root = self._drafter.grow(1, 1).token
 
@@ -158,3 +167,4 @@ class TreePlanner:
 
         with contextlib.suppress(DecodeError):  # cancelled, or no room: its time says nothing, a later step measures
             self.cost.measure(run, context, max_rows)
+        self.measure_seconds += perf_counter() - started

@@ -52,10 +52,13 @@ void Drafter::note_missing(Node& node) {
     const int32_t* end = node.tail.end();
     const auto note = [&](Tier tier, const MissingKeys& keys) {
         auto& list = missing_[static_cast<size_t>(tier)];
-        const int64_t single = end[-1];
-        const int64_t pair = (static_cast<int64_t>(end[-2]) + 1) * (int64_t{1} << 32) + end[-1];
-        if (keys.pair && list.size() < most_missing) list.push_back(pair);
-        if (keys.single && list.size() < most_missing) list.push_back(single);
+        const auto add = [&](int64_t key) {
+            if (list.size() < most_missing && std::find(list.begin(), list.end(), key) == list.end()) {
+                list.push_back(key);
+            }
+        };
+        if (keys.pair) add(ngram_key(end, 2));
+        if (keys.single) add(ngram_key(end, 1));
     };
     note(Tier::model, expander_.model_missing);
     note(Tier::statistics, expander_.statistics_missing);

@@ -83,7 +83,10 @@ void PaperDrafter::propose_tier(const TierCache& source, Tier tier, int key_leng
         FollowerList list{};
         const Lookup answer = source.find(path.tail.end(), length, length, list);
         auto& missing = missing_[static_cast<size_t>(tier)];
-        if (answer == Lookup::unknown) missing.push_back(ngram_key(path.tail.end(), length));
+        const int64_t row = ngram_key(path.tail.end(), length);
+        if (answer == Lookup::unknown && std::find(missing.begin(), missing.end(), row) == missing.end()) {
+            missing.push_back(row);
+        }
         if (answer != Lookup::present) propose(path.tokens, tier);
         for (int i = 0; i < list.size; i++) {
             Path longer = path;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-TOPICS = (
+_TOPICS = (
     "photosynthesis, the history of bread, chess openings, solar panels, bicycle repair, volcanoes, the Roman "
     "roads, machine learning, beekeeping, tides, jazz music, vaccination, knitting, black holes, coffee, the "
     "printing press, urban gardening, glaciers, database indexes, marathon training, lighthouses, the human "
@@ -13,13 +13,15 @@ TOPICS = (
     "lightning, the stock market, coral reefs, clocks, the Silk Road, sleep, steam engines, compilers, "
     "migration of birds, earthquakes, tea ceremonies, bridges, yeast, time zones, fairy tales, dentistry, "
     "rainforests, sailing, the telephone, mushrooms, negotiation"
-).split(", ")
-TASKS = (
+)
+_TASKS = (
     "reverses the words of a sentence, counts the vowels in a string, finds the second largest number of a "
     "list, merges two sorted lists, checks whether a string is a palindrome, computes the factorial of n, "
     "removes duplicates from a list, converts Celsius to Fahrenheit, groups words by their first letter, parses "
     "a date like 2024-05-17, finds all primes up to n, flattens a nested list"
-).split(", ")
+)
+TOPICS = _TOPICS.split(", ")
+TASKS = _TASKS.split(", ")
 SENTENCES = (
     "The train to the coast leaves at nine in the morning.",
     "My grandmother keeps her old letters in a wooden box.",

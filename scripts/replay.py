@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hd_edge._native import AnswerCounter, Drafter, TierCache, merge_records
+from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, Drafter, TierCache, merge_records
 
 MODEL, STATISTICS = 2, 3  # native tiers
 STATISTICS_LEAST = 2  # how often a key of 3 tokens and more must occur
@@ -28,7 +28,7 @@ class Trace:
     top_chances: np.ndarray | None = None
 
 
-def load_rows(path: Path) -> list[Trace]:
+def load_traces(path: Path) -> list[Trace]:
     """Traces with token ids (.npz: tokens, offsets, prompt_len, category and, if kept, top_ids, top_p)."""
     data = np.load(path)
     tops = (data["top_ids"], data["top_p"]) if "top_ids" in data else None
@@ -128,26 +128,3 @@ def replay(drafter: Drafter, trace: Trace, costs: dict[int, float], tally: Tally
         drafter.append(emitted)
         tally.add(trace.group, len(emitted), len(tree), costs[len(tree)])
         at += len(path)
-
-
-def train(drafter: Drafter, traces: list[Trace], recycle: bool, epochs: int = 4) -> None:
-    """Fits the mixer: a 32-row tree at every position, advancing one token at a time."""
-    one = np.zeros(1, np.int32)
-    drafter.set_cost(np.array([TRAIN_ROWS], np.int32), np.ones(1, np.float32))
-    for epoch in range(epochs):
-        drafter.set_rate(0.01 if epoch == 0 else 0.003)
-        for trace in traces:
-            tokens = trace.tokens
-            drafter.forget_rows()
-            drafter.begin(tokens[:0])
-            drafter.begin(tokens[: trace.prompt])
-            for at in range(trace.prompt, len(tokens)):
-                tree = drafter.grow(TRAIN_ROWS, 64)
-                path = walk(tree, tokens[at:])
-                drafter.learn(np.array(path, np.int32), tokens[at : at + len(path)])
-                if recycle:
-                    drafter.recycle_row(0, trace.top_ids[at - 1], trace.top_chances[at - 1])
-                drafter.append(tokens[at : at + 1])
-    drafter.set_rate(0.003)
-    drafter.restart_rates()
-    _ = one

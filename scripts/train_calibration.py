@@ -14,17 +14,20 @@ from __future__ import annotations
 import argparse
 import ctypes
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from calibration_prompts import first_prompts, text_prompts
-from replay import MODEL, STATISTICS, build_tier, load_rows, train
+from replay import MODEL, STATISTICS, Trace, load_traces, model_cache, statistics_cache, walk
 
 from hd_edge._native import Drafter
 
-TOKENS = 200  # of one answer
-MODEL_LENGTHS = (1, 2, 3, 4, 6)
-STATISTICS_LENGTHS = (1, 2, 3, 4, 6, 8)
+TOKENS = 160  # of one answer
+ROWS = 32
+EPOCHS = 4
+FIRST_RATE, RATE = 0.01, 0.003
+MIXES = ("crms", "cms", "cr", "crm")  # each answer meets each of them once
 
 
 class Recorder:
@@ -101,8 +104,8 @@ def record(args: argparse.Namespace) -> None:
         keep(group, prompt)
     for group, prompt in text_prompts(texts, args.prompts // 2):
         keep(group, prompt)
-    for group, prompt in first_prompts(2 * args.prompts):
-        keep(group, prompt, sample=True)
+    for group, prompt in islice(first_prompts(2 * args.prompts), args.prompts, None):
+        keep(group, prompt, sample=True)  # other prompts: a corpus does not know the question
     np.savez_compressed(
         args.traces,
         **{name: np.concatenate(values) for name, values in columns.items()},
@@ -112,21 +115,46 @@ def record(args: argparse.Namespace) -> None:
     )
 
 
+def train(drafter: Drafter, traces: list[Trace], recycle: bool) -> None:
+    """One epoch: a tree of ROWS rows at every position, so that deep nodes are learned from too."""
+    for trace in traces:
+        tokens = trace.tokens
+        drafter.forget_rows()
+        drafter.begin(tokens[:0])
+        drafter.begin(tokens[: trace.prompt])
+        for at in range(trace.prompt, len(tokens)):
+            path = walk(drafter.grow(ROWS, ROWS), tokens[at:])
+            drafter.learn(np.array(path, np.int32), tokens[at : at + len(path)])
+            if recycle:
+                drafter.recycle_row(0, trace.top_ids[at - 1], trace.top_chances[at - 1])
+            drafter.append(tokens[at : at + 1])
+
+
 def fit(args: argparse.Namespace) -> None:
-    traces = load_rows(args.traces)
+    traces = load_traces(args.traces)
     greedy = [trace for trace in traces if trace.group != "sampled"]
-    vocab = int(max(trace.tokens.max() for trace in traces)) + 1
+    vocab = int(max(max(trace.tokens.max(), trace.top_ids.max()) for trace in traces)) + 1
+    statistics = statistics_cache([t.tokens[t.prompt :] for t in traces if t.group == "sampled"], vocab)
     halves = greedy[::2], greedy[1::2]
-    sampled = [(trace.tokens, trace.prompt) for trace in traces if trace.group == "sampled"]
-    drafter = Drafter(vocab, max_rows=32)
-    models = [
-        build_tier([(t.tokens, t.prompt) for t in half], MODEL_LENGTHS, least=1, once=True) for half in halves
-    ]
-    statistics = build_tier(sampled, STATISTICS_LENGTHS, least=2, once=False)
-    train(drafter, halves, models, statistics)
+    models = [model_cache(half, vocab) for half in reversed(halves)]  # no answer is its own model tier
+    calibration = None
+    for epoch in range(EPOCHS):
+        for half, model in zip(halves, models, strict=True):
+            for i, mix in enumerate(MIXES):
+                drafter = Drafter(vocab, max_rows=ROWS)
+                drafter.set_cost(np.array([ROWS], np.int32), np.ones(1, np.float32))
+                if "m" in mix:
+                    drafter.attach(MODEL, model)
+                if "s" in mix:
+                    drafter.attach(STATISTICS, statistics)
+                if calibration is not None:
+                    drafter.load_calibration(calibration)
+                drafter.set_rate(FIRST_RATE if epoch == 0 else RATE)
+                train(drafter, half[(i + epoch) % len(MIXES) :: len(MIXES)], "r" in mix)
+                calibration = drafter.save_calibration()
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_bytes(drafter.save_calibration())
-    print(f"{args.output}: {args.output.stat().st_size} bytes, {len(greedy)} answers")
+    args.output.write_bytes(calibration)
+    print(f"{args.output}: {len(calibration)} bytes, {len(greedy)} answers")
 
 
 def main() -> None:
@@ -135,7 +163,7 @@ def main() -> None:
     verb = verbs.add_parser("record", help="let a model answer the prompts")
     verb.add_argument("--model", type=Path, required=True)
     verb.add_argument("--traces", type=Path, required=True)
-    verb.add_argument("--prompts", type=int, default=300)
+    verb.add_argument("--prompts", type=int, default=100)
     verb.add_argument("--threads", type=int, default=2)
     verb.set_defaults(run=record)
     verb = verbs.add_parser("train", help="fit the mixer to recorded answers")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hd_edge import _native
 from hd_edge.config import DraftConfig
 from hd_edge.cost import CostCurve
+from hd_edge.paper import PaperPlanner
 from hd_edge.plan import TreePlanner
+from hd_edge.tiers import ModelTier
 
 VOCAB = 300
 FLAT = {1: 1.0, 2: 1.05, 4: 1.1, 8: 1.2, 16: 1.4}
@@ -129,3 +132,65 @@ def test_a_cancelled_measurement_leaves_no_cost():
     assert verifier.decodes == 1
     assert not planner.cost.known
     assert planner.cost.rows() == []
+
+
+# -- the tiers in the store ----------------------------------------------------------------------------------------
+
+
+class Rows(ModelTier):
+    """A tier whose file is a dict; counts what is asked of it."""
+
+    def __init__(self, name: str, rows: dict[int, bytes]) -> None:
+        super().__init__(None, VOCAB)
+        self.name = name
+        self.rows = rows
+        self.asked: list[int] = []
+        self.learned: list[tuple[list[int], int]] = []
+
+    def fetch(self, keys) -> int:
+        self.asked += keys
+        for key in keys:
+            assert self.cache.put(key, self.rows.get(key)) == ""
+        return len(keys)
+
+    def learn(self, tokens, prompt_len) -> None:
+        self.learned.append((tokens.tolist(), prompt_len))
+
+
+def said_before(text: np.ndarray, name: str = "model") -> Rows:
+    return Rows(name, dict(_native.AnswerCounter(VOCAB).rows(text, 0)))
+
+
+@pytest.mark.parametrize("name", ["model", "statistics"])
+def test_a_lower_tier_drafts_what_it_knows(name):
+    answer = np.random.default_rng(4).permutation(VOCAB)[:250].astype(np.int32)
+    tier = said_before(answer, name)
+    forwards = {}
+    for tiers in ((), (name,)):
+        plan = TreePlanner(VOCAB, DraftConfig(tiers=("context", *tiers)), cost=CostCurve.of(FLAT), **{name: tier})
+        plan.lookups._each = 0.0001
+        forwards[tiers] = len(decode(plan, answer, 10))
+    assert forwards[(name,)] < 0.7 * forwards[()]
+    assert len(tier.asked) == len(set(tier.asked))  # no row is asked for twice
+
+
+def test_a_finished_generation_goes_to_the_model_tier():
+    tier = Rows("model", {})
+    plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve.of(FLAT), tiers=[tier])
+    text = repeating()[:200]
+    decode(plan, text, 100)
+    assert tier.learned == [(text.tolist(), 0)]
+
+
+def test_the_paper_profile_drafts_seven_of_four_from_all_tiers():
+    text = repeating()
+    other = np.random.default_rng(5).permutation(VOCAB)[:250].astype(np.int32)
+    plan = PaperPlanner(VOCAB, DraftConfig(profile="paper"), tiers=[said_before(other)])
+    plan.begin(text[:120])
+    tree = plan.plan(63, 63)
+    assert follow(tree, text[120:]) == [0, 1, 2, 3, 4]  # the latest continuation comes first
+    plan.begin(other[:30])
+    plan.lookups.allow(10.0)
+    tree = plan.plan(63, 63)
+    assert len(follow(tree, other[30:])) == 5
+    assert tree.tier_of(1) == 2
