@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from calibration_prompts import first_prompts, text_prompts
-from replay import MODEL, STATISTICS, Trace, load_traces, model_cache, statistics_cache, walk
+from replay import MODEL, STATISTICS, Memory, Trace, load_traces, statistics_cache, walk
 
 from hd_edge._native import Drafter
 
@@ -136,7 +136,7 @@ def fit(args: argparse.Namespace) -> None:
     vocab = int(max(max(trace.tokens.max(), trace.top_ids.max()) for trace in traces)) + 1
     statistics = statistics_cache([t.tokens[t.prompt :] for t in traces if t.group == "sampled"], vocab)
     halves = greedy[::2], greedy[1::2]
-    models = [model_cache(half, vocab) for half in reversed(halves)]  # no answer is its own model tier
+    models = [Memory(half, vocab).cache for half in reversed(halves)]  # no answer is its own model tier
     calibration = None
     for epoch in range(EPOCHS):
         for half, model in zip(halves, models, strict=True):

@@ -167,7 +167,7 @@ def test_a_lower_tier_drafts_what_it_knows(name):
     tier = said_before(answer, name)
     forwards = {}
     for tiers in ((), (name,)):
-        plan = TreePlanner(VOCAB, DraftConfig(tiers=("context", *tiers)), cost=CostCurve.of(FLAT), **{name: tier})
+        plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve.of(FLAT), tiers=[tier] if tiers else [])
         plan.lookups._each = 0.0001
         forwards[tiers] = len(decode(plan, answer, 10))
     assert forwards[(name,)] < 0.7 * forwards[()]
