@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LOSS = 12.0  # forwards over one row that drafting may lose before it pauses
+LOSS = 20.0  # forwards over one row that drafting may lose before it pauses
 FIRST_PAUSE = 64  # steps
 LONGEST_PAUSE = 1024
 

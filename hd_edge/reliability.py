@@ -25,17 +25,24 @@ class Reliability:
         self._predicted = np.zeros(DECILES)
         self._accepted = np.zeros(DECILES, np.int64)
 
-    def count(self, tree: _native.DraftTree, path: Sequence[int]) -> None:
-        """A step: what was drafted, and the accepted nodes (root first)."""
-        if len(tree) == 1:
+    def count(self, tree: _native.DraftTree, path: Sequence[int], deepest: int = 1 << 30) -> None:
+        """A step.
+
+        Args:
+            tree: What was drafted.
+            path: The accepted nodes, root first.
+            deepest: Nodes below this depth do not count: the text ended, nobody knows.
+        """
+        counted = np.flatnonzero(tree.depth <= deepest)[1:]
+        if len(counted) == 0:
             return
-        chance = tree.probability[1:]
+        chance = tree.probability[counted]
         accepted = np.zeros(len(tree), np.int64)
         accepted[list(path)] = 1
         decile = np.minimum((chance * DECILES).astype(np.int64), DECILES - 1)
         self._nodes += np.bincount(decile, minlength=DECILES)
         self._predicted += np.bincount(decile, weights=chance, minlength=DECILES)
-        self._accepted += np.bincount(decile, weights=accepted[1:], minlength=DECILES).astype(np.int64)
+        self._accepted += np.bincount(decile, weights=accepted[counted], minlength=DECILES).astype(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Per decile: nodes, mean predicted chance, share that was accepted.

@@ -31,22 +31,24 @@ Mixer::Mixer() : cells_(n_cells), first_(first_sets), second_(second_sets) {
 float Mixer::predict(Expansion& node) const {
     const Weights& first = first_[static_cast<size_t>(node.first_set)];
     const Weights& second = second_[static_cast<size_t>(node.second_set)];
-    float z[max_candidates];
+    float* const z = node.z;
     std::fill(z, z + node.n, first.of[bias] + second.of[bias]);
     for (int slot = 0; slot < n_slots; slot++) {
         if (node.miss[slot] == 0 && slot != unigram_slot) continue;
         const float weight = first.of[slot] + second.of[slot];
         for (int i = 0; i < node.n; i++) z[i] += weight * cells_[node.cell[slot][i]].stretch;
     }
+    const int curve = curve_of(node);
     float sum = 0;
     float best = 0;
     for (int i = 0; i < node.n; i++) {
         node.raw[i] = 1 / (1 + std::exp(-z[i]));
-        sum += node.raw[i];
-        best = std::max(best, node.raw[i]);
+        node.chance[i] = refiner_.refine(curve, z[i]);
+        sum += node.chance[i];
+        best = std::max(best, node.chance[i]);
     }
     const float scale = sum > 1 ? 1 / sum : 1;
-    for (int i = 0; i < node.n; i++) node.chance[i] = node.raw[i] * scale;
+    for (int i = 0; i < node.n; i++) node.chance[i] *= scale;
     return best * scale;
 }
 
@@ -73,6 +75,7 @@ void Mixer::learn(const Expansion& node, int32_t token) {
         if (node.token[i] == token) hit = i;
         error[i] = (i == hit ? 1.0F : 0.0F) - node.raw[i];
         error_sum += error[i];
+        refiner_.learn(curve_of(node), node.z[i], i == hit ? 1.0F : 0.0F);
     }
     first.of[bias] += first_step * bias_share * error_sum;
     second.of[bias] += second_step * bias_share * error_sum;
@@ -102,12 +105,13 @@ void Mixer::restart_rates() {
     for (Weights& set : second_) set.updates = 0;
 }
 
-// The file: magic, then per cell 16 bits of chance and 16 bits of count, then the weights and update counts of all
+// The file: magic, then chance (16 bits) and count (16 bits) of each cell, the same for the points of the refiner's
+// curves (chances as floats), then the weights and update counts of all sets.
 // sets. Little-endian, as every machine that llama.cpp runs on.
 
 namespace {
 
-constexpr char magic[8] = {'h', 'd', 'm', 'i', 'x', '0', '1', '\n'};
+constexpr char magic[8] = {'h', 'd', 'm', 'i', 'x', '0', '2', '\n'};
 
 template <typename T>
 void put(std::vector<uint8_t>& out, const T& value) {
@@ -132,6 +136,8 @@ std::vector<uint8_t> Mixer::save() const {
     put(out, static_cast<uint32_t>(first_sets + second_sets));
     for (const Cell& cell : cells_) put(out, static_cast<uint16_t>(cell.chance * 65535.0F + 0.5F));
     for (const Cell& cell : cells_) put(out, cell.n);
+    for (float chance : refiner_.chances()) put(out, chance);
+    for (uint16_t count : refiner_.counts()) put(out, count);
     for (const auto* sets : {&first_, &second_}) {
         for (const Weights& set : *sets) {
             for (float weight : set.of) put(out, weight);
@@ -143,11 +149,12 @@ std::vector<uint8_t> Mixer::save() const {
 
 std::string Mixer::load(const uint8_t* data, size_t size) {
     constexpr size_t cell_bytes = 4, set_bytes = width * sizeof(float) + sizeof(uint32_t);
-    constexpr size_t want = sizeof magic + 8 + n_cells * cell_bytes + (first_sets + second_sets) * set_bytes;
+    constexpr size_t want = sizeof magic + 8 + n_cells * cell_bytes + Refiner::curves * Refiner::points * 6 +
+                            (first_sets + second_sets) * set_bytes;
     if (size != want) {
         return "the calibration has " + std::to_string(size) + " bytes, this version's has " + std::to_string(want);
     }
-    if (std::memcmp(data, magic, sizeof magic) != 0) return "the calibration does not start with 'hdmix01'";
+    if (std::memcmp(data, magic, sizeof magic) != 0) return "the calibration does not start with 'hdmix02'";
     const uint8_t* from = data + sizeof magic;
     const auto cells = take<uint32_t>(from);
     const auto sets = take<uint32_t>(from);
@@ -163,6 +170,11 @@ std::string Mixer::load(const uint8_t* data, size_t size) {
         cell.stretch = stretch(cell.chance);
     }
     fresh.cells_[0].stretch = 0;
+    for (float& chance : fresh.refiner_.chances()) {
+        chance = take<float>(from);
+        if (!(chance >= 0 && chance <= 1)) return "the calibration holds a chance outside [0, 1]";
+    }
+    for (uint16_t& count : fresh.refiner_.counts()) count = take<uint16_t>(from);
     for (auto* group : {&fresh.first_, &fresh.second_}) {
         for (Weights& set : *group) {
             for (float& weight : set.of) {
@@ -175,6 +187,7 @@ std::string Mixer::load(const uint8_t* data, size_t size) {
     cells_ = fresh.cells_;
     first_ = fresh.first_;
     second_ = fresh.second_;
+    refiner_ = fresh.refiner_;
     return "";
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "draft_tree.hpp"
+#include "refiner.hpp"
 #include "slots.hpp"
 
 namespace hd {
@@ -20,14 +21,14 @@ struct Expansion {
     Tier tier[max_candidates];               // the highest tier that knows the candidate
     uint16_t cell[n_slots][max_candidates];  // 0: the slot does not know the key
     uint16_t miss[n_slots];                  // the cell of candidates the slot does not name
+    float z[max_candidates];                 // log-odds of the weighted sum
     float raw[max_candidates];               // the mixer's chance, what learning compares with the outcome
     float chance[max_candidates];            // scaled so that siblings sum to at most 1
     int first_set = 0;                       // weight sets, see Mixer
     int second_set = 0;
-    bool gave_up = false;  // learned from already
 };
 
-// P = sigmoid(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
+// P = refine(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
 // contexts (Mahoney 2005), with the sets, rates and caps of the project's replay study (docs/planner.md). Cells and
 // weights are learned online from every node whose outcome is known.
 class Mixer {
@@ -67,10 +68,13 @@ class Mixer {
 
     void update(Cell& cell, uint16_t cap, float outcome);
     float step(const Weights& set) const;
+    // Curve of the refiner: depth and tiers asked.
+    static int curve_of(const Expansion& node) { return node.first_set / (6 * 3) * 3 + node.first_set % 3; }
 
     std::vector<Cell> cells_;
     std::vector<Weights> first_;
     std::vector<Weights> second_;
+    Refiner refiner_;
     float rate_ = 0.003F;
 };
 

@@ -47,7 +47,8 @@ def load_traces(path: Path, vocab: Path | None = None) -> list[Trace]:
     """Traces of token ids (.npz: tokens, offsets, prompt_len, category and, if kept, top_ids, top_p) or of text
     (.jsonl: prompt, output and perhaps category), which take the tokenizer of the GGUF file ``vocab``."""
     if path.suffix == ".npz":
-        data = np.load(path)
+        with np.load(path) as archive:
+            data = dict(archive)  # an archive reads its arrays anew at each look
         tops = (data["top_ids"], data["top_p"]) if "top_ids" in data else None
         starts = data["prompt_len"] if "prompt_len" in data else np.zeros(len(data["offsets"]), int)
         groups = data["category"] if "category" in data else ["all"] * len(starts)
@@ -160,5 +161,5 @@ def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally) -> None
         planner.at = at
         planner.learn(planner, tree, path, emitted, cost)
         tally.add(trace.group, len(path), rows, cost)
-        tally.reliability.count(tree, path)
+        tally.reliability.count(tree, path, len(tokens) - at - 1)
         at += len(path)
