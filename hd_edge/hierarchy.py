@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import _native
 from .cost import CostCurve
 from .errors import StoreError
+from .paper import PaperPlanner
 from .plan import TreePlanner
 from .store_safety import default_path, open_model_store, open_statistics_store, warn
 from .tiers import ModelTier, StatisticsTier
@@ -77,8 +78,10 @@ class Hierarchy:
         except StoreError as error:
             warn(f"{error}; going on without its calibration")
 
-    def planner(self, n_vocab: int, verifier: _native.Verifier) -> TreePlanner:
-        """A planner over these tiers that goes on from what the store remembers."""
+    def planner(self, n_vocab: int, verifier: _native.Verifier) -> Planner:
+        """The profile's planner over these tiers, which goes on from what the store remembers."""
+        if self._config.profile == "paper":
+            return PaperPlanner(n_vocab, self._config, tiers=self.tiers)
         planner = TreePlanner(
             n_vocab, self._config, calibration=self.calibration, cost=CostCurve(self.cost_rows), tiers=self.tiers
         )

@@ -72,6 +72,16 @@ class TreePlanner:
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
         self._steps = 0
 
+    @property
+    def context(self) -> int:
+        """Tokens of the conversation so far."""
+        return len(self._drafter)
+
+    @property
+    def expected_tokens(self) -> float:
+        """Tokens that the last tree was expected to bring, bonus token included."""
+        return self._drafter.expected_tokens
+
     def attach(self, verifier: _native.Verifier) -> None:
         """Lets the planner measure the cost curve on this verifier, between two steps."""
         self._verifier = verifier
