@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
@@ -16,14 +17,19 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge import row_kernels
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+import make_random_gguf
+
 PREFIX = 70
 
 
-def load(path: str, setting: Any = "auto", threads: int = 2, **settings: Any) -> tuple[llama_cpp.Llama, dict[str, Any]]:
+def load(
+    path: str, setting: Any = "auto", threads: int = 2, context: int = 256, **settings: Any
+) -> tuple[llama_cpp.Llama, dict[str, Any]]:
     before = row_kernels.bytes_in_use()
     with row_kernels.offered(setting) as status:
         model = llama_cpp.Llama(
-            path, n_ctx=256, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
+            path, n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
             type_k=lib.GGML_TYPE_Q8_0, type_v=lib.GGML_TYPE_Q8_0, **settings,
         )  # fmt: skip
     facts = {"active": status.active, "reason": status.reason, "isa": status.isa}
@@ -163,6 +169,91 @@ def wrong_layout() -> dict[str, Any]:
         row_kernels._status = None
         out[changed] = row_kernels.enable().reason
     return out
+
+
+def accuracy(types: list[str]) -> dict[str, list[float]]:
+    """Relative error of one product against float64, per weight type: ours and llama.cpp's own."""
+    import gguf
+
+    assert row_kernels.enable().active
+    ggml = Ggml()
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal((8, 2048)) * np.exp(rng.standard_normal((1, 2048)))).astype(np.float32)
+    out = {}
+    for name in types:
+        kind = gguf.GGMLQuantizationType[name]
+        blocks = make_random_gguf.RandomBlocks(kind, rng, 512 * 2048).tensor(512, 2048)
+        exact = x.astype(np.float64) @ gguf.quants.dequantize(blocks, kind).astype(np.float64).T
+        errors = []
+        for buffer_type in (ggml.row_buffer_type(), ggml.call("ggml_backend_cpu_buffer_type")):
+            y = ggml.product(blocks, int(kind), x, buffer_type)
+            errors.append(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)))
+        out[name] = errors
+    return out
+
+
+def perplexity(path: str, setting: Any, chunks: int) -> dict[str, Any]:
+    """Perplexity on the reference manual that Python itself carries, in chunks of 512 tokens."""
+    from pydoc_data.topics import topics
+
+    model, facts = load(path, setting, context=512)
+    text = "\n".join(topics[name] for name in sorted(topics))
+    ids = model.tokenize(text[: chunks * 4096].encode(), add_bos=False)
+    total, count = 0.0, 0
+    for start in range(0, chunks * 512, 512):
+        part = ids[start : start + 512]
+        assert len(part) == 512
+        rows = logits(model, part, 0)[255:-1].astype(np.float64)
+        rows -= rows.max(axis=1, keepdims=True)
+        log_probability = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        total -= float(log_probability[np.arange(len(rows)), part[256:]].sum())
+        count += len(rows)
+    return facts | {"perplexity": float(np.exp(total / count)), "tokens": count}
+
+
+class Ggml:
+    """Just enough of ggml to compute one product with the weights in a given buffer type."""
+
+    class InitParams(ctypes.Structure):
+        _fields_ = [("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool)]
+
+    def call(self, name: str, *arguments: Any, result: Any = ctypes.c_void_p) -> Any:
+        function = getattr(lib._lib, name)
+        function.restype, function.argtypes = result, None
+        return function(*arguments)
+
+    def row_buffer_type(self) -> int:
+        device = ctypes.c_void_p(self.call("ggml_backend_dev_by_type", 0))
+        registry = ctypes.c_void_p(self.call("ggml_backend_dev_backend_reg", device))
+        address = self.call("ggml_backend_reg_get_proc_address", registry, b"ggml_backend_dev_get_extra_bufts")
+        types = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(device)
+        assert self.call("ggml_backend_buft_name", ctypes.c_void_p(types[0]), result=ctypes.c_char_p) == b"HD_EDGE_ROWS"
+        return types[0]
+
+    def product(self, blocks: np.ndarray, kind: int, x: np.ndarray, buffer_type: int) -> np.ndarray:
+        ptr, size = ctypes.c_void_p, ctypes.c_int64
+        weights, rest = (ptr(self.call("ggml_init", self.InitParams(1 << 20, None, True))) for _ in range(2))
+        w = ptr(self.call("ggml_new_tensor_2d", weights, kind, size(x.shape[1]), size(len(blocks))))
+        a = ptr(self.call("ggml_new_tensor_2d", rest, 0, size(x.shape[1]), size(len(x))))
+        y = ptr(self.call("ggml_mul_mat", rest, w, a))
+        graph = ptr(self.call("ggml_new_graph", rest))
+        self.call("ggml_build_forward_expand", graph, y)
+        buffers = [
+            ptr(self.call("ggml_backend_alloc_ctx_tensors_from_buft", context, ptr(kind_of_buffer)))
+            for context, kind_of_buffer in ((weights, buffer_type), (rest, self.call("ggml_backend_cpu_buffer_type")))
+        ]
+        for tensor, data in ((w, np.ascontiguousarray(blocks)), (a, x)):
+            self.call("ggml_backend_tensor_set", tensor, ptr(data.ctypes.data), size(0), size(data.nbytes))
+        backend = ptr(self.call("ggml_backend_cpu_init"))
+        assert self.call("ggml_backend_graph_compute", backend, graph, result=ctypes.c_int) == 0
+        out = np.empty((len(x), len(blocks)), dtype=np.float32)
+        self.call("ggml_backend_tensor_get", y, ptr(out.ctypes.data), size(0), size(out.nbytes))
+        self.call("ggml_backend_free", backend)
+        for buffer in buffers:
+            self.call("ggml_backend_buffer_free", buffer)
+        for context in (weights, rest):
+            self.call("ggml_free", context)
+        return out
 
 
 if __name__ == "__main__":

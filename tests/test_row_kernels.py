@@ -16,6 +16,7 @@ from hd_edge.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import make_random_gguf
+import tiny_gguf
 from make_random_gguf import Shape
 
 CHILD = Path(__file__).with_name("row_kernels_child.py")
@@ -72,6 +73,11 @@ def test_lesser_instruction_sets(files: dict[str, Path], isa: str) -> None:
     (result,) = child("rows", env, paths=[str(files["Q4_K_M"])], threads=2)
     assert result["isa"].replace("-", "").lower() == isa
     assert result["different"] == []
+
+
+def test_not_less_accurate_than_llama_cpp() -> None:
+    for kind, (ours, theirs) in child("accuracy", types=TYPES).items():
+        assert 1e-4 < ours <= 1.01 * theirs < 0.03, kind
 
 
 def test_switches(files: dict[str, Path]) -> None:
@@ -134,3 +140,15 @@ def test_unknown_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_status_before_anything_happened() -> None:
     assert child("status_only")["before"] == "no model was loaded yet"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantization", ["Q4_0", "Q4_1", "Q8_0"])
+def test_perplexity_is_llama_cpps(smollm2: Path, tmp_path: Path, quantization: str) -> None:
+    path = smollm2
+    if quantization != "Q4_1":
+        path = tiny_gguf.quantize(smollm2, tmp_path / "model.gguf", quantization)
+    ours, theirs = (child("perplexity", path=str(path), setting=s, chunks=24) for s in ("auto", False))
+    assert ours["bytes"] > 50_000_000
+    assert theirs["bytes"] == 0
+    assert ours["perplexity"] == pytest.approx(theirs["perplexity"], rel=1e-3)

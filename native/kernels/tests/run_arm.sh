@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds the kernel test for 64-bit Arm and runs it under an emulator.
+# Debian: apt install g++-aarch64-linux-gnu qemu-user
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-../../build/arm}
+mkdir -p "$out"
+flags="-O3 -std=c++17 -Wall -Wextra -Wconversion -Werror -ffp-contract=off -static -pthread -DHD_KERNELS_ARM"
+aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c isa_neon.cpp -o "$out/isa_neon.o"
+aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp repack.cpp tests/test_kernels.cpp "$out/isa_neon.o" -o "$out/test_kernels"
+exec qemu-aarch64 -cpu max "$out/test_kernels" "NEON dotprod"
