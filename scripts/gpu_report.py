@@ -33,7 +33,7 @@ SHAPES = {  # name -> (shape of make_random_gguf, files of recorded answers)
     "tiny": ("tiny", "*"),
 }
 TYPES = ("Q4_0", "Q4_K_M")
-ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "auto", "auto-warm")
+ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")
 SHARES = {"cost": 0.3, "traces": 0.5, "check": 0.2}  # of the time that is left for a model
 
 

@@ -12,8 +12,7 @@ from llama_cpp import Llama as BaseLlama
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 from traces import Trace
 
-from hd_edge.config import TIERS, DraftConfig
-from hd_edge.cost import CostCurve
+from hd_edge.config import DraftConfig
 from hd_edge.decode import Decoder
 from hd_edge.draft import NoDraft
 from hd_edge.fingerprint import identify
@@ -23,7 +22,7 @@ from hd_edge.prompt import prefill
 from hd_edge.sampling import ChainSampler
 from hd_edge.stats import GenerationStats
 
-ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "auto", "auto-warm")
+ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")
 WARM_UP = 24  # tokens decoded before the first timed answer: graphs, threads, the cost curve
 
 
@@ -212,7 +211,7 @@ def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) 
         return Drafted(name, llama, NoDraft(), None)
     if name.startswith("llama-cpp"):
         return Base(name, llama, LlamaPromptLookupDecoding() if name.endswith("pld") else None)
-    config = DraftConfig("auto", TIERS)
+    config = DraftConfig("paper" if name == "paper" else "auto")
     hierarchy = Hierarchy(identify(llama.model), config, store=None, statistics=statistics, learn=True)
     if name == "auto-warm":
         for number, trace in enumerate(history, 1):
@@ -220,8 +219,4 @@ def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) 
             if number % 16 == 0:
                 hierarchy.model.flush()
         hierarchy.model.flush()
-    planner = TreePlanner(
-        llama.n_vocab(), config, calibration=hierarchy.calibration, cost=CostCurve(), tiers=hierarchy.tiers
-    )
-    planner.attach(llama._verifier)
-    return Drafted(name, llama, planner, hierarchy)
+    return Drafted(name, llama, hierarchy.planner(llama.n_vocab(), llama._verifier), hierarchy)
