@@ -22,12 +22,18 @@ if TYPE_CHECKING:
         ExactModeError,
         HDEdgeError,
         ModelFileError,
+        StoreBusyError,
+        StoreCorruptError,
         StoreError,
+        StoreMismatchError,
+        StoreVersionError,
+        StoreWarning,
         TokenError,
         UnsupportedBackendError,
     )
     from .llama import Llama
     from .stats import GenerationStats
+    from .store import Store
 
 _HOME = {
     "Llama": "llama",
@@ -42,6 +48,12 @@ _HOME = {
     "ContextFullError": "errors",
     "DecodeError": "errors",
     "StoreError": "errors",
+    "StoreBusyError": "errors",
+    "StoreCorruptError": "errors",
+    "StoreMismatchError": "errors",
+    "StoreVersionError": "errors",
+    "StoreWarning": "errors",
+    "Store": "store",
 }
 
 __all__ = [
@@ -54,7 +66,13 @@ __all__ = [
     "HDEdgeError",
     "Llama",
     "ModelFileError",
+    "Store",
+    "StoreBusyError",
+    "StoreCorruptError",
     "StoreError",
+    "StoreMismatchError",
+    "StoreVersionError",
+    "StoreWarning",
     "TokenError",
     "UnsupportedBackendError",
     "__version__",
