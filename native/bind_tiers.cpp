@@ -102,6 +102,8 @@ void register_tiers(nb::module_& m) {
             "key"_a, "blob"_a.none())
         .def("known", &TierCache::known, "key"_a)
         .def("clear", &TierCache::clear)
+        .def("set_complete", &TierCache::set_complete)
+        .def_prop_ro("complete", &TierCache::complete)
         .def("memory_bytes", &TierCache::memory_bytes)
         .def("__len__", &TierCache::rows)
         .def_prop_ro("n_vocab", &TierCache::n_vocab)

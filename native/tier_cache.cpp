@@ -27,7 +27,7 @@ Lookup TierCache::find(const int32_t* end, int available, int length, FollowerLi
         if (end[-i] < 0 || end[-i] >= n_vocab_) return Lookup::absent;
     }
     const auto slot = slot_of_.find(key(end, length));
-    if (slot == slot_of_.end()) return Lookup::unknown;
+    if (slot == slot_of_.end()) return complete_ ? Lookup::absent : Lookup::unknown;
     const Row& row = *slots_[slot->second];
     row.used = true;
     if (row.lists.empty()) return Lookup::absent;
@@ -113,6 +113,7 @@ void TierCache::make_room(size_t bytes) {
         if (row && row->used) {
             row->used = false;
         } else if (row) {
+            complete_ = false;
             bytes_ -= row->bytes();
             slot_of_.erase(row->key);
             free_.push_back(static_cast<uint32_t>(hand_));
@@ -127,6 +128,7 @@ void TierCache::clear() {
     slots_.clear();
     free_.clear();
     bytes_ = 0;
+    complete_ = false;
     hand_ = 0;
 }
 

@@ -35,12 +35,15 @@ class TierCache {
     // Tokens outside the vocabulary are absent. A row asked for is kept longer.
     Lookup find(const int32_t* end, int available, int length, FollowerList& out) const;
     static int64_t key(const int32_t* end, int length) { return ngram_key(end, length); }
-    bool known(int64_t key) const { return slot_of_.count(key) != 0; }
+    bool known(int64_t key) const { return complete_ || slot_of_.count(key) != 0; }
 
     // Takes a row of the file; size 0 says that there is none. Returns "" or what is wrong with the row, which then
     // counts as absent. Throws nothing but bad_alloc.
     std::string put(int64_t key, const uint8_t* blob, size_t size);
     void clear();
+    // Every row of the file is here: what is not known is absent. Ends when a row has to go.
+    void set_complete() { complete_ = true; }
+    bool complete() const { return complete_; }
 
     size_t memory_bytes() const { return bytes_; }
     size_t rows() const { return slot_of_.size(); }
@@ -72,6 +75,7 @@ class TierCache {
     int32_t n_vocab_;
     size_t budget_;
     size_t bytes_ = 0;
+    bool complete_ = false;
     std::unordered_map<int64_t, uint32_t> slot_of_;
     std::vector<std::unique_ptr<Row>> slots_;
     std::vector<uint32_t> free_;

@@ -39,7 +39,8 @@ def path(tmp_path):
     return tmp_path / "model.sqlite3"
 
 
-def test_answers_are_learned_and_looked_up(model, plain, path):
+def test_answers_are_learned_and_looked_up(model, plain, path, monkeypatch):
+    monkeypatch.setattr("hd_edge.tiers.model.PRELOADED", -1)
     tokens = 0
     for round_ in range(2):
         llm = Llama(model, store=path, **SETTINGS)

@@ -17,7 +17,13 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def tier(path):
+def row_by_row(monkeypatch):
+    """As with a file too large to be read as a whole."""
+    monkeypatch.setattr("hd_edge.tiers.model.PRELOADED", -1)
+
+
+@pytest.fixture
+def tier(path, row_by_row):
     tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
     yield tier
     tier.close()
@@ -65,6 +71,58 @@ def test_flush_renews_rows_that_are_cached(tier):
     assert tier.cache.find(ids(5, 6), 2) == (0, [])  # not before the flush
     tier.flush()
     assert tier.cache.find(ids(5, 6), 2) == (1, [(7, 1)])
+
+
+def test_small_file_is_read_as_a_whole(path):
+    with Store(path, IDENTITY) as store:
+        store.add(rows_of(answer(1)))
+    tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+    text = answer(1)
+    assert tier.cache.complete
+    for end in range(6, len(text)):
+        assert int(text[end]) in dict(tier.cache.find(text[:end], 6)[1])
+    assert tier.cache.find(ids(298, 298), 2) == (0, [])
+    tier.learn(ids(298, 298, 5), 0)
+    tier.flush()
+    assert tier.cache.find(ids(298, 298), 2) == (1, [(5, 1)])
+    assert tier.lookups == 0
+    tier.close()
+
+
+def test_file_that_does_not_fit_in_memory_is_read_row_by_row(path, monkeypatch):
+    with Store(path, IDENTITY) as store:
+        store.add(rows_of(answer(1)))
+    monkeypatch.setattr("hd_edge.tiers.model.PRELOADED_MEMORY", 5000)
+    tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+    assert not tier.cache.complete
+    assert len(tier.cache) > 0
+    assert tier.cache.find(ids(298, 298), 2) is None
+    tier.close()
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_damage_met_inside_a_step_waits_for_the_flush(path, row_by_row, learn):
+    with Store(path, IDENTITY) as store:
+        store.add(rows_of(answer(1, 3000)))
+    tier = ModelTier(Store(path, IDENTITY), N_VOCAB, learn=learn)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"garbage!" * ((len(whole) - 4096) // 8))
+    broken = path.read_bytes()
+    if learn:
+        assert tier.fetch([key(1, 2)]) == 0
+        assert path.read_bytes() == broken
+        tier.learn(ids(5, 6, 7), 0)
+        with pytest.warns(StoreWarning, match="moved to"):
+            tier.flush()
+        assert tier.fetch([key(5, 6)]) == 1
+        assert tier.cache.find(ids(5, 6), 2) == (1, [(7, 1)])
+    else:
+        with pytest.warns(StoreWarning, match="going on without"):
+            assert tier.fetch([key(1, 2)]) == 0
+        tier.flush()
+        assert path.read_bytes() == broken
+    tier.close()
+    assert broken in [p.read_bytes() for p in path.parent.iterdir()]
 
 
 def test_long_prompts_give_the_same_rows(tier, tmp_path):

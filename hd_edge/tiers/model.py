@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from ..store import Store
 
-BUDGET = 32 << 20
+BUDGET = 48 << 20
+PRELOADED = 4 << 20  # bytes of a file that is read as a whole when it is opened: 0.2 s at most
+PRELOADED_MEMORY = 40 << 20  # below BUDGET, so that nothing is evicted while reading
 MAX_PENDING = 32  # answers kept for the next flush while the file cannot be written
 
 
@@ -42,6 +44,29 @@ class ModelTier(StoredTier):
         self._pending: list[dict[int, bytes]] = []
         self._answers = 0
         self._counts: dict[str, int] = {}
+        self._damage: StoreCorruptError | None = None
+        self._preload()
+
+    def _preload(self) -> None:
+        """Reads a small file as a whole: then no look-up is left to make, however deep a draft goes."""
+        if self.store is None:
+            return
+        try:
+            if self.store.file.size() > PRELOADED:
+                return
+            for key, record in self.store.scan():
+                if wrong := self.cache.put(key, record):
+                    self.complain(f"store {self.store.path}: row {key} is damaged ({wrong}) and counts as absent")
+                if self.cache.memory_bytes() > PRELOADED_MEMORY:
+                    return
+        except StoreCorruptError as error:
+            self.found_damage(error)
+        except StoreBusyError:
+            return
+        except StoreError as error:
+            self.turn_off(error)
+        else:
+            self.cache.set_complete()
 
     def learn(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """Takes in a finished answer, in memory; ``flush()`` writes it.
@@ -66,6 +91,8 @@ class ModelTier(StoredTier):
 
     def flush(self) -> None:
         """Writes what was learned, in one transaction. Call between generations. Never raises, warns once."""
+        if self._damage is not None:
+            self._recover(self._damage)
         if not self._pending or self.store is None:
             return
         if not self.store.file.in_place():
@@ -96,8 +123,9 @@ class ModelTier(StoredTier):
             prune(store)
 
     def _recover(self, error: StoreCorruptError) -> None:
-        """The file turned out to be damaged: moves it aside, begins a new one, writes there."""
-        path = self.store.path if self.store is not None else None
+        """Moves the damaged file aside, begins a new one, writes there."""
+        self._damage = None
+        path = self.store.path if self.store is not None and self.store.file.in_place() else None
         try:
             aside = f"; it was moved to {move_aside(path)} and a new store begins" if path is not None else ""
         except StoreError as failed:
@@ -105,7 +133,7 @@ class ModelTier(StoredTier):
             return
         self._replace(f"{error}{aside}")
         try:
-            if self.store is not None:
+            if self.store is not None and self._pending:
                 self._write(self.store)
         except StoreError as again:
             self.turn_off(again)
@@ -117,6 +145,14 @@ class ModelTier(StoredTier):
             old.close()
             self.store = open_model_store(old.path, old.identity, cap=old.cap)
             self.cache.clear()
+            self._preload()
+
+    def found_damage(self, error: StoreCorruptError) -> None:
+        """A learning tier mends it with the next flush, between generations."""
+        if not self.learning:
+            self.turn_off(error)
+        else:
+            self._damage = error
 
     def turn_off(self, error: StoreError) -> None:
         """Goes on without the file; learns nothing more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import _native
-from ..errors import StoreBusyError, StoreError
+from ..errors import StoreBusyError, StoreCorruptError, StoreError
 from ..store_safety import warn
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class StoredTier:
             if self._busy >= MAX_BUSY:
                 self.turn_off(error)
             return 0
+        except StoreCorruptError as error:
+            self.found_damage(error)
+            self._forget(wanted)
+            return 0
         except StoreError as error:
             self.turn_off(error)
             self._forget(wanted)
@@ -76,6 +80,10 @@ class StoredTier:
     def _forget(self, keys: Sequence[int]) -> None:
         for key in keys:
             self.cache.put(key, None)  # known to be absent: not asked for again
+
+    def found_damage(self, error: StoreCorruptError) -> None:
+        """The file turned out to be damaged."""
+        self.turn_off(error)
 
     def turn_off(self, error: StoreError) -> None:
         """Goes on without the file; rows in memory stay."""

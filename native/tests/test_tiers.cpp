@@ -178,6 +178,18 @@ void check_budget() {
     CHECK(cache.find(outside + 3, 3, 6, list) == hd::Lookup::absent);
     CHECK(!cache.put(kVocab, nullptr, 0).empty());
     cache.clear();
+    const int32_t never[] = {1, 2};
+    CHECK(cache.find(never + 2, 2, 2, list) == hd::Lookup::unknown);
+    cache.set_complete();
+    CHECK(cache.find(never + 2, 2, 2, list) == hd::Lookup::absent && cache.known(hd::ngram_key(never + 2, 2)));
+    for (int32_t token = 0; token < kVocab; token++) {  // more than the budget holds
+        for (int32_t other = 0; other < kVocab; other++) {
+            const int32_t pair[] = {token, other};
+            cache.put(hd::ngram_key(pair + 2, 2), blob.data(), blob.size());
+        }
+    }
+    CHECK(!cache.complete() && cache.find(never + 2, 2, 2, list) == hd::Lookup::unknown);
+    cache.clear();
     CHECK(cache.memory_bytes() == 0 && cache.rows() == 0);
 }
 
