@@ -158,6 +158,7 @@ def wrong_layout() -> dict[str, Any]:
         "ggml_type_size": ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_int)(lambda _: 17),
         "ggml_tensor_overhead": ctypes.CFUNCTYPE(ctypes.c_size_t)(lambda: 400),
         "ggml_backend_buffer_get_base": ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda _: 4096),
+        "ggml_backend_graph_compute": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: 0),
     }
     for changed, function in strange.items():
 
@@ -168,6 +169,8 @@ def wrong_layout() -> dict[str, Any]:
         lib._lib = Library()
         row_kernels._status = None
         out[changed] = row_kernels.enable().reason
+    lib._lib, row_kernels._status = real, None
+    out["nothing"] = row_kernels.enable().reason
     return out
 
 

@@ -119,6 +119,8 @@ def test_wrong_layouts_are_noticed() -> None:
         "ggml_type_size": "quantised types differ",
         "ggml_tensor_overhead": "ggml_tensor differs",
         "ggml_backend_buffer_get_base": "ggml_backend_buffer differs",
+        "ggml_backend_graph_compute": "a product differs from llama.cpp's",
+        "nothing": "",  # what failed was taken back
     }
 
 

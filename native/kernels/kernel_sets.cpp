@@ -23,13 +23,19 @@ const Choice* choices(int* count) {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
-#ifdef HD_EVEX_VNNI
+#if defined(HD_EVEX_VNNI)
     const bool avx_vnni = avx512;
-#else
+#elif defined(HD_KERNELS_AVX_VNNI)
     const bool avx_vnni = __builtin_cpu_supports("avxvnni");
 #endif
-    static const Choice all[] = {{&kAvx512Vnni, avx512}, {&kAvxVnni, avx2 && avx_vnni}, {&kAvx2, avx2}};
-    *count = 3;
+    static const Choice all[] = {
+        {&kAvx512Vnni, avx512},
+#if defined(HD_KERNELS_AVX_VNNI)
+        {&kAvxVnni, avx2 && avx_vnni},
+#endif
+        {&kAvx2, avx2},
+    };
+    *count = sizeof all / sizeof *all;
     return all;
 }
 #elif defined(HD_KERNELS_ARM)
