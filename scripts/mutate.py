@@ -96,7 +96,14 @@ def build(source: Path, work: Path) -> None:
     """Installs the copy beside itself."""
     site = work / "site"
     shutil.rmtree(site, ignore_errors=True)
-    options = ["--no-deps", "--no-build-isolation", "--quiet", f"-Cbuild-dir={work / 'build'}", f"--target={site}"]
+    options = [
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "--upgrade",
+        f"-Cbuild-dir={work / 'build'}",
+        f"--target={site}",
+    ]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
 
 
