@@ -15,6 +15,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -76,13 +77,12 @@ def measure(llama: Llama, context: int, rows: list[int], rounds: int, seconds: f
         made += 1
         if perf_counter() > end:
             break
-    medians = {kind: {str(n): statistics.median(t) for n, t in found.items()} for kind, found in times.items()}
-    return {
-        "context": context,
-        "rounds": made,
-        **medians,
-        "fastest": {str(n): min(t) for n, t in times["repeated"].items()},
-    }
+    return {"context": context, "rounds": made, **over(times, statistics.median), "fastest": over(times, min)}
+
+
+def over(times: dict[str, dict[int, list[float]]], summed: Callable[[list[float]], float]) -> dict[str, Any]:
+    """One figure per kind and size, as JSON keeps them."""
+    return {kind: {str(n): summed(found) for n, found in sizes.items()} for kind, sizes in times.items()}
 
 
 def host_costs(llama: Llama) -> dict[str, float]:
