@@ -142,6 +142,25 @@ def test_speedup_of_a_planted_slow_down():
     assert same == {"median": 1, "low": 1, "high": 1, "total": 1}
 
 
+def test_a_run_goes_on_where_it_stopped(models, tmp_path, monkeypatch, capsys):
+    traces_file = write_traces(tmp_path) / "vicuna-tiny.eval.jsonl"
+    result = tmp_path / "out.json"
+    fixed = f"trace_bench.py -m {models('Q4_0')} --traces {traces_file} --json {result} --resume --arms plain auto -t 1"
+
+    def run(*more):
+        monkeypatch.setattr(sys, "argv", [*fixed.split(), *more])
+        assert trace_bench.main() == 0
+        return json.loads(result.read_text())
+
+    first = run("--tokens", "20", "--answers", "1")["answers"]
+    both = run("--tokens", "20", "--answers", "3")["answers"]
+    assert len(first) == 1 and len(both) == 3
+    assert both.items() >= first.items()
+    assert "replayed: the token the target chooses" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="other settings"):
+        run("--tokens", "21", "--answers", "3")
+
+
 def test_traces_are_asked_as_their_model_was(tmp_path):
     folder = write_traces(tmp_path)
     asked = []
