@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from .llama import Llama
     from .stats import GenerationStats
     from .store import Store
+    from .tier_draft import TierDraft
 
 _HOME = {
     "Llama": "llama",
     "DraftConfig": "config",
     "GenerationStats": "stats",
+    "TierDraft": "tier_draft",
     "HDEdgeError": "errors",
     "ConfigError": "errors",
     "ModelFileError": "errors",
@@ -73,6 +75,7 @@ __all__ = [
     "StoreMismatchError",
     "StoreVersionError",
     "StoreWarning",
+    "TierDraft",
     "TokenError",
     "UnsupportedBackendError",
     "__version__",

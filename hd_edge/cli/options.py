@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hd_edge import Llama
 
 _MODEL = [
-    click.option("-m", "--model", required=True, help="GGUF file, or 'demo' for SmolLM2-135M (extra demo)."),
+    click.option("-m", "--model", required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."),
     click.option(
         "-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True, help="0: the model's."
     ),
@@ -48,12 +48,10 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def model_path(name: str) -> str:
-    """The file that ``-m`` names."""
-    if name == "demo":
-        from hd_edge.demo_model import demo_model
+    """The file that ``-m`` names: 'demo', a file, or a name of ``hd-edge models list``."""
+    from hd_edge.registry import resolve
 
-        return str(demo_model())
-    return name
+    return resolve(name)
 
 
 def load_llama(options: dict[str, Any], **more: Any) -> Llama:

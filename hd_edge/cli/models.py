@@ -1,0 +1,73 @@
+"""``hd-edge models``: names for model files, and the models that other tools already have on the disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hd_edge import registry
+
+from .doctor import _model as model_report
+
+
+@click.group()
+def models() -> None:
+    """Name models, and find those that are on the disk already."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_models(as_json: bool) -> None:
+    """List the names, and the models of Ollama, LM Studio, llama.cpp and Hugging Face; -m takes either."""
+    named, found = registry.names(), registry.found()
+    if as_json:
+        document = {
+            "named": {name: str(path) for name, path in named.items()},
+            "found": {one.name: str(one.path) for one in found},
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    rows = [("demo", "SmolLM2-135M (extra demo)"), *((name, _file(path)) for name, path in named.items())]
+    rows += [(one.name, _file(one.path)) for one in found]
+    width = max(len(name) for name, _ in rows)
+    for name, what in rows:
+        click.echo(f"{name:<{width}}  {what}")
+
+
+@models.command()
+@click.argument("model")
+@click.option("-a", "--alias", help="Its name; default: the file's name.")
+def add(model: str, alias: str | None) -> None:
+    """Give MODEL (a file, a found model, or hf:owner/repository/file.gguf) a name. The file stays where it is."""
+    name, path = registry.add(model, alias)
+    click.echo(f"{name}: {path}", err=True)
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget NAME; its file stays."""
+    click.echo(f"{name} is forgotten; its file stays at {registry.remove(name)}", err=True)
+
+
+@models.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(model: str, as_json: bool) -> None:
+    """Show what is in MODEL and whether it can draft and be exact."""
+    report: dict[str, Any] = model_report(model)
+    report["size"] = f"{Path(report['file']).stat().st_size / 1e6:.1f} MB"
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    for key, value in report.items():
+        lines = value if isinstance(value, list) else [value]
+        for number, line in enumerate(lines):
+            click.echo(f"{key if number == 0 else '':<14} {line}")
+
+
+def _file(path: Path) -> str:
+    return f"{path} ({path.stat().st_size / 1e6:.0f} MB)" if path.is_file() else f"{path} (missing)"
