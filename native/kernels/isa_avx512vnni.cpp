@@ -20,8 +20,10 @@ struct Avx512Vnni {
     HD_INLINE static I or_(I a, I b) { return _mm512_or_si512(a, b); }
     template <int Bits>
     HD_INLINE static I shift(I x) {
-        if constexpr (Bits < 0) return _mm512_srli_epi32(x, -Bits);
-        return _mm512_slli_epi32(x, Bits);
+        if constexpr (Bits < 0)
+            return _mm512_srli_epi32(x, unsigned{-Bits});
+        else
+            return _mm512_slli_epi32(x, unsigned{Bits});
     }
     HD_INLINE static I from_signed(I x) { return _mm512_xor_si512(x, bytes(static_cast<char>(0x80))); }
     HD_INLINE static I table(const int8_t* values) {

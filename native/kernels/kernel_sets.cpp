@@ -3,6 +3,9 @@
 #include <cctype>
 #include <initializer_list>
 
+#if defined(HD_KERNELS_X86)
+#include <cpuid.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -19,14 +22,17 @@ struct Choice {
 #if defined(HD_KERNELS_X86)
 const Choice* choices(int* count) {
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    // Not every compiler's __builtin_cpu_supports knows F16C and AVX-VNNI. Both use registers that AVX2 needs enabled.
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & 1U << 29);
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
 #if defined(HD_EVEX_VNNI)
     const bool avx_vnni = avx512;
 #elif defined(HD_KERNELS_AVX_VNNI)
-    const bool avx_vnni = __builtin_cpu_supports("avxvnni");
+    const bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 4);
 #endif
     static const Choice all[] = {
         {&kAvx512Vnni, avx512},
