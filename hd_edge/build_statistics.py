@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from .corpus import Corpus, pieces
 from .errors import CorpusError, StoreError
 from .fingerprint import Identity, identify
 from .store import Store
+from .tiers.statistics import FREQUENT, PRELOADED_MEMORY
 from .vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ BATCH = 2 << 20  # bytes of text per call of the tokenizer
 SPILL_SECONDS = 30.0  # most work that Ctrl-C or a kill can cost
 MAX_RUNS = 64  # merged into one run when there are more: each is an open file
 ROWS = 20_000  # per transaction
+ROW_MEMORY, RECORD_MEMORY = 220, 4  # bytes of a decoded row, and for each byte of its record (measured)
 TOKEN_SHARE = 0.5  # of the budget, for the buffer of tokens; the rest is Python, the vocabulary and slack
 
 
@@ -230,12 +233,16 @@ class StatisticsBuild:
         runs = [str(self.folder / name) for name in manifest.runs or []]
         n_rows = 0
         with Store(path, identity, kind="statistics") as store:
+            memory: Counter[int] = Counter()  # of decoded rows, by total
             rows = _native.CorpusRows(runs, identity.n_vocab, self.min_count, self.memory // 4)
             while some := rows.next(ROWS):
                 store.write(some)
                 n_rows += len(some)
+                for _, total, record in some:
+                    memory[total] += ROW_MEMORY + RECORD_MEMORY * len(record)
                 self._tell("writing", rows.occurrences, manifest.tokens, manifest)
-            store.set_meta({"corpus.tokens": manifest.tokens, "corpus.texts": manifest.units, "corpus.rows": n_rows})
+            about = {"corpus.tokens": manifest.tokens, "corpus.texts": manifest.units, "corpus.rows": n_rows}
+            store.set_meta({**about, FREQUENT: _frequent(memory)})
         self.out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.replace(self.out)
         return {
@@ -251,3 +258,14 @@ class StatisticsBuild:
         if now - self._told >= 0.2:
             self._told = now
             self._progress(Progress(phase, done, total, manifest.tokens, now - self._started, manifest.skipped))
+
+
+def _frequent(memory: Counter[int]) -> int:
+    """The least total whose rows, with those of all higher totals, fit in what the statistics tier preloads."""
+    taken, least = 0, max(memory, default=0) + 1
+    for total in sorted(memory, reverse=True):
+        taken += memory[total]
+        if taken > PRELOADED_MEMORY:
+            return least
+        least = total
+    return 1

@@ -30,7 +30,7 @@ KINDS = ("model", "statistics")
 
 _FETCH = f"SELECT key, record FROM ngrams WHERE key IN (?, ?, ?, ?) AND length(record) <= {_native.MAX_RECORD_BYTES}"
 _SCAN = (
-    f"SELECT key, record FROM ngrams WHERE key > ? AND length(record) <= {_native.MAX_RECORD_BYTES}"
+    f"SELECT key, record FROM ngrams WHERE key > ? AND total >= ? AND length(record) <= {_native.MAX_RECORD_BYTES}"
     " ORDER BY key LIMIT 1000"
 )
 _WRITE = "INSERT OR REPLACE INTO ngrams (key, total, seen, record) VALUES (?, ?, ?, ?)"
@@ -157,12 +157,12 @@ class Store:
             now = _count(connection, "answers", 0)
             connection.executemany(_WRITE, ((key, total, now, record) for key, total, record in rows))
 
-    def scan(self) -> Iterator[tuple[int, bytes]]:
-        """All rows in key order, read in pieces, so that no lock is held in between."""
+    def scan(self, least_total: int = -(1 << 63)) -> Iterator[tuple[int, bytes]]:
+        """Rows of at least this total in key order, read in pieces, so that no lock is held in between."""
         after = -1
         while True:
             with self.file.reading() as connection:
-                rows = connection.execute(_SCAN, (after,)).fetchall()
+                rows = connection.execute(_SCAN, (after, least_total)).fetchall()
             if not rows:
                 return
             yield from ((key, record) for key, record in rows if isinstance(record, bytes))

@@ -8,12 +8,13 @@ import pytest
 from store_helpers import contents
 from test_fingerprint import write_vocabulary
 
-from hd_edge import build_statistics
+from hd_edge import _native, build_statistics
 from hd_edge.build_statistics import StatisticsBuild
 from hd_edge.corpus import BLOCK, Corpus, pieces
 from hd_edge.errors import CorpusError, StoreError
 from hd_edge.store import Store
 from hd_edge.store_upkeep import verify
+from hd_edge.tiers import StatisticsTier
 from hd_edge.vocabulary import Vocabulary, vocabulary_of
 
 TEXTS = ["ab a ab a b", "a", "", "ab a ab b a ab a ab", "zz ab a \n ab a", "é ab a"] * 20
@@ -71,6 +72,23 @@ def test_counts_are_exact(model, corpus_file, tmp_path):
     with Store(out, kind="statistics", read_only=True) as store:
         assert store.meta()["corpus.tokens"] == result["tokens"]
         assert len(store) == result["rows"]
+
+
+@pytest.mark.parametrize(("memory", "complete"), [(1 << 20, True), (4000, False)])
+def test_frequent_rows_are_there_before_they_are_asked_for(model, corpus_file, tmp_path, monkeypatch, memory, complete):
+    monkeypatch.setattr(build_statistics, "PRELOADED_MEMORY", memory)
+    out = tmp_path / "statistics.sqlite3"
+    StatisticsBuild(model, Corpus([corpus_file]), out).run()
+    store = Store(out, kind="statistics", read_only=True)
+    tier = StatisticsTier(store, store.identity.n_vocab)
+    totals = {key: _native.record_total(key, row, store.identity.n_vocab) for key, row in store.scan()}
+    assert tier.cache.complete == complete
+    loaded = {key for key in totals if tier.cache.known(key)}
+    assert loaded
+    assert (loaded == totals.keys()) == complete
+    assert all(totals[key] >= totals[other] for key in loaded for other in totals.keys() - loaded)
+    assert tier.lookups == 0
+    tier.close()
 
 
 def test_many_runs_give_the_same_file(model, corpus_file, tmp_path, monkeypatch):
@@ -215,8 +233,6 @@ def test_overlong_line_of_json_is_skipped(tmp_path, monkeypatch):
 def test_tokens_of_threads_are_those_of_one(model):
     with vocabulary_of(model) as loaded:
         vocabulary = Vocabulary(loaded)
-        from hd_edge import _native
-
         buffers = [_native.CorpusBuffer(vocabulary.n_tokens) for _ in range(2)]
         texts = [text.encode() for text in TEXTS]
         counts = [b.add_texts(vocabulary.native, texts, n) for b, n in zip(buffers, (1, 4), strict=True)]

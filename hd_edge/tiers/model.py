@@ -45,28 +45,7 @@ class ModelTier(StoredTier):
         self._answers = 0
         self._counts: dict[str, int] = {}
         self._damage: StoreCorruptError | None = None
-        self._preload()
-
-    def _preload(self) -> None:
-        """Reads a small file as a whole: then no look-up is left to make, however deep a draft goes."""
-        if self.store is None:
-            return
-        try:
-            if self.store.file.size() > PRELOADED:
-                return
-            for key, record in self.store.scan():
-                if wrong := self.cache.put(key, record):
-                    self.complain(f"store {self.store.path}: row {key} is damaged ({wrong}) and counts as absent")
-                if self.cache.memory_bytes() > PRELOADED_MEMORY:
-                    return
-        except StoreCorruptError as error:
-            self.found_damage(error)
-        except StoreBusyError:
-            return
-        except StoreError as error:
-            self.turn_off(error)
-        else:
-            self.cache.set_complete()
+        self.preload(PRELOADED, PRELOADED_MEMORY)
 
     def learn(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """Takes in a finished answer, in memory; ``flush()`` writes it.
@@ -145,7 +124,7 @@ class ModelTier(StoredTier):
             old.close()
             self.store = open_model_store(old.path, old.identity, cap=old.cap)
             self.cache.clear()
-            self._preload()
+            self.preload(PRELOADED, PRELOADED_MEMORY)
 
     def found_damage(self, error: StoreCorruptError) -> None:
         """A learning tier mends it with the next flush, between generations."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import StoreError
 from .stored import StoredTier
 
 if TYPE_CHECKING:
     from ..store import Store
 
-BUDGET = 48 << 20
+BUDGET = 64 << 20
+PRELOADED = 256 << 20  # bytes of a file whose frequent rows are read when it is opened: they answer most look-ups
+PRELOADED_MEMORY = 40 << 20  # what they take, about
+FREQUENT = "corpus.frequent"  # name of the meta value
 
 
 class StatisticsTier(StoredTier):
@@ -23,3 +27,14 @@ class StatisticsTier(StoredTier):
 
     def __init__(self, store: Store | None, n_vocab: int, budget: int = BUDGET) -> None:
         super().__init__("statistics", store, n_vocab, budget)
+        if store is not None and (frequent := frequent_total(store)) is not None:
+            self.preload(PRELOADED, budget, frequent if frequent > 1 else None)
+
+
+def frequent_total(store: Store) -> int | None:
+    """The total from which on the corpus' rows fit in memory, as ``build-statistics`` noted it; None: unknown."""
+    try:
+        total = store.meta().get(FREQUENT)
+    except StoreError:  # the first look-up meets it too, and tells
+        return None
+    return total if isinstance(total, int) and total > 0 else None

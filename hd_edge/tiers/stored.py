@@ -77,6 +77,34 @@ class StoredTier:
         self.hits += sum(record is not None for record in rows.values())
         return len(rows)
 
+    def preload(self, largest: int, memory: int, least_total: int | None = None) -> None:
+        """Reads rows before they are asked for: no look-up is left to make for them, however deep a draft goes.
+
+        Args:
+            largest: Bytes of the largest file that this is done for.
+            memory: Bytes of decoded rows at which to stop; below the budget, so that nothing is evicted.
+            least_total: Only rows seen so often; None: all of them.
+        """
+        if self.store is None:
+            return
+        try:
+            if self.store.file.size() > largest:
+                return
+            for key, record in self.store.scan() if least_total is None else self.store.scan(least_total):
+                if wrong := self.cache.put(key, record):
+                    self.complain(f"store {self.store.path}: row {key} is damaged ({wrong}) and counts as absent")
+                if self.cache.memory_bytes() > memory:
+                    return
+        except StoreCorruptError as error:
+            self.found_damage(error)
+        except StoreBusyError:
+            return
+        except StoreError as error:
+            self.turn_off(error)
+        else:
+            if least_total is None:
+                self.cache.set_complete()
+
     def _forget(self, keys: Sequence[int]) -> None:
         for key in keys:
             self.cache.put(key, None)  # known to be absent: not asked for again
