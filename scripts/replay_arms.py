@@ -50,6 +50,11 @@ class ReplayFirst(ChainSampler):
         return self._token
 
 
+def beginning(trace: Trace) -> Trace:
+    """The first tokens of an answer, to warm up with."""
+    return Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
+
+
 class Arm:
     """One way of decoding.
 
@@ -88,9 +93,7 @@ class Arm:
         }
 
     def warm_up(self, trace: Trace) -> None:
-        """An untimed run over the first tokens of an answer, by plain decoding: the arm learns nothing."""
-        short = Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
-        Drafted("plain", self.llama, NoDraft(), None).decode(short)
+        """An untimed run over the first tokens of an answer, for arms that measure something; nothing is learned."""
 
     def cost_rows(self) -> list[Any]:
         """The cost curve that the arm used: (rows, context bucket, seconds, samples)."""
@@ -134,13 +137,11 @@ class Drafted(Arm):
             self.hierarchy.finished(self.planner, stats)
 
     def warm_up(self, trace: Trace) -> None:
-        """The base class's, and the cost curve of the planner: a user's store has it from the first use on."""
-        super().warm_up(trace)
+        """The cost curve of the planner: a user's store has it from the first use on."""
         if isinstance(self.planner, TreePlanner):
             measuring = TreePlanner(self.llama.n_vocab(), self.config, cost=self.planner.cost)
             measuring.attach(self.llama._verifier)
-            short = Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
-            Drafted(self.name, self.llama, measuring, None).decode(short)
+            Drafted(self.name, self.llama, measuring, None).decode(beginning(trace))
 
     def cost_rows(self) -> list[Any]:
         """As the base class."""

@@ -22,8 +22,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from replay_arms import ARMS, Arm, make_arms
+from replay_arms import ARMS, Arm, Drafted, beginning, make_arms
 from traces import Trace, read_traces, spread
+
+from hd_edge.draft import NoDraft
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
 REPLAYED = ("the token the target chooses at each position: the recorded one",)
@@ -214,6 +216,7 @@ def main() -> int:
     history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
     arms = make_arms(llama, args.arms, history, args.statistics)
     if len(done) < len(traces):
+        Drafted("plain", llama, NoDraft(), None).decode(beginning(traces[0]))  # pages, threads
         for arm in arms:
             arm.warm_up(traces[0])
     answers = run(arms, traces, done, args.seconds)
