@@ -13,12 +13,19 @@ import click
 
 @click.command()
 @click.option("-m", "--model", help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
+@click.option("--explain", is_flag=True, help="Why is it (not) faster here? Measures cost curve and acceptance.")
+@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads of --explain; default: physical cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(model: str | None, as_json: bool) -> None:
+def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool) -> None:
     """Show versions, backend, checks and places."""
-    report = {"versions": _versions(), "backend": _backend(), "machine": _machine(), "store": _store()}
+    if explain and not model:
+        msg = "--explain measures a model: name one with -m"
+        raise click.UsageError(msg)
+    report: dict[str, Any] = {"versions": _versions(), "backend": _backend(), "machine": _machine(), "store": _store()}
     if model:
         report["model"] = _model(model)
+    if model and explain:
+        report["why"] = _why(report["model"]["file"], threads, as_json)
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -97,3 +104,20 @@ def _model(name: str) -> dict[str, Any]:
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     return report
+
+
+def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
+    from .why import explain
+
+    measured = explain(path, threads)
+    if as_json:
+        return measured
+    return {
+        "cost of n rows": ", ".join(f"{rows}: {cost:.2f}" for rows, cost in measured["cost"].items()) or "unknown",
+        "answers": [
+            f"{a['mean_accepted_tokens']:.2f} tokens/forward, {100 * a['acceptance_rate']:.0f} % of drafts accepted, "
+            f"{a['tokens_per_second']:.1f} tok/s: {a['prompt']}"
+            for a in measured["answers"]
+        ],
+        "verdict": measured["verdict"],
+    }
