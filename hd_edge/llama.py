@@ -128,7 +128,7 @@ class Llama(Completions):
             n_ctx=self._n_ctx,
             max_rows=min(self._draft_config.max_rows, self.n_batch),
             max_sequences=self._n_sequences,
-            ordered=exact,
+            ordered=True,
         )
         if self._draft_config.profile != "off":
             self._hierarchy = Hierarchy(

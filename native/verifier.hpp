@@ -16,7 +16,7 @@ struct VerifierLimits {
     int32_t n_ctx = 0;          // KV cells
     int32_t max_rows = 1;       // rows of one forward
     int32_t max_sequences = 1;  // n_seq_max of the context: at most so many leaves
-    bool ordered = false;       // keep KV cells in position order (exact mode)
+    bool ordered = false;       // keep KV cells in position order: attention sums in the order of the cells
 };
 
 // A tree in one unified KV cache: one sequence id per leaf, every node carries the sequences of all leaves below it, so
