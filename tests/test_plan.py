@@ -194,3 +194,48 @@ def test_the_paper_profile_drafts_seven_of_four_from_all_tiers():
     tree = plan.plan(63, 63)
     assert len(follow(tree, other[30:])) == 5
     assert tree.tier_of(1) == 2
+
+
+# -- adversaries: nothing that is drafted may cost more than two percent -------------------------------------------
+
+CURVES = {
+    "cpu": {1: 1, 2: 1.59, 3: 2.35, 4: 1.57, 8: 2.81, 12: 4.1, 16: 4.2},
+    "steep": {1: 1, 2: 2.3, 4: 3.2, 8: 3.9, 16: 5.0},
+    "laptop": {1: 1, 2: 1.08, 4: 1.2, 8: 1.45, 12: 1.8, 16: 2.2},
+}
+
+
+def zipf(seed: int, n: int = 2100) -> np.ndarray:
+    """Text without order whose tokens are as unevenly frequent as words."""
+    weights = 1 / np.arange(1, VOCAB + 1)
+    return np.random.default_rng(seed).choice(VOCAB, n, p=weights / weights.sum()).astype(np.int32)
+
+
+def nonsense() -> Rows:
+    """A store that is sure of itself and always wrong: after every token of the text, one that never follows."""
+    follower = np.random.default_rng(8).permutation(VOCAB).astype(np.int32)
+    rows = {}
+    for token in range(VOCAB):
+        rows[token] = _native.encode_record(token, [((token,), 900, [(int(follower[token]), 900)])], VOCAB)
+    return Rows("model", rows)
+
+
+def deceiving() -> np.ndarray:
+    """Repeats itself just long enough to be believed, then goes on differently, over and over."""
+    rng = np.random.default_rng(9)
+    said = [list(rng.integers(0, VOCAB, 5)) for _ in range(40)]
+    text = []
+    while len(text) < 2100:
+        text += [*said[rng.integers(0, 40)][:3], *rng.integers(0, VOCAB, 2)]
+    return np.array(text[:2100], np.int32)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("case", ["noise", "words", "deceiving", "store of another model", "store of nonsense"])
+def test_drafting_never_costs_more_than_two_percent(case, curve):
+    text = {"noise": noise(2100), "deceiving": deceiving()}.get(case, zipf(6))
+    tiers = {"store of another model": said_before(zipf(7)), "store of nonsense": nonsense()}
+    costs = CURVES[curve]
+    plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve.of(costs), tiers=[tiers[case]] if case in tiers else [])
+    rows = decode(plan, text, 100)
+    assert 2000 / sum(costs[n] for n in rows) >= 0.98
