@@ -13,6 +13,7 @@ constexpr float bias_share = 0.3F;     // the bias learns slower than the weight
 constexpr float rate_floor = 0.05F;    // share of the rate that decay leaves
 constexpr float decay_updates = 3000;  // a set's rate falls with 1 / sqrt(1 + updates / this)
 constexpr uint16_t hit_cap = 500, miss_cap = 2000;
+constexpr uint16_t loaded_count = 100;  // what a point of a loaded refiner counts for
 constexpr float least_chance = 0.0004F;
 
 float stretch(float chance) {
@@ -103,6 +104,7 @@ void Mixer::learn(const Expansion& node, int32_t token) {
 void Mixer::restart_rates() {
     for (Weights& set : first_) set.updates = 0;
     for (Weights& set : second_) set.updates = 0;
+    for (uint16_t& count : refiner_.counts()) count = std::min(count, loaded_count);
 }
 
 // The file: magic, then chance (16 bits) and count (16 bits) of each cell, the same for the points of the refiner's

@@ -46,7 +46,7 @@ class Mixer {
     void learn(const Expansion& node, int32_t token);
     // Step size of the weights before decay; default 0.003, training starts at 0.01.
     void set_rate(float rate) { rate_ = rate; }
-    // Forgets how often the weight sets were trained, so that a loaded calibration adapts to a new target at full rate.
+    // Forgets how much the weights and the refiner were trained: a loaded calibration adapts to a new target quickly.
     void restart_rates();
 
     std::vector<uint8_t> save() const;
