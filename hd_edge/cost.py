@@ -73,7 +73,7 @@ class CostCurve:
     def relative(self, context: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The sizes on offer and what they cost in forwards over one row."""
         sizes = self._medians.get(self._bucket(context), {})
-        one = sizes.get(1)
+        one = min(sizes.values()) if self._fixed and sizes else sizes.get(1)  # a fixed curve may offer one size alone
         if one is None:
             return np.array([1], np.int32), np.array([1.0], np.float32)
         rows = sorted(sizes)
@@ -116,6 +116,16 @@ class CostCurve:
                 seconds = clock() - started
                 per_row = seconds / rows
                 self._keep(rows, bucket, seconds)
+
+    def table(self, context: int) -> list[str]:
+        """Lines to read: milliseconds, the cost in forwards over one row, and which sizes can be chosen."""
+        rows, costs = self.relative(context)
+        lines = []
+        for n, cost in zip(rows.tolist(), costs.tolist(), strict=True):
+            cheaper = [int(m) for m, other in zip(rows, costs, strict=True) if m > n and other <= cost]
+            note = f"  never chosen: {cheaper[-1]} rows cost no more" if cheaper else ""
+            lines.append(f"{n:2d} rows {1000 * self.seconds(n, context):8.2f} ms {cost:6.2f}{note}")
+        return lines
 
     def rows(self) -> list[CostRow]:
         """What a store should keep: (rows, context bucket, seconds, samples)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from os import PathLike
 from time import perf_counter
 from typing import Any, Literal
@@ -76,6 +76,7 @@ class Llama(Completions):
     ) -> None:
         self._verifier: _native.Verifier | None = None
         self._decoder: Decoder | None = None
+        self.on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
@@ -221,7 +222,9 @@ class Llama(Completions):
         limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
         first, node = samplers.first, samplers.node
         planner = grammar_planner(self, self._planner, settings["grammar"])
-        self._decoder = Decoder(self, verifier, planner, first, node, limits, stop, self.stats, expected=self._expected)
+        self._decoder = Decoder(
+            self, verifier, planner, first, node, limits, stop, self.stats, self.on_step, expected=self._expected
+        )
         try:
             yield from self._decoder.run()
         finally:

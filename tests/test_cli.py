@@ -83,4 +83,13 @@ def test_doctor(model):
     assert report["backend"]["layout"] == "llama_batch agrees field by field"
     assert report["model"]["architecture"] == "llama"
     assert "tiled matrix product off: the file has Q6_K" in report["model"]["exact mode"]
+    assert report["model"]["cost of rows"][0].split()[:2] == ["1", "rows"]
     assert "llama_batch agrees" in run("doctor").stdout
+
+
+def test_generate_explains_itself_on_a_page(model, tmp_path):
+    page = tmp_path / "page.html"
+    run("generate", "-m", model, "-p", "the cat", "-n", 20, "--temp", 0, "-t", 1, "-c", 256, "--explain", page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert '"tier": "target"' in text

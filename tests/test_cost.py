@@ -109,3 +109,10 @@ def test_a_fixed_curve_stays():
     for _ in range(50):
         curve.observe(4, 100, 9.0)
     assert relative(curve) == {1: 1.0, 4: 1.5}
+
+
+def test_the_table_says_which_sizes_are_never_chosen():
+    lines = measured().table(100)
+    assert len(lines) == len(SAW)
+    assert lines[0].split()[:4] == ["1", "rows", "10.00", "ms"]
+    assert [line.split()[0] for line in lines if "never chosen: 4 rows" in line] == ["3"]

@@ -103,6 +103,7 @@ def _model(name: str) -> dict[str, Any]:
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable().types).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
+    report["cost of rows"] = _cost(path)
     return report
 
 
@@ -121,3 +122,22 @@ def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
         ],
         "verdict": measured["verdict"],
     }
+
+
+def _cost(path: str) -> list[str]:
+    """What a forward over n rows costs on this machine, measured now unless the store knows."""
+    from itertools import islice
+
+    from hd_edge import Llama
+    from hd_edge.plan import SETTLED, TreePlanner
+
+    llm = Llama(path)
+    try:
+        planner = llm._planner
+        if not isinstance(planner, TreePlanner):
+            return ["not measured: plain decoding"]
+        if not planner.cost.known:
+            list(islice(llm.generate([max(llm.token_bos(), 0)]), SETTLED + 4))
+        return planner.cost.table(planner.context)
+    finally:
+        llm.close()

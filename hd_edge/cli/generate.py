@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -14,6 +15,7 @@ from .options import load_llama, model_options, sampling, sampling_options
 
 if TYPE_CHECKING:
     from hd_edge import Llama
+    from hd_edge.explain import Explanation
 
 
 @click.command()
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--chat", is_flag=True, help="Send the prompt as a chat message, with the model's chat template.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, finish_reason, stats.")
+@click.option("--explain", type=click.Path(dir_okay=False), help="Write a page that shows where each token came from.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics on stderr.")
 def generate(**options: Any) -> None:
     """Continue a prompt, streaming to stdout."""
@@ -37,6 +40,7 @@ def generate(**options: Any) -> None:
     if file is not None or prompt is None or prompt == "-":
         prompt = (file or sys.stdin).read()
     chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
+    page: str | None = options.pop("explain")
     expected: TextIO | None = options.pop("prediction")
     settings = sampling(options)
     if expected is not None:
@@ -44,6 +48,7 @@ def generate(**options: Any) -> None:
     if settings["seed"] is None:
         settings["seed"] = random.randrange(2**31)
     llm = load_llama(options)
+    explanation = llm.on_step = explain(llm) if page is not None else None
     text, reason = [], None
     try:
         for piece, finish in _stream(llm, prompt, chat, settings):
@@ -61,9 +66,20 @@ def generate(**options: Any) -> None:
             click.echo(json.dumps(result, ensure_ascii=False))
         elif text:
             click.echo()
+        if page is not None and explanation is not None:
+            explanation.write(Path(page))
         if not quiet and llm.stats.tokens:
             click.echo(llm.stats.summary(), err=True)
         llm.close()
+
+
+def explain(llm: Llama) -> Explanation:
+    """A recorder for the steps of this model's next generation."""
+    from hd_edge.explain import Explanation
+    from hd_edge.plan import TreePlanner
+
+    planner = llm._planner if isinstance(llm._planner, TreePlanner) else None
+    return Explanation(lambda token: llm.detokenize([token], special=True).decode(errors="replace"), planner)
 
 
 def _stream(llm: Llama, prompt: str, chat: bool, settings: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
