@@ -21,6 +21,8 @@ WIDE_COST = 3.0
 BUDGET = 2.0  # seconds of measuring, once per model and settings
 ROUNDS = 3
 KEPT = 15  # samples per size and bucket
+PROBED = 8  # larger sizes are not probed: a wrong draft of them costs too much
+PROBE_STEPS = (64, 512)  # between probes while a size has less than ROUNDS samples, and afterwards
 RECENT = 8  # steps whose slowness counts; even, so that two sizes in turns meet in the middle
 
 CostRow = tuple[int, int, float, int]  # rows, context bucket, seconds, samples
@@ -116,6 +118,19 @@ class CostCurve:
                 seconds = clock() - started
                 per_row = seconds / rows
                 self._keep(rows, bucket, seconds)
+
+    def probe(self, context: int, step: int) -> int:
+        """The size whose cost this step should sample, 0 for none.
+
+        A size that one bad sample made look dear would never be chosen, and so never be measured again.
+        """
+        samples = self._samples.get(self._bucket(context), {})
+        if self._fixed or 1 not in samples:
+            return 0
+        counts = {rows: len(samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
+        rows = min(counts, key=lambda size: (counts[size], size))
+        every = PROBE_STEPS[0] if counts[rows] < ROUNDS else PROBE_STEPS[1]
+        return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:
         """Lines to read: milliseconds, the cost in forwards over one row, and which sizes can be chosen."""

@@ -134,6 +134,24 @@ def test_a_cancelled_measurement_leaves_no_cost():
     assert planner.cost.rows() == []
 
 
+@pytest.mark.parametrize("bad", [{4: 10.0}, {}])
+def test_a_size_that_was_measured_wrongly_or_not_at_all_is_tried_again(bad):
+    stored = {1: 1.0, 2: 1.6, 8: 2.9, **bad}
+    plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve([(n, 0, c, 1) for n, c in stored.items()]))
+    text = np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 60).astype(np.int32)[:505]
+    true = {n: 1.0 + 0.05 * n for n in range(1, 64)} | {1: 1.0}
+    for _ in range(30):  # generations, all of them in the first bucket of context length
+        plan.begin(text[:60])
+        at = 60
+        while at < len(text):
+            tree = plan.plan(63, 16)
+            path = follow(tree, text[at:])
+            plan.learn(None, tree, path, [int(t) for t in text[at : at + len(path)]], true[len(tree)])
+            at += len(path)
+    rows, costs = plan.cost.relative(100)
+    assert abs(dict(zip(rows.tolist(), costs.tolist(), strict=True))[4] - 1.2) < 0.2
+
+
 # -- the tiers in the store ----------------------------------------------------------------------------------------
 
 
