@@ -179,8 +179,9 @@ class Decoder:
         if len(self._refeed) >= self._max_rows:
             self._feed([])
         pending = [*self._refeed, root]
-        planned = perf_counter()
         max_rows = min(self._max_rows - len(pending) + 1, room)
+        self._planner.prepare(max_rows)
+        planned = perf_counter()
         tree = self._planner.plan(max_rows, self._max_leaves)
         decoding = perf_counter()
         stats.draft_seconds += decoding - planned

@@ -23,6 +23,10 @@ class Planner(Protocol):
         """A generation starts (or was cut): `tokens` is the whole conversation, its last token not yet verified."""
         ...
 
+    def prepare(self, max_rows: int) -> None:
+        """Before a step, not counted as drafting: measures what a row costs, once."""
+        ...
+
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The tree for the next forward, at most `max_rows` nodes with the root; the root alone means no draft."""
         ...
@@ -56,6 +60,9 @@ class NoDraft:
     def begin(self, tokens: TokenArray) -> None:
         """Remembers the last token."""
         self._last = int(tokens[-1])
+
+    def prepare(self, max_rows: int) -> None:
+        """Nothing to measure."""
 
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:  # noqa: ARG002
         """The root alone."""

@@ -160,6 +160,10 @@ class ForcedPlanner:
         self._last, self._length = int(tokens[-1]), len(tokens)
         self._text.accept(self._last)
 
+    def prepare(self, max_rows: int) -> None:
+        """What is due for the inner planner."""
+        self._inner.prepare(max_rows)
+
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """A chain of forced tokens, if the inner tree does not hold it and it is worth its rows."""
         self._forced = []

@@ -46,6 +46,9 @@ class PaperPlanner:
     def reference(self, tokens: NDArray[np.int32]) -> None:
         """The published method has no such thing."""
 
+    def prepare(self, max_rows: int) -> None:
+        """The published method measures nothing."""
+
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The drafts of this step, merged into one tree; the root alone where there are none."""
         tree = self._drafter.grow(max_rows, max_leaves)

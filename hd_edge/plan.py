@@ -94,10 +94,13 @@ class TreePlanner:
         """Text the answer is expected to repeat; part of the context tier until the next ``begin()``."""
         self._drafter.set_reference(tokens)
 
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
-        """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
+    def prepare(self, max_rows: int) -> None:
+        """Measures the cost curve when it is due: once, no part of drafting."""
         if self._verifier is not None and self._steps >= SETTLED and not self.cost.known:
             self._measure(self._verifier, max_rows)
+
+    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
+        """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
         context = len(self._drafter)
         priced = (self.cost.known, context >> 9, self._steps >> 4)
         if priced != self._priced:

@@ -44,6 +44,10 @@ class ReplayPlanner:
         self._start = len(self._tokens) - 1
         self._inner.begin(tokens)
 
+    def prepare(self, max_rows: int) -> None:
+        """What is due for the inner planner."""
+        self._inner.prepare(max_rows)
+
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The inner planner's tree and a replayed one, in turns."""
         self._replays = not self._replays

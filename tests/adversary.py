@@ -33,6 +33,9 @@ class Adversary:
     def begin(self, tokens: np.ndarray) -> None:
         self.tokens = [int(t) for t in tokens]
 
+    def prepare(self, max_rows: int) -> None:
+        pass
+
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         tree = _native.DraftTree()
         path = [tree.add(self.tokens[-1], -1)]

@@ -99,6 +99,9 @@ class ReplayRight:
         self.replay = replay
         self.replay._random.random = lambda: 0.5  # no branches, no wrong nodes
 
+    def prepare(self, max_rows):
+        pass
+
     def plan(self, max_rows, max_leaves):
         return self.replay._replay(min(max_rows, 6), max_leaves)
 

@@ -73,6 +73,9 @@ class Likeliest:
     def begin(self, tokens):
         self.last = int(tokens[-1])
 
+    def prepare(self, max_rows):
+        pass
+
     def plan(self, max_rows, max_leaves):
         self.tree = tree = _native.DraftTree()
         tree.add(self.last, -1)

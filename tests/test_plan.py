@@ -128,8 +128,9 @@ def test_a_cancelled_measurement_leaves_no_cost():
     planner.attach(verifier)
     planner.begin(np.array([1, 2, 3], np.int32))
     planner._steps = 100
-    assert len(planner.plan(16, 4)) == 1
+    planner.prepare(16)
     assert verifier.decodes == 1
+    assert len(planner.plan(16, 4)) == 1
     assert not planner.cost.known
     assert planner.cost.rows() == []
 

@@ -26,6 +26,9 @@ class Copier:
     def begin(self, tokens) -> None:
         self.at = len(tokens)
 
+    def prepare(self, max_rows):
+        pass
+
     def plan(self, max_rows, max_leaves):
         tree = replaying.DraftTree()
         tree.add(int(self.text[self.at - 1]), -1)

@@ -24,6 +24,9 @@ THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": No
 class AllWrong(Adversary):
     """Drafts tokens that the target will not say: acceptance is forced to zero."""
 
+    def prepare(self, max_rows):
+        pass
+
     def plan(self, max_rows, max_leaves):
         tree = _native.DraftTree()
         tree.add(self.tokens[-1], -1)
@@ -81,6 +84,9 @@ def test_with_a_draft_of_which_nothing_is_accepted(llm, plain):
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 9, 17, 33, 63])
 def test_drafts_of_several_lengths(llm, plain, rows):
     class Limited(Adversary):
+        def prepare(self, max_rows):
+            pass
+
         def plan(self, max_rows, max_leaves):
             return super().plan(min(rows, max_rows), max_leaves)
 
