@@ -62,6 +62,17 @@ class Terminal:
         """Ctrl-C, for a program that leads no foreground group of this terminal."""
         self.process.send_signal(signal.SIGINT)
 
+    def interrupt_until(self, text: str) -> None:
+        """Ctrl-C again until `text` is shown: readline loses one that comes between its prompt and its wait."""
+        for _ in range(40):
+            self.interrupt()
+            try:
+                self.expect(text, seconds=3)
+            except AssertionError:
+                continue
+            return
+        self.expect(text, seconds=3)
+
     def end(self, seconds: float = 30) -> int:
         """Reads to the end; returns the exit status."""
         try:

@@ -114,8 +114,7 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         chat.type(text + "\n")
         chat.expect(shown)
         chat.expect("\n> ")
-    chat.interrupt()
-    chat.expect("Ctrl-D or /exit leaves")
+    chat.interrupt_until("Ctrl-D or /exit leaves")
     chat.type("\x04")
     assert chat.end() == 0
     said = [m["content"] for m in json.loads(talk.read_text(encoding="utf-8"))["messages"]]
