@@ -122,11 +122,15 @@ class CostCurve:
     def probe(self, context: int, step: int) -> int:
         """The size whose cost this step should sample, 0 for none.
 
-        A size that one bad sample made look dear would never be chosen, and so never be measured again.
+        A size that one bad sample made look dear would never be chosen, and so never be measured again. That goes for
+        one row too: it cannot cost more than several, so a curve that says so was measured wrongly.
         """
         samples = self._samples.get(self._bucket(context), {})
         if self._fixed or 1 not in samples:
             return 0
+        medians = self._medians[self._bucket(context)]
+        if medians[1] > min(medians.values()):
+            return 1 if step % PROBE_STEPS[0] == 0 else 0
         counts = {rows: len(samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
         rows = min(counts, key=lambda size: (counts[size], size))
         every = PROBE_STEPS[0] if counts[rows] < ROUNDS else PROBE_STEPS[1]

@@ -106,10 +106,11 @@ class TreePlanner:
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
-        if 1 < (size := self.cost.probe(context, self._steps)) <= max_rows:
+        size = self.cost.probe(context, self._steps)
+        if 1 < size <= max_rows:
             self._drafter.set_cost(np.array([size], np.int32), np.ones(1, np.float32))
             self._priced = None
-        rows = 1 if self.guard.paused else max_rows
+        rows = 1 if self.guard.paused or size == 1 else max_rows
         tree = self._drafter.grow(rows, max_leaves)
         if self.lookups.fetch():
             tree = self._drafter.grow(rows, max_leaves)

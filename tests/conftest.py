@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort shows itself; ggml would start a debugger for it
+os.environ["GGML_CPU_TILED_MM"] = "0"  # read once per process: exact models must not meet it on after another test
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin ruin every run beside them
 sys.path.insert(0, str(Path(__file__).parent))
 

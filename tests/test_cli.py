@@ -82,9 +82,15 @@ def test_doctor(model):
     assert report["versions"]["llama-cpp-python"].startswith("0.3.36")
     assert report["backend"]["layout"] == "llama_batch agrees field by field"
     assert report["model"]["architecture"] == "llama"
-    assert "tiled matrix product off: the file has Q6_K" in report["model"]["exact mode"]
+    assert "KV cache q8_0/q8_0: off the split-KV path of one row" in report["model"]["exact mode"]
     assert report["model"]["cost of rows"][0].split()[:2] == ["1", "rows"]
     assert "llama_batch agrees" in run("doctor").stdout
+
+
+def test_doctor_tells_what_exact_mode_needs_without_own_kernels(model, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_ROW_KERNELS", "off")
+    report = json.loads(run("doctor", "--json", "-m", model).stdout)
+    assert any(reason.startswith("tiled matrix product off") for reason in report["model"]["exact mode"])
 
 
 def test_generate_explains_itself_on_a_page(model, tmp_path):

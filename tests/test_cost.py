@@ -116,3 +116,14 @@ def test_the_table_says_which_sizes_are_never_chosen():
     assert len(lines) == len(SAW)
     assert lines[0].split()[:4] == ["1", "rows", "10.00", "ms"]
     assert [line.split()[0] for line in lines if "never chosen: 4 rows" in line] == ["3"]
+
+
+def test_one_row_that_seems_to_cost_more_than_several_is_measured_again():
+    curve = CostCurve([(1, 0, 5.0, 3), (2, 0, 1.2, 3), (4, 0, 1.5, 3)])
+    asked = {step: curve.probe(0, step) for step in range(200)}
+    assert set(asked.values()) == {0, 1}
+    for _ in range(12):
+        for rows, seconds in ((2, 1.2), (4, 1.5), (2, 1.2), (4, 1.5), (1, 1.0)):
+            curve.observe(rows, 0, seconds)
+    assert curve.seconds(1, 0) < curve.seconds(2, 0)
+    assert 1 not in {curve.probe(0, step) for step in range(200)}
