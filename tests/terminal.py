@@ -26,11 +26,15 @@ class Terminal:
             stderr=slave,
             env={**os.environ, "TERM": "xterm", **(env or {})},
             start_new_session=True,
-            preexec_fn=lambda: os.close(self.master),
+            preexec_fn=self._child,
         )
         os.close(slave)
         self.raw = ""
         self.seen = 0  # of self.raw: expect() looks behind it
+
+    def _child(self) -> None:
+        os.close(self.master)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite run in the background hands down an ignored one
 
     @property
     def screen(self) -> str:
