@@ -138,6 +138,14 @@ def test_framework_examples(address, capsys, heading, package):
     assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_outlines_example(smollm2_q4_0, capsys):
+    pytest.importorskip("outlines")
+    exec(example("Outlines").replace("model.gguf", str(smollm2_q4_0)), {})
+    assert capsys.readouterr().out.strip() in ("yes", "no")
+
+
 def test_explain_says_what_the_numbers_mean():
     from hd_edge.cli.why import verdict
 
