@@ -87,3 +87,45 @@ class NoDraft:
 
     def reference(self, tokens: TokenArray) -> None:
         """Nothing to draft from."""
+
+
+class DelegatingPlanner:
+    """A planner around another one, which goes on learning in every step; subclasses replace what they change.
+
+    Args:
+        inner: The planner of the model.
+    """
+
+    def __init__(self, inner: Planner) -> None:
+        self.inner = inner
+
+    def begin(self, tokens: TokenArray) -> None:
+        """Passed on."""
+        self.inner.begin(tokens)
+
+    def prepare(self, max_rows: int) -> None:
+        """Passed on."""
+        self.inner.prepare(max_rows)
+
+    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
+        """The inner planner's tree."""
+        return self.inner.plan(max_rows, max_leaves)
+
+    def learn(
+        self,
+        verifier: _native.Verifier,
+        tree: _native.DraftTree,
+        path: Sequence[int],
+        emitted: Sequence[int],
+        seconds: float,
+    ) -> None:
+        """Passed on."""
+        self.inner.learn(verifier, tree, path, emitted, seconds)
+
+    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
+        """Passed on."""
+        self.inner.finish(tokens, prompt_len)
+
+    def reference(self, tokens: TokenArray) -> None:
+        """Passed on."""
+        self.inner.reference(tokens)

@@ -19,7 +19,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from . import _native
-from .draft import Planner, TokenArray
+from .draft import DelegatingPlanner, Planner, TokenArray
 from .plan import TreePlanner
 from .sampling import CANDIDATE, allows
 
@@ -138,7 +138,7 @@ class ForcedText:
         return []
 
 
-class ForcedPlanner:
+class ForcedPlanner(DelegatingPlanner):
     """Drafts forced text where it is worth its rows, else what the inner planner drafts.
 
     Args:
@@ -146,8 +146,10 @@ class ForcedPlanner:
         text: Follows the grammar. Closed with the generation.
     """
 
+    inner: TreePlanner
+
     def __init__(self, inner: TreePlanner, text: ForcedText) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._text = text
         self._last = 0
         self._length = 0  # of the conversation
@@ -156,23 +158,19 @@ class ForcedPlanner:
 
     def begin(self, tokens: TokenArray) -> None:
         """The conversation so far; its last token was drawn under the grammar."""
-        self._inner.begin(tokens)
+        self.inner.begin(tokens)
         self._last, self._length = int(tokens[-1]), len(tokens)
         self._text.accept(self._last)
-
-    def prepare(self, max_rows: int) -> None:
-        """What is due for the inner planner."""
-        self._inner.prepare(max_rows)
 
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """A chain of forced tokens, if the inner tree does not hold it and it is worth its rows."""
         self._forced = []
-        tree = self._inner.plan(max_rows, max_leaves)
+        tree = self.inner.plan(max_rows, max_leaves)
         chain = self._text.foresee(self._last)
         chain = chain[: self._worth(min(len(chain), max_rows - 1))]
         if len(chain) < LEAST_TOKENS or _holds(tree, chain):
             return tree
-        self._inner.plan(1, 1)  # it learns from the root alone in this step
+        self.inner.plan(1, 1)  # it learns from the root alone in this step
         self._forced = chain
         forced = _native.DraftTree()
         forced.add(self._last, -1)
@@ -184,7 +182,7 @@ class ForcedPlanner:
 
     def _worth(self, longest: int) -> int:
         """Length of the chain that brings most tokens per cost; 0 if plain decoding does, or no costs are known."""
-        rows, cost = self._inner.cost.relative(self._length)
+        rows, cost = self.inner.cost.relative(self._length)
         chance = self._right / self._drafted
         best, length = 1.0, 0
         for n, price in zip(rows.tolist(), cost.tolist(), strict=True):
@@ -201,7 +199,7 @@ class ForcedPlanner:
         seconds: float,
     ) -> None:
         """Follows the grammar, and counts how often forced text was said as foreseen."""
-        self._inner.learn(verifier, tree, path, emitted, seconds)
+        self.inner.learn(verifier, tree, path, emitted, seconds)
         for token in emitted:
             self._text.accept(token)
         if emitted:
@@ -215,11 +213,7 @@ class ForcedPlanner:
     def finish(self, tokens: TokenArray, prompt_len: int) -> None:
         """Passed on; the grammar is freed."""
         self._text.close()
-        self._inner.finish(tokens, prompt_len)
-
-    def reference(self, tokens: TokenArray) -> None:
-        """Passed on."""
-        self._inner.reference(tokens)
+        self.inner.finish(tokens, prompt_len)
 
 
 def grammar_planner(llama: Any, planner: Planner, grammar: Any) -> Planner:

@@ -6,14 +6,14 @@ import random
 from collections.abc import Sequence
 
 from . import _native
-from .draft import Planner, TokenArray
+from .draft import DelegatingPlanner, Planner, TokenArray
 
 SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 16, 24, 63)  # rows of a replayed tree, one drawn per step
 RIGHT = 0.85  # chance that a replayed node continues the known answer
 CLIMB = 0.25  # chance to leave the branch for one of its ancestors
 
 
-class ReplayPlanner:
+class ReplayPlanner(DelegatingPlanner):
     """Every other step drafts as the model's own planner does, the others from a noisy replay of a known answer.
 
     A replayed tree takes random turns: each node continues the answer with chance ``RIGHT`` and is a random token
@@ -26,7 +26,7 @@ class ReplayPlanner:
     """
 
     def __init__(self, inner: Planner, n_vocab: int, seed: int = 0) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._n_vocab = n_vocab
         self._random = random.Random(seed)
         self._answer: list[int] = []
@@ -42,18 +42,14 @@ class ReplayPlanner:
         """The first token of the answer has just been drawn."""
         self._tokens = [int(token) for token in tokens]
         self._start = len(self._tokens) - 1
-        self._inner.begin(tokens)
-
-    def prepare(self, max_rows: int) -> None:
-        """What is due for the inner planner."""
-        self._inner.prepare(max_rows)
+        self.inner.begin(tokens)
 
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The inner planner's tree and a replayed one, in turns."""
         self._replays = not self._replays
         if not self._replays:
-            return self._inner.plan(max_rows, max_leaves)
-        self._inner.plan(1, 1)  # it learns from the root alone in this step
+            return self.inner.plan(max_rows, max_leaves)
+        self.inner.plan(1, 1)  # it learns from the root alone in this step
         return self._replay(min(max_rows, self._random.choice(SIZES)), max_leaves)
 
     def _replay(self, rows: int, max_leaves: int) -> _native.DraftTree:
@@ -85,12 +81,4 @@ class ReplayPlanner:
     ) -> None:
         """Lets the inner planner learn."""
         self._tokens += emitted
-        self._inner.learn(verifier, tree, path, emitted, seconds)
-
-    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
-        """Passed on."""
-        self._inner.finish(tokens, prompt_len)
-
-    def reference(self, tokens: TokenArray) -> None:
-        """Passed on."""
-        self._inner.reference(tokens)
+        self.inner.learn(verifier, tree, path, emitted, seconds)

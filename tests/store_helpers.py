@@ -2,12 +2,16 @@
 
 import random
 import sqlite3
+import warnings
 
 import numpy as np
 
 from hd_edge import _native
+from hd_edge.errors import StoreWarning
 from hd_edge.fingerprint import Identity
 from hd_edge.store import Store
+from hd_edge.store_safety import open_model_store
+from hd_edge.tiers import ModelTier
 
 N_VOCAB = 300
 IDENTITY = Identity("aa" * 32, "bb" * 32, N_VOCAB, "test model")
@@ -55,3 +59,24 @@ def expected_counts(numbers):
         for number in numbers:
             store.add(rows_of(numbered_answer(number)))
         return contents(store), dict(store.scan())
+
+
+def use(path, *, learn=True):
+    """What Llama does with a store; returns the warnings. Anything raised fails the test."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = open_model_store(path, IDENTITY, learn=learn)
+        tier = ModelTier(store, N_VOCAB, learn=learn)
+        for seed in range(3):
+            keys = list(rows_of(answer(seed)))
+            for at in range(0, len(keys), 4):
+                tier.fetch(keys[at : at + 4])
+            tier.learn(answer(seed + 10), 5)
+            tier.flush()
+        tier.close()
+    assert all(issubclass(w.category, StoreWarning) for w in caught), [str(w.message) for w in caught]
+    return [str(w.message) for w in caught]
+
+
+def asides(path):
+    return sorted(p for p in path.parent.iterdir() if ".corrupt-" in p.name)

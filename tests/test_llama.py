@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 
 import llama_cpp
@@ -284,42 +283,6 @@ def test_whole_context_and_small_batch(models, base):
     assert next(llm.generate(full, temp=0.0)) == next(plain.generate(full, temp=0.0))
     llm.close()
     plain.close()
-
-
-def test_recurrent_model_decodes_plainly(mamba, caplog):
-    with caplog.at_level("INFO", logger="hd_edge"):
-        llm = Llama(str(mamba), n_ctx=128, n_threads=1, n_threads_batch=1)
-    assert [r.message for r in caplog.records] == [
-        f"drafting is off for {mamba}: recurrent and hybrid models cannot roll back"
-    ]
-    assert llm.context_params.n_seq_max == 1
-    plain = llama_cpp.Llama(str(mamba), n_ctx=128, n_threads=1, flash_attn=True, verbose=False)
-    assert strip(llm(PROMPT, max_tokens=20, temperature=0.0)) == strip(plain(PROMPT, max_tokens=20, temperature=0.0))
-    assert llm.stats.tokens == 20
-    llm.close()
-    plain.close()
-
-
-def test_embedding_mode(models):
-    shared = {"embedding": True, "flash_attn": True, "verbose": False, "n_ctx": 128, "n_threads": 1}
-    plain = llama_cpp.Llama(str(models("Q4_0")), **shared)
-    llm = Llama(str(models("Q4_0")), row_kernels=False, **shared)
-    assert llm.embed("the cat") == plain.embed("the cat")
-    llm.close()
-    plain.close()
-
-
-def test_pickle_keeps_our_arguments(loaded):
-    state = loaded.__getstate__()
-    assert state["draft"] == loaded._draft_config
-    assert state["exact"] is True
-    assert pickle.loads(pickle.dumps(state["draft"])) == state["draft"]
-
-
-def test_closing_twice(models):
-    llm = Llama(str(models("Q4_0")), n_ctx=64, n_threads=1)
-    llm.close()
-    llm.close()
 
 
 def test_a_grammar_that_does_not_parse_is_refused(ours, base):

@@ -51,6 +51,13 @@ def llm(models):
     llm.close()
 
 
+@pytest.fixture(scope="module")
+def smollm2_llm(smollm2_q4_0):
+    llm = Llama(str(smollm2_q4_0), exact=True, draft="off", n_ctx=256, **THREADS)
+    yield llm
+    llm.close()
+
+
 def say(llm, prompt, seed, n, settings):
     llm.reset()
     llm.set_seed(seed)
@@ -68,6 +75,17 @@ def say(llm, prompt, seed, n, settings):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_one_seed_one_answer(llm, name, count):
     """`count` prompts with `count` seeds each."""
+    compare(llm, name, count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_seed_one_answer_on_a_real_model(smollm2_llm, name):
+    """20 prompts with 20 seeds each."""
+    compare(smollm2_llm, name, 20)
+
+
+def compare(llm, name, count):
     settings, planner = SAMPLERS[name], llm._planner
     rng = np.random.default_rng(1)
     answers = set()

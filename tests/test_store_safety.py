@@ -1,21 +1,17 @@
 """Bad files: typed errors for those who open a store, one warning and the same life for those who only generate."""
 
-import os
 import random
 import sqlite3
 import time
-import warnings
 
-import numpy as np
 import pytest
-from store_helpers import IDENTITY, N_VOCAB, OTHER_TOKENIZER, answer, rows_of, run_sql
+from store_helpers import IDENTITY, OTHER_TOKENIZER, answer, asides, rows_of, run_sql, use
 
-from hd_edge.errors import StoreCorruptError, StoreError, StoreWarning
+from hd_edge.errors import StoreCorruptError, StoreWarning
 from hd_edge.store import Store
 from hd_edge.store_safety import move_aside, open_model_store, open_statistics_store
 from hd_edge.store_schema import SCHEMA_VERSION
 from hd_edge.store_upkeep import verify
-from hd_edge.tiers import ModelTier
 
 
 @pytest.fixture
@@ -29,27 +25,6 @@ def filled(path):
         for seed in range(3):
             store.add(rows_of(answer(seed)))
     return path
-
-
-def use(path, *, learn=True):
-    """What Llama does with a store; returns the warnings. Anything raised fails the test."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        store = open_model_store(path, IDENTITY, learn=learn)
-        tier = ModelTier(store, N_VOCAB, learn=learn)
-        for seed in range(3):
-            keys = list(rows_of(answer(seed)))
-            for at in range(0, len(keys), 4):
-                tier.fetch(keys[at : at + 4])
-            tier.learn(answer(seed + 10), 5)
-            tier.flush()
-        tier.close()
-    assert all(issubclass(w.category, StoreWarning) for w in caught), [str(w.message) for w in caught]
-    return [str(w.message) for w in caught]
-
-
-def asides(path):
-    return sorted(p for p in path.parent.iterdir() if ".corrupt-" in p.name)
 
 
 def test_sound_file_gives_no_warning(filled):
@@ -214,103 +189,6 @@ def test_newer_and_mismatched_files_stay_where_they_are(filled):
     assert "upgrade hd_edge" in said
     assert filled.read_bytes() == newer != before
     assert asides(filled) == []
-
-
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to(p)])
-def test_what_is_no_regular_file_is_refused_at_once(path, make):
-    make(path)
-    started = time.monotonic()
-    with pytest.raises(StoreError):
-        Store(path, IDENTITY)
-    assert len(use(path)) == 1
-    assert time.monotonic() - started < 5
-    assert os.path.lexists(path)
-
-
-def test_home_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    assert len(use(tmp_path / "file" / "model.sqlite3")) == 1
-
-
-def test_locked_file_costs_learning_not_answers(filled, monkeypatch):
-    monkeypatch.setattr("hd_edge.store_file.WRITE_TIMEOUT", 0.02)
-    monkeypatch.setattr("hd_edge.store_file.READ_TIMEOUT", 0.02)
-    monkeypatch.setattr("hd_edge.store_schema.WRITE_TIMEOUT", 0.02)
-    blocker = sqlite3.connect(filled, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    assert len(use(filled)) == 1
-    blocker.execute("ROLLBACK")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        tier = ModelTier(open_model_store(filled, IDENTITY), N_VOCAB)
-    blocker.execute("BEGIN EXCLUSIVE")
-    tier.learn(answer(20), 0)
-    with pytest.warns(StoreWarning, match="kept for the next flush"):
-        tier.flush()
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    tier.close()
-    with Store(filled, IDENTITY) as store:
-        assert store.counters()["answers"] == 4
-
-
-def test_full_disk_keeps_what_was_written(filled):
-    with Store(filled, IDENTITY) as store:
-        before = dict(store.scan())
-        pages = store.file._db.conn.execute("PRAGMA page_count").fetchone()[0]
-        store.file._db.conn.execute(f"PRAGMA max_page_count={pages}")
-        tier = ModelTier(store, N_VOCAB)
-        tier.learn(np.arange(N_VOCAB, dtype=np.int32), 0)
-        with pytest.warns(StoreWarning, match="full"):
-            tier.flush()
-        tier.flush()  # says nothing twice
-        assert dict(store.scan()) == before
-        assert tier.fetch([next(iter(before))]) == 1
-        store.file._db.conn.execute(f"PRAGMA max_page_count={pages * 10}")
-        tier.flush()  # there is room again
-        assert len(store) > len(before)
-
-
-def test_write_protected_file_is_read_only(filled):
-    with Store(filled, IDENTITY) as store:
-        store.file._db.conn.execute("PRAGMA query_only=ON")
-        tier = ModelTier(store, N_VOCAB)
-        tier.learn(answer(3), 0)
-        with pytest.warns(StoreWarning, match="readonly"):
-            tier.flush()
-        assert tier.fetch(list(rows_of(answer(1)))[:2]) == 2
-        assert tier.hits == 2
-
-
-def test_read_only_use_changes_no_byte(filled):
-    before = filled.read_bytes()
-    assert use(filled, learn=False) == []
-    assert filled.read_bytes() == before
-
-
-@pytest.mark.parametrize("swap", ["delete", "replace", "overwrite", "truncate"])
-def test_file_that_goes_away_while_open(filled, tmp_path, swap):
-    tier = ModelTier(open_model_store(filled, IDENTITY), N_VOCAB)
-    tier.fetch(list(rows_of(answer(1)))[:4])
-    if swap == "delete":
-        filled.unlink()
-    elif swap == "replace":
-        other = tmp_path / "other.sqlite3"
-        Store(other, OTHER_TOKENIZER).close()
-        other.replace(filled)
-    elif swap == "overwrite":
-        filled.write_bytes(b"garbage" * 1000)
-    else:
-        os.truncate(filled, 4096)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for seed in range(4):
-            tier.fetch(list(rows_of(answer(seed)))[4:8])
-            tier.learn(answer(seed), 0)
-            tier.flush()
-        tier.close()
-    assert 1 <= len(caught) <= 2
-    assert all(issubclass(w.category, StoreWarning) for w in caught)
 
 
 def test_moving_aside_takes_the_journal_along_and_overwrites_nothing(path):
