@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from .chat_prompt import chat_tokens
 from .draft import NoDraft
 from .errors import ConfigError
 from .llama import Llama
@@ -114,14 +114,7 @@ def _prompt_of(line: str, where: str) -> str:
 
 def prompt_tokens(llm: Llama, text: str) -> list[int]:
     """A prompt as one chat turn, if the model has a chat template."""
-    template = llm.metadata.get("tokenizer.chat_template")
-    if not template:
-        return llm.tokenize(text.encode("utf-8"), special=True)  # type: ignore[no-any-return]
-    names = [llm._model.token_get_text(i) if i != -1 else "" for i in (llm.token_eos(), llm.token_bos())]
-    turn = Jinja2ChatFormatter(template, *names)(messages=[{"role": "user", "content": text}])
-    return llm.tokenize(  # type: ignore[no-any-return]
-        turn.prompt.encode("utf-8"), add_bos=not turn.added_special, special=True
-    )
+    return chat_tokens(llm, [{"role": "user", "content": text}])
 
 
 class Comparison:

@@ -1,0 +1,206 @@
+"""Makes arms by name.
+
+hd_edge's arms share one loaded model, those of llama-cpp-python another; each is loaded when an arm first needs it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ..config import DraftConfig
+from ..errors import ConfigError
+from .arm import Arm, Clock, Settings
+from .drafted import Drafted, Slowed, using
+from .reference import Reference
+
+if TYPE_CHECKING:
+    from ..hierarchy import Hierarchy
+
+ARMS = {
+    "plain": "hd_edge without drafts: what every speed-up is measured against",
+    "auto": "hd_edge as it comes, its store empty at the beginning; it learns from one answer to the next",
+    "auto-warm": "the same, beginning with what the model said before to other prompts",
+    "paper": "the published configuration of Hierarchy Drafting, its store empty at the beginning",
+    "llama-cpp": "llama_cpp.Llama",
+    "llama-cpp-pld": "llama_cpp.Llama with its prompt lookup",
+    "plain-again": "plain a second time: its speed-up must be 1.00 within the interval",
+    "plain-slowed": "plain, 5 % of each step slept behind it: its speed-up must be 0.95",
+}
+SLOWED = 0.05
+KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}  # ggml's numbers
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """What the SQLite tiers of drafting arms hold.
+
+    Attributes:
+        warm_store: A store that ``auto-warm`` begins with a copy of; the file is only read.
+        warm_prompts: Prompts whose answers it learns beforehand, after those of the store.
+        warm_tokens: Longest of those answers.
+        statistics: File of the statistics tier of all drafting arms; None: no such tier.
+    """
+
+    warm_store: Path | None = None
+    warm_prompts: tuple[str, ...] = ()
+    warm_tokens: int = 512
+    statistics: Path | None = None
+
+
+class Arms:
+    """The arms of one model file.
+
+    Args:
+        model: Path of the GGUF file.
+        settings: What all arms have in common.
+        tiers: What their SQLite tiers hold.
+        clock: Seconds.
+        progress: Called while ``auto-warm`` learns beforehand, with answers made and their number.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        settings: Settings,
+        tiers: Tiers | None = None,
+        *,
+        clock: Clock = perf_counter,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self._tiers = tiers or Tiers()
+        self._clock = clock
+        self._progress = progress
+        self._ours: Any = None
+        self._theirs: Any = None
+        self._made: list[Arm] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="hd_edge-bench-")
+
+    @property
+    def llm(self) -> Any:
+        """The ``hd_edge.Llama`` that decodes plainly until an arm lends it a planner."""
+        if self._ours is None:
+            from ..llama import Llama
+
+            self._ours = Llama(
+                self.model,
+                draft="off",
+                store=None,
+                statistics=None,
+                row_kernels="auto" if self.settings.row_kernels else False,
+                **self._common(),
+            )
+        return self._ours
+
+    def make(self, name: str) -> Arm:
+        """The arm of that name, one of ARMS.
+
+        Raises:
+            ConfigError: There is none, or this model or these tiers do not allow it.
+            HDEdgeError: The model cannot be loaded.
+        """
+        arm = self._make(name)
+        self._made.append(arm)
+        return arm
+
+    def _make(self, name: str) -> Arm:
+        if name in ("plain", "plain-again"):
+            return Drafted(name, self.llm, clock=self._clock)
+        if name == "plain-slowed":
+            return Slowed(name, self.llm, SLOWED, clock=self._clock)
+        if name in ("auto", "auto-warm", "paper"):
+            return self._drafted(name)
+        if name in ("llama-cpp", "llama-cpp-pld"):
+            return Reference(name, self._base(), _lookup() if name.endswith("pld") else None, clock=self._clock)
+        msg = f"arm {name!r} is not one of {', '.join(ARMS)}"
+        raise ConfigError(msg)
+
+    def _common(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "n_ctx": settings.n_ctx,
+            "n_batch": settings.n_batch,
+            "n_threads": settings.n_threads,
+            "n_threads_batch": settings.n_threads,
+            "n_gpu_layers": settings.n_gpu_layers,
+            "flash_attn": settings.flash_attn,
+            "type_k": KV_TYPES[settings.type_kv],
+            "type_v": KV_TYPES[settings.type_kv],
+            "verbose": False,
+        }
+
+    def _base(self) -> Any:
+        if self._theirs is None:
+            import llama_cpp
+
+            _ = self.llm  # checks the file, with errors that say what is wrong
+            self._theirs = llama_cpp.Llama(self.model, **self._common())
+        return self._theirs
+
+    def _drafted(self, name: str) -> Drafted:
+        llm = self.llm
+        if llm._verifier is None:
+            msg = f"arm {name!r} cannot be measured: {self.model} decodes plainly ({llm._plain_reason})"
+            raise ConfigError(msg)
+        # A file, as users have it: writing it takes time.
+        path = Path(self._folder.name) / f"{len(self._made)}-{name}.sqlite3"
+        if name == "auto-warm":
+            self._fill(path)
+        hierarchy = self._hierarchy("paper" if name == "paper" else "auto", path)
+        return Drafted(name, llm, hierarchy.planner(llm.n_vocab(), llm._verifier), hierarchy, clock=self._clock)
+
+    def _hierarchy(self, profile: Any, path: Path | None) -> Hierarchy:
+        from ..fingerprint import identify
+        from ..hierarchy import Hierarchy
+
+        statistics = self._tiers.statistics
+        return Hierarchy(identify(self.llm.model), DraftConfig(profile), store=path, statistics=statistics, learn=True)
+
+    def _fill(self, path: Path) -> None:
+        """Writes the store that ``auto-warm`` begins with."""
+        from ..build_model import BuildProgress, build_model
+        from ..fingerprint import identify
+        from ..store import Store
+        from ..transfer import merge
+
+        tiers, llm = self._tiers, self.llm
+        if tiers.warm_store is None and not tiers.warm_prompts:
+            msg = (
+                "arm 'auto-warm' has nothing to begin with: name a store (hd-edge db build-model makes one) or prompts"
+            )
+            raise ConfigError(msg)
+
+        def tell(state: BuildProgress) -> None:
+            self._progress(state.done, state.total)
+
+        identity = identify(llm.model)
+        with Store(path, identity) as store:
+            if tiers.warm_store is not None:
+                with Store(tiers.warm_store, identity, read_only=True) as source:
+                    merge(store, source)
+            if tiers.warm_prompts:
+                helper = self._hierarchy("auto", None)
+                with using(llm, helper.planner(llm.n_vocab(), llm._verifier), None):
+                    build_model(llm, store, tiers.warm_prompts, max_tokens=tiers.warm_tokens, progress=tell)
+                helper.close()
+
+    def close(self) -> None:
+        """Closes the arms, frees the models, removes the stores."""
+        for arm in self._made:
+            arm.close()
+        for llm in (self._ours, self._theirs):
+            if llm is not None:
+                llm.close()
+        self._folder.cleanup()
+
+
+def _lookup() -> Any:
+    from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
+
+    return LlamaPromptLookupDecoding()

@@ -1,0 +1,173 @@
+"""From records to figures: sums by arm and category, and ratios to the arm ``plain``.
+
+A ratio is the time per token of ``plain`` over that of the arm, of the same turn of the same question. What is told is
+the median of these ratios and its bootstrap interval of 95 % (Efron 1979): a percentile interval over whole questions,
+as the turns of one are no independent samples.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .arm import Answer
+from .turns import PLAIN, Record, Results
+
+RESAMPLED = 2000
+SUMMED = ("tokens", "seconds", "forwards", "drafts", "rows", "draft_seconds", "forward_seconds", "prompt_seconds")
+COUNTED = ("accepted_by_tier", "drafted_by_tier", "lookups")
+Time = Callable[[Answer], float]  # seconds per token; 0.0 where an answer was too short to tell
+
+
+def decode_time(answer: Answer) -> float:
+    """Seconds per token after the first."""
+    return answer.seconds / answer.timed_tokens if answer.timed_tokens else 0.0
+
+
+def request_time(answer: Answer) -> float:
+    """Seconds per token of the whole request, the prompt's forward included."""
+    return (answer.prompt_seconds + answer.seconds) / answer.tokens if answer.tokens else 0.0
+
+
+def total(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Sums over answers of one arm, and the figures people read; ``tokens`` are those that ``seconds`` bought."""
+    summed: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in SUMMED}
+    summed["answers"] = len(answers)
+    tokens = summed["tokens"] = sum(answer.timed_tokens for answer in answers)
+    forwards = summed["forwards"]
+    speeds = [1 / time for answer in answers if (time := decode_time(answer)) > 0]
+    summed["tokens_per_second"] = tokens / summed["seconds"] if summed["seconds"] else 0.0
+    summed["tokens_per_second_spread"] = statistics.stdev(speeds) if len(speeds) > 1 else 0.0
+    summed["mean_accepted_tokens"] = tokens / forwards if forwards else 0.0
+    summed["rows_per_forward"] = summed["rows"] / forwards if forwards else 0.0
+    summed["draft_seconds_per_step"] = summed["draft_seconds"] / forwards if forwards else 0.0
+    summed["draft_share"] = summed["draft_seconds"] / summed["forward_seconds"] if summed["forward_seconds"] else 0.0
+    for name in COUNTED:
+        counts: Counter[str] = Counter()
+        for answer in answers:
+            counts.update(getattr(answer, name))
+        summed[name] = dict(counts)
+    depths = max((len(answer.accepted_by_depth) for answer in answers), default=0)
+    summed["accepted_by_depth"] = [
+        sum(answer.accepted_by_depth[depth] for answer in answers if depth < len(answer.accepted_by_depth))
+        for depth in range(depths)
+    ]
+    return summed
+
+
+def speedup(records: Iterable[Record], arm: str, time: Time = decode_time) -> dict[str, Any] | None:
+    """Median ratio to ``plain``, its interval, all time by all time, and how many ratios there are.
+
+    Args:
+        records: Those without a time of either arm are left out.
+        arm: Name of the arm.
+        time: Seconds per token of an answer.
+
+    Returns:
+        None if no record has both times.
+    """
+    ratios: dict[str, list[float]] = {}  # by question
+    plain_seconds = arm_seconds = 0.0
+    for record in records:
+        plain, other = time(record.answers[PLAIN]), time(record.answers[arm])
+        if plain > 0 and other > 0:
+            ratios.setdefault(record.question, []).append(plain / other)
+            weight = record.answers[PLAIN].tokens
+            plain_seconds += plain * weight
+            arm_seconds += other * weight
+    if not ratios:
+        return None
+    low, high = interval(list(ratios.values()))
+    flat = [ratio for group in ratios.values() for ratio in group]
+    return {
+        "median": float(np.median(flat)),
+        "low": low,
+        "high": high,
+        "total": plain_seconds / arm_seconds,
+        "answers": len(flat),
+    }
+
+
+def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Percentile bootstrap interval (95 %) of the median, groups resampled as wholes."""
+    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    values = np.concatenate([np.asarray(group, dtype=float) for group in groups])
+    order = np.argsort(values, kind="stable")
+    drawn = np.random.default_rng(0).multinomial(len(groups), [1 / len(groups)] * len(groups), RESAMPLED)
+    below = np.cumsum(drawn[:, owner[order]], axis=1)  # how many of a sample's values come up to each, in order
+    half = below[:, -1:] / 2
+    lower, upper = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
+    medians = (values[order][lower] + values[order][upper]) / 2
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def identical(records: Sequence[Record], arm: str) -> dict[str, Any]:
+    """How many answers are those of ``plain``, and where the others part: at a token, or a character without ids."""
+    differences = []
+    for record in records:
+        plain, other = record.answers[PLAIN], record.answers[arm]
+        in_ids = plain.ids is not None and other.ids is not None
+        a, b = (plain.ids, other.ids) if in_ids else (plain.text, other.text)
+        if a != b:
+            pairs = enumerate(zip(a or (), b or (), strict=False))
+            index = next((i for i, pair in pairs if pair[0] != pair[1]), min(len(a or ()), len(b or ())))
+            unit = "token" if in_ids else "character"
+            differences.append({"question": record.question, "turn": record.turn, unit: index})
+    return {"prompts": len(records), "identical": len(records) - len(differences), "first_differences": differences}
+
+
+def by_category(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records of each category, in the order in which they came up."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.category, []).append(record)
+    return groups
+
+
+def summarise(results: Results, **about: Any) -> dict[str, Any]:
+    """The file of ``hd-edge bench --json``.
+
+    Args:
+        results: At least one record; every record has the same arms.
+        about: What else the file tells: ``hardware``, ``model``, ``settings``.
+
+    Returns:
+        ``schema``, what ``about`` says, ``arms``, ``speedup`` and ``identical`` by arm, ``skipped``, and the records
+        under ``answers``. Without an arm ``plain`` the ratios are left out.
+    """
+    records = results.records
+    groups = by_category(records)
+    names = list(records[0].answers) if records else []
+    arms: dict[str, Any] = {}
+    ratios: dict[str, Any] = {}
+    same: dict[str, Any] = {}
+    for arm in names:
+        arms[arm] = total([record.answers[arm] for record in records])
+        arms[arm]["by_category"] = {c: total([record.answers[arm] for record in of]) for c, of in groups.items()}
+        if PLAIN in names:
+            same[arm] = identical(records, arm)
+            ratios[arm] = {
+                **_ratios(records, groups, arm, decode_time),
+                "request": _ratios(records, groups, arm, request_time),
+            }
+    return {
+        "schema": 1,
+        **about,
+        "arms": arms,
+        "speedup": ratios,
+        "identical": same,
+        "skipped": results.skipped,
+        "answers": [record.to_dict() for record in records],
+    }
+
+
+def _ratios(records: Sequence[Record], groups: dict[str, list[Record]], arm: str, time: Time) -> dict[str, Any]:
+    return {
+        "overall": speedup(records, arm, time),
+        "by_category": {category: speedup(of, arm, time) for category, of in groups.items()},
+    }

@@ -1,0 +1,85 @@
+"""A machine whose clock the test turns: a model that takes time, drifts and is noisy, and arms with given times."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from hd_edge.bench.arm import Answer
+from hd_edge.stats import GenerationStats
+
+
+class Clock:
+    """Seconds that pass only when somebody works or sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class FakeLlama:
+    """Stands for ``hd_edge.Llama`` in the arms without drafts; each token takes 10 ms, more or less.
+
+    The machine gets up to 40 % slower and faster again within a minute, and each step is off by some percent.
+    """
+
+    _planner = _hierarchy = None
+
+    def __init__(self, clock, noise=0.03):
+        self.clock, self.noise, self.random = clock, noise, random.Random(1)
+        self.stats = GenerationStats()
+        self.asked = []
+        self.metadata = {}
+
+    def _step(self):
+        drift = 1.2 + 0.2 * math.sin(self.clock.now / 10)
+        self.clock.now += 0.010 * drift * self.random.uniform(1 - self.noise, 1 + self.noise)
+
+    def tokenize(self, text, special):
+        self.asked.append(text.decode())
+        return list(text)
+
+    def detokenize(self, ids):
+        return bytes(ids)
+
+    def reset(self):
+        pass
+
+    def set_seed(self, seed):
+        pass
+
+    def generate(self, prompt, temp):
+        self.stats = GenerationStats()
+        self._step()
+        while True:
+            yield 65 + self.stats.forwards % 26
+            self._step()
+            self.stats.forwards += 1
+            self.stats.rows += 1
+
+
+class FakeArm:
+    """Answers with what a function makes of the conversation."""
+
+    def __init__(self, name, make):
+        self.name, self.make = name, make
+
+    def warm_up(self, messages, settings):
+        pass
+
+    def answer(self, messages, settings):
+        return self.make(messages)
+
+    def close(self):
+        pass
+
+
+def answer(seconds, tokens=11, ids=None, text="", **more):
+    """An answer that took so long for all but its first token."""
+    ids = list(range(tokens)) if ids is None else ids
+    return Answer(text, ids, 5, len(ids), more.pop("prompt_seconds", 0.1), seconds, **more)

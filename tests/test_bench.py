@@ -1,0 +1,386 @@
+"""The benchmark: turns, planted slow-downs, the mathematics of the summary, arms on a real (tiny) model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_bench import Clock, FakeArm, FakeLlama, answer
+
+from hd_edge.bench import drafted
+from hd_edge.bench.arm import Answer, Settings, timed
+from hd_edge.bench.arms import ARMS, Arms, Tiers
+from hd_edge.bench.drafted import Drafted, Slowed
+from hd_edge.bench.hardware import commit, hardware, model_file, processor
+from hd_edge.bench.questions import Question, per_category, read_questions, spread
+from hd_edge.bench.summary import identical, interval, speedup, summarise, total
+from hd_edge.bench.turns import Record, Results, run
+from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.store import Store
+
+SETTINGS = Settings(max_tokens=40, n_ctx=512)
+ASKED = [Question(f"q{i}", "a" if i % 2 else "b", ("one",)) for i in range(12)]
+
+
+# -- questions ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_built_in_questions_have_seven_categories_of_four():
+    questions = read_questions()
+    counts = {}
+    for question in questions:
+        counts[question.category] = counts.get(question.category, 0) + 1
+    assert counts == dict.fromkeys(
+        ["conversation", "translation", "summarization", "qa", "math_reasoning", "rag", "editing"], 4
+    )
+    assert {len(q.turns) for q in questions if q.category == "conversation"} == {2}
+    assert len({q.name for q in questions}) == 28
+
+
+def test_questions_of_a_file(tmp_path):
+    file = tmp_path / "q"
+    file.write_text("one\n\ntwo\n")
+    assert read_questions(file) == [
+        Question("prompts:1", "prompts", ("one",)),
+        Question("prompts:3", "prompts", ("two",)),
+    ]
+    file.write_text('{"question_id": 81, "category": "writing", "turns": ["a", "b"]}\n{"prompt": "c"}\n')
+    assert read_questions(file) == [Question("81", "writing", ("a", "b")), Question("prompts:2", "prompts", ("c",))]
+    for bad in ('{"turns": []}', '{"turns": "ab"}', '{"prompt": 3}', '{"text": "b"}', "{nonsense"):
+        file.write_text('{"prompt": "c"}\n' + bad)
+        with pytest.raises(ConfigError, match="line 2: expected a JSON object"):
+            read_questions(file)
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="holds no question"):
+        read_questions(file)
+    with pytest.raises(ConfigError, match="No such file"):
+        read_questions(tmp_path / "missing")
+
+
+def test_categories_take_turns_and_are_evenly_spread():
+    chosen = per_category([Question(f"{c}{i}", c, ("x",)) for c in "abc" for i in range(6)], 2)
+    assert [q.name for q in chosen] == ["a0", "b0", "c0", "a3", "b3", "c3"]
+    assert spread([1, 2], 5) == [1, 2]
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+def test_each_turn_begins_with_another_arm_and_second_turns_continue_with_the_plain_answer():
+    order, asked = [], []
+
+    def make(name):
+        def answers(messages):
+            order.append(name)
+            asked.append([m["content"] for m in messages])
+            return answer(1.0, text=f"{name} said")
+
+        return FakeArm(name, answers)
+
+    results = run([make("auto"), make("plain")], [Question("q", "c", ("one", "two"))], SETTINGS)
+    assert order == ["auto", "plain", "plain", "auto"]
+    assert asked == [["one"], ["one"], *[["one", "plain said", "two"]] * 2]
+    assert [(r.question, r.turn, list(r.answers)) for r in results.records] == [
+        ("q", 1, ["auto", "plain"]),
+        ("q", 2, ["auto", "plain"]),
+    ]
+
+
+def test_questions_that_do_not_fit_are_skipped_and_said():
+    def make(messages):
+        if messages[-1]["content"] == "long":
+            raise ContextFullError("too long")
+        return answer(1.0)
+
+    told = []
+    questions = [Question("a", "c", ("short", "long", "short")), Question("b", "c", ("short",))]
+    results = run([FakeArm("plain", make)], questions, SETTINGS, lambda done, all_, _: told.append((done, all_)))
+    assert results.skipped == {"a, turn 2": "too long"}
+    assert [(r.question, r.turn) for r in results.records] == [("a", 1), ("b", 1)]
+    assert told == [(0, 4), (1, 4), (3, 4), (4, 4)]
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on_from_there():
+    left = [2]
+
+    def make(messages):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return answer(1.0)
+
+    results = Results()
+    with pytest.raises(KeyboardInterrupt):
+        run([FakeArm("plain", make)], ASKED, SETTINGS, results=results)
+    assert [r.question for r in results.records] == ["q0", "q1"]
+    again = Results([Record.from_dict(json.loads(json.dumps(r.to_dict()))) for r in results.records])
+    assert again == results
+    left[0] = 100
+    run([FakeArm("plain", make)], ASKED, SETTINGS, results=again)
+    assert [r.question for r in again.records] == [q.name for q in ASKED]
+    assert left == [90]
+
+
+def test_no_turn_begins_after_the_time_given():
+    clock = Clock()
+
+    def make(messages):
+        clock.sleep(10)
+        return answer(1.0)
+
+    assert len(run([FakeArm("plain", make)], ASKED, SETTINGS, seconds=25, clock=clock).records) == 3
+
+
+# -- does it measure? --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Plain, plain again and plain slowed by 5 %, on one drifting noisy machine."""
+    monkeypatch.setattr(drafted, "end_test", lambda llm: lambda token: False)
+    clock = Clock()
+    llm = FakeLlama(clock)
+    arms = [
+        Drafted("plain", llm, clock=clock),
+        Drafted("again", llm, clock=clock),
+        Slowed("slowed", llm, 0.05, clock=clock, sleep=clock.sleep),
+    ]
+    return summarise(run(arms, ASKED, SETTINGS))
+
+
+def test_identical_arms_come_out_equal(planted):
+    found = planted["speedup"]["again"]["overall"]
+    assert found["low"] <= 1.0 <= found["high"]
+    assert found["median"] == pytest.approx(1.0, abs=0.01)
+    assert planted["speedup"]["plain"]["overall"] == {"median": 1, "low": 1, "high": 1, "total": 1, "answers": 12}
+
+
+def test_a_slow_down_of_5_percent_is_seen(planted):
+    found = planted["speedup"]["slowed"]["overall"]
+    assert found["high"] < 1.0
+    assert found["median"] == pytest.approx(1 / 1.05, abs=0.01)
+    assert planted["identical"]["slowed"] == {"prompts": 12, "identical": 12, "first_differences": []}
+
+
+def test_the_forward_of_the_prompt_is_no_decode_time():
+    clock = Clock()
+
+    def generate():
+        clock.sleep(5)
+        try:
+            for token in range(100):
+                yield token
+                clock.sleep(1)
+        finally:
+            clock.sleep(0.25)  # what follows a generation belongs to it
+
+    run_ = timed(generate, 4, lambda _: False, clock)
+    assert (run_.ids, run_.prompt_seconds, run_.seconds) == ([0, 1, 2, 3], 5, 3.25)
+    assert timed(generate, 50, lambda token: token == 2, clock).ids == [0, 1, 2]
+    assert timed(lambda: iter(()), 50, lambda _: False, clock).seconds == 0
+
+
+# -- summary -----------------------------------------------------------------------------------------------------------
+
+
+def record(question, plain, arm, category="c", turn=1):
+    return Record(question, category, turn, {"plain": plain, "arm": arm})
+
+
+def test_speed_ups_are_medians_of_times_per_token():
+    records = [
+        record("1", answer(1.0), answer(0.5)),
+        record("2", answer(1.0), answer(0.4, tokens=5)),  # 0.1 s per token in both, of another text
+        record("3", answer(1.0), answer(4.0)),
+        record("4", answer(0.0, tokens=1), answer(1.0)),  # nothing but the prompt's token: no time to compare
+    ]
+    found = speedup(records, "arm")
+    assert found["median"] == 1.0
+    assert found["answers"] == 3
+    assert found["total"] == pytest.approx(0.3 / 0.55)
+    assert (found["low"], found["high"]) == (0.25, 2.0)
+    assert speedup(records[3:], "arm") is None
+
+
+def test_the_interval_covers_the_median_and_takes_questions_as_wholes():
+    low, high = interval([[1.0 + i / 100] for i in range(100)])
+    assert 1.3 < low < 1.495 < high < 1.7
+    many = [[1.0] * 50, [2.0] * 50, [3.0] * 50]
+    assert interval(many) == (1.0, 3.0)
+    assert interval([[1.5]]) == (1.5, 1.5)
+
+
+def test_totals_add_up():
+    one = answer(1.0, forwards=5, rows=20, drafts=4, draft_seconds=0.1, forward_seconds=0.8)
+    other = answer(3.0, tokens=31, forwards=15, rows=20, accepted_by_depth=[3, 1], accepted_by_tier={"context": 4})
+    found = total([one, other])
+    assert (found["tokens"], found["seconds"], found["forwards"], found["rows"]) == (40, 4.0, 20, 40)
+    assert found["tokens_per_second"] == 10.0
+    assert found["tokens_per_second_spread"] == 0.0  # 10 tokens in 1 s, 30 in 3 s
+    assert found["mean_accepted_tokens"] == 2.0
+    assert found["rows_per_forward"] == 2.0
+    assert found["draft_share"] == pytest.approx(0.125)
+    assert found["accepted_by_depth"] == [3, 1]
+    assert found["accepted_by_tier"] == {"context": 4}
+    empty = total([answer(0.0, tokens=0)])
+    assert empty["tokens_per_second"] == empty["mean_accepted_tokens"] == 0.0
+
+
+def test_differences_are_told_by_place():
+    records = [
+        record("same", answer(1, ids=[1, 2]), answer(1, ids=[1, 2])),
+        record("other", answer(1, ids=[1, 2, 3]), answer(1, ids=[1, 9, 3])),
+        record("shorter", answer(1, ids=[1, 2, 3]), answer(1, ids=[1, 2])),
+        record("text", answer(1, text="abc"), Answer("abd", None, 1, 2, 0.1, 0.1)),
+    ]
+    assert identical(records, "arm") == {
+        "prompts": 4,
+        "identical": 1,
+        "first_differences": [
+            {"question": "other", "turn": 1, "token": 1},
+            {"question": "shorter", "turn": 1, "token": 2},
+            {"question": "text", "turn": 1, "character": 2},
+        ],
+    }
+
+
+def test_the_summary_has_the_documented_shape():
+    records = [record("1", answer(1.0), answer(0.5), "x"), record("2", answer(1.0), answer(2.0), "y")]
+    made = summarise(Results(records, {"3": "too long"}), hardware={"cores": 2}, model={}, settings={})
+    assert list(made) == [
+        *("schema", "hardware", "model", "settings", "arms", "speedup", "identical", "skipped", "answers")
+    ]
+    assert made["schema"] == 1
+    arm = made["arms"]["arm"]
+    documented = {
+        *("tokens", "seconds", "tokens_per_second", "forwards", "rows", "mean_accepted_tokens"),
+        *("draft_seconds_per_step", "accepted_by_tier"),
+    }
+    assert documented < set(arm)
+    assert documented < set(arm["by_category"]["x"])
+    ratio = made["speedup"]["arm"]
+    assert (ratio["by_category"]["x"]["median"], ratio["by_category"]["y"]["median"]) == (2.0, 0.5)
+    assert ratio["request"]["by_category"]["x"]["median"] == pytest.approx(1.1 / 0.6)
+    assert made["skipped"] == {"3": "too long"}
+    assert [Record.from_dict(row) for row in made["answers"]] == records
+    json.dumps(made)
+
+
+# -- arms on a real model ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("hd_edge.cost.BUDGET", 0.02)  # seconds of measuring the cost curve
+
+
+@pytest.fixture(scope="module")
+def arms(models):
+    made = Arms(
+        str(models("Q4_0")),
+        Settings(max_tokens=30, n_ctx=512, row_kernels=False),  # bit for bit what llama_cpp computes
+        Tiers(warm_prompts=("the cat sat on the mat", "a dog"), warm_tokens=30),
+    )
+    yield made
+    made.close()
+
+
+def test_all_arms_say_the_same_and_count_what_they_do(arms):
+    made = [arms.make(name) for name in ARMS]
+    messages = [{"role": "user", "content": "the cat sat on the mat"}]
+    for arm in made:
+        arm.warm_up(messages, arms.settings)
+    results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings)
+    assert list(results.records[0].answers) == list(ARMS)
+    for record in results.records:
+        plain = record.answers["plain"]
+        assert plain.forwards == plain.rows == plain.timed_tokens
+        for name, found in record.answers.items():
+            assert found.prompt_tokens == plain.prompt_tokens
+            assert found.tokens == len(found.ids)
+            assert found.seconds > 0
+            assert found.prompt_seconds > 0
+            if name in ("plain-again", "plain-slowed", "llama-cpp"):
+                assert (found.ids, found.forwards, found.rows) == (plain.ids, plain.forwards, plain.rows), name
+            if name in ("paper", "llama-cpp-pld"):  # auto drafts where it pays
+                assert found.rows > found.forwards, name
+    assert results.records[0].answers["paper"].drafted_by_tier["context"] > 0
+    assert arms.llm._planner.__class__.__name__ == "NoDraft"
+
+
+def test_warming_up_measures_the_cost_and_learns_nothing(arms):
+    arm, warm = arms.make("auto"), arms.make("auto-warm")
+    assert len(warm.hierarchy.model.store) > 0
+    before = arm.planner.calibration()
+    assert arm.cost_rows() == []
+    arm.warm_up([{"role": "user", "content": "the cat"}], arms.settings)
+    assert arm.planner.cost.known
+    assert arm.planner.calibration() == before
+    assert len(arm.hierarchy.model.store) == 0
+
+
+def test_the_same_seed_gives_the_same_answer(arms):
+    settings = Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=3)
+    arm = arms.make("plain")
+    messages = [{"role": "user", "content": "the cat"}]
+    first, second = arm.answer(messages, settings), arm.answer(messages, settings)
+    other = arm.answer(messages, Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=4))
+    assert first.ids == second.ids != other.ids
+
+
+def test_a_prompt_without_room_for_its_answer(arms):
+    with pytest.raises(
+        ContextFullError, match=r"the prompt has \d+ tokens, the answer up to 30, the context window 512"
+    ):
+        arms.make("plain").answer([{"role": "user", "content": "word " * 300}], arms.settings)
+
+
+def test_arms_that_cannot_be_had(arms, models, mamba):
+    with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
+        arms.make("quick")
+    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64))
+    with pytest.raises(ConfigError, match="decodes plainly"):
+        recurrent.make("auto")
+    messages = [{"role": "user", "content": "the cat"}]
+    assert recurrent.make("plain").answer(messages, recurrent.settings).tokens <= 4
+    recurrent.close()
+    cold = Arms(str(models("Q4_0")), Settings(n_ctx=64))
+    with pytest.raises(ConfigError, match="nothing to begin with"):
+        cold.make("auto-warm")
+    cold.close()
+
+
+def test_a_warm_store_is_copied_and_stays_as_it_is(arms, models, tmp_path):
+    path = tmp_path / "warm.sqlite3"
+    first = arms.make("auto-warm")
+    with Store(path, first.hierarchy.model.store.identity) as store:
+        from hd_edge.transfer import merge
+
+        merge(store, first.hierarchy.model.store)
+        rows = len(store)
+    before = path.read_bytes()
+    other = Arms(str(models("Q4_0")), arms.settings, Tiers(warm_store=path))
+    arm = other.make("auto-warm")
+    assert len(arm.hierarchy.model.store) == rows > 0
+    arm.answer([{"role": "user", "content": "the cow jumped"}], arms.settings)
+    assert len(arm.hierarchy.model.store) > rows
+    other.close()
+    assert path.read_bytes() == before
+
+
+def test_hardware_and_model(arms, tmp_path, monkeypatch):
+    found = hardware(arms.llm)
+    assert found["processor"]
+    assert found["cores"] >= found["physical_cores"] >= 1
+    assert found["llama_cpp_python"].startswith("0.3.")
+    monkeypatch.setenv("HD_EDGE_COMMIT", "abc")
+    assert hardware(arms.llm)["commit"] == "abc"
+    assert commit(tmp_path / "hd_edge") == ""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU 3000\n")
+    assert processor(cpuinfo) == "Some CPU 3000"
+    model = model_file(arms.llm)
+    assert model["quantization"] == "Q4_0"
+    assert model["file"] == "Q4_0.gguf"
+    assert model["bytes"] > 100_000
+    assert model["parameters"] > 100_000
