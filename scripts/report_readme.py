@@ -1,0 +1,75 @@
+"""The few rows of README.md that come from the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from report_data import Ratio, Run, speedups
+from report_tables import table
+
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+
+
+def replace_block(text: str, runs: list[Run]) -> str:
+    """README with the table between the marks made anew.
+
+    Raises:
+        SystemExit: A mark is missing or there is more than one.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise SystemExit(
+            f"the README needs one {BEGIN} and one {END} behind it: it has {text.count(BEGIN)} and {text.count(END)}"
+        )
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n{block(runs)}\n{END}{rest.split(END)[1]}"
+
+
+def block(runs: list[Run]) -> str:
+    """One row per thing a reader asks about."""
+    return table(["what", "ratio"], [row for run in runs for row in _rows(run)])
+
+
+def _rows(run: Run) -> Iterator[tuple[str, str]]:
+    if run.kind in ("spec-bench", "trace-bench"):
+        yield from _arms(run)
+    elif run.kind == "cost-curve":
+        yield from _cost(run)
+    elif run.kind == "edit-bench":
+        arm = run.arms["prediction"]
+        forwards = run.arms["plain"]["forwards"] / arm["forwards"]
+        how = "answer forced, " if run.data["settings"]["forced"] else ""
+        what = f"editing: {len(arm['runs'])} documents with one sentence to change, {how}`prediction` given"
+        yield f"{what}: decoding; forwards", f"{arm['speedup_decode']:.1f}; {forwards:.1f}"
+    elif run.kind == "overhead":
+        plain = run.data["speedup"]["plain over llama-cpp"]["median"]
+        yield 'without drafts (`draft="off"`) against `llama_cpp.Llama`, whole completions', f"{plain:.2f}"
+        yield "drafting and learning, share of a forward's time", f"{100 * run.data['draft_share_of_forward']:.1f} %"
+
+
+def _arms(run: Run) -> Iterator[tuple[str, str]]:
+    arms = {arm: speedups(run, arm) for arm in run.data["speedup"] if arm != "plain"}
+    named = run.data.get("model")
+    model = named.get("file", "") if isinstance(named, dict) else run.data["settings"].get("model", "")
+    kind = "Spec-Bench questions" if run.kind == "spec-bench" else "recorded answers"
+    for arm, words in (("auto", "drafted, nothing learned before"), ("auto-warm", "drafted, store filled before")):
+        if arm in arms:
+            overall, by_group = arms[arm]
+            values = [ratio.value for ratio in by_group.values()] or [overall.value]
+            spread = f"; groups {min(values):.2f} to {max(values):.2f}" if len(values) > 1 else ""
+            answers = run.arms[arm].get("answers", len(run.data.get("answers", ())))
+            same = run.data.get("identical", {}).get(arm)
+            told = f"; same text {same['identical']} of {same['prompts']}" if same else ""
+            yield f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}", f"{overall}{spread}{told}"
+    peers = {
+        arm: ratio for arm, (ratio, _) in arms.items() if arm.startswith("llama-server-") or arm == "llama-cpp-pld"
+    }
+    if peers:
+        best = max(peers, key=lambda arm: peers[arm].value)
+        yield f"the best of llama.cpp's own draftless modes there (`{best}`)", str(peers[best])
+
+
+def _cost(run: Run) -> Iterator[tuple[str, str]]:
+    at = [run.data["rows"].index(n) for n in (1, 8) if n in run.data["rows"]]
+    ratios = [f"{Ratio(run.data['llama_cpp'][i] / run.data['row_kernels'][i]).value:.1f}" for i in at]
+    name = " ".join(filter(None, (run.data["model"].removesuffix(".gguf"), run.data.get("type"))))
+    yield f"our CPU kernels against llama.cpp's, {name}: one row, eight rows", ", ".join(ratios)
