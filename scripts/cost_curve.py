@@ -81,9 +81,11 @@ class Forward:
 
 
 def worker(pipe: Connection, path: str, arm: str, threads: int, layers_on_gpu: int) -> None:
+    from hd_edge.bench.hardware import hardware
+
     model, seconds = load(path, arm, threads, layers_on_gpu)
     forward = Forward(model)
-    pipe.send(seconds)
+    pipe.send((seconds, hardware(model)))
     while (n := pipe.recv()) is not None:
         forward.timed(n)  # wakes the threads and fills the caches
         started, times = perf_counter(), []
@@ -103,7 +105,7 @@ def measure(path: str, threads: int, turns: int, layers_on_gpu: int, rows: list[
         process.start()
         processes.append(process)
         end.close()
-        load_seconds[arm] = pipes[arm].recv()
+        load_seconds[arm], machine = pipes[arm].recv()
     times: dict[str, dict[int, list[float]]] = {arm: {n: [] for n in rows} for arm in ARMS}
     for turn in range(turns):
         for n in rows:
@@ -117,7 +119,7 @@ def measure(path: str, threads: int, turns: int, layers_on_gpu: int, rows: list[
         process.join()
     curve = {arm: [statistics.median(times[arm][n]) for n in rows] for arm in ARMS}
     best = {arm: [min(times[arm][n]) for n in rows] for arm in ARMS}
-    return {"curve": curve, "fastest": best, "load": load_seconds}
+    return {"curve": curve, "fastest": best, "load": load_seconds, "hardware": machine}
 
 
 def report(result: dict[str, Any], rows: list[int]) -> None:
@@ -162,6 +164,8 @@ def main() -> int:
             json.dumps(
                 {
                     "schema": 1,
+                    "hardware": result["hardware"],
+                    "settings": {"threads": args.threads, "turns": args.turns, "gpu_layers": args.gpu_layers},
                     "model": args.model.name if args.model else args.shape,
                     "type": args.type if args.model is None else None,
                     "threads": args.threads,

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from hd_edge import Llama
+from hd_edge.bench.hardware import hardware
 from hd_edge.threads import physical_cores
 
 DOCUMENTS = Path(__file__).with_name("edit_documents.txt")
@@ -109,11 +108,14 @@ def main() -> None:
             results[arm].append(answer(models[arm], arm, case, args.forced))
     report: dict[str, Any] = {
         "schema": 1,
-        "hardware": {"machine": platform.machine(), "threads": args.threads},
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
-        "settings": {"model": Path(args.model).name, "exact": args.exact, "forced": args.forced, "temperature": 0},
+        "hardware": hardware(models["plain"]),
+        "settings": {
+            "model": Path(args.model).name,
+            "n_threads": args.threads,
+            "exact": args.exact,
+            "forced": args.forced,
+            "temperature": 0,
+        },
         "arms": {},
     }
     plain = results["plain"]

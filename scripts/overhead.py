@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import llama_cpp
 
 from hd_edge import GenerationStats, Llama
+from hd_edge.bench.hardware import hardware
 from hd_edge.demo_model import demo_model
 
 PROMPTS = (
@@ -37,11 +35,6 @@ def timed(llm: llama_cpp.Llama, prompt: str) -> tuple[float, str, int]:
     answer = llm.create_chat_completion(messages, max_tokens=TOKENS, temperature=0.0)
     seconds = time.perf_counter() - started
     return seconds, answer["choices"][0]["message"]["content"], answer["usage"]["completion_tokens"]
-
-
-def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def main() -> None:
@@ -78,9 +71,8 @@ def main() -> None:
     stats = arms["auto"].total_stats
     result = {
         "schema": 1,
-        "hardware": {"machine": platform.machine(), "system": platform.system(), "threads": options.threads},
-        "versions": {name: version(name) for name in ("hd-edge", "llama-cpp-python")},
-        "commit": commit(),
+        "hardware": hardware(arms["auto"]),
+        "settings": {"threads": options.threads, "tokens": TOKENS},
         "model": Path(model).name,
         "pairs": len(seconds["plain"]),
         "drafted_identical_to_plain": identical,
