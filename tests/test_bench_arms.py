@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hd_edge.bench.arm import Settings
+from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
 from hd_edge.bench.arms import ARMS, Arms, Tiers
 from hd_edge.bench.hardware import commit, hardware, model_file, processor
 from hd_edge.bench.questions import Question
@@ -32,9 +32,8 @@ def arms(models):
 
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
     made = [arms.make(name) for name in ARMS]
-    messages = [{"role": "user", "content": "the cat sat on the mat"}]
     for arm in made:
-        arm.warm_up(messages, arms.settings)
+        arm.warm_up(WARM_UP_MESSAGES, arms.settings)
     results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings)
     assert list(results.records[0].answers) == list(ARMS)
     for record in results.records:
@@ -58,7 +57,7 @@ def test_warming_up_measures_the_cost_and_learns_nothing(arms):
     assert len(warm.hierarchy.model.store) > 0
     before = arm.planner.calibration()
     assert arm.cost_rows() == []
-    arm.warm_up([{"role": "user", "content": "the cat"}], arms.settings)
+    arm.warm_up(WARM_UP_MESSAGES, arms.settings)
     assert arm.planner.cost.known
     assert arm.planner.calibration() == before
     assert len(arm.hierarchy.model.store) == 0

@@ -12,6 +12,7 @@ from ..errors import ContextFullError
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "..."}, ...]
 Clock = Callable[[], float]  # seconds
 WARM_UP = 24  # tokens of an untimed answer: pages, threads, graphs, the cost curve
+WARM_UP_MESSAGES: Messages = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Arm(Protocol):
     name: str
 
     def warm_up(self, messages: Messages, settings: Settings) -> None:
-        """An untimed beginning of an answer, so that the first timed one finds everything ready; learns nothing."""
+        """Begins an answer, untimed, so that the first timed one finds everything ready; learns nothing."""
         ...
 
     def answer(self, messages: Messages, settings: Settings) -> Answer:

@@ -17,6 +17,7 @@ VERBS = {
     "chat": ("hd_edge.cli.chat:chat", "Talk to a model in the terminal."),
     "serve": ("hd_edge.cli.serve:serve", "Serve a model over HTTP, as OpenAI's API."),
     "models": ("hd_edge.cli.models:models", "Name models, and find those on the disk."),
+    "bench": ("hd_edge.cli.bench:bench", "Measure what drafting gains, on your model and machine."),
     "check": ("hd_edge.cli.check:check", "Prove that drafted text is plain text, on your model."),
     "db": ("hd_edge.cli.db:db", "Look at, build, move and clean the stores."),
     "doctor": ("hd_edge.cli.doctor:doctor", "Show versions, backend, checks and places."),

@@ -1,0 +1,107 @@
+"""What a benchmark shows: table, sentence, picture."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from fake_bench import answer
+
+from hd_edge.bench.plot import check_plot, plot
+from hd_edge.bench.sentence import judge, sentence
+from hd_edge.bench.summary import summarise
+from hd_edge.bench.table import table, title
+from hd_edge.bench.turns import Record, Results
+from hd_edge.errors import ConfigError
+
+ABOUT = {
+    "hardware": {"processor": "CPU 3000"},
+    "model": {"file": "m.gguf", "bytes": 3 << 20},
+    "settings": {"n_threads": 1, "max_tokens": 10, "temperature": 0.0},
+}
+
+
+def summary(speeds, arm="auto", each=3):
+    """A run whose categories have these speed-ups, give or take a percent."""
+    records = [
+        Record(f"{category}{i}", category, 1, {"plain": answer(1.0), arm: answer((1 + i / 100) / speed)})
+        for category, speed in speeds.items()
+        for i in range(each)
+    ]
+    return summarise(Results(records), **ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "said"),
+    [
+        (
+            {"editing": 1.42, "conversation": 1.005},
+            "makes this model 1.4x as fast on editing and changes nothing on free chat.",
+        ),
+        (
+            {"translation": 1.75, "editing": 1.4, "summarization": 1.42, "rag": 1.0, "qa": 0.9},
+            "makes this model 1.7x as fast on translation and 1.4x on summaries and editing, changes nothing on "
+            "questions about documents, and slows it down to 0.89x on questions.",
+        ),
+        ({"editing": 1.001, "my_own": 1.0}, "changes nothing on editing and my own."),
+        ({"editing": 0.8, "qa": 0.95}, "slows it down to 0.79x on editing and 0.94x on questions."),
+        ({"prompts": 1.06}, "makes this model 1.05x as fast on these prompts."),
+    ],
+)
+def test_the_sentence(speeds, said):
+    assert sentence(summary(speeds)) == f"On this machine drafting {said}"
+
+
+def test_the_sentence_needs_answers():
+    assert sentence(summary({"a": 2.0, "b": 2.0}, each=1)) == (
+        "On this machine drafting makes this model 2.0x as fast on these prompts."
+    )
+    assert sentence(summary({"a": 2.0}, each=1)) == ""
+    assert sentence(summary({"a": 2.0}, arm="plain")) == ""
+    assert sentence(summary({"editing": 1.5}, arm="llama-cpp")) == (
+        "On this machine the arm llama-cpp makes this model 1.5x as fast on editing."
+    )
+
+
+def test_only_what_is_sure_and_noticed_counts():
+    assert judge({"median": 1.2, "low": 1.1, "high": 1.3}) == 1
+    assert judge({"median": 0.9, "low": 0.8, "high": 0.99}) == -1
+    assert judge({"median": 1.2, "low": 0.9, "high": 1.3}) == 0
+    assert judge({"median": 1.02, "low": 1.01, "high": 1.03}) == 0
+    assert judge(None) == 0
+
+
+def test_the_table():
+    found = summary({"editing": 1.5, "qa": 0.5})
+    lines = table(found, lambda cell, verdict: f"<{verdict}>{cell}")
+    assert [[cell.strip() for cell in line.split("|")[1:-1]][:4] for line in lines[2:]] == [
+        ["plain", "all", "10.00 ± 0.00", ""],
+        ["plain", "editing", "10.00 ± 0.00", ""],
+        ["plain", "qa", "10.00 ± 0.00", ""],
+        ["auto", "all", "7.43 ± 5.42", "0.99"],
+        ["auto", "editing", "14.85 ± 0.15", "<1>    1.49"],
+        ["auto", "qa", "4.95 ± 0.05", "<-1>    0.50"],
+    ]
+    assert lines[5].split("|")[-2].strip() == "6/6"
+    assert len({len(line) for line in table(found)}) == 1
+    assert len(table(summary({"qa": 1.0}))) == 4  # one category is the same as all
+    assert title(found) == "m.gguf · 3 MiB · CPU 3000, 1 thread · 6 answers of up to 10 tokens, greedy"
+
+
+def test_the_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "speed.png"
+    found = summary({"editing": 1.5, "qa": 0.5})
+    found["speedup"]["auto"]["by_category"]["qa"] = None  # only answers of one token
+    plot(found, path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match=r"its name ends in none of .*png"):
+        check_plot("speed.txt")
+    with pytest.raises(ConfigError, match="No such file"):
+        plot(found, tmp_path / "none" / "speed.png")
+
+
+def test_no_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ConfigError, match=r"pip install 'hd-edge\[bench\]'"):
+        check_plot("speed.png")
