@@ -1,57 +1,79 @@
-"""CostCurve: what one forward of the target costs, by rows and length of the context.
+"""CostCurve: what one forward of the target costs, by rows and length of the context, in forwards over one row.
 
-The curve is a saw on CPUs (kernels take rows in groups) and flat on GPUs, so it is measured, never assumed.
-A machine that other programs slow down slows all sizes alike: every sample is divided by the slowness of the
-last steps before it counts, and each size is the median of its latest samples.
+The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and flat on GPUs,
+so it is measured, never assumed), and each row attends to each token of the context L:
+T(n, L) / T(1, L) = (base[n] + n * slope * L) / (1 + slope * L).
+
+Other programs slow all sizes alike. So a forward over many rows is only compared with the forwards over one row right
+before and after it, and counts only where these two agree; each size is the median of its latest samples.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from statistics import median
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 63)
+ORDER = (4, 2, 8, 16, 3, 12, 6, 5, 24, 32, 48, 63)  # of measuring: time may not last for all
 WIDE = 16  # larger sizes are measured only where this one costs less than WIDE_COST single rows
 WIDE_COST = 3.0
-BUDGET = 2.0  # seconds of measuring, once per model and settings
+BUDGET = 1.5  # seconds of measuring, once per model and settings; the rest of two is for a forward that stalls
 ROUNDS = 3
-KEPT = 15  # samples per size and bucket
+ROUND_SECONDS = 0.4  # no further round begins after so long
+KEPT = 15  # samples per size
+SETTLED = KEPT // 2  # what is stored counts as so many samples at most; sizes with more have SLACK
+SLACK = 1.25  # how far they may lie beyond what the other sizes allow
+NEAR = 5  # forwards over one row whose median is the reference
+AGREE = 1.3  # references before and after a sample may differ so much
 PROBED = 8  # larger sizes are not probed: a wrong draft of them costs too much
-PROBE_STEPS = (64, 512)  # between probes while a size has less than ROUNDS samples, and afterwards
-RECENT = 8  # steps whose slowness counts; even, so that two sizes in turns meet in the middle
+PROBE_STEPS = (16, 64, 512)  # between probes while a size has no sample, one, more
+CHECKED = 16  # steps between two looks at the slope
+STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
+PLACE = 1024  # tokens of context: where the slope is read from stored rows
 
-CostRow = tuple[int, int, float, int]  # rows, context bucket, seconds, samples
-
-
-def bucket_of(context: int) -> int:
-    """0 below 512 tokens of context, then one more for each doubling."""
-    return (context >> 9).bit_length()
+CostRow = tuple[int, int, float, int]  # rows, context in units of 1,024 tokens (0 or 1), seconds, samples
 
 
 class CostCurve:
-    """Seconds of a forward over n rows, as medians.
+    """Costs of a forward over n rows.
 
     Args:
-        rows: What a store kept of an earlier run: (rows, context bucket, seconds, samples).
+        rows: What a store kept of an earlier run: (rows, context in units of 1,024 tokens, seconds, samples).
         fixed: The curve never changes; for tests and replays.
+
+    Attributes:
+        change: What a forward costs more after one of another size, as its graph is built anew.
+        slope: What each row costs more per token of context.
     """
 
     def __init__(self, rows: Iterable[CostRow] = (), *, fixed: bool = False) -> None:
-        self._samples: dict[int, dict[int, deque[float]]] = {}
-        self._medians: dict[int, dict[int, float]] = {}
-        self._recent: deque[float] = deque(maxlen=RECENT)
-        self._slowness = 1.0
+        self.change = 0.0
+        self.slope = 0.0
         self._fixed = fixed
-        for size, bucket, seconds, samples in rows:
-            if size in SIZES and bucket >= 0 and seconds > 0:
-                weight = min(max(samples, 1), KEPT // 2)  # what is measured now outweighs what was stored
-                for _ in range(weight):
-                    self._keep(size, bucket, seconds)
+        self._samples: dict[int, deque[tuple[int, float]]] = {}  # by rows: context, cost
+        self._base: dict[int, float] = {}  # by rows: cost without any context
+        self._one = 0.0  # seconds of a forward over one row without any context
+        self._ones: deque[float] = deque(maxlen=KEPT)  # the same, its samples
+        self._near: deque[float] = deque(maxlen=NEAR)  # seconds of the last forwards over one row
+        self._pending: list[tuple[int, int, float]] = []  # rows, context, seconds since the last of them
+        self._back = 0.0  # seconds of a forward over one row right after one over many, if that was the last
+        self._changes: deque[float] = deque(maxlen=KEPT)
+        self._steps = 0
+        self._measured = False
+        stored = {(size, place): (seconds, samples) for size, place, seconds, samples in rows if seconds > 0}
+        one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
+        for (size, place), (seconds, samples) in stored.items():
+            if place == 0 and size in SIZES and one > 0:
+                for _ in range(min(max(samples, 1), SETTLED)):  # what is measured now outweighs what was stored
+                    self._keep(size, 0, seconds / one)
+        if one > 0:
+            self._one = one
+            self._ones.append(one)
+            self.slope = max(0.0, stored.get((1, 1), (one, 0))[0] / one - 1) / PLACE
 
     @classmethod
     def of(cls, relative: dict[int, float]) -> CostCurve:
@@ -59,41 +81,74 @@ class CostCurve:
         return cls([(rows, 0, cost, 1) for rows, cost in relative.items()], fixed=True)
 
     @property
-    def known(self) -> bool:
-        """Whether there is anything to plan with: one row and at least one larger size."""
-        return any(1 in sizes and len(sizes) > 1 for sizes in self._medians.values())
+    def due(self) -> bool:
+        """Whether ``measure()`` should be called."""
+        return not (self._fixed or self._measured or self.known)
 
     @property
-    def slowness(self) -> float:
-        """How much slower than the curve the machine is at the moment (1.0: as measured)."""
-        return self._slowness
+    def known(self) -> bool:
+        """Whether there is anything to plan with: one row and at least one larger size."""
+        return self._one > 0 and len(self._base) > 1
 
     def seconds(self, rows: int, context: int) -> float:
         """Expected seconds of a forward on an undisturbed machine; 0.0 where nothing is known."""
-        return self._medians.get(self._bucket(context), {}).get(rows, 0.0)
+        return self._one * (self._base[rows] + rows * self.slope * context) if rows in self._base else 0.0
+
+    def cost(self, rows: int, context: int) -> float:
+        """Forwards over one row that one over ``rows`` costs; 0.0 where nothing is known."""
+        if rows not in self._base:
+            return 0.0
+        return (self._base[rows] + rows * self.slope * context) / (1 + self.slope * context)
 
     def relative(self, context: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The sizes on offer and what they cost in forwards over one row."""
-        sizes = self._medians.get(self._bucket(context), {})
-        one = min(sizes.values()) if self._fixed and sizes else sizes.get(1)  # a fixed curve may offer one size alone
-        if one is None:
-            return np.array([1], np.int32), np.array([1.0], np.float32)
-        rows = sorted(sizes)
-        return np.array(rows, np.int32), np.array([sizes[n] / one for n in rows], np.float32)
+        """The sizes on offer and their costs, with the change to them and back to one row.
+
+        Nothing is believed that cannot be: many rows cost no less than one, and no more than two parts of them.
+        So sizes up to WIDE are on offer also where there was no time to measure them.
+        """
+        sizes = {n: self.cost(n, context) for n in sorted(self._base)}
+        if not self._fixed:
+            offered: dict[int, float] = {1: 1.0}
+            for n in [n for n in SIZES[1:] if n in sizes or PROBED < n <= WIDE] if self.known else ():
+                limit = min((a + b for m, a in offered.items() for k, b in offered.items() if m + k >= n), default=n)
+                slack = SLACK if len(self._samples.get(n, ())) > SETTLED else 1.0
+                offered[n] = min(max(sizes.get(n, limit), 1.0), slack * limit)
+            sizes = {n: cost + (self.change if n > 1 else 0.0) for n, cost in offered.items()}
+        least = min(sizes.values(), default=1.0) if 1 not in sizes else 1.0  # a fixed curve may offer one size alone
+        rows = list(sizes) or [1]
+        return np.array(rows, np.int32), np.array([sizes.get(n, 1.0) / least for n in rows], np.float32)
 
     def observe(self, rows: int, context: int, seconds: float) -> float:
-        """A forward was made. Returns its seconds as they would have been on an undisturbed machine."""
-        if seconds <= 0:
-            return 0.0
-        undisturbed = seconds / self._slowness  # of the steps before: a sample must not explain itself away
-        expected = self._medians.get(self._bucket(context), {}).get(rows)
-        if expected:
-            self._recent.append(seconds / expected)
-            self._slowness = median(self._recent)
-        if not self._fixed and rows in SIZES:
-            self._enter(bucket_of(context))
-            self._keep(rows, bucket_of(context), undisturbed)
-        return undisturbed
+        """A forward was made. Returns what it cost in forwards over one row, 0.0 if nothing is known."""
+        if seconds <= 0 or self._fixed:
+            return max(seconds, 0.0)
+        before = _middle(self._near) if self._near else 0.0
+        if rows > 1:
+            if rows in SIZES and before > 0:
+                self._pending.append((rows, context, seconds / before))
+            self._back = 0.0
+        elif self._pending:
+            self._near.append(seconds / (1 + self.change))
+            self._back = seconds
+            if 1 / AGREE < self._near[-1] / before < AGREE:
+                between = 0.5 * (1 + self._near[-1] / before)
+                for size, place, cost in self._pending:
+                    self._keep(size, place, cost / between)
+            self._pending.clear()
+        else:
+            if self._back > 0:
+                self._changes.append(self._back / seconds - 1)
+                self.change = min(max(_middle(self._changes), 0.0), 0.5)
+            self._back = 0.0
+            self._near.append(seconds)
+            self._ones.append(seconds / (1 + self.slope * context))
+            self._one = _middle(self._ones)
+            self._base.setdefault(1, 1.0)
+        self._steps += 1
+        if self._steps % CHECKED == 0:
+            self._fit_slope()
+        expected = self.cost(rows, context)
+        return min(seconds / before, 2 * expected) if before > 0 else expected  # a stall is not the draft's
 
     def measure(
         self,
@@ -103,37 +158,42 @@ class CostCurve:
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Times ``run(n)``, a forward over n rows that leaves no trace, for the sizes that fit in BUDGET."""
-        end = clock() + BUDGET
-        bucket = bucket_of(context)
-        run(1)  # the first forward of a size may build its graph
-        for _ in range(ROUNDS):
-            per_row = 0.0  # of the size before: no size costs more per row than a smaller one
-            for rows in SIZES:
-                if rows > max_rows or (rows > WIDE and self._steep(bucket)):
-                    break
-                if clock() + rows * per_row > end:
-                    return
-                started = clock()
-                run(rows)
-                seconds = clock() - started
-                per_row = seconds / rows
-                self._keep(rows, bucket, seconds)
+        start = clock()
+        per_row = _middle(self._near) if self._near else 0.0
 
-    def probe(self, context: int, step: int) -> int:
+        def timed(rows: int) -> float:
+            began = clock()
+            run(rows)
+            self.observe(rows, context, clock() - began)
+            return clock() - began
+
+        for number in range(ROUNDS):
+            if number and clock() - start > ROUND_SECONDS:
+                break
+            for rows in ORDER:
+                if rows > max_rows or (rows > WIDE and not 0 < self.cost(WIDE, context) < WIDE_COST):
+                    continue
+                if clock() - start + (2 + rows) * per_row > BUDGET:
+                    break
+                times = timed(1), timed(rows) / rows, timed(1)
+                per_row = max(times)  # no size costs more per row than one row
+        self._measured = True
+
+    def probe(self, step: int) -> int:
         """The size whose cost this step should sample, 0 for none.
 
-        A size that one bad sample made look dear would never be chosen, and so never be measured again. That goes for
-        one row too: it cannot cost more than several, so a curve that says so was measured wrongly.
+        A size that one bad sample made look dear would never be chosen, and so never be measured again; and long
+        drafted stretches never see the one row that all sizes are compared with.
         """
-        samples = self._samples.get(self._bucket(context), {})
-        if self._fixed or 1 not in samples:
+        if self._fixed or not (self.known or self._measured):
             return 0
-        medians = self._medians[self._bucket(context)]
-        if medians[1] > min(medians.values()):
-            return 1 if step % PROBE_STEPS[0] == 0 else 0
-        counts = {rows: len(samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
+        if not self._near or len(self._pending) >= PROBE_STEPS[1]:
+            return 1
+        if step % PROBE_STEPS[0] != 0:
+            return 0
+        counts = {rows: len(self._samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
         rows = min(counts, key=lambda size: (counts[size], size))
-        every = PROBE_STEPS[0] if counts[rows] < ROUNDS else PROBE_STEPS[1]
+        every = PROBE_STEPS[min(counts[rows], 2)]
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:
@@ -147,33 +207,39 @@ class CostCurve:
         return lines
 
     def rows(self) -> list[CostRow]:
-        """What a store should keep: (rows, context bucket, seconds, samples)."""
-        return [
-            (rows, bucket, self._medians[bucket][rows], len(samples))
-            for bucket, sizes in sorted(self._samples.items())
-            for rows, samples in sorted(sizes.items())
-        ]
+        """What a store should keep: (rows, context in units of 1,024 tokens, seconds, samples)."""
+        counts = {1: len(self._ones), **{n: len(samples) for n, samples in self._samples.items()}}
+        kept = [(rows, 0, self.seconds(rows, 0), counts[rows]) for rows in sorted(self._base)]
+        return [*kept, (1, 1, self.seconds(1, PLACE), 1)] if self.known else kept
 
-    def _steep(self, bucket: int) -> bool:
-        sizes = self._medians[bucket]
-        return WIDE not in sizes or sizes[WIDE] > WIDE_COST * sizes[1]
+    def _keep(self, rows: int, context: int, cost: float) -> None:
+        samples = self._samples.setdefault(rows, deque(maxlen=KEPT))
+        samples.append((context, cost))
+        self._base[rows] = max(_middle([_without(cost, rows, self.slope * place) for place, cost in samples]), 0.1)
 
-    def _bucket(self, context: int) -> int:
-        """The bucket of this context length, or the nearest one with samples."""
-        wanted = bucket_of(context)
-        if wanted in self._medians or not self._medians:
-            return wanted
-        return min(self._medians, key=lambda bucket: (abs(bucket - wanted), bucket))
+    def _fit_slope(self) -> None:
+        """Least squares over all samples: cost = base[n] + slope * (n - cost) * L, each size with a base of its own."""
+        over, under = STIFFNESS * self.slope, STIFFNESS
+        for rows, samples in self._samples.items():
+            model = [self.cost(rows, place) for place, _ in samples]
+            sound = [s for s, cost in zip(samples, model, strict=True) if 1 / AGREE < s[1] / cost < AGREE]
+            spread = [(rows - cost) * place for place, cost in sound]
+            if rows > 1 and sound:
+                middle, mean = sum(spread) / len(sound), sum(cost for _, cost in sound) / len(sound)
+                over += sum((x - middle) * (s[1] - mean) for x, s in zip(spread, sound, strict=True))
+                under += sum((x - middle) ** 2 for x in spread)
+        self.slope = min(max(over / under, 0.0), 1 / 256)
+        for rows, samples in self._samples.items():
+            self._base[rows] = max(_middle([_without(c, rows, self.slope * place) for place, c in samples]), 0.1)
 
-    def _enter(self, bucket: int) -> None:
-        """A new bucket starts with what the nearest one knows."""
-        if bucket in self._medians or not self._medians:
-            return
-        nearest = min(self._medians, key=lambda other: (abs(other - bucket), other))
-        for rows, seconds in self._medians[nearest].items():
-            self._keep(rows, bucket, seconds)
 
-    def _keep(self, rows: int, bucket: int, seconds: float) -> None:
-        samples = self._samples.setdefault(bucket, {}).setdefault(rows, deque(maxlen=KEPT))
-        samples.append(seconds)
-        self._medians.setdefault(bucket, {})[rows] = median(samples)
+def _without(cost: float, rows: int, attention: float) -> float:
+    """The cost that would be without context, where attention adds ``attention`` per row to a forward of 1."""
+    return cost * (1 + attention) - rows * attention
+
+
+def _middle(values: Iterable[float]) -> float:
+    """The median; of an even number of values the mean of the middle two."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half])

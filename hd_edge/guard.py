@@ -12,7 +12,7 @@ class Guard:
 
     A cumulative sum (Page 1954): each drafted step adds its cost in plain forwards and takes away its tokens; the
     sum never falls below zero. Chance alone keeps it small while drafting gains, a steady loss drives it to LOSS.
-    Times come in divided by the machine's slowness (``CostCurve.observe``), so other programs are no loss.
+    Costs are read against the forwards over one row just before (``CostCurve.observe``), so other programs are no loss.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .tiers.stored import StoredTier
 
 RECYCLED = 0.005  # share of a forward that reading its rows may take
-SETTLED = 8  # steps before the cost curve is measured: a very short generation should not pay for it
+SETTLED = 8  # steps of a generation before it measures costs: a very short one should not pay for it
 
 
 def default_calibration() -> bytes:
@@ -71,6 +71,7 @@ class TreePlanner:
         self._verifier: _native.Verifier | None = None
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
         self._steps = 0
+        self._begun = 0  # the step that this generation began with
 
     @property
     def context(self) -> int:
@@ -88,6 +89,7 @@ class TreePlanner:
 
     def begin(self, tokens: NDArray[np.int32]) -> None:
         """The conversation is now ``tokens``; what is known of the common prefix stays."""
+        self._begun = self._steps
         self._drafter.begin(tokens)
 
     def reference(self, tokens: NDArray[np.int32]) -> None:
@@ -96,17 +98,18 @@ class TreePlanner:
 
     def prepare(self, max_rows: int) -> None:
         """Measures the cost curve when it is due: once, no part of drafting."""
-        if self._verifier is not None and self._steps >= SETTLED and not self.cost.known:
+        settled = self._steps - self._begun >= SETTLED
+        if settled and self._verifier is not None and self.cost.due:
             self._measure(self._verifier, max_rows)
 
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
         context = len(self._drafter)
-        priced = (self.cost.known, context >> 9, self._steps >> 4)
+        priced = (self.cost.known, context >> 8, self._steps >> 4)
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
-        size = self.cost.probe(context, self._steps)
+        size = self.cost.probe(self._steps)
         if 1 < size <= max_rows:
             self._drafter.set_cost(np.array([size], np.int32), np.ones(1, np.float32))
             self._priced = None
@@ -141,12 +144,9 @@ class TreePlanner:
         self.lookups.allow(seconds)
         self._drafter.learn(nodes, tokens)
         if verifier is not None:
-            self._recycle(verifier, rows, path, seconds)
+            self._recycle(verifier, nodes, seconds)
         self._drafter.append(tokens)
-        undisturbed = self.cost.observe(rows, context, seconds)
-        one = self.cost.seconds(1, context)
-        if one > 0:
-            self.guard.step(rows, len(emitted), undisturbed / one)
+        self.guard.step(rows, len(emitted), self.cost.observe(rows, context, seconds) + self.cost.change)
 
     def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """A generation ended, also early: ``tokens`` is all of it, of which ``prompt_len`` were given."""
@@ -160,11 +160,9 @@ class TreePlanner:
 
     # -- parts of a step -------------------------------------------------------------------------------------------
 
-    def _recycle(self, verifier: _native.Verifier, rows: int, path: Sequence[int], seconds: float) -> None:
+    def _recycle(self, verifier: _native.Verifier, path: NDArray[np.int32], seconds: float) -> None:
         """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forward's time allows."""
-        accepted = set(path)
-        nodes = [*reversed(path), *(node for node in range(rows) if node not in accepted)]
-        self._drafter.recycle(verifier, np.array(nodes, np.int32), RECYCLED * seconds)
+        self._drafter.recycle(verifier, path, RECYCLED * seconds)
 
     def _measure(self, verifier: _native.Verifier, max_rows: int) -> None:
         started = perf_counter()

@@ -207,7 +207,7 @@ class Store:
             connection.execute("INSERT OR REPLACE INTO calibration (name, state) VALUES ('mixer', ?)", (state,))
 
     def load_cost(self, settings: str) -> list[tuple[int, int, float, int]]:
-        """The cost curve measured with these settings: (rows, context bucket, seconds, samples)."""
+        """The cost curve measured with these settings: (rows, context / 1,024, seconds, samples)."""
         with self.file.reading() as connection:
             points = connection.execute(
                 "SELECT rows, context, seconds, samples FROM cost WHERE settings = ? LIMIT 10000", (settings,)

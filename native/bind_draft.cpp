@@ -38,6 +38,8 @@ void check_ids(const Ids& ids, int32_t n_vocab) {
 struct BoundDrafter {
     int32_t n_vocab;
     hd::Drafter drafter;
+    std::vector<int32_t> nodes;         // of recycle(), kept for their memory
+    std::vector<hd::RecycledRow> rows;  // likewise
 
     explicit BoundDrafter(hd::DrafterLimits limits) : n_vocab(limits.n_vocab), drafter(limits) {}
 
@@ -48,17 +50,24 @@ struct BoundDrafter {
         drafter.learn(path.data(), emitted.data(), std::min(size_of(path), size_of(emitted)));
     }
 
-    // Reads the rows of `nodes`, most useful first, while `budget` seconds last; stores them last first, so that the
-    // most useful row is the latest. Returns how many were read.
-    int recycle(const hd::Verifier& verifier, const Ids& nodes, double budget) {
+    // Reads rows of the last grown tree while `budget` seconds last: those of the path, last first, then the others.
+    // Stores them last first, so that the most useful row is the latest. Returns how many were read.
+    int recycle(const hd::Verifier& verifier, const Ids& path, double budget) {
         using Clock = std::chrono::steady_clock;
         const auto end = Clock::now() + std::chrono::duration<double>(budget);
-        std::vector<hd::RecycledRow> rows;
+        nodes.assign(path.data(), path.data() + path.size());
+        std::reverse(nodes.begin(), nodes.end());
+        for (int32_t node = 0; node < drafter.tree().size(); node++) {
+            if (std::find(path.data(), path.data() + path.size(), node) == path.data() + path.size()) {
+                nodes.push_back(node);
+            }
+        }
+        rows.clear();
         for (size_t i = 0; i < nodes.size() && Clock::now() < end; i++) {
             rows.emplace_back();
-            hd::top_of_row(verifier.row(nodes.data()[i]), n_vocab, rows.back());
+            hd::top_of_row(verifier.row(nodes[i]), n_vocab, rows.back());
         }
-        for (size_t i = rows.size(); i > 0; i--) drafter.recycle(nodes.data()[i - 1], rows[i - 1]);
+        for (size_t i = rows.size(); i > 0; i--) drafter.recycle(nodes[i - 1], rows[i - 1]);
         return static_cast<int>(rows.size());
     }
 
@@ -144,7 +153,7 @@ void register_draft(nb::module_& m) {
                 d.drafter.append(tokens.data(), size_of(tokens));
             },
             "tokens"_a)
-        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "nodes"_a, "budget"_a)
+        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "path"_a, "budget"_a)
         .def("recycle_row", &BoundDrafter::recycle_row, "node"_a, "ids"_a, "chances"_a)
         .def("forget_rows", [](BoundDrafter& d) { d.drafter.recycler().clear(); })
         .def(

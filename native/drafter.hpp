@@ -51,6 +51,7 @@ class Drafter {
 
     // What the last grow() weighed, for explaining it: rows and value of the size chosen.
     float expected_tokens() const { return expected_; }
+    const DraftTree& tree() const { return tree_; }
 
     Mixer& mixer() { return mixer_; }
     NgramIndex& index() { return index_; }

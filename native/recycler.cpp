@@ -9,6 +9,8 @@ namespace hd {
 namespace {
 
 constexpr int lanes = 16;
+constexpr int block = 256;
+constexpr float negligible = 12;  // a block whose best lies so far below the row's adds less than 0.2 % to the sum
 
 float max_of(const float* values, int n) {
     float best[lanes];
@@ -46,14 +48,16 @@ float exp_sum(const float* values, int n, float top) {
 }  // namespace
 
 void top_of_row(const float* logits, int32_t n_vocab, RecycledRow& out) {
-    constexpr int block = 256;
     std::fill(out.token, out.token + recycled_width, -1);
     std::fill(out.chance, out.chance + recycled_width, 0.0F);
     float best[recycled_width];
     std::fill(best, best + recycled_width, -INFINITY);
+    thread_local std::vector<float> block_best;
+    block_best.clear();
     for (int32_t from = 0; from < n_vocab; from += block) {
         const int32_t size = std::min(block, n_vocab - from);
-        if (!(max_of(logits + from, size) > best[recycled_width - 1])) continue;
+        block_best.push_back(max_of(logits + from, size));
+        if (!(block_best.back() > best[recycled_width - 1])) continue;
         for (int32_t id = from; id < from + size; id++) {
             if (!(logits[id] > best[recycled_width - 1])) continue;
             int at = recycled_width - 1;
@@ -69,7 +73,12 @@ void top_of_row(const float* logits, int32_t n_vocab, RecycledRow& out) {
         out.token[0] = -1;  // a row of NaN or -inf says nothing
         return;
     }
-    const float total = exp_sum(logits, n_vocab, best[0]);
+    float total = 0;
+    for (size_t i = 0; i < block_best.size(); i++) {
+        const auto from = static_cast<int32_t>(i) * block;
+        if (block_best[i] < best[0] - negligible) continue;
+        total += exp_sum(logits + from, std::min(block, n_vocab - from), best[0]);
+    }
     for (int i = 0; i < recycled_width && out.token[i] >= 0; i++) out.chance[i] = std::exp(best[i] - best[0]) / total;
 }
 

@@ -131,9 +131,9 @@ class ReplayPlanner(TreePlanner):
     trace: Trace | None = None
     at = 0  # of the next token to emit
 
-    def _recycle(self, _verifier, _rows: int, path: list[int], _seconds: float) -> None:
+    def _recycle(self, _verifier, path: np.ndarray, _seconds: float) -> None:
         if self.trace is not None and self.trace.top_ids is not None:
-            for i, node in enumerate(path):
+            for i, node in enumerate(path.tolist()):
                 ids, chances = self.trace.top_ids, self.trace.top_chances
                 self._drafter.recycle_row(node, ids[self.at - 1 + i], chances[self.at - 1 + i])
 

@@ -96,7 +96,7 @@ class Arm:
         """An untimed run over the first tokens of an answer, for arms that measure something; nothing is learned."""
 
     def cost_rows(self) -> list[Any]:
-        """The cost curve that the arm used: (rows, context bucket, seconds, samples)."""
+        """The cost curve that the arm used: (rows, context / 1,024, seconds, samples)."""
         return []
 
     def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:

@@ -141,7 +141,7 @@ def test_a_size_that_was_measured_wrongly_or_not_at_all_is_tried_again(bad):
     plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve([(n, 0, c, 1) for n, c in stored.items()]))
     text = np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 60).astype(np.int32)[:505]
     true = {n: 1.0 + 0.05 * n for n in range(1, 64)} | {1: 1.0}
-    for _ in range(30):  # generations, all of them in the first bucket of context length
+    for _ in range(30):  # generations
         plan.begin(text[:60])
         at = 60
         while at < len(text):
