@@ -59,6 +59,8 @@ class Arms:
         model: Path of the GGUF file.
         settings: What all arms have in common.
         tiers: What their SQLite tiers hold.
+        folder: Where the stores of drafting arms lie; a store that is there already is gone on with. None: a
+            temporary folder.
         clock: Seconds.
         progress: Called while ``auto-warm`` learns beforehand, with answers made and their number.
     """
@@ -69,6 +71,7 @@ class Arms:
         settings: Settings,
         tiers: Tiers | None = None,
         *,
+        folder: Path | None = None,
         clock: Clock = perf_counter,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
@@ -80,7 +83,8 @@ class Arms:
         self._ours: Any = None
         self._theirs: Any = None
         self._made: list[Arm] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="hd_edge-bench-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="hd_edge-bench-") if folder is None else None
+        self._folder = Path(self._temporary.name) if self._temporary else Path(str(folder))
 
     @property
     def llm(self) -> Any:
@@ -148,9 +152,9 @@ class Arms:
         if llm._verifier is None:
             msg = f"arm {name!r} cannot be measured: {self.model} decodes plainly ({llm._plain_reason})"
             raise ConfigError(msg)
-        # A file, as users have it: writing it takes time.
-        path = Path(self._folder.name) / f"{len(self._made)}-{name}.sqlite3"
-        if name == "auto-warm":
+        number = sum(arm.name == name for arm in self._made)
+        path = self._folder / f"{name}-{number}.sqlite3"  # a file, as users have it: writing it takes time
+        if name == "auto-warm" and not path.exists():
             self._fill(path)
         hierarchy = self._hierarchy("paper" if name == "paper" else "auto", path)
         return Drafted(name, llm, hierarchy.planner(llm.n_vocab(), llm._verifier), hierarchy, clock=self._clock)
@@ -191,13 +195,14 @@ class Arms:
                 helper.close()
 
     def close(self) -> None:
-        """Closes the arms, frees the models, removes the stores."""
+        """Closes the arms, frees the models, removes the stores of a temporary folder."""
         for arm in self._made:
             arm.close()
         for llm in (self._ours, self._theirs):
             if llm is not None:
                 llm.close()
-        self._folder.cleanup()
+        if self._temporary:
+            self._temporary.cleanup()
 
 
 def _lookup() -> Any:

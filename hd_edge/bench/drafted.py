@@ -94,7 +94,7 @@ class Drafted:
     def close(self) -> None:
         """Closes the arm's store; the model stays."""
         if self.hierarchy is not None:
-            self.hierarchy.close()
+            self.hierarchy.close(self.planner)
 
 
 class Slowed(Drafted):
