@@ -60,7 +60,7 @@ def fitted(question: Question, llm: Any, settings: Settings) -> Question:
     if excess <= 0:
         return question
     longest = max(range(len(turns)), key=lambda turn: len(ids[turn]))
-    half = (len(ids[longest]) - excess) // 2 - 2
+    half = (len(ids[longest]) - excess - len(GAP)) // 2
     if half < 1:
         raise SystemExit(f"question {question.name} does not fit {settings.n_ctx} tokens of context: raise -c")
     parts = [llm.detokenize(part).decode(errors="ignore") for part in (ids[longest][:half], ids[longest][-half:])]
