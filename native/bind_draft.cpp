@@ -1,5 +1,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -190,7 +191,18 @@ void register_draft(nb::module_& m) {
     };
     nb::class_<BoundPaper>(m, "PaperDrafter")
         .def(
-            "__init__", [](BoundPaper* self, int32_t n_vocab) { new (self) BoundPaper{n_vocab, {}}; }, "n_vocab"_a)
+            "__init__",
+            [](BoundPaper* self, int32_t n_vocab, size_t drafts, size_t length, std::array<int, 3> order) {
+                if (drafts < 1 || length < 1) throw nb::value_error("a drafter drafts at least 1 draft of 1 token");
+                if (std::array<int, 3> all{1, 2, 3}; !std::is_permutation(all.begin(), all.end(), order.begin())) {
+                    throw nb::value_error("order: name each of 1 (context), 2 (model) and 3 (statistics) once");
+                }
+                hd::PaperDrafter::Order tiers{};
+                std::transform(order.begin(), order.end(), tiers.begin(),
+                               [](int t) { return static_cast<hd::Tier>(t); });
+                new (self) BoundPaper{n_vocab, hd::PaperDrafter(drafts, length, tiers)};
+            },
+            "n_vocab"_a, "drafts"_a = 7, "length"_a = 4, "order"_a = std::array<int, 3>{1, 2, 3})
         .def(
             "use_context", [](BoundPaper& d, bool on) { d.drafter.use_context(on); }, "on"_a)
         .def(

@@ -19,13 +19,13 @@ void PaperDrafter::begin(const int32_t* tokens, int n) {
 
 void PaperDrafter::append(int32_t token) {
     tokens_.push_back(token);
-    if (tokens_.size() <= draft_length) return;
-    const Draft draft(tokens_.end() - draft_length, tokens_.end());
-    std::vector<Draft>& known = context_[tokens_[tokens_.size() - draft_length - 1]];
+    if (tokens_.size() <= draft_length_) return;
+    const Draft draft(tokens_.end() - draft_length_, tokens_.end());
+    std::vector<Draft>& known = context_[tokens_[tokens_.size() - draft_length_ - 1]];
     const auto same = std::find(known.begin(), known.end(), draft);
     if (same != known.end()) {
         known.erase(same);
-    } else if (known.size() == max_drafts) {
+    } else if (known.size() == max_drafts_) {
         known.erase(known.begin());
     }
     known.push_back(draft);
@@ -34,18 +34,22 @@ void PaperDrafter::append(int32_t token) {
 const DraftTree& PaperDrafter::grow(int max_rows, int max_leaves) {
     drafts_.clear();
     for (auto& list : missing_) list.clear();
-    if (use_context_) propose_context();
-    if (model_ != nullptr) propose_tier(*model_, Tier::model, 1);
-    if (statistics_ != nullptr) {
-        propose_tier(*statistics_, Tier::statistics, 2);
-        propose_tier(*statistics_, Tier::statistics, 1);
-    }
+    for (const Tier tier : order_) propose_from(tier);
     merge(max_rows, max_leaves);
     return tree_;
 }
 
+void PaperDrafter::propose_from(Tier tier) {
+    if (tier == Tier::context && use_context_) propose_context();
+    if (tier == Tier::model && model_ != nullptr) propose_tier(*model_, tier, 1);
+    if (tier == Tier::statistics && statistics_ != nullptr) {
+        propose_tier(*statistics_, tier, 2);
+        propose_tier(*statistics_, tier, 1);
+    }
+}
+
 void PaperDrafter::propose(Draft draft, Tier tier) {
-    if (draft.empty() || drafts_.size() == max_drafts) return;
+    if (draft.empty() || drafts_.size() == max_drafts_) return;
     const bool known = std::any_of(drafts_.begin(), drafts_.end(), [&](const Sourced& d) { return d.tokens == draft; });
     if (!known) drafts_.push_back({std::move(draft), tier});
 }
@@ -63,18 +67,18 @@ void PaperDrafter::propose_tier(const TierCache& source, Tier tier, int key_leng
         Draft tokens;
         Tail tail;
     };
-    if (drafts_.size() == max_drafts || tokens_.size() < static_cast<size_t>(key_length)) return;
+    if (drafts_.size() == max_drafts_ || tokens_.size() < static_cast<size_t>(key_length)) return;
     Tail key;
     for (size_t i = tokens_.size() - static_cast<size_t>(key_length); i < tokens_.size(); i++) {
         key = key.extended(tokens_[i]);
     }
     std::vector<Path> open = {{UINT32_MAX, {}, key}};
     const auto rarer = [](const Path& a, const Path& b) { return a.count < b.count; };
-    for (int expanded = 0; !open.empty() && drafts_.size() < max_drafts && expanded < most_expanded;) {
+    for (int expanded = 0; !open.empty() && drafts_.size() < max_drafts_ && expanded < most_expanded;) {
         const auto best = std::max_element(open.begin(), open.end(), rarer);
         const Path path = *best;
         open.erase(best);
-        if (path.tokens.size() == draft_length) {
+        if (path.tokens.size() == draft_length_) {
             propose(path.tokens, tier);
             continue;
         }

@@ -14,12 +14,16 @@ namespace hd {
 
 // Up to 7 drafts of 4 tokens: from the context (keyed by the last token, the 7 latest continuations of each key), then
 // from the model tier (last token), then from statistics (last two tokens, then the last one), until there are seven.
-// Always drafts, whatever it costs. Three defects of the published code are mended: generated tokens enter the context
-// at once, short continuations are not padded, and drafts that begin alike share their rows.
+// Other numbers and another order of tiers are for comparison. Always drafts, whatever it costs. Three defects of the
+// published code are mended: generated tokens enter the context at once, short continuations are not padded, and drafts
+// that begin alike share their rows.
 class PaperDrafter {
   public:
-    static constexpr size_t max_drafts = 7;
-    static constexpr size_t draft_length = 4;
+    using Order = std::array<Tier, 3>;
+    static constexpr Order published_order = {Tier::context, Tier::model, Tier::statistics};
+
+    explicit PaperDrafter(size_t max_drafts = 7, size_t draft_length = 4, Order order = published_order)
+        : max_drafts_(max_drafts), draft_length_(draft_length), order_(order) {}
 
     void attach_model(const TierCache* source) { model_ = source; }
     void attach_statistics(const TierCache* source) { statistics_ = source; }
@@ -41,11 +45,15 @@ class PaperDrafter {
         Tier tier;
     };
 
+    void propose_from(Tier tier);
     void propose_context();
     void propose_tier(const TierCache& source, Tier tier, int key_length);
     void propose(Draft draft, Tier tier);
     void merge(int max_rows, int max_leaves);
 
+    size_t max_drafts_;
+    size_t draft_length_;
+    Order order_;
     bool use_context_ = true;
     const TierCache* model_ = nullptr;
     const TierCache* statistics_ = nullptr;

@@ -44,6 +44,18 @@ void drafts_the_latest_continuations_of_the_last_token() {
     CHECK((path_of(tree, 7) == std::vector<int32_t>{2, 3, 4, 5}));
 }
 
+void drafts_as_many_as_long_and_in_the_order_that_is_asked() {
+    const auto model = tier_of({1, 6, 6, 6, 6});
+    const std::vector<int32_t> text = {1, 2, 3, 4, 5, 1, 2, 9, 9, 8, 1};
+    PaperDrafter drafter(2, 2, {Tier::model, Tier::context, Tier::statistics});
+    drafter.attach_model(model.get());
+    drafter.begin(text.data(), static_cast<int>(text.size()));
+    const DraftTree tree = drafter.grow(63, 63);
+    CHECK(tree.size() == 5);
+    CHECK((path_of(tree, 2) == std::vector<int32_t>{6, 6}));
+    CHECK((path_of(tree, 4) == std::vector<int32_t>{2, 9}));
+}
+
 void keeps_seven_of_a_key_and_drops_the_oldest() {
     PaperDrafter drafter;
     std::vector<int32_t> text;
@@ -111,6 +123,7 @@ void a_cut_is_forgotten() {
 
 int main() {
     drafts_the_latest_continuations_of_the_last_token();
+    drafts_as_many_as_long_and_in_the_order_that_is_asked();
     keeps_seven_of_a_key_and_drops_the_oldest();
     asks_the_next_tier_only_for_what_is_left();
     a_short_continuation_is_not_padded();
