@@ -60,9 +60,9 @@ class Replays:
         config = DraftConfig(tiers=("context",) if "c" in tiers else ("model",))
         planner = ReplayPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
         if "m" in tiers:
-            planner._drafter.attach(MODEL, (memory or self.memory).cache)
+            planner._drafter.attach(MODEL, (self.memory if memory is None else memory).cache)
         if "s" in tiers:
-            planner._drafter.attach(STATISTICS, statistics or self.statistics)
+            planner._drafter.attach(STATISTICS, self.statistics if statistics is None else statistics)
         return planner
 
     def paper(self, drafts: int, length: int, order: str) -> PaperPlanner:
