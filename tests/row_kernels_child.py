@@ -199,7 +199,7 @@ def perplexity(path: str, setting: Any, chunks: int) -> dict[str, Any]:
     """Perplexity on the reference manual that Python itself carries, in chunks of 512 tokens."""
     from pydoc_data.topics import topics
 
-    model, facts = load(path, setting, context=512)
+    model, facts = load(path, setting, threads=1, context=512)
     text = "\n".join(topics[name] for name in sorted(topics))
     ids = model.tokenize(text[: chunks * 4096].encode(), add_bos=False)
     total, count = 0.0, 0

@@ -9,12 +9,13 @@ struct Avx2 : Avx2Base {
     static constexpr int kSignedOffset = 0;
     HD_INLINE static I from_signed(I x) { return x; }
 
-    template <int Largest, int From, int To>
-    HD_INLINE static I dot(const I* w, const uint8_t* x, int32_t start) {
+    static constexpr int together(int) { return 1; }  // eight registers hold weights, few are left
+
+    template <int Largest, int From, int To, int Rows>
+    HD_INLINE static void add_dots(const I* w, const uint8_t* x, I* sum) {
         // |activation| <= 127, so one pair of products is at most 2 x 127 x Largest.
         constexpr int kPairs = 32767 / (2 * 127 * Largest), kGroup = kPairs < To - From ? kPairs : To - From;
-        static_assert(kGroup >= 1 && (To - From) % kGroup == 0);
-        I sum = words(start);
+        static_assert(Rows == 1 && kGroup >= 1 && (To - From) % kGroup == 0);
 #pragma GCC unroll 8
         for (int k = From; k < To; k += kGroup) {
             I pairs = product<Largest>(w[k], four_columns(x + 4 * k));
@@ -23,9 +24,8 @@ struct Avx2 : Avx2Base {
                 for (int j = k + 1; j < k + kGroup; j++)
                     pairs = _mm256_add_epi16(pairs, product<Largest>(w[j], four_columns(x + 4 * j)));
             }
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
         }
-        return sum;
     }
 
   private:

@@ -46,12 +46,15 @@ struct NeonDot {
     HD_INLINE static F load_half(const uint8_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
     HD_INLINE static void store(float* p, F x) { vst1q_f32(p, x); }
 
-    template <int Largest, int From, int To>
-    HD_INLINE static I dot(const I* w, const uint8_t* x, int32_t start) {
-        int32x4_t sum = vdupq_n_s32(start);
-        if constexpr (From == 0) sum = dot16(sum, w, vreinterpretq_s8_u8(vld1q_u8(x)));
-        if constexpr (To == 8) sum = dot16(sum, w + 4, vreinterpretq_s8_u8(vld1q_u8(x + 16)));
-        return vreinterpretq_u32_s32(sum);
+    static constexpr int together(int rows) { return rows <= 8 ? 4 : 2; }  // as the 32 registers allow
+
+    template <int Largest, int From, int To, int Rows>
+    HD_INLINE static void add_dots(const I* w, const uint8_t* x, I* sum) {
+#pragma GCC unroll 4
+        for (int i = 0; i < Rows; i++) {
+            if constexpr (From == 0) sum[i] = dot16(sum[i], w, load_signed(x + 32 * i));
+            if constexpr (To == 8) sum[i] = dot16(sum[i], w + 4, load_signed(x + 32 * i + 16));
+        }
     }
 
     // Two 16-bit products per lane.
