@@ -155,7 +155,7 @@ def test_perplexity_is_llama_cpps(smollm2: Path, tmp_path: Path, quantization: s
     path = smollm2
     if quantization != "Q4_1":
         path = tiny_gguf.quantize(smollm2, tmp_path / "model.gguf", quantization)
-    ours, theirs = (child("perplexity", timeout=3600, path=str(path), setting=s, chunks=8) for s in ("auto", False))
+    ours, theirs = (child("perplexity", timeout=3600, path=str(path), setting=s, chunks=24) for s in ("auto", False))
     assert ours["bytes"] > megabytes * 1_000_000
     assert theirs["bytes"] == 0
     print(f"{quantization}: {ours['perplexity']:.4f}, llama.cpp {theirs['perplexity']:.4f}, {ours['tokens']} tokens")

@@ -8,6 +8,8 @@
 #endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace hd::kernels {
@@ -48,11 +50,21 @@ const Choice* choices(int* count) {
 const Choice* choices(int* count) {
 #if defined(__APPLE__)
     const bool dotprod = true;  // every 64-bit Mac has it
+    int found = 0;
+    size_t size = sizeof found;
+    [[maybe_unused]] const bool i8mm =
+        sysctlbyname("hw.optional.arm.FEAT_I8MM", &found, &size, nullptr, 0) == 0 && found;
 #else
-    const bool dotprod = (getauxval(AT_HWCAP) & (1 << 20)) != 0;  // HWCAP_ASIMDDP
+    const bool dotprod = (getauxval(AT_HWCAP) & (1 << 20)) != 0;                 // HWCAP_ASIMDDP
+    [[maybe_unused]] const bool i8mm = (getauxval(AT_HWCAP2) & (1 << 13)) != 0;  // HWCAP2_I8MM
 #endif
-    static const Choice all[] = {{&kNeonDot, dotprod}};
-    *count = 1;
+    static const Choice all[] = {
+#if defined(HD_KERNELS_I8MM)
+        {&kNeonI8mm, dotprod && i8mm},
+#endif
+        {&kNeonDot, dotprod},
+    };
+    *count = sizeof all / sizeof *all;
     return all;
 }
 #else
@@ -94,7 +106,7 @@ const KernelSet* kernels_named(const char* isa) {
 }
 
 bool is_kernel_set(const char* isa) {
-    for (const char* name : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON dotprod"})
+    for (const char* name : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"})
         if (same(name, isa)) return true;
     return false;
 }

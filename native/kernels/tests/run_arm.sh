@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
-# Builds the kernel test for 64-bit Arm and runs it under an emulator.
+# Builds the kernel test for 64-bit Arm and runs it under an emulator, on a processor with 8-bit matrix products and on
+# one without.
 # Debian: apt install g++-aarch64-linux-gnu qemu-user
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-../../build/arm}
 mkdir -p "$out"
-flags="-O3 -std=c++17 -Wall -Wextra -Wconversion -Werror -ffp-contract=off -static -pthread -DHD_KERNELS_ARM"
+flags="-O3 -std=c++17 -Wall -Wextra -Wconversion -Werror -ffp-contract=off -static -pthread -DHD_KERNELS_ARM -DHD_KERNELS_I8MM"
 aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c isa_neon.cpp -o "$out/isa_neon.o"
-aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp repack.cpp tests/test_kernels.cpp "$out/isa_neon.o" -o "$out/test_kernels"
-exec qemu-aarch64 -cpu max "$out/test_kernels" "NEON dotprod"
+aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod+i8mm -c isa_neon_i8mm.cpp -o "$out/isa_neon_i8mm.o"
+aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp repack.cpp tests/test_kernels.cpp "$out"/isa_neon*.o -o "$out/test_kernels"
+both=$(qemu-aarch64 -cpu max "$out/test_kernels")
+echo "$both"
+grep -q "NEON i8mm" <<<"$both"
+older=$(qemu-aarch64 -cpu neoverse-n1 "$out/test_kernels")
+echo "neoverse-n1: $older"
+! grep -q "NEON i8mm" <<<"$older"
+grep -q "NEON dotprod" <<<"$older"

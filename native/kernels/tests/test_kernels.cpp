@@ -96,14 +96,26 @@ void check_same_bits(const KernelSet& set, WeightType type) {
     same(5, 2, 3);
 }
 
+// Two sets of equally many lanes differ only in how they come to the same integers.
+void check_same_as(const KernelSet& a, const KernelSet& b, WeightType type) {
+    constexpr int64_t kInputs = 7;
+    const Case one(a, type, 3 * a.lanes, 512, kInputs, 1), other(b, type, 3 * b.lanes, 512, kInputs, 1);
+    const auto x = one.product(0, kInputs, 1), y = other.product(0, kInputs, 1);
+    CHECK(!std::memcmp(x.data(), y.data(), x.size() * sizeof(float)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     int sets = 0;
-    for (const char* isa : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON dotprod"}) {
+    const KernelSet* before = nullptr;
+    for (const char* isa : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"}) {
         const KernelSet* set = kernels_named(isa);
         if (!set || (argc > 1 && std::string(argv[1]) != isa)) continue;
         sets++;
+        for (int t = 0; before && before->lanes == set->lanes && t < kWeightTypes; t++)
+            check_same_as(*before, *set, static_cast<WeightType>(t));
+        before = set;
         for (int t = 0; t < kWeightTypes; t++) {
             const auto type = static_cast<WeightType>(t);
             check_values(*set, type, 3 * set->lanes, 768);
