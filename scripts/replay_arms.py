@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +13,7 @@ from llama_cpp import Llama as BaseLlama
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 from traces import Trace
 
+from hd_edge.bench.arm import WARM_UP, Answer, timed
 from hd_edge.config import DraftConfig
 from hd_edge.decode import Decoder
 from hd_edge.draft import NoDraft
@@ -23,7 +25,6 @@ from hd_edge.sampling import ChainSampler
 from hd_edge.stats import GenerationStats
 
 ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")
-WARM_UP = 24  # tokens decoded before the first timed answer: graphs, threads, the cost curve
 
 
 class ReplaySampler:
@@ -67,30 +68,33 @@ class Arm:
         self.name = name
         self.llama = llama
 
-    def decode(self, trace: Trace) -> dict[str, Any]:
-        """Decodes an answer; times all tokens but the first, which belongs to the prefill, and the clean-up.
+    def decode(self, trace: Trace) -> Answer:
+        """Decodes an answer.
 
         Raises:
             RuntimeError: The arm emitted other tokens than the recorded ones.
         """
-        generation, stats = self._start(trace)
-        tokens = [next(generation)]
-        started = perf_counter()
-        tokens += [next(generation) for _ in trace.answer[1:]]
-        generation.close()
-        self._finish(stats)
-        seconds = perf_counter() - started
-        if tokens != trace.answer:
-            raise RuntimeError(f"{self.name} emitted {tokens[:8]}..., the recorded answer is {trace.answer[:8]}...")
-        return {
-            "tokens": len(tokens) - 1,
-            "seconds": seconds,
-            "forwards": stats.forwards,
-            "rows": stats.rows,
-            "draft_seconds": stats.draft_seconds,
-            "forward_seconds": stats.forward_seconds,
-            "accepted_by_tier": dict(stats.accepted),
-        }
+        stats = GenerationStats()
+        run = timed(lambda: self._generation(trace, stats), len(trace.answer), lambda _: False)
+        if run.ids != trace.answer:
+            raise RuntimeError(f"{self.name} emitted {run.ids[:8]}..., the recorded answer is {trace.answer[:8]}...")
+        return Answer(
+            text="",  # the recorded one, which is not ours to hand on
+            ids=None,
+            prompt_tokens=len(trace.prompt),
+            tokens=len(run.ids),
+            prompt_seconds=run.prompt_seconds,
+            seconds=run.seconds,
+            forwards=stats.forwards,
+            drafts=stats.drafts,
+            rows=stats.rows,
+            draft_seconds=stats.draft_seconds,
+            forward_seconds=stats.forward_seconds,
+            accepted_by_tier=dict(stats.accepted),
+            drafted_by_tier=dict(stats.drafted),
+            accepted_by_depth=list(stats.accepted_by_depth),
+            lookups=dict(stats.lookups),
+        )
 
     def warm_up(self, trace: Trace) -> None:
         """An untimed run over the first tokens of an answer, for arms that measure something; nothing is learned."""
@@ -99,11 +103,9 @@ class Arm:
         """The cost curve that the arm used: (rows, context / 1,024, seconds, samples)."""
         return []
 
-    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
+    def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
+        """The answer's tokens; what follows the last one happens when it is closed."""
         raise NotImplementedError
-
-    def _finish(self, stats: GenerationStats) -> None:
-        """What follows a generation."""
 
 
 class Drafted(Arm):
@@ -115,9 +117,8 @@ class Drafted(Arm):
         self.hierarchy = hierarchy
         self.config = DraftConfig()
 
-    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
+    def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
         llama, verifier = self.llama, self.llama._verifier
-        stats = GenerationStats()
         chain = llama._sampler = llama._init_sampler(temp=0.0)
         prefill(llama, verifier, list(trace.prompt), reset=True)
         decoder = Decoder(
@@ -130,11 +131,11 @@ class Drafted(Arm):
             None,
             stats,
         )
-        return decoder.run(), stats
-
-    def _finish(self, stats: GenerationStats) -> None:
-        if self.hierarchy is not None:
-            self.hierarchy.finished(self.planner, stats)
+        try:
+            yield from decoder.run()
+        finally:
+            if self.hierarchy is not None:
+                self.hierarchy.finished(self.planner, stats)
 
     def warm_up(self, trace: Trace) -> None:
         """The cost curve of the planner: a user's store has it from the first use on."""
@@ -156,11 +157,7 @@ class Base(Arm):
         self.lookup = lookup
         self.scores = np.zeros((llama.n_ctx(), llama.n_vocab()), np.single) if lookup is not None else llama.scores
 
-    def _start(self, trace: Trace) -> tuple[Any, GenerationStats]:
-        stats = GenerationStats()
-        return self._generate(trace, stats), stats
-
-    def _generate(self, trace: Trace, stats: GenerationStats) -> Any:
+    def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
         llama = self.llama
         # What the user of llama-cpp-python has typed: it reuses a known prompt only up to its last token.
         llama._verifier.release(llama.n_tokens)

@@ -14,49 +14,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from replay_arms import ARMS, Arm, Drafted, beginning, make_arms
-from traces import Trace, read_traces, spread
+from traces import Trace, read_traces
 
+from hd_edge.bench.hardware import hardware, model_file
+from hd_edge.bench.questions import spread
+from hd_edge.bench.summary import summarise
+from hd_edge.bench.turns import Record, Results
 from hd_edge.draft import NoDraft
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
 REPLAYED = ("the token the target chooses at each position: the recorded one",)
 CAVEAT = "rows recycled from the target are noise with random weights: a real model drafts a little better"
-COUNTS = ("tokens", "seconds", "forwards", "rows", "draft_seconds", "forward_seconds")
-
-
-def hardware(llama: Any) -> dict[str, Any]:
-    """Processor, GPUs and versions, for the output."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import llama_cpp
-
-    import hd_edge
-
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    try:
-        mine = version("hd-edge")
-    except PackageNotFoundError:
-        mine = hd_edge.__version__
-    return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "gpu": os.environ.get("HD_EDGE_GPU_NAME", "") if llama.model_params.n_gpu_layers else "",
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "llama_cpp_python": llama_cpp.__version__,
-        "hd_edge": mine,
-        "commit": os.environ.get("HD_EDGE_COMMIT", ""),
-    }
 
 
 def load(args: argparse.Namespace) -> Any:
@@ -79,63 +53,22 @@ def tokenizer(llama: Any) -> Any:
     return lambda text, bos: llama.tokenize(text.encode(), add_bos=bos, special=False)
 
 
-def run(
-    arms: list[Arm], traces: list[Trace], done: dict[str, dict[str, Any]], seconds: float
-) -> dict[str, dict[str, Any]]:
-    """Per answer and arm what it cost; answers in ``done`` are not made again, none begins after ``seconds``."""
+def run(arms: list[Arm], traces: list[Trace], results: Results, seconds: float) -> None:
+    """What each answer costs each arm; answers in ``results`` are not made again, none begins after ``seconds``."""
     end = perf_counter() + seconds
+    done = {record.question for record in results.records}
     for number, trace in enumerate(traces):
         if trace.name in done:
             continue
         if perf_counter() > end:
-            print(f"time is up after {len(done)} of {len(traces)} answers", file=sys.stderr)
+            print(f"time is up after {len(results.records)} of {len(traces)} answers", file=sys.stderr)
             break
         turn = number % len(arms)
-        results = {arm.name: arm.decode(trace) for arm in arms[turn:] + arms[:turn]}
-        done[trace.name] = {"category": trace.category, "prompt_tokens": len(trace.prompt), "arms": results}
-        speeds = ", ".join(
-            f"{arm.name} {results[arm.name]['tokens'] / results[arm.name]['seconds']:.1f}" for arm in arms
-        )
+        answers = {arm.name: arm.decode(trace) for arm in arms[turn:] + arms[:turn]}
+        in_order = {arm.name: answers[arm.name] for arm in arms}
+        results.records.append(Record(trace.name, trace.category, 1, in_order))
+        speeds = ", ".join(f"{name} {a.timed_tokens / a.seconds:.1f}" for name, a in in_order.items())
         print(f"{trace.name}: tokens/s {speeds}", file=sys.stderr)
-    return done
-
-
-def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sums over answers of one arm, and the ratios people read."""
-    summed: dict[str, Any] = {name: sum(row[name] for row in rows) for name in COUNTS}
-    forwards, tokens = summed["forwards"], summed["tokens"]
-    summed["tokens_per_second"] = tokens / summed["seconds"] if summed["seconds"] else 0.0
-    summed["mean_accepted_tokens"] = tokens / forwards if forwards else 0.0
-    summed["rows_per_forward"] = summed["rows"] / forwards if forwards else 0.0
-    summed["draft_seconds_per_step"] = summed["draft_seconds"] / forwards if forwards else 0.0
-    tiers = [row["accepted_by_tier"] for row in rows]
-    summed["accepted_by_tier"] = {tier: sum(t[tier] for t in tiers) for tier in (tiers[0] if tiers else ())}
-    return summed
-
-
-def speedup(answers: list[dict[str, Any]], arm: str) -> dict[str, float]:
-    """Against ``plain``: median of the answers' ratios, its bootstrap interval of 95 %, and all time by all time."""
-    times = np.array([[a["arms"]["plain"]["seconds"], a["arms"][arm]["seconds"]] for a in answers])
-    ratios = times[:, 0] / times[:, 1]
-    rng = np.random.default_rng(0)
-    medians = np.median(ratios[rng.integers(0, len(ratios), (2000, len(ratios)))], axis=1)
-    low, high = np.percentile(medians, [2.5, 97.5])
-    whole = times[:, 0].sum() / times[:, 1].sum()
-    return {"median": float(np.median(ratios)), "low": float(low), "high": float(high), "total": float(whole)}
-
-
-def summary(answers: dict[str, dict[str, Any]], arms: list[str]) -> dict[str, Any]:
-    """The tables of the output: by arm, and by category within it."""
-    rows = list(answers.values())
-    categories = sorted({row["category"] for row in rows})
-    of = {category: [row for row in rows if row["category"] == category] for category in categories}
-    table, ratios = {}, {}
-    for arm in arms:
-        table[arm] = total([row["arms"][arm] for row in rows])
-        table[arm]["by_category"] = {c: total([row["arms"][arm] for row in of[c]]) for c in categories}
-        if "plain" in arms:
-            ratios[arm] = {"overall": speedup(rows, arm), "by_category": {c: speedup(of[c], arm) for c in categories}}
-    return {"arms": table, "speedup": ratios}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -203,34 +136,33 @@ def main() -> int:
     args = arguments()
     llama = load(args)
     settings, tokenize = settings_of(args, llama), tokenizer(llama)
-    done: dict[str, dict[str, Any]] = {}
+    results = Results()
     if args.resume and args.json.exists():
         before = json.loads(args.json.read_text())
         if before["settings"] != settings:
             raise SystemExit(f"{args.json} was made with other settings: {before['settings']}, not {settings}")
-        done = before["answers"]
+        results.records += [Record.from_dict(row) for row in before["answers"]]
     traces = []
     for path in args.traces:
         found = spread(read_traces(path, tokenize, tokens=args.tokens), args.answers)
         traces += [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
     history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
     arms = make_arms(llama, args.arms, history, args.statistics)
-    if len(done) < len(traces):
+    if len(results.records) < len(traces):
         Drafted("plain", llama, NoDraft(), None).decode(beginning(traces[0]))  # pages, threads
         for arm in arms:
             arm.warm_up(traces[0])
-    answers = run(arms, traces, done, args.seconds)
-    if not answers:
+    run(arms, traces, results, args.seconds)
+    if not results.records:
         raise SystemExit("no answer was decoded: the files hold none that fits, or --seconds is too short")
-    result = {
-        "schema": 1,
-        "hardware": hardware(llama),
-        "settings": settings,
-        "replay": {"real": REAL, "replayed": REPLAYED, "caveat": CAVEAT},
-        **summary(answers, args.arms),
-        "cost": {arm.name: arm.cost_rows() for arm in arms},
-        "answers": answers,
-    }
+    result = summarise(
+        results,
+        hardware=hardware(llama),
+        model=model_file(llama),
+        settings=settings,
+        replay={"real": REAL, "replayed": REPLAYED, "caveat": CAVEAT},
+        cost={arm.name: arm.cost_rows() for arm in arms},
+    )
     show(result)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -64,10 +64,3 @@ def read_traces(path: Path, tokenize: Tokenize, *, tokens: int, least: int = 16)
             name = path.name.removesuffix(".jsonl")
             found.append(Trace(f"{name}:{number}", name, prompt, answer))
     return found
-
-
-def spread(traces: list[Trace], most: int) -> list[Trace]:
-    """``most`` of the traces, evenly over the file."""
-    if len(traces) <= most:
-        return traces
-    return [traces[i * len(traces) // most] for i in range(most)]

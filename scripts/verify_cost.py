@@ -21,9 +21,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from trace_bench import hardware
 
 from hd_edge import Llama, _native, row_kernels
+from hd_edge.bench.hardware import hardware
 
 WIDE = (4, 8, 16, 32)
 REPEATS = 3  # forwards of one size in a row: the first has changed, the others are repeated

@@ -20,6 +20,8 @@ import trace_bench
 import traces
 import verify_cost
 
+from hd_edge.bench.questions import spread
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 TALK = "The miller went to the mill. The mill was by the river. By the river the miller sang. "
 
@@ -79,7 +81,7 @@ def test_every_arm_emits_the_recorded_answers(report):
     for drafting in ("llama-cpp-pld", "paper"):  # they draft whatever it costs, and this text repeats itself
         assert arms[drafting]["forwards"] < 2 * 39 < arms[drafting]["rows"]
     assert replayed["replay"]["real"] and replayed["replay"]["replayed"]
-    assert replayed["speedup"]["plain"]["overall"] == {"median": 1, "low": 1, "high": 1, "total": 1}
+    assert replayed["speedup"]["plain"]["overall"] == {"median": 1, "low": 1, "high": 1, "total": 1, "answers": 2}
 
 
 def test_every_figure_of_the_report_stands_in_its_json(out, report):
@@ -131,17 +133,6 @@ def test_sizes():
     assert verify_cost.sizes("1-3,8,16-17") == [1, 2, 3, 8, 16, 17]
 
 
-def test_speedup_of_a_planted_slow_down():
-    def answer(plain, slow):
-        return {"arms": {"plain": {"seconds": plain}, "slow": {"seconds": slow}}}
-
-    answers = [answer(t, t * 1.05) for t in (1.0, 2.0, 3.0, 5.0)]
-    found = trace_bench.speedup(answers, "slow")
-    assert found["high"] < 0.96 and found["low"] > 0.94
-    same = trace_bench.speedup([answer(t, t) for t in (1.0, 2.0)], "slow")
-    assert same == {"median": 1, "low": 1, "high": 1, "total": 1}
-
-
 def test_a_run_goes_on_where_it_stopped(models, tmp_path, monkeypatch, capsys):
     traces_file = write_traces(tmp_path) / "vicuna-tiny.eval.jsonl"
     result = tmp_path / "out.json"
@@ -155,7 +146,7 @@ def test_a_run_goes_on_where_it_stopped(models, tmp_path, monkeypatch, capsys):
     first = run("--tokens", "20", "--answers", "1")["answers"]
     both = run("--tokens", "20", "--answers", "3")["answers"]
     assert len(first) == 1 and len(both) == 3
-    assert both.items() >= first.items()
+    assert first[0] in both
     assert "replayed: the token the target chooses" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="other settings"):
         run("--tokens", "21", "--answers", "3")
@@ -173,7 +164,7 @@ def test_traces_are_asked_as_their_model_was(tmp_path):
     assert [len(trace.answer) for trace in found] == [50] * 3
     assert asked[0].endswith("USER: Tell me about mill 0. ASSISTANT:")
     assert traces.read_traces(folder / "vicuna-tiny.eval.jsonl", tokenize, tokens=50, least=51) == []
-    assert [trace.name for trace in traces.spread(found, 2)] == ["vicuna-tiny.eval:1", "vicuna-tiny.eval:2"]
+    assert [trace.name for trace in spread(found, 2)] == ["vicuna-tiny.eval:1", "vicuna-tiny.eval:2"]
     (folder / "bad.eval.jsonl").write_text('{"prompt": "x"}\n')
     with pytest.raises(SystemExit, match=r"bad.eval.jsonl:1: .*output"):
         traces.read_traces(folder / "bad.eval.jsonl", tokenize, tokens=50)
