@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from report_data import KINDS, LEAST, Run, add, load
-from report_goals import DRAFTED, goals, losses
+from report_data import KINDS, LEAST, Run, add, load, speedups
+from report_goals import DRAFTED, goals, losses, slow_tables
 from report_readme import replace_block
 from report_tables import (
     ablations_section,
@@ -109,13 +109,22 @@ def _bad(runs: list[Run]) -> str:
     all_goals = goals(runs)
     lines = [f"{sum(not goal.met for goal in all_goals)} of {len(all_goals)} goals are missed (table above)."]
     for run in runs:
-        for arm, slow in losses(run).items():
-            told = ", ".join(f"{group.replace('_', ' ')} {value:.2f}" for group, value in slow)
+        slow = losses(run)
+        for arm in filter(slow.__contains__, DRAFTED):
+            told = ", ".join(f"{group.replace('_', ' ')} {value:.2f}" for group, value in slow[arm])
             lines.append(f"{run.name}: `{arm}` is below {LEAST} of `plain`: {told}.")
+        peers = [f"`{arm}` {speedups(run, arm)[0].value:.2f}" for arm in slow if arm not in DRAFTED]
+        if peers:
+            lines.append(
+                f"{run.name}: peers below {LEAST} of `plain`, overall or in a group (tables below), overall: {', '.join(peers)}."
+            )
         for arm, same in run.data.get("identical", {}).items():
             if arm in DRAFTED and same["identical"] < same["prompts"]:
                 count = same["prompts"] - same["identical"]
                 lines.append(f"{run.name}: {count} of {same['prompts']} texts of `{arm}` differ from plain decoding's.")
+        lines += [
+            f"{run.name}: {what} is below {LEAST} of plain decoding: {value:.2f}." for what, value in slow_tables(run)
+        ]
     return "\n".join(f"- {line}" for line in lines)
 
 

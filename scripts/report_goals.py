@@ -46,6 +46,16 @@ def losses(run: Run) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
+def slow_tables(run: Run) -> Iterator[tuple[str, float]]:
+    """Rows of an ablation that were timed on a model and are below ``LEAST``, overall or in their worst group."""
+    for title, rows in run.data["tables"].items() if run.kind == "ablations" else ():
+        for row in rows:
+            measured = row["cost"].get("measured", {"speedup": 1.0, "worst_group": 1.0})
+            for key, words in (("speedup", ""), ("worst_group", ", worst group")):
+                if measured[key] < LEAST:
+                    yield f"{title}: {row['name']}{words}", measured[key]
+
+
 def _arms(run: Run) -> Iterator[Goal]:
     ratios = {arm: speedups(run, arm) for arm in run.data["speedup"] if arm != "plain"}
     for arm in filter(ratios.__contains__, OURS):
@@ -101,7 +111,8 @@ def _expected(run: Run, ratios: dict) -> Iterator[Goal]:
 def _cost(run: Run) -> Iterator[Goal]:
     at = {n: run.data["rows"].index(n) for n in (1, 8, 512) if n in run.data["rows"]}
     ours, theirs = run.data["row_kernels"], run.data["llama_cpp"]
-    wanted = EIGHT_ROWS.get(run.data.get("type") or "")
+    name = " ".join(filter(None, (run.data["model"], run.data.get("type")))).upper().removesuffix(".GGUF")
+    wanted = next((most for kind, most in EIGHT_ROWS.items() if "7B" in name and name.endswith(kind)), None)
     if wanted and {1, 8} <= set(at):
         measured = ours[at[8]] / ours[at[1]]
         yield Goal(run.name, f"T(8)/T(1) at most {wanted}", f"{measured:.2f}", measured <= wanted)

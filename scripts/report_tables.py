@@ -224,14 +224,16 @@ def ablations_section(run: Run) -> str:
     parts = [conditions(run)]
     for title, rows in run.data["tables"].items():
         costs = list(rows[0]["cost"])
-        cells = [
-            [row["name"], *(f"{r['speedup']:.2f} ({r['mean_accepted_tokens']:.2f})" for r in row["cost"].values())]
-            for row in rows
-        ]
+        cells = [[row["name"], *map(_ablated, row["cost"], row["cost"].values())] for row in rows]
         parts.append(table([title, *costs], cells))
     if "warm_up" in run.data:
         parts.append(_warm_up(run))
     return "\n\n".join(parts)
+
+
+def _ablated(cost: str, found: dict[str, Any]) -> str:
+    worst = f", worst group {Ratio(found['worst_group'])}" if cost == "measured" else ""
+    return f"{Ratio(found['speedup'])} ({found['mean_accepted_tokens']:.2f}){worst}"
 
 
 def _warm_up(run: Run) -> str:

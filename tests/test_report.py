@@ -60,6 +60,7 @@ def docs(tmp_path):
     curve = {"rows": [1, 4, 8, 512], "llama_cpp": [0.02, 0.04, 0.08, 2], "row_kernels": [0.01, 0.012, 0.02, 1]}
     reliability = {"nodes": [0] * 9 + [100], "predicted": [0] * 9 + [0.95], "actual": [0] * 9 + [0.85]}
     replayed = {"speedup": 1.5, "worst_group": 1.1, "mean_accepted_tokens": 1.9, "rows_per_step": 3.0}
+    timed = {"measured": {**replayed, "speedup": 0.9, "worst_group": 0.7}}
     files = {
         "spec-bench-smollm2-q4_0": summarise(Results(records), **about, settings=asdict(Settings())),
         "cost-curve-7b-4layers": {"model": "7b-4layers", "type": "Q4_0", "threads": 2, **curve},
@@ -70,7 +71,7 @@ def docs(tmp_path):
         },
         "ablations-smollm2": {
             "settings": {"traces": "smollm2.npz"},
-            "tables": {"tiers": [{"name": "context", "cost": {"cpu2": replayed}}]},
+            "tables": {"tiers": [{"name": "context", "cost": {"cpu2": replayed}}, {"name": "timed", "cost": timed}]},
             "warm_up": {"cost": "cpu2", "speedup": {"learning": [1.0, 1.0, 2.0, 2.0], "fixed": [1.0] * 4}},
         },
         "overhead": {
@@ -141,6 +142,9 @@ def test_what_is_bad_stays_in(docs, page):
     assert f"{len(missed)} of {len(goals)} goals are missed" in bad
     assert "`auto` is below 0.98 of `plain`: summarization 0.96." in bad
     assert "`paper` is below 0.98 of `plain`: all 0.50, writing 0.50, summarization 0.50." in bad
+    assert "`llama-cpp` 0.80, `llama-server-plain` 0.80, `llama-server-ngram-mod` 0.84." in bad
+    assert "tiers: timed is below 0.98 of plain decoding: 0.90." in bad
+    assert "tiers: timed, worst group is below 0.98 of plain decoding: 0.70." in bad
 
 
 def test_files_that_are_taken_in_hold_no_texts(docs):
