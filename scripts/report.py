@@ -115,9 +115,8 @@ def _bad(runs: list[Run]) -> str:
             lines.append(f"{run.name}: `{arm}` is below {LEAST} of `plain`: {told}.")
         peers = [f"`{arm}` {speedups(run, arm)[0].value:.2f}" for arm in slow if arm not in DRAFTED]
         if peers:
-            lines.append(
-                f"{run.name}: peers below {LEAST} of `plain`, overall or in a group (tables below), overall: {', '.join(peers)}."
-            )
+            told = ", ".join(peers)
+            lines.append(f"{run.name}: peers below {LEAST} of `plain` overall or in a group; overall they are: {told}.")
         for arm, same in run.data.get("identical", {}).items():
             if arm in DRAFTED and same["identical"] < same["prompts"]:
                 count = same["prompts"] - same["identical"]
