@@ -90,10 +90,16 @@ def details(summary: dict[str, Any]) -> list[str]:
     lines = []
     for arm, sums in summary["arms"].items():
         lookups = sum(sums["lookups"].values()) / sums["answers"]
-        whole = summary["speedup"].get(arm, {}).get("request", {}).get("overall")
-        request = f", whole requests {whole['median']:.2f} ({whole['low']:.2f} - {whole['high']:.2f})" if whole else ""
+        ratios = summary["speedup"][arm]
+        spoken = ""
+        if ratios["overall"]:
+            found, request = ratios["overall"], ratios["request"]["overall"]
+            spoken = (
+                f", all time by all time {found['total']:.2f} ({found['total_low']:.2f} - {found['total_high']:.2f})"
+                f", whole requests {request['median']:.2f} ({request['low']:.2f} - {request['high']:.2f})"
+            )
         drafting = f"drafting {sums['draft_share']:.1%} of the forwards' time"
-        lines.append(f"{arm}: {drafting}, {lookups:.1f} look-ups per answer{request}")
+        lines.append(f"{arm}: {drafting}, {lookups:.1f} look-ups per answer{spoken}")
     return lines
 
 

@@ -149,13 +149,16 @@ def test_identical_arms_come_out_equal(planted):
     found = planted["speedup"]["again"]["overall"]
     assert found["low"] <= 1.0 <= found["high"]
     assert found["median"] == pytest.approx(1.0, abs=0.01)
-    assert planted["speedup"]["plain"]["overall"] == {"median": 1, "low": 1, "high": 1, "total": 1, "answers": 12}
+    ones = dict.fromkeys(("median", "low", "high", "total", "total_low", "total_high"), 1)
+    assert planted["speedup"]["plain"]["overall"] == {**ones, "answers": 12}
 
 
 def test_a_slow_down_of_5_percent_is_seen(planted):
     found = planted["speedup"]["slowed"]["overall"]
     assert found["high"] < 1.0
+    assert found["total_high"] < 1.0
     assert found["median"] == pytest.approx(1 / 1.05, abs=0.01)
+    assert found["total"] == pytest.approx(1 / 1.05, abs=0.01)
     assert planted["identical"]["slowed"] == {"prompts": 12, "identical": 12, "first_differences": []}
 
 
@@ -195,6 +198,7 @@ def test_speed_ups_are_medians_of_times_per_token():
     assert found["median"] == 1.0
     assert found["answers"] == 3
     assert found["total"] == pytest.approx(0.3 / 0.55)
+    assert found["total_low"] < found["total"] < found["total_high"]
     assert (found["low"], found["high"]) == (0.25, 2.0)
     assert speedup(records[3:], "arm") is None
 
