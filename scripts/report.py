@@ -47,7 +47,8 @@ ABOUT = {
     "llama.cpp's kernels, `plain` with hd_edge's where the settings say so: the last columns set each arm "
     "against its own program without drafts, in speed and in text.",
     "trace-bench": "Real: every forward (random weights of the named shape), draft tree, KV cache, sampler, planner, "
-    "tiers. Replayed: the token that the target chooses, which is the recorded one.",
+    "tiers. Replayed: the token that the target chooses, which is the recorded one. Rows "
+    "recycled from the target are noise here: a real model drafts a little better. All arms share weights and kernels.",
     "cost-curve": "Seconds of a forward over n rows, llama.cpp's kernels and ours in turns in one process pair: "
     "medians.",
     "replay": "Recorded answers are decoded again without a model, at the costs of a table: the chance of a drafted "
@@ -59,6 +60,24 @@ ABOUT = {
     "given as text that the answer is expected to repeat.",
     "overhead": "What hd_edge costs beside the forwards.",
 }
+AGAIN = """## Measure it again
+
+```
+python scripts/build_llama_server.py build/llama-server
+python scripts/spec_bench.py -m MODEL.gguf question.jsonl --server-binary build/llama-server/build/bin/llama-server \\
+    --arms plain llama-cpp llama-cpp-pld paper auto llama-server-plain llama-server-ngram-mod --json spec-bench-X.json
+python scripts/trace_bench.py -m 7B.gguf --traces vicuna-7b-v1.3.eval.jsonl --json trace-bench-X.json
+python scripts/cost_curve.py -m MODEL.gguf --json cost-curve-X.json
+python scripts/simulate_drafts.py --traces eval.npz --history history.npz --tiers crm --json replay-X.json
+python scripts/ablations.py replay --traces eval.npz --history history.npz --corpus corpus.npz --json ablations-X.json
+python scripts/ablations.py temperatures -m MODEL.gguf --json ablations-temperature-X.json
+python scripts/edit_bench.py -m MODEL.gguf --forced --json edit-bench.json
+python scripts/overhead.py -m MODEL.gguf --json overhead.json
+python scripts/report.py --readme --add *.json
+```
+
+Spec-Bench's questions and the recorded answers are not part of this repository; without a file `spec_bench.py` asks
+questions of our own."""
 TOGETHER: dict[str, Callable[[list[Run]], str]] = {"cost-curve": cost_section, "replay": reliability_section}
 ALONE: dict[str, Callable[[Run], str]] = {
     "spec-bench": arms_section,
@@ -94,7 +113,7 @@ def page(runs: list[Run]) -> str:
             parts += ["### Where accepted tokens came from", *(f"{run.name}:\n\n{tiers_section(run)}" for run in found)]
             if any(sums.get("accepted_by_depth") for run in found for sums in run.arms.values()):
                 parts.append(picture("acceptance-by-depth", "Accepted tokens per forward by depth"))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, AGAIN]) + "\n"
 
 
 def _goals(runs: list[Run]) -> str:

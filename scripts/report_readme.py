@@ -57,7 +57,7 @@ def _arms(run: Run) -> Iterator[tuple[str, str]]:
             values = [ratio.value for ratio in by_group.values()] or [overall.value]
             spread = f"; groups {min(values):.2f} to {max(values):.2f}" if len(values) > 1 else ""
             answers = run.arms[arm].get("answers", len(run.data.get("answers", ())))
-            same = run.data.get("identical", {}).get(arm)
+            same = run.data.get("identical", {}).get(arm) if run.kind == "spec-bench" else None
             told = f"; same text {same['identical']} of {same['prompts']}" if same else ""
             yield f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}", f"{overall}{spread}{told}"
     peers = {

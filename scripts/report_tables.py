@@ -34,7 +34,7 @@ def conditions(run: Run) -> str:
     settings = {**named, **(data.get("settings") or {})}
     told_settings = [_words(key, value) for key, value in settings.items() if key not in LEFT_OUT and _is_plain(value)]
     note = f" {data['note']}" if data.get("note") else ""
-    text = "; ".join(filter(None, (", ".join(told), ", ".join(told_settings))))
+    text = "; ".join(filter(None, (", ".join(told), ", ".join(dict.fromkeys(told_settings)))))
     return f"{text}.{note} Data: [`{run.name}.json`](benchmarks/{run.name}.json)."
 
 
@@ -118,7 +118,7 @@ def _over(run: Run, arm: str, base: str) -> str:
 
 
 def _same(run: Run, arm: str) -> str:
-    same = run.data.get("identical", {}).get(arm)
+    same = run.data.get("identical", {}).get(arm) if run.kind != "trace-bench" else None  # replayed: the same by force
     return f"{same['identical']} of {same['prompts']}" if same and arm != "plain" else ""
 
 

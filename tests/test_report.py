@@ -147,6 +147,17 @@ def test_what_is_bad_stays_in(docs, page):
     assert "tiers: timed, worst group is below 0.98 of plain decoding: 0.70." in bad
 
 
+def test_replayed_answers_have_goals_of_their_own_and_no_texts_to_compare(docs):
+    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+    run = report_data.Run("trace-bench-7b-Q4_0", "trace-bench", data)
+    met = {goal.wanted: (goal.measured, goal.met) for goal in report_goals.goals([run])}
+    assert met["7B Q4_0: at least 1.35"] == ("1.11", False)
+    assert met["`plain` at least as fast as `llama-cpp`"] == ("1.25", True)
+    page = report.page([run])
+    assert "text of `plain`" not in page
+    assert page.count("smol-q4_0.gguf") == 1
+
+
 def test_files_that_are_taken_in_hold_no_texts(docs):
     path = docs / "benchmarks" / "spec-bench-smollm2-q4_0.json"
     text = path.read_text()
