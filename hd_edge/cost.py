@@ -30,7 +30,7 @@ SLACK = 1.25  # how far they may lie beyond what the other sizes allow
 NEAR = 5  # forwards over one row whose median is the reference
 AGREE = 1.3  # references before and after a sample may differ so much
 PROBED = 8  # larger sizes are not probed: a wrong draft of them costs too much
-PROBE_STEPS = (16, 64, 512)  # between probes while a size has no sample, one, more
+PROBE_STEPS = (16, 64, 64, 2048)  # between probes while a size has no sample, one, two, more
 CHECKED = 16  # steps between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
 PLACE = 1024  # tokens of context: where the slope is read from stored rows
@@ -193,7 +193,7 @@ class CostCurve:
             return 0
         counts = {rows: len(self._samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
         rows = min(counts, key=lambda size: (counts[size], size))
-        every = PROBE_STEPS[min(counts[rows], 2)]
+        every = PROBE_STEPS[min(counts[rows], 3)]
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:

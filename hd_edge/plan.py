@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .config import DraftConfig
     from .tiers.stored import StoredTier
 
-RECYCLED = 0.005  # share of a forward that reading its rows may take
+RECYCLED = 0.003  # share of the forwards that reading their rows may take
 SETTLED = 8  # steps of a generation before it measures costs: a very short one should not pay for it
 
 
@@ -70,6 +70,7 @@ class TreePlanner:
         self.measure_seconds = 0.0  # what measuring the cost curve took
         self._verifier: _native.Verifier | None = None
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
+        self._recycling = 0.0  # seconds that reading rows may take
         self._steps = 0
         self._begun = 0  # the step that this generation began with
 
@@ -161,8 +162,13 @@ class TreePlanner:
     # -- parts of a step -------------------------------------------------------------------------------------------
 
     def _recycle(self, verifier: _native.Verifier, path: NDArray[np.int32], seconds: float) -> None:
-        """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forward's time allows."""
-        self._drafter.recycle(verifier, path, RECYCLED * seconds)
+        """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forwards' time allows."""
+        self._recycling = min(self._recycling + RECYCLED * seconds, 4 * RECYCLED * seconds)
+        if self._recycling <= 0:  # rows before took longer
+            return
+        started = perf_counter()
+        self._drafter.recycle(verifier, path, self._recycling)
+        self._recycling -= perf_counter() - started
 
     def _measure(self, verifier: _native.Verifier, max_rows: int) -> None:
         started = perf_counter()
