@@ -109,13 +109,13 @@ def measure(case: str, llama: Any, args: argparse.Namespace) -> dict[str, Any]:
         rows.append({arm.name: arm.decode(trace) for arm in arms})
     hierarchy.close()
     sums = {
-        name: {key: sum(row[name][key] for row in rows) for key in ("tokens", "seconds", "forwards", "rows")}
+        name: {key: sum(getattr(row[name], key) for row in rows) for key in ("tokens", "seconds", "forwards", "rows")}
         for name in ("plain", "auto")
     }
-    ratios = [row["plain"]["seconds"] / row["auto"]["seconds"] for row in rows]
+    ratios = [row["plain"].seconds / row["auto"].seconds for row in rows]
     return {
         "arms": sums,
-        "draft_share": sum(r["auto"]["draft_seconds"] for r in rows) / sum(r["auto"]["forward_seconds"] for r in rows),
+        "draft_share": sum(r["auto"].draft_seconds for r in rows) / sum(r["auto"].forward_seconds for r in rows),
         "speedup": {"total": sums["plain"]["seconds"] / sums["auto"]["seconds"], "median": float(np.median(ratios))},
         "pieces": ratios,
         "cost": auto.cost_rows(),
