@@ -41,11 +41,12 @@ TITLES = {
     "overhead": "Overhead",
 }
 ABOUT = {
-    "spec-bench": "All arms answer each question, in turns. A ratio is the time per token of `plain` over the arm's, "
-    "for the same turn of the same question; told is the median with its bootstrap interval of 95 %. "
-    "`plain` is hd_edge without drafts. The arms of llama-cpp-python and llama-server compute with "
-    "llama.cpp's kernels, `plain` with hd_edge's where the settings say so: the last columns set each arm "
-    "against its own program without drafts, in speed and in text.",
+    "spec-bench": "All arms answer each question, in turns. A ratio is the time per token of `plain` over the "
+    "arm's, for the same turn of the same question; told are their median and all time by all time, "
+    "with bootstrap intervals of 95 %, and medians by group. `plain` is hd_edge without drafts. The "
+    "arms of llama-cpp-python and llama-server compute with llama.cpp's kernels, `plain` with "
+    "hd_edge's where the settings say so: the last columns set each arm against its own program "
+    "without drafts, in speed and in text.",
     "trace-bench": "Real: every forward (random weights of the named shape), draft tree, KV cache, sampler, planner, "
     "tiers. Replayed: the token that the target chooses, which is the recorded one. Rows "
     "recycled from the target are noise here: a real model drafts a little better. All arms share weights and kernels.",

@@ -87,6 +87,12 @@ def speedups(run: Run, arm: str, of: str = "") -> tuple[Ratio, dict[str, Ratio]]
     return Ratio.of(found["overall"]), groups
 
 
+def total(run: Run, arm: str) -> Ratio:
+    """All time of plain decoding by all time of the arm."""
+    found = run.data["speedup"][arm]["overall"]
+    return Ratio(found["total"], found.get("total_low"), found.get("total_high"))
+
+
 def against(run: Run, arm: str, base: str) -> float | None:
     """Median over the answers of the time per token of ``base`` over that of the arm; None: nothing to compare."""
     records = run.data.get("answers", ())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from report_data import Ratio, Run, against, base_of, speedups
+from report_data import Ratio, Run, against, base_of, speedups, total
 
 HARDWARE = ("processor", "gpu", "cores", "system", "python", "llama_cpp_python", "hd_edge", "commit")
 LEFT_OUT = ("bytes", "name", "parameters")  # of a model's file
@@ -59,8 +59,8 @@ def arms_section(run: Run) -> str:
     rows = []
     for arm in names:
         overall, by_group = speedups(run, arm)
-        rows.append([f"`{arm}`", overall, *(_short(by_group.get(group)) for group in groups)])
-    parts = [conditions(run), table(["speed-up over `plain`", "all", *map(_words_of, groups)], rows)]
+        rows.append([f"`{arm}`", overall, total(run, arm), *(_short(by_group.get(group)) for group in groups)])
+    parts = [conditions(run), table(["speed-up over `plain`", "median", "all time", *map(_words_of, groups)], rows)]
     if groups:
         parts.append(picture(run.name, "Speed-up by group and arm"))
     parts.append(_details(run))

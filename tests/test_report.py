@@ -102,8 +102,9 @@ def row(page: str, *cells: str) -> list[str]:
 
 
 def test_speed_ups_and_what_each_arm_did_are_in_tables(page):
-    assert row(page, "speed-up over `plain`")[1:] == ["all", "writing", "summarization"]
-    assert row(page, "`auto`")[2:] == ["1.25", "0.96 ↓"]
+    assert row(page, "speed-up over `plain`")[1:] == ["median", "all time", "writing", "summarization"]
+    assert row(page, "`auto`")[2].startswith("1.09 (0.96 to 1.25)")  # 2 / (0.8 + 1.04)
+    assert row(page, "`auto`")[3:] == ["1.25", "0.96 ↓"]
     assert row(page, "`auto`")[1].startswith("1.11 (")
     details = dict(zip(row(page, "arm", "tokens"), row(page, "`llama-server-ngram-mod`", "40"), strict=True))
     assert details["tokens/forward"] == "2.50"
