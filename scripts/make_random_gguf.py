@@ -23,7 +23,7 @@ SPREAD = 0.02  # standard deviation of the weights, about that of a trained mode
 
 @dataclass(frozen=True)
 class Shape:
-    """A Llama: sizes as in its GGUF header."""
+    """A Llama: sizes as in its GGUF header. With experts, two of them serve a token."""
 
     layers: int
     width: int
@@ -31,6 +31,7 @@ class Shape:
     heads: int
     kv_heads: int
     context: int = 4096
+    experts: int = 0
 
 
 SHAPES = {
@@ -146,18 +147,23 @@ def write(path: Path, shape: Shape, kind: str, *, vocab: Path | None = None, pur
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
+    if shape.experts:
+        writer.add_expert_count(shape.experts)
+        writer.add_expert_used_count(2)
     tokens = _add_vocabulary(writer, vocab)
     writer.add_vocab_size(tokens)
 
-    largest = {head: tokens * shape.width, body: max(tokens, shape.feed_forward) * shape.width}
-    largest[more] = max(largest.get(more, 0), shape.feed_forward * shape.width)
+    feed_forward = shape.feed_forward * max(1, shape.experts)
+    largest = {head: tokens * shape.width, body: max(tokens, feed_forward) * shape.width}
+    largest[more] = max(largest.get(more, 0), feed_forward * shape.width)
     blocks = {t: RandomBlocks(t, rng, n) for t, n in largest.items()}
 
-    def matrix(name: str, rows: int, columns: int, kind: Type) -> None:
+    def matrix(name: str, rows: int, columns: int, kind: Type, experts: int = 0) -> None:
         if columns % blocks[kind].block:
             message = f"{name}: {columns} columns are no multiple of {blocks[kind].block}, as {kind.name} needs"
             raise ValueError(message)
-        writer.add_tensor(name, blocks[kind].tensor(rows, columns), raw_dtype=kind)
+        data = blocks[kind].tensor(rows * max(1, experts), columns)
+        writer.add_tensor(name, data.reshape(experts, rows, -1) if experts else data, raw_dtype=kind)
 
     kv = shape.width // shape.heads * shape.kv_heads
     ones = np.ones(shape.width, dtype=np.float32)
@@ -170,9 +176,13 @@ def write(path: Path, shape: Shape, kind: str, *, vocab: Path | None = None, pur
         matrix(f"blk.{i}.attn_v.weight", kv, shape.width, extra)
         matrix(f"blk.{i}.attn_output.weight", shape.width, shape.width, body)
         writer.add_tensor(f"blk.{i}.ffn_norm.weight", ones)
-        matrix(f"blk.{i}.ffn_gate.weight", shape.feed_forward, shape.width, body)
-        matrix(f"blk.{i}.ffn_up.weight", shape.feed_forward, shape.width, body)
-        matrix(f"blk.{i}.ffn_down.weight", shape.width, shape.feed_forward, extra)
+        each = "_exps" if shape.experts else ""
+        if shape.experts:
+            router = rng.standard_normal((shape.experts, shape.width)).astype(np.float32) * SPREAD
+            writer.add_tensor(f"blk.{i}.ffn_gate_inp.weight", router)
+        matrix(f"blk.{i}.ffn_gate{each}.weight", shape.feed_forward, shape.width, body, shape.experts)
+        matrix(f"blk.{i}.ffn_up{each}.weight", shape.feed_forward, shape.width, body, shape.experts)
+        matrix(f"blk.{i}.ffn_down{each}.weight", shape.width, shape.feed_forward, extra, shape.experts)
     writer.add_tensor("output_norm.weight", ones)
     matrix("output.weight", tokens, shape.width, head)
     writer.write_header_to_file()

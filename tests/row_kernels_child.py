@@ -72,6 +72,25 @@ def rows(paths: list[str], threads: int) -> list[dict[str, Any]]:
     return results
 
 
+def mixture(path: str) -> dict[str, Any]:
+    """A model with experts: how much of it goes through our kernels, whether it answers as on llama.cpp's, exact mode."""
+    from hd_edge import ExactModeError, Llama
+
+    out: dict[str, Any] = {}
+    results = {}
+    for setting in ("auto", False):
+        model, facts = load(path, setting, threads=1)
+        results[setting] = logits(model, token_ids(model, 8), 0)
+        out[str(setting)] = facts["bytes"]
+        model.close()
+    out["difference"] = float(np.abs(results["auto"] - results[False]).max() / results[False].std())
+    try:
+        Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)
+    except ExactModeError as error:
+        out["exact"] = str(error)
+    return out
+
+
 def settings(path: str) -> dict[str, Any]:
     """One process, one model after the other: on, off for this model, off by use_extra_bufts, disabled, on again."""
     out: dict[str, Any] = {}

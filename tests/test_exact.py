@@ -110,6 +110,22 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
             assert np.array_equal(row, rows[node]), (quantization, node)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("row_kernels", ["auto", False])
+@pytest.mark.parametrize("quantization", FILE_TYPES)
+def test_rows_with_either_kernels(models, quantization, row_kernels, threads):
+    """Our kernels take up to 16 rows at once, llama.cpp's four or eight."""
+    settings = {"n_ctx": 128, "n_threads": threads, "n_threads_batch": threads, "row_kernels": row_kernels}
+    llm = Llama(str(models(quantization)), exact=True, draft="off", **settings)
+    exact_mode.check_rows(llm, (*range(2, 18), 33))
+    prompt = prompt_of(20)
+    want = take(llm, prompt, 24)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
+    assert take(llm, prompt, 24) == want
+    assert llm.stats.forwards < 23
+    llm.close()
+
+
 def test_two_threads(models):
     llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
     prompt = prompt_of(600)

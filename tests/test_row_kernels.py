@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_switches(files: dict[str, Path]) -> None:
     assert result["plain"], "off and disabled run llama.cpp's kernels"
     assert result["same"]
     assert result["close"] < 0.2
+
+
+def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
+    path = tmp_path / "mixture.gguf"
+    shape = replace(SMALL, experts=4)
+    make_random_gguf.write(path, shape, "Q4_0", pure=True)
+    tokens, heads = 1024, shape.width // shape.heads
+    attention = shape.layers * shape.width * 2 * (shape.width + heads * shape.kv_heads)
+    result = child("mixture", path=str(path))
+    assert result["auto"] == (attention + tokens * shape.width) * 18 // 32  # of Q4_0: 32 weights in 18 bytes
+    assert result["False"] == 0
+    assert result["difference"] < 0.2
+    assert "this file holds F32" in result["exact"]  # what chooses the experts
 
 
 def test_a_model_loaded_before(files: dict[str, Path]) -> None:
