@@ -73,7 +73,7 @@ def rows(paths: list[str], threads: int) -> list[dict[str, Any]]:
 
 
 def mixture(path: str) -> dict[str, Any]:
-    """A model with experts: how much of it goes through our kernels, whether it answers as on llama.cpp's, exact mode."""
+    """A model with experts: how much of it our kernels take, how far its logits are from llama.cpp's, exact mode."""
     from hd_edge import ExactModeError, Llama
 
     out: dict[str, Any] = {}
