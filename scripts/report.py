@@ -20,6 +20,7 @@ from report_goals import DRAFTED, goals, losses, slow_tables
 from report_readme import replace_block
 from report_tables import (
     ablations_section,
+    adversarial_section,
     arms_section,
     cost_section,
     edit_section,
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TITLES = {
     "spec-bench": "Questions of Spec-Bench",
     "trace-bench": "Recorded answers at the cost of larger models",
+    "adversarial": "Where drafting cannot help",
     "cost-curve": "What a row costs",
     "replay": "Are the planner's chances right?",
     "ablations": "One thing changed at a time",
@@ -50,11 +52,14 @@ ABOUT = {
     "trace-bench": "Real: every forward (random weights of the named shape), draft tree, KV cache, sampler, planner, "
     "tiers. Replayed: the token that the target chooses, which is the recorded one. Rows "
     "recycled from the target are noise here: a real model drafts a little better. All arms share weights and kernels.",
+    "adversarial": "Random tokens, text without a repeated token, and what the model says at temperature 1 with a "
+    "model tier full of another model's answers or of random tokens; tokens forced, arms in turns.",
     "cost-curve": "Seconds of a forward over n rows, llama.cpp's kernels and ours in turns in one process pair: "
     "medians.",
-    "replay": "Recorded answers are decoded again without a model, at the costs of a table: the chance of a drafted "
-    "node as the planner saw it, against how often it came true, by decile. Deciles with less than 1 % of "
-    "the nodes do not count.",
+    "replay": "Recorded answers are decoded again without a model, at the costs of a table: the chance of a "
+    "drafted node as the planner saw it, against how often it came true, by decile. Deciles with less "
+    "than 1 % of the nodes do not count. Costs: cpu2 is a 7B model on two cores with llama.cpp's "
+    "kernels, laptop8 and gpu are estimates of flatter curves.",
     "ablations": "Replays of recorded answers unless a table says otherwise: speed-up at a table's costs, in brackets "
     "the tokens per forward.",
     "edit-bench": "Documents with one sentence to change; the document stands in the prompt, for `prediction` it is "
@@ -68,6 +73,7 @@ python scripts/build_llama_server.py build/llama-server
 python scripts/spec_bench.py -m MODEL.gguf question.jsonl --server-binary build/llama-server/build/bin/llama-server \\
     --arms plain llama-cpp llama-cpp-pld paper auto llama-server-plain llama-server-ngram-mod --json spec-bench-X.json
 python scripts/trace_bench.py -m 7B.gguf --traces vicuna-7b-v1.3.eval.jsonl --json trace-bench-X.json
+python scripts/adversarial_bench.py -m MODEL.gguf --foreign other-model.jsonl --json adversarial-X.json
 python scripts/cost_curve.py -m MODEL.gguf --json cost-curve-X.json
 python scripts/simulate_drafts.py --traces eval.npz --history history.npz --tiers crm --json replay-X.json
 python scripts/ablations.py replay --traces eval.npz --history history.npz --corpus corpus.npz --json ablations-X.json
@@ -83,6 +89,7 @@ TOGETHER: dict[str, Callable[[list[Run]], str]] = {"cost-curve": cost_section, "
 ALONE: dict[str, Callable[[Run], str]] = {
     "spec-bench": arms_section,
     "trace-bench": arms_section,
+    "adversarial": adversarial_section,
     "ablations": ablations_section,
     "edit-bench": edit_section,
     "overhead": overhead_section,

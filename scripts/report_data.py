@@ -12,6 +12,7 @@ from typing import Any
 KINDS = {
     "spec-bench": "scripts/spec_bench.py",
     "trace-bench": "scripts/trace_bench.py",
+    "adversarial": "scripts/adversarial_bench.py",
     "cost-curve": "scripts/cost_curve.py",
     "replay": "scripts/simulate_drafts.py",
     "ablations": "scripts/ablations.py",

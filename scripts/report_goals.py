@@ -28,7 +28,14 @@ class Goal:
 
 def goals(runs: list[Run]) -> list[Goal]:
     """All goals that the measurements speak about."""
-    of = {"spec-bench": _arms, "trace-bench": _arms, "cost-curve": _cost, "replay": _replay, "overhead": _overhead}
+    of = {
+        "spec-bench": _arms,
+        "trace-bench": _arms,
+        "adversarial": _adversarial,
+        "cost-curve": _cost,
+        "replay": _replay,
+        "overhead": _overhead,
+    }
     return [goal for run in runs if run.kind in of for goal in of[run.kind](run)]
 
 
@@ -106,6 +113,12 @@ def _expected(run: Run, ratios: dict) -> Iterator[Goal]:
     for ending, wanted in REPLAY_EXPECTS.items():
         if ending in run.name.lower():
             yield Goal(run.name, f"what replays predict: {wanted}", f"{value:.2f}", value >= wanted)
+
+
+def _adversarial(run: Run) -> Iterator[Goal]:
+    for case, found in run.data["cases"].items():
+        ratio, tokens = found["speedup"]["total"], found["arms"]["auto"]["tokens"]
+        yield Goal(run.name, f"{case}: not below {LEAST} of plain", f"{ratio:.2f} ({tokens} tokens)", ratio >= LEAST)
 
 
 def _cost(run: Run) -> Iterator[Goal]:

@@ -159,6 +159,18 @@ def tiers_section(run: Run) -> str:
     return table(["share of the tokens (accepted/drafted)", *tiers], rows)
 
 
+def adversarial_section(run: Run) -> str:
+    """Texts that drafting cannot help with."""
+    rows = []
+    for case, found in run.data["cases"].items():
+        auto, speed = found["arms"]["auto"], found["speedup"]
+        counts = [f"{auto[name] / auto['forwards']:.2f}" for name in ("tokens", "rows")]
+        ratios = [Ratio(speed["total"]), Ratio(speed["median"])]
+        rows.append([case, auto["tokens"], *ratios, *counts, f"{100 * found['draft_share']:.1f} %"])
+    head = ["case", "tokens", "all time over `plain`", "median of pieces", "tokens/forward", "rows/forward"]
+    return conditions(run) + "\n\n" + table([*head, "drafting, of the forwards"], rows)
+
+
 def cost_section(runs: list[Run]) -> str:
     """Cost of n rows over one row, llama.cpp's kernels and ours, and how much faster ours are."""
     sizes = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 32, 512) if all(n in run.data["rows"] for run in runs)]

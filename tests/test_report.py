@@ -74,6 +74,16 @@ def docs(tmp_path):
             "tables": {"tiers": [{"name": "context", "cost": {"cpu2": replayed}}, {"name": "timed", "cost": timed}]},
             "warm_up": {"cost": "cpu2", "speedup": {"learning": [1.0, 1.0, 2.0, 2.0], "fixed": [1.0] * 4}},
         },
+        "adversarial-smollm2": {
+            "settings": {"model": "smol-q4_0.gguf"},
+            "cases": {
+                "random": {
+                    "arms": {"auto": {"tokens": 2000, "forwards": 1000, "rows": 1500}},
+                    "speedup": {"total": 0.97, "median": 0.99},
+                    "draft_share": 0.015,
+                }
+            },
+        },
         "overhead": {
             "model": "smol-q4_0.gguf",
             "draft_share_of_forward": 0.012,
@@ -123,6 +133,7 @@ def test_other_measurements_have_their_tables(page):
     assert row(page, "[smollm2.npz](benchmarks/replay-smollm2.json)", "cpu2")[-2:] == ["100", "10.0 points"]
     assert row(page, "context")[1] == "1.50 (1.90)"
     assert row(page, "learning")[1:] == ["1.00", "1.00", "2.00", "2.00"]
+    assert row(page, "random")[1:] == ["2000", "0.97 ↓", "0.99", "2.00", "1.50", "1.5 %"]
     assert "1.2 % of a forward" in page
 
 
@@ -135,6 +146,7 @@ def test_what_is_bad_stays_in(docs, page):
         "what replays predict: 1.28",
         "T(8)/T(1) at most 1.4",
         "cpu2: chances come true within 5 points",
+        "random: not below 0.98 of plain",
     }
     assert goals["spec-bench-smollm2-q4_0", "`auto` above `paper`"].met
     assert all(f"| {wanted} | " in page for wanted in missed)
