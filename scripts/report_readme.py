@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report_data import Ratio, Run, speedups
+from report_data import Run, speedups
 from report_tables import table
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
@@ -26,14 +26,13 @@ def replace_block(text: str, runs: list[Run]) -> str:
 
 def block(runs: list[Run]) -> str:
     """One row per thing a reader asks about."""
-    return table(["what", "ratio"], [row for run in runs for row in _rows(run)])
+    rows = [row for run in runs for row in _rows(run)]
+    return table(["what", "ratio"], [*rows, *_kernels([run for run in runs if run.kind == "cost-curve"])])
 
 
 def _rows(run: Run) -> Iterator[tuple[str, str]]:
     if run.kind in ("spec-bench", "trace-bench"):
         yield from _arms(run)
-    elif run.kind == "cost-curve":
-        yield from _cost(run)
     elif run.kind == "edit-bench":
         arm = run.arms["prediction"]
         forwards = run.arms["plain"]["forwards"] / arm["forwards"]
@@ -68,8 +67,15 @@ def _arms(run: Run) -> Iterator[tuple[str, str]]:
         yield f"the best of llama.cpp's own draftless modes there (`{best}`)", str(peers[best])
 
 
-def _cost(run: Run) -> Iterator[tuple[str, str]]:
-    at = [run.data["rows"].index(n) for n in (1, 8) if n in run.data["rows"]]
-    ratios = [f"{Ratio(run.data['llama_cpp'][i] / run.data['row_kernels'][i]).value:.1f}" for i in at]
-    name = " ".join(filter(None, (run.data["model"].removesuffix(".gguf"), run.data.get("type"))))
-    yield f"our CPU kernels against llama.cpp's, {name}: one row, eight rows", ", ".join(ratios)
+def _kernels(runs: list[Run]) -> Iterator[tuple[str, str]]:
+    """One row of all cost curves at the width of large models; of all there are where none is so wide."""
+    wide = [run for run in runs if "7b" in run.data["model"].lower()] or runs
+    if not wide:
+        return
+    names = [" ".join(filter(None, (run.data["model"].removesuffix(".gguf"), run.data.get("type")))) for run in wide]
+    told = []
+    for n in (1, 8):
+        at = [run.data["rows"].index(n) for run in wide]
+        ratios = [run.data["llama_cpp"][i] / run.data["row_kernels"][i] for i, run in zip(at, wide, strict=True)]
+        told.append(" / ".join(f"{ratio:.1f}" for ratio in ratios))
+    yield f"our CPU kernels against llama.cpp's, {' / '.join(names)}: one row; eight rows", "; ".join(told)

@@ -219,6 +219,7 @@ def test_the_readme_gets_its_table_and_keeps_the_rest(docs):
     assert "old" not in after
     assert row(after, "drafted, nothing learned before: 4 Spec-Bench questions, smol-q4_0")[1].startswith("1.11 (")
     assert row(after, "the best of llama.cpp's own draftless modes there (`llama-server-ngram-mod`)")[1][:4] == "0.84"
+    assert row(after, "our CPU kernels against llama.cpp's, 7b-4layers Q4_0: one row; eight rows")[1] == "2.0; 4.0"
     assert report_readme.replace_block(after, runs) == after
 
 
