@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report_data import Run, speedups
+from report_data import Run, against, base_of, speedups
 from report_tables import table
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
@@ -58,13 +58,15 @@ def _arms(run: Run) -> Iterator[tuple[str, str]]:
             answers = run.arms[arm].get("answers", len(run.data.get("answers", ())))
             same = run.data.get("identical", {}).get(arm) if run.kind == "spec-bench" else None
             told = f"; same text {same['identical']} of {same['prompts']}" if same else ""
-            yield f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}", f"{overall}{spread}{told}"
-    peers = {
-        arm: ratio for arm, (ratio, _) in arms.items() if arm.startswith("llama-server-") or arm == "llama-cpp-pld"
-    }
+            base = against(run, arm, "llama-cpp")
+            beside = f"; {base:.2f} over `llama_cpp.Llama`" if base else ""
+            yield f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}", f"{overall}{spread}{beside}{told}"
+    peers = {arm: ratio for arm, (ratio, _) in arms.items() if arm.startswith("llama-") and base_of(arm) != arm}
     if peers:
         best = max(peers, key=lambda arm: peers[arm].value)
-        yield f"the best of llama.cpp's own draftless modes there (`{best}`)", str(peers[best])
+        alone = against(run, best, base_of(best))
+        beside = f"; {alone:.2f} over its own program without drafts" if alone else ""
+        yield f"the best of llama.cpp's own draftless modes there (`{best}`)", f"{peers[best]}{beside}"
 
 
 def _kernels(runs: list[Run]) -> Iterator[tuple[str, str]]:
