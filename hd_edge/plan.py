@@ -71,6 +71,8 @@ class TreePlanner:
         self._verifier: _native.Verifier | None = None
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
         self._recycling = 0.0  # seconds that reading rows may take
+        self._last = 0  # token of the conversation
+        self._rests = False  # this step was not planned
         self._steps = 0
         self._begun = 0  # the step that this generation began with
 
@@ -91,6 +93,7 @@ class TreePlanner:
     def begin(self, tokens: NDArray[np.int32]) -> None:
         """The conversation is now ``tokens``; what is known of the common prefix stays."""
         self._begun = self._steps
+        self._last = int(tokens[-1]) if len(tokens) else 0
         self._drafter.begin(tokens)
 
     def reference(self, tokens: NDArray[np.int32]) -> None:
@@ -105,6 +108,11 @@ class TreePlanner:
 
     def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
         """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
+        self._rests = self.guard.rests(self._steps)
+        if self._rests:
+            root = _native.DraftTree()
+            root.add(self._last, -1)
+            return root
         context = len(self._drafter)
         priced = (self.cost.known, context >> 8, self._steps >> 4)
         if priced != self._priced:
@@ -137,11 +145,16 @@ class TreePlanner:
             emitted: Tokens the target drew at them; fewer than ``path`` if the generation was closed early.
             seconds: Wall time of the forward.
         """
+        tokens = np.array(emitted, np.int32)
+        self._steps += 1
+        self._last = emitted[-1] if emitted else self._last
+        if self._rests:
+            self._drafter.append(tokens)
+            self.guard.step(1, len(emitted), 1.0)
+            return
         context = len(self._drafter)
         rows = len(tree)
         nodes = np.array(path, np.int32)
-        tokens = np.array(emitted, np.int32)
-        self._steps += 1
         self.lookups.allow(seconds)
         self._drafter.learn(nodes, tokens)
         if verifier is not None:

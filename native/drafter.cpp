@@ -43,7 +43,7 @@ int Drafter::expand(int node) {
     const int at = expanded_++;
     Node& from = nodes_[static_cast<size_t>(node)];
     from.expansion = at;
-    expander_.expand(from.tail, from.depth, expansions_[static_cast<size_t>(at)]);
+    expander_.expand(from.tail, from.depth, from.chance, expansions_[static_cast<size_t>(at)]);
     note_missing(from);
     return at;
 }

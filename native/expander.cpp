@@ -16,7 +16,7 @@ void open_slot(int slot, uint16_t miss, Expansion& node) {
 
 }  // namespace
 
-void Expander::expand(const Tail& tail, int depth, Expansion& node) {
+void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion& node) {
     node.n = 0;
     std::fill(node.miss, node.miss + n_slots, static_cast<uint16_t>(0));
     const int first_depth = depth_bucket(depth) * 6;
@@ -36,6 +36,7 @@ void Expander::expand(const Tail& tail, int depth, Expansion& node) {
         }
         node.first_set = (first_depth + longest_context) * 3 + asked;
         node.second_set = longest_tier * 4 + longest_recycled;
+        node.curve = Refiner::curve_of(path_chance, asked);
         return mixer_.predict(node);
     };
 

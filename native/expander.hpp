@@ -26,9 +26,9 @@ class Expander {
     void attach_model(const TierCache* source) { model_ = source; }
     void attach_statistics(const TierCache* source) { statistics_ = source; }
 
-    // Fills `node` with the candidates after `tail` at `depth` and their chances. A lower tier is asked only while no
+    // Fills `node`, whose path has the chance given, with the candidates after `tail` at `depth`. A lower tier is asked only while no
     // candidate reaches a chance of one half: that halves the look-ups at no measurable loss.
-    void expand(const Tail& tail, int depth, Expansion& node);
+    void expand(const Tail& tail, int depth, float path_chance, Expansion& node);
 
     MissingKeys model_missing, statistics_missing;  // of the last expand()
     uint64_t model_lookups = 0, statistics_lookups = 0;

@@ -39,16 +39,17 @@ float Mixer::predict(Expansion& node) const {
         const float weight = first.of[slot] + second.of[slot];
         for (int i = 0; i < node.n; i++) z[i] += weight * cells_[node.cell[slot][i]].stretch;
     }
-    const int curve = curve_of(node);
     float sum = 0;
     float best = 0;
     for (int i = 0; i < node.n; i++) {
         node.raw[i] = 1 / (1 + std::exp(-z[i]));
-        node.chance[i] = refiner_.refine(curve, z[i]);
+        node.chance[i] = refiner_.refine(node.curve, z[i]);
         sum += node.chance[i];
         best = std::max(best, node.chance[i]);
     }
-    const float scale = sum > 1 ? 1 / sum : 1;
+    // Siblings cannot all come true, but chances that are right each for itself sum to more than 1 where many are
+    // small: half way, in logarithms, is nearest to what came true.
+    const float scale = sum > 1 ? 1 / std::sqrt(sum) : 1;
     for (int i = 0; i < node.n; i++) node.chance[i] *= scale;
     return best * scale;
 }
@@ -76,7 +77,7 @@ void Mixer::learn(const Expansion& node, int32_t token) {
         if (node.token[i] == token) hit = i;
         error[i] = (i == hit ? 1.0F : 0.0F) - node.raw[i];
         error_sum += error[i];
-        refiner_.learn(curve_of(node), node.z[i], i == hit ? 1.0F : 0.0F);
+        refiner_.learn(node.curve, node.z[i], i == hit ? 1.0F : 0.0F);
     }
     first.of[bias] += first_step * bias_share * error_sum;
     second.of[bias] += second_step * bias_share * error_sum;
@@ -113,7 +114,7 @@ void Mixer::restart_rates() {
 
 namespace {
 
-constexpr char magic[8] = {'h', 'd', 'm', 'i', 'x', '0', '2', '\n'};
+constexpr char magic[8] = {'h', 'd', 'm', 'i', 'x', '0', '3', '\n'};
 
 template <typename T>
 void put(std::vector<uint8_t>& out, const T& value) {
@@ -156,7 +157,7 @@ std::string Mixer::load(const uint8_t* data, size_t size) {
     if (size != want) {
         return "the calibration has " + std::to_string(size) + " bytes, this version's has " + std::to_string(want);
     }
-    if (std::memcmp(data, magic, sizeof magic) != 0) return "the calibration does not start with 'hdmix02'";
+    if (std::memcmp(data, magic, sizeof magic) != 0) return "the calibration does not start with 'hdmix03'";
     const uint8_t* from = data + sizeof magic;
     const auto cells = take<uint32_t>(from);
     const auto sets = take<uint32_t>(from);

@@ -23,9 +23,10 @@ struct Expansion {
     uint16_t miss[n_slots];                  // the cell of candidates the slot does not name
     float z[max_candidates];                 // log-odds of the weighted sum
     float raw[max_candidates];               // the mixer's chance, what learning compares with the outcome
-    float chance[max_candidates];            // scaled so that siblings sum to at most 1
+    float chance[max_candidates];            // scaled down where siblings sum to more than 1
     int first_set = 0;                       // weight sets, see Mixer
     int second_set = 0;
+    int curve = 0;                           // of the Refiner
 };
 
 // P = refine(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
@@ -68,8 +69,6 @@ class Mixer {
 
     void update(Cell& cell, uint16_t cap, float outcome);
     float step(const Weights& set) const;
-    // Curve of the refiner: depth and tiers asked.
-    static int curve_of(const Expansion& node) { return node.first_set / (6 * 3) * 3 + node.first_set % 3; }
 
     std::vector<Cell> cells_;
     std::vector<Weights> first_;

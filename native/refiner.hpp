@@ -9,12 +9,14 @@
 
 namespace hd {
 
-// One curve per depth and tiers asked: chance as a function of the log-odds that the weighted sum gave, as points that
-// are interpolated and learned (the adaptive probability map of PAQ, Mahoney 2005). Without it the chances of unlikely
-// candidates (0.1 to 0.2) come true four to eight points more often than they say.
+// One curve per chance of the node's own path and tiers asked: chance as a function of the log-odds that the weighted
+// sum gave, as points that are interpolated and learned (the adaptive probability map of PAQ, Mahoney 2005). Without it
+// the chances of unlikely candidates (0.1 to 0.2) come true four to eight points more often than they say; and what
+// follows an unlikely node that came true is likelier than its sources know, because the text has begun to repeat.
 class Refiner {
   public:
-    static constexpr int curves = 4 * 3;
+    static constexpr int paths = 4;  // the root, a likely node, a middling one, an unlikely one
+    static constexpr int curves = paths * 3;
     static constexpr int points = 33;
 
     Refiner() : chance_(curves * points), count_(curves * points, 0) {
@@ -22,6 +24,12 @@ class Refiner {
             const auto point = static_cast<float>(i % points);
             chance_[i] = 1 / (1 + std::exp(-(point / per_unit - reach)));
         }
+    }
+
+    // The curve for candidates below a node of this path chance (1: the root), with 0 to 2 lower tiers asked.
+    static int curve_of(float path_chance, int asked) {
+        const int path = path_chance >= 1 ? 0 : path_chance >= 0.5F ? 1 : path_chance >= 0.2F ? 2 : 3;
+        return path * 3 + asked;
     }
 
     float refine(int curve, float z) const {

@@ -47,3 +47,25 @@ def test_plain_steps_neither_gain_nor_lose():
     for _ in range(1000):
         watch.step(1, 1, 5.0)
     assert not watch.paused
+
+
+def test_planning_rests_while_drafts_bring_nothing_and_wakes_at_once():
+    watch = Guard()
+    assert not any(watch.rests(step) for step in range(100))  # a conversation begins with the benefit of the doubt
+    for _ in range(200):
+        watch.step(1, 1, 1.0)
+    planned = [step for step in range(100) if not watch.rests(step)]
+    assert planned == list(range(0, 100, guard.REST))
+    watch.step(4, 4, 1.6)  # a copy of earlier text begins
+    assert not any(watch.rests(step) for step in range(100))
+
+
+def test_planning_does_not_rest_while_it_gains_a_little():
+    watch = Guard()
+    rested = 0
+    rng = np.random.default_rng(3)
+    for step in range(4000):
+        rested += watch.rests(step)
+        drafts = rng.random() < 0.15
+        watch.step(2 if drafts else 1, int(rng.poisson(0.75)) + 1 if drafts else 1, 1.25 if drafts else 1.0)
+    assert rested < 0.1 * 4000
