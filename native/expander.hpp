@@ -26,8 +26,8 @@ class Expander {
     void attach_model(const TierCache* source) { model_ = source; }
     void attach_statistics(const TierCache* source) { statistics_ = source; }
 
-    // Fills `node`, whose path has the chance given, with the candidates after `tail` at `depth`. A lower tier is asked only while no
-    // candidate reaches a chance of one half: that halves the look-ups at no measurable loss.
+    // Fills `node`, whose path has the chance given, with the candidates after `tail` at `depth`. A lower tier is asked
+    // only while no candidate reaches a chance of one half: that halves the look-ups at no measurable loss.
     void expand(const Tail& tail, int depth, float path_chance, Expansion& node);
 
     MissingKeys model_missing, statistics_missing;  // of the last expand()

@@ -26,7 +26,7 @@ struct Expansion {
     float chance[max_candidates];            // scaled down where siblings sum to more than 1
     int first_set = 0;                       // weight sets, see Mixer
     int second_set = 0;
-    int curve = 0;                           // of the Refiner
+    int curve = 0;  // of the Refiner
 };
 
 // P = refine(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
