@@ -50,6 +50,7 @@ def _arms(run: Run) -> Iterator[tuple[str, str]]:
     named = run.data.get("model")
     model = named.get("file", "") if isinstance(named, dict) else run.data["settings"].get("model", "")
     kind = "Spec-Bench questions" if run.kind == "spec-bench" else "recorded answers"
+    kernels = "" if run.data["settings"].get("row_kernels", True) else ", llama.cpp's kernels in all arms"
     for arm, words in (("auto", "drafted, nothing learned before"), ("auto-warm", "drafted, store filled before")):
         if arm in arms:
             overall, by_group = arms[arm]
@@ -60,7 +61,8 @@ def _arms(run: Run) -> Iterator[tuple[str, str]]:
             told = f"; same text {same['identical']} of {same['prompts']}" if same else ""
             base = against(run, arm, "llama-cpp")
             beside = f"; {base:.2f} over `llama_cpp.Llama`" if base else ""
-            yield f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}", f"{overall}{spread}{beside}{told}"
+            what = f"{words}: {answers} {kind}, {model.removesuffix('.gguf')}{kernels}"
+            yield what, f"{overall}{spread}{beside}{told}"
     peers = {arm: ratio for arm, (ratio, _) in arms.items() if arm.startswith("llama-") and base_of(arm) != arm}
     if peers:
         best = max(peers, key=lambda arm: peers[arm].value)
