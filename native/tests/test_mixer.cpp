@@ -38,7 +38,7 @@ void learns_how_often_a_source_is_right() {
     CHECK(at.chance[1] < 0.05F);
 }
 
-void siblings_share_one() {
+void siblings_are_scaled_half_way_to_one() {
     Mixer mixer;
     Expansion at = node();
     for (int i = 0; i < 200; i++) {
@@ -50,8 +50,14 @@ void siblings_share_one() {
     }
     for (int i = 0; i < 3; i++) at.cell[hd::context_slot][i] = hd::context_hit(0, 0, 3, 3, true);
     mixer.predict(at);
-    CHECK(at.raw[0] + at.raw[1] + at.raw[2] > 1);
-    CHECK(std::abs(at.chance[0] + at.chance[1] + at.chance[2] - 1) < 1e-5F);
+    const float raw = at.raw[0] + at.raw[1] + at.raw[2];
+    const float scaled = at.chance[0] + at.chance[1] + at.chance[2];
+    CHECK(raw > 1.1F);
+    CHECK(scaled > 1 && scaled < raw);
+    CHECK(at.chance[0] == at.chance[1] && at.chance[1] == at.chance[2]);
+    at.n = 1;  // the same cells, nothing to scale by
+    mixer.predict(at);
+    CHECK(std::abs(scaled - std::sqrt(3 * at.chance[0])) < 1e-4F);
 }
 
 void nothing_to_learn_from() {
@@ -115,7 +121,7 @@ void every_cell_has_one_place() {
 
 int main() {
     learns_how_often_a_source_is_right();
-    siblings_share_one();
+    siblings_are_scaled_half_way_to_one();
     nothing_to_learn_from();
     survives_saving();
     refuses_what_is_no_calibration();
