@@ -85,7 +85,8 @@ def test_nothing_fits(models, tmp_path):
     assert "none of 1 prompts fits the context window of 512 tokens" in str(done.exception)
 
 
-def test_auto_warm_begins_with_the_models_own_store_or_says_how_to_make_one(models, prompts):
+def test_auto_warm_begins_with_the_models_own_store_or_says_how_to_make_one(models, prompts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))  # nothing that another test has learned
     done = bench(models("Q4_0"), "-p", prompts, "--arms", "auto-warm")
     assert isinstance(done.exception, ConfigError)
     assert "hd-edge db build-model" in str(done.exception)
