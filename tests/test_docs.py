@@ -114,8 +114,11 @@ def address(smollm2_q4_0, tmp_path_factory):
     """A running server."""
     command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = next(line for line in process.stderr if "http://" in line)  # a warning may come first
-    yield re.search(r"http://[\d.:]+", said)[0]
+    said = []
+    while not (found := re.search(r"http://[\d.:]+", "".join(said))):  # a warning may come first
+        said.append(process.stderr.readline())
+        assert said[-1], f"the server ended: {''.join(said)}"
+    yield found[0]
     process.terminate()
     process.communicate()
 
