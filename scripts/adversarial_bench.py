@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from replay_arms import Drafted
+from replay_arms import Drafted, fill
 from trace_bench import hardware, load
 from traces import Trace
 
@@ -87,11 +87,7 @@ def store(case: str, llama: Any, foreign: Path | None) -> Hierarchy:
     if case == "nonsense":
         rng = np.random.default_rng(8)
         texts = rng.integers(0, llama.n_vocab(), (200, 500)).tolist()
-    for number, ids in enumerate(texts, 1):
-        hierarchy.model.learn(np.array(ids, np.int32), 0)
-        if number % 16 == 0:
-            hierarchy.model.flush()
-    hierarchy.model.flush()
+    fill(hierarchy, ((ids, 0) for ids in texts))
     return hierarchy
 
 

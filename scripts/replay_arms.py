@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from llama_cpp import Llama as BaseLlama
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 from traces import Trace
 
-from hd_edge.bench.arm import WARM_UP, Answer, timed
+from hd_edge.bench.arm import WARM_UP, Answer, answered, timed
 from hd_edge.config import DraftConfig
 from hd_edge.decode import Decoder
 from hd_edge.draft import NoDraft
@@ -56,7 +57,7 @@ def beginning(trace: Trace) -> Trace:
     return Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
 
 
-class Arm:
+class Arm(ABC):
     """One way of decoding.
 
     Args:
@@ -78,24 +79,10 @@ class Arm:
         run = timed(lambda: self._generation(trace, stats), len(trace.answer), lambda _: False)
         if run.ids != trace.answer:
             raise RuntimeError(f"{self.name} emitted {run.ids[:8]}..., the recorded answer is {trace.answer[:8]}...")
-        return Answer(
-            text="",  # the recorded one, which is not ours to hand on
-            ids=None,
-            prompt_tokens=len(trace.prompt),
-            tokens=len(run.ids),
-            prompt_seconds=run.prompt_seconds,
-            seconds=run.seconds,
-            forwards=stats.forwards,
-            drafts=stats.drafts,
-            rows=stats.rows,
-            draft_seconds=stats.draft_seconds,
-            forward_seconds=stats.forward_seconds,
-            accepted_by_tier=dict(stats.accepted),
-            drafted_by_tier=dict(stats.drafted),
-            accepted_by_depth=list(stats.accepted_by_depth),
-            lookups=dict(stats.lookups),
-        )
+        # No text, no ids: the recorded answer is not ours to hand on.
+        return answered(run, stats, len(trace.prompt), "", None)
 
+    @abstractmethod
     def warm_up(self, trace: Trace) -> None:
         """An untimed run over the first tokens of an answer, for arms that measure something; nothing is learned."""
 
@@ -103,9 +90,9 @@ class Arm:
         """The cost curve that the arm used: (rows, context / 1,024, seconds, samples)."""
         return []
 
+    @abstractmethod
     def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
         """The answer's tokens; what follows the last one happens when it is closed."""
-        raise NotImplementedError
 
 
 class Drafted(Arm):
@@ -157,6 +144,9 @@ class Base(Arm):
         self.lookup = lookup
         self.scores = np.zeros((llama.n_ctx(), llama.n_vocab()), np.single) if lookup is not None else llama.scores
 
+    def warm_up(self, trace: Trace) -> None:
+        """There is nothing to measure."""
+
     def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
         llama = self.llama
         # What the user of llama-cpp-python has typed: it reuses a known prompt only up to its last token.
@@ -204,6 +194,15 @@ def make_arms(llama: Any, names: list[str], history: list[Trace], statistics: Pa
     return [_make(llama, name, history, statistics) for name in names]
 
 
+def fill(hierarchy: Hierarchy, texts: Iterable[tuple[list[int], int]]) -> None:
+    """Lets the model tier learn texts, each with the length of its prompt."""
+    for number, (ids, prompt_len) in enumerate(texts, 1):
+        hierarchy.model.learn(np.array(ids, np.int32), prompt_len)
+        if number % 16 == 0:
+            hierarchy.model.flush()
+    hierarchy.model.flush()
+
+
 def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) -> Arm:
     if name == "plain":
         return Drafted(name, llama, NoDraft(), None)
@@ -212,9 +211,5 @@ def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) 
     config = DraftConfig("paper" if name == "paper" else "auto")
     hierarchy = Hierarchy(identify(llama.model), config, store=None, statistics=statistics, learn=True)
     if name == "auto-warm":
-        for number, trace in enumerate(history, 1):
-            hierarchy.model.learn(np.array(trace.prompt + trace.answer, np.int32), len(trace.prompt))
-            if number % 16 == 0:
-                hierarchy.model.flush()
-        hierarchy.model.flush()
+        fill(hierarchy, ((trace.prompt + trace.answer, len(trace.prompt)) for trace in history))
     return Drafted(name, llama, hierarchy.planner(llama.n_vocab(), llama._verifier), hierarchy)

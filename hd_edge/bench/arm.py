@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from ..errors import ContextFullError
+from ..stats import GenerationStats
 
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "..."}, ...]
 Clock = Callable[[], float]  # seconds
@@ -160,6 +161,27 @@ def timed(
         if close := getattr(generation, "close", None):
             close()
     return Timed(ids, first - started, clock() - first)
+
+
+def answered(run: Timed, stats: GenerationStats, prompt_tokens: int, text: str, ids: list[int] | None) -> Answer:
+    """What a generation of hd_edge's decode loop was and cost."""
+    return Answer(
+        text=text,
+        ids=ids,
+        prompt_tokens=prompt_tokens,
+        tokens=len(run.ids),
+        prompt_seconds=run.prompt_seconds,
+        seconds=run.seconds,
+        forwards=stats.forwards,
+        drafts=stats.drafts,
+        rows=stats.rows,
+        draft_seconds=stats.draft_seconds,
+        forward_seconds=stats.forward_seconds,
+        accepted_by_tier=dict(stats.accepted),
+        drafted_by_tier=dict(stats.drafted),
+        accepted_by_depth=list(stats.accepted_by_depth),
+        lookups=dict(stats.lookups),
+    )
 
 
 def check_room(prompt: list[int], settings: Settings) -> None:

@@ -14,7 +14,7 @@ from ..chat_prompt import chat_tokens
 from ..config import DraftConfig
 from ..draft import NoDraft
 from ..plan import TreePlanner
-from .arm import WARM_UP, Answer, Clock, Messages, Settings, check_room, timed
+from .arm import WARM_UP, Answer, Clock, Messages, Settings, answered, check_room, timed
 
 if TYPE_CHECKING:
     from ..draft import Planner
@@ -63,24 +63,7 @@ class Drafted:
         check_room(prompt, settings)
         with using(llm, self.planner, self.hierarchy):
             run = timed(self._generation(prompt, settings), settings.max_tokens, end_test(llm), self._clock)
-        stats = llm.stats
-        return Answer(
-            text=text_of(llm, run.ids),
-            ids=run.ids,
-            prompt_tokens=len(prompt),
-            tokens=len(run.ids),
-            prompt_seconds=run.prompt_seconds,
-            seconds=run.seconds,
-            forwards=stats.forwards,
-            drafts=stats.drafts,
-            rows=stats.rows,
-            draft_seconds=stats.draft_seconds,
-            forward_seconds=stats.forward_seconds,
-            accepted_by_tier=dict(stats.accepted),
-            drafted_by_tier=dict(stats.drafted),
-            accepted_by_depth=list(stats.accepted_by_depth),
-            lookups=dict(stats.lookups),
-        )
+        return answered(run, llm.stats, len(prompt), text_of(llm, run.ids), run.ids)
 
     def _generation(self, prompt: list[int], settings: Settings) -> Callable[[], Iterator[int]]:
         self.llm.reset()
