@@ -215,6 +215,11 @@ class CostCurve:
     def _keep(self, rows: int, context: int, cost: float) -> None:
         samples = self._samples.setdefault(rows, deque(maxlen=KEPT))
         samples.append((context, cost))
+        self._settle(rows)
+
+    def _settle(self, rows: int) -> None:
+        """The cost without context, from the samples and the slope as they are now."""
+        samples = self._samples[rows]
         self._base[rows] = max(_middle([_without(cost, rows, self.slope * place) for place, cost in samples]), 0.1)
 
     def _fit_slope(self) -> None:
@@ -229,8 +234,8 @@ class CostCurve:
                 over += sum((x - middle) * (s[1] - mean) for x, s in zip(spread, sound, strict=True))
                 under += sum((x - middle) ** 2 for x in spread)
         self.slope = min(max(over / under, 0.0), 1 / 256)
-        for rows, samples in self._samples.items():
-            self._base[rows] = max(_middle([_without(c, rows, self.slope * place) for place, c in samples]), 0.1)
+        for rows in self._samples:
+            self._settle(rows)
 
 
 def _without(cost: float, rows: int, attention: float) -> float:
