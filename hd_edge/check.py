@@ -7,6 +7,7 @@ from the model's planner with a cold store in memory and, every other step, from
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -115,6 +116,19 @@ def _prompt_of(line: str, where: str) -> str:
 def prompt_tokens(llm: Llama, text: str) -> list[int]:
     """A prompt as one chat turn, if the model has a chat template."""
     return chat_tokens(llm, [{"role": "user", "content": text}])
+
+
+def other_text(llm: Llama, prompts: Sequence[str], tokens: int) -> str:
+    """Text of at least `tokens` tokens to put before a prompt, made of the prompts, the shortest first.
+
+    It belongs into the turn of the prompt: behind several unanswered turns a chat model often answers nothing at all.
+    """
+    text = ""
+    for prompt in itertools.cycle(sorted(prompts, key=len)):
+        if not tokens or len(llm.tokenize(text.encode("utf-8"), add_bos=False)) >= tokens:
+            break
+        text += prompt + "\n\n"
+    return text
 
 
 class Comparison:

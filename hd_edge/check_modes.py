@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,8 +31,9 @@ class CheckSettings:
         tokens: Most tokens per answer.
         temperature: Of the sampled runs.
         seeds: Of the sampled runs; prompt i takes seed i modulo their number.
-        context_tokens: Tokens of other text before every prompt.
-        store: A store to draft from as well; it is only read.
+        context_tokens: At least so many tokens of other text before every prompt, in the same turn.
+        store: A model tier to draft from as well; it is only read.
+        statistics: A statistics tier to draft from as well.
     """
 
     model: str
@@ -44,6 +46,7 @@ class CheckSettings:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     context_tokens: int = 0
     store: str | None = None
+    statistics: str | None = None
 
 
 def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt: Callable[[], None]) -> dict[str, Any]:
@@ -104,14 +107,14 @@ def _child(sender: Connection, settings: CheckSettings, exact: bool, prompts: li
 
 
 def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt: Callable[[], None]) -> dict[str, Any]:
-    from .check import Comparison, prompt_tokens
+    from .check import Comparison, other_text, prompt_tokens
     from .errors import ConfigError, ContextFullError
     from .llama import Llama
 
     llm = Llama(
         settings.model,
         store=settings.store,
-        statistics=None,
+        statistics=settings.statistics,
         learn=False,
         exact=exact,
         n_ctx=settings.n_ctx,
@@ -124,17 +127,16 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         if llm._verifier is None:
             msg = f"{settings.model} decodes plainly, there is nothing to compare: {llm._plain_reason}"
             raise ConfigError(msg)
-        texts = [prompt_tokens(llm, prompt) for prompt in prompts]
-        before: list[int] = []
-        while len(before) < settings.context_tokens:
-            before += [token for text in texts for token in text]
-        before = before[: settings.context_tokens]
-        longest = len(before) + max(len(text) for text in texts) + settings.tokens
+        other = other_text(llm, prompts, settings.context_tokens)
+        texts = [prompt_tokens(llm, other + prompt) for prompt in prompts]
+        same = takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))
+        before = [column[0] for column in same] if other else []
+        longest = max(len(text) for text in texts) + settings.tokens
         if longest > llm.n_ctx():
             msg = f"context, longest prompt and answer need {longest} tokens, n_ctx is {llm.n_ctx()}: raise n_ctx"
             raise ContextFullError(msg)
         comparison = Comparison(llm, settings.tokens, settings.temperature, before)
-        for _ in comparison.run(texts, settings.seeds):
+        for _ in comparison.run([text[len(before) :] for text in texts], settings.seeds):
             on_prompt()
         return comparison.outcome.to_dict()
     finally:

@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
                     seeds=tuple(range(options.seeds)),
                     context_tokens=context,
                     store=options.store,
+                    statistics=options.statistics,
                 )
                 result = run_mode(settings, mode == "exact", prompts, lambda: None)
                 for difference in result.get("differences", []):
@@ -115,7 +116,8 @@ def main() -> None:
     measure.add_argument("-c", "--ctx-size", type=int, default=4096)
     measure.add_argument("-n", "--predict", type=int, default=256)
     measure.add_argument("--seeds", type=int, default=0)
-    measure.add_argument("--store")
+    measure.add_argument("--store", help="model tier to draft from as well")
+    measure.add_argument("--statistics", help="statistics tier to draft from as well")
     measure.set_defaults(action=run)
     show = verbs.add_parser("table")
     show.add_argument("file", type=Path)

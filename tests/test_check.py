@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hd_edge import Llama, check, check_modes
 from hd_edge.cli import cli
 from hd_edge.cli.check import check as check_command
-from hd_edge.errors import ConfigError, ModelFileError
+from hd_edge.errors import ConfigError, ContextFullError, ModelFileError
 from hd_edge.replay import ReplayPlanner
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -147,6 +147,42 @@ def test_command_checks_both_modes(models, tmp_path):
     assert report["sampled"] == {"prompts": 3, "seeds": [0, 1, 2, 3, 4], "identical": 3}
     assert report["differences"] == []
     assert report["default"]["greedy"]["prompts"] == 3
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_command_puts_other_text_before_the_prompts(models, limit):
+    arguments = ["-m", str(models("Q4_0")), "-t", "1", "-c", "512", "-n", "8", "--seeds", "0", "--mode", "exact"]
+    result = CliRunner().invoke(cli, ["check", *arguments, "--limit", str(limit), "--context", "200", "--json", "-"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["greedy"] == {"prompts": limit, "tokens": 8 * limit, "identical": limit}
+    result = CliRunner().invoke(cli, ["check", *arguments, "--limit", str(limit), "--context", "500"])
+    assert isinstance(result.exception, ContextFullError)
+
+
+def test_other_text_is_as_long_as_asked(llm):
+    text = check.other_text(llm, ["a longer prompt than that", "short"], 300)
+    assert text.startswith("short\n\na longer prompt than that\n\nshort")
+    assert 300 <= len(llm.tokenize(text.encode(), add_bos=False)) < 330
+    assert check.other_text(llm, ["short"], 0) == ""
+
+
+def test_command_opens_the_stores_it_is_given(models, tmp_path, capfd):
+    other, store, statistics = str(models("Q8_0")), str(tmp_path / "model"), str(tmp_path / "statistics")
+    llm = Llama(other, store=store, statistics=None, n_ctx=128, **THREADS)
+    llm.create_completion("one two three", max_tokens=16, temperature=0.0)
+    llm.close()
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("one two three four five\n" * 50)
+    build = ["db", "build-statistics", "-m", other, "-o", statistics, str(corpus)]
+    assert CliRunner().invoke(cli, build).exit_code == 0
+    arguments = ["check", "-m", other, "-t", "1", "-c", "256", "-n", "8", "--limit", "1", "--seeds", "0"]
+    result = CliRunner().invoke(cli, [*arguments, "--store", store, "--statistics", statistics, "--json", "-"])
+    assert result.exit_code == 0, result.output
+    settings = json.loads(result.stdout)["settings"]
+    assert (settings["store"], settings["statistics"]) == (store, statistics)
+    assert "StoreWarning" not in capfd.readouterr().err  # the comparison runs in a process of its own
+    CliRunner().invoke(cli, [*arguments, "--statistics", store])
+    assert "is a model tier, asked for was a statistics tier" in capfd.readouterr().err
 
 
 def test_exact_mode_that_cannot_be_had(models):

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts.")
 @click.option("--temp", type=click.FloatRange(min=0.01), default=0.8, show_default=True, help="Of the sampled runs.")
 @click.option("--seeds", type=click.IntRange(min=0), default=5, show_default=True, help="0: greedy only.")
-@click.option("--context", type=click.IntRange(min=0), default=0, help="Tokens of other text before each prompt.")
+@click.option("--context", type=click.IntRange(min=0), default=0, help="Least tokens of other text before each prompt.")
 @click.option(
     "--mode", type=click.Choice(["both", "exact", "default"]), default="both", show_default=True, help="What to check."
 )
 @click.option("--store", type=click.Path(exists=True, dir_okay=False), help="Also draft from this store; only read.")
+@click.option("--statistics", type=click.Path(exists=True, dir_okay=False), help="Also draft from these statistics.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
     """Compare drafted answers with plain ones, token by token.
@@ -52,6 +53,7 @@ def check(**options: Any) -> None:
         seeds=tuple(range(options["seeds"])),
         context_tokens=options["context"],
         store=options["store"],
+        statistics=options["statistics"],
     )
     modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
     results = {mode: _run(mode, settings, prompts) for mode in modes}
