@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import combinations_with_replacement
 from time import perf_counter
 
 import numpy as np
@@ -48,11 +49,13 @@ class CostCurve:
     Attributes:
         change: What a forward costs more after one of another size, as its graph is built anew.
         slope: What each row costs more per token of context.
+        samples: How many forwards over several rows have counted so far.
     """
 
     def __init__(self, rows: Iterable[CostRow] = (), *, fixed: bool = False) -> None:
         self.change = 0.0
         self.slope = 0.0
+        self.samples = 0
         self._fixed = fixed
         self._samples: dict[int, deque[tuple[int, float]]] = {}  # by rows: context, cost
         self._base: dict[int, float] = {}  # by rows: cost without any context
@@ -90,6 +93,11 @@ class CostCurve:
         """Whether there is anything to plan with: one row and at least one larger size."""
         return self._one > 0 and len(self._base) > 1
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the next forward over one row says what the last one over many has cost."""
+        return bool(self._pending) or self._back > 0
+
     def seconds(self, rows: int, context: int) -> float:
         """Expected seconds of a forward on an undisturbed machine; 0.0 where nothing is known."""
         return self._one * (self._base[rows] + rows * self.slope * context) if rows in self._base else 0.0
@@ -110,7 +118,8 @@ class CostCurve:
         if not self._fixed:
             offered: dict[int, float] = {1: 1.0}
             for n in [n for n in SIZES[1:] if n in sizes or PROBED < n <= WIDE] if self.known else ():
-                limit = min((a + b for m, a in offered.items() for k, b in offered.items() if m + k >= n), default=n)
+                parts = combinations_with_replacement(offered, 2)
+                limit = min((offered[m] + offered[k] for m, k in parts if m + k >= n), default=n)
                 slack = SLACK if len(self._samples.get(n, ())) > SETTLED else 1.0
                 offered[n] = min(max(sizes.get(n, limit), 1.0), slack * limit)
             sizes = {n: cost + (self.change if n > 1 else 0.0) for n, cost in offered.items()}
@@ -215,6 +224,7 @@ class CostCurve:
     def _keep(self, rows: int, context: int, cost: float) -> None:
         samples = self._samples.setdefault(rows, deque(maxlen=KEPT))
         samples.append((context, cost))
+        self.samples += 1
         self._settle(rows)
 
     def _settle(self, rows: int) -> None:

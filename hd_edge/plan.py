@@ -72,14 +72,16 @@ class TreePlanner:
         self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
         self._recycling = 0.0  # seconds that reading rows may take
         self._last = 0  # token of the conversation
+        self._unread: list[int] = []  # tokens of steps that were not planned
         self._rests = False  # this step was not planned
+        self._planning = 0.0  # seconds that planning this step took
         self._steps = 0
         self._begun = 0  # the step that this generation began with
 
     @property
     def context(self) -> int:
         """Tokens of the conversation so far."""
-        return len(self._drafter)
+        return len(self._drafter) + len(self._unread)
 
     @property
     def expected_tokens(self) -> float:
@@ -94,6 +96,7 @@ class TreePlanner:
         """The conversation is now ``tokens``; what is known of the common prefix stays."""
         self._begun = self._steps
         self._last = int(tokens[-1]) if len(tokens) else 0
+        self._unread.clear()
         self._drafter.begin(tokens)
 
     def reference(self, tokens: NDArray[np.int32]) -> None:
@@ -113,8 +116,12 @@ class TreePlanner:
             root = _native.DraftTree()
             root.add(self._last, -1)
             return root
+        started = perf_counter()
+        if self._unread:
+            self._drafter.append(np.array(self._unread, np.int32))
+            self._unread.clear()
         context = len(self._drafter)
-        priced = (self.cost.known, context >> 8, self._steps >> 4)
+        priced = (self.cost.known, context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
@@ -126,6 +133,7 @@ class TreePlanner:
         tree = self._drafter.grow(rows, max_leaves)
         if self.lookups.fetch():
             tree = self._drafter.grow(rows, max_leaves)
+        self._planning = perf_counter() - started
         return tree
 
     def learn(
@@ -145,22 +153,26 @@ class TreePlanner:
             emitted: Tokens the target drew at them; fewer than ``path`` if the generation was closed early.
             seconds: Wall time of the forward.
         """
-        tokens = np.array(emitted, np.int32)
         self._steps += 1
         self._last = emitted[-1] if emitted else self._last
         if self._rests:
-            self._drafter.append(tokens)
-            self.guard.step(1, len(emitted), 1.0)
+            if self.cost.waiting:
+                self.cost.observe(1, self.context, seconds)
+            self._unread += emitted
+            self.guard.skip()
             return
+        started = perf_counter()
         context = len(self._drafter)
-        rows = len(tree)
+        tokens = np.array(emitted, np.int32)
         nodes = np.array(path, np.int32)
         self.lookups.allow(seconds)
         self._drafter.learn(nodes, tokens)
         if verifier is not None:
             self._recycle(verifier, nodes, seconds)
         self._drafter.append(tokens)
-        self.guard.step(rows, len(emitted), self.cost.observe(rows, context, seconds) + self.cost.change)
+        cost = self.cost.observe(len(tree), context, seconds)
+        planning = (self._planning + perf_counter() - started) * cost / seconds if seconds > 0 else 0.0
+        self.guard.step(len(tree), len(emitted), cost + self.cost.change, planning)
 
     def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """A generation ended, also early: ``tokens`` is all of it, of which ``prompt_len`` were given."""

@@ -49,15 +49,43 @@ def test_plain_steps_neither_gain_nor_lose():
     assert not watch.paused
 
 
-def test_planning_rests_while_drafts_bring_nothing_and_wakes_at_once():
+def test_planning_rests_while_drafts_bring_less_than_it_costs_and_wakes_at_once():
     watch = Guard()
     assert not any(watch.rests(step) for step in range(100))  # a conversation begins with the benefit of the doubt
     for _ in range(200):
-        watch.step(1, 1, 1.0)
+        watch.step(1, 1, 1.0, 0.04)
     planned = [step for step in range(100) if not watch.rests(step)]
-    assert planned == list(range(0, 100, guard.REST))
-    watch.step(4, 4, 1.6)  # a copy of earlier text begins
+    assert planned == list(range(0, 100, guard.LONGEST_REST))
+    watch.step(4, 5, 1.6, 0.04)  # a copy of earlier text begins
     assert not any(watch.rests(step) for step in range(100))
+
+
+def test_it_rests_the_longer_the_more_steps_brought_nothing():
+    watch, planned = Guard(), []
+    for step in range(800):
+        if watch.rests(step):
+            watch.skip()
+        else:
+            planned.append(step)
+            watch.step(1, 1, 1.0, 0.04)
+    between = np.diff(planned)
+    for rest in (guard.REST, 2 * guard.REST):
+        assert guard.TRIALS - 2 <= np.sum(between == rest) <= guard.TRIALS
+    assert np.all(between[-20:] == guard.LONGEST_REST)
+
+
+def test_planning_does_not_rest_where_it_costs_nothing():
+    watch = Guard()
+    for _ in range(500):
+        watch.step(1, 1, 1.0, 0.0)
+        watch.step(4, 1, 1.1, 0.0)
+    assert not watch.rests(1)
+
+
+def test_an_interrupted_plan_is_no_dear_plan():
+    watch = Guard()
+    watch.step(1, 1, 1.0, 50.0)
+    assert not watch.rests(1)
 
 
 def test_planning_does_not_rest_while_it_gains_a_little():
@@ -67,5 +95,20 @@ def test_planning_does_not_rest_while_it_gains_a_little():
     for step in range(4000):
         rested += watch.rests(step)
         drafts = rng.random() < 0.15
-        watch.step(2 if drafts else 1, int(rng.poisson(0.75)) + 1 if drafts else 1, 1.25 if drafts else 1.0)
+        cost = 1.25 if drafts else 1.0
+        watch.step(2 if drafts else 1, int(rng.poisson(0.75)) + 1 if drafts else 1, cost, 0.03)
     assert rested < 0.1 * 4000
+
+
+def test_what_drafting_has_earned_it_may_lose():
+    def lost_before_a_pause(watch):
+        for steps in range(1000):
+            if watch.paused:
+                return steps
+            watch.step(4, 1, 2.0)
+        return 1000
+
+    fresh, proven = Guard(), Guard()
+    run(proven, 1000, 1.4)
+    assert guard.LOSS <= lost_before_a_pause(fresh) <= guard.LOSS + 1
+    assert 1.9 * guard.LOSS <= lost_before_a_pause(proven) <= 2 * guard.LOSS + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -70,9 +72,42 @@ def test_noise_never_costs_much_on_a_flat_curve():
     assert len(rows) <= 2900
 
 
+def test_steps_that_were_not_planned_are_read_before_the_next_plan(monkeypatch):
+    """Planning takes so long that it rests on noise; a copy of that noise is drafted all the same."""
+    monkeypatch.setattr("hd_edge.plan.perf_counter", count(0.0, 0.05).__next__)
+    plan, text = planner(), np.tile(noise(600), 2)
+    plan.begin(text[:100])
+    unplanned = at = 100
+    while at < len(text):
+        tree = plan.plan(63, 16)
+        path = follow(tree, text[at:])
+        unplanned += plan.guard.rests(plan._steps)
+        plan.learn(None, tree, path, [int(token) for token in text[at : at + len(path)]], FLAT[len(tree)])
+        at += len(path)
+        assert plan.context == at
+    assert unplanned > 300
+    assert plan._steps < 900
+    assert plan._drafter.check_integrity() == ""
+
+
 @pytest.mark.parametrize("max_rows", [1, 2, 5])
 def test_no_tree_is_larger_than_the_room_left(max_rows):
     assert max(decode(planner(), repeating(), 100, max_rows)) <= max_rows
+
+
+def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
+    plan, text = planner(), repeating()
+    plan.cost = CostCurve([(1, 0, 1.0, 1), *((rows, 0, 1.3, 15) for rows in (2, 4, 8, 16))])
+    plan.guard.rests = lambda step: step % 4 != 0
+    plan.begin(text[:200])
+    at, last = 200, 1
+    while at < len(text):
+        tree = plan.plan(16, 16)
+        path = follow(tree, text[at:])
+        seconds = 1.3 if len(tree) > 1 else 1.0 if last == 1 else 1.2
+        plan.learn(None, tree, path, [int(token) for token in text[at : at + len(path)]], seconds)
+        at, last = at + len(path), len(tree)
+    assert plan.cost.change == pytest.approx(0.2)
 
 
 def test_without_a_known_curve_nothing_is_drafted():
