@@ -123,7 +123,7 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
     int limit = std::min(max_rows, limits_.max_rows);
     while (limit > 1 && padded_[static_cast<size_t>(limit)] > limit) limit--;  // a size on offer
     int rows = 1, best_rows = 1;
-    float sum = 0, best_sum = 0;
+    float sum = 0;
     float best = 1 / cost_[1];
     expand(0);
     offer(0);
@@ -137,7 +137,6 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
         if (value > best) {
             best = value;
             best_rows = rows;
-            best_sum = sum;
         }
         const float next = std::max(entered.chance, open_.empty() ? 0.0F : open_.front().chance);
         if (entered.depth < limits_.max_depth && could_improve(rows, sum, next, best, limit)) {
@@ -155,7 +154,6 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
         nodes_[static_cast<size_t>(rows) - 1].placed |= 1;
         rows++;
     }
-    expected_ = 1 + best_sum;
     emit(wanted);
     return tree_;
 }
@@ -164,6 +162,7 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
 void Drafter::emit(int rows) {
     tree_.clear();
     order_.clear();
+    expected_ = 0;
     children_.resize(std::max(children_.size(), static_cast<size_t>(rows)));
     for (int i = 0; i < rows; i++) children_[static_cast<size_t>(i)].clear();
     for (int i = 1; i < rows; i++) {
@@ -174,7 +173,9 @@ void Drafter::emit(int rows) {
 
 void Drafter::emit_below(int node, int parent, int rows) {
     const Node& from = nodes_[static_cast<size_t>(node)];
-    const int at = tree_.add(from.token, parent, from.tier, from.chance);
+    const float chance = parent >= 0 && from.chance > 0 ? curve_.refine(from.chance) : from.chance;
+    const int at = tree_.add(from.token, parent, from.tier, chance);
+    expected_ += chance;
     order_.push_back(node);
     for (int child : children_[static_cast<size_t>(node)]) emit_below(child, at, rows);
 }
@@ -190,6 +191,20 @@ void Drafter::learn(const int32_t* path, const int32_t* emitted, int n) {
         }
         const int expansion = nodes_[static_cast<size_t>(node)].expansion;
         mixer_.learn(expansions_[static_cast<size_t>(expansion)], emitted[i]);
+    }
+    learn_paths(path, emitted, n);
+}
+
+// Which drafted paths came true. Below the last node of the path nothing is known if the target's token there was
+// drafted, because the generation was closed then.
+void Drafter::learn_paths(const int32_t* path, const int32_t* emitted, int n) {
+    const int drafted = tree_.size();
+    if (n < 1 || drafted < 2 || path[n - 1] >= drafted || tree_.child(path[n - 1], emitted[n - 1]) >= 0) return;
+    for (int node = 1, taken = 1; node < drafted; node++) {
+        const bool came_true = taken < n && path[taken] == node;
+        if (came_true) taken++;
+        const float chance = nodes_[static_cast<size_t>(order_[static_cast<size_t>(node)])].chance;
+        if (chance > 0) curve_.learn(chance, came_true ? 1.0F : 0.0F);
     }
 }
 

@@ -144,19 +144,18 @@ def _reliability(runs: list[Run]) -> Any:
     """Predicted against actual acceptance, points as large as the share of nodes."""
     figure, axes = plt.subplots(figsize=(3.6, 3.4))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-    curves = [(run, cost, result["reliability"]) for run in runs for cost, result in run.data["cost"].items()]
-    for i, (run, cost, found) in enumerate(curves):
-        total = max(sum(found["nodes"]), 1)
-        points = [
-            (p, a, n / total)
-            for p, a, n in zip(found["predicted"], found["actual"], found["nodes"], strict=True)
-            if n >= 0.01 * total
-        ]
+    for i, run in enumerate(runs):
+        points = []
+        for result in run.data["cost"].values():
+            found = result["reliability"]
+            total = max(sum(found["nodes"]), 1)
+            deciles = zip(found["predicted"], found["actual"], found["nodes"], strict=True)
+            points += [(p, a, n / total) for p, a, n in deciles if n >= 0.01 * total]
         if points:
             x, y, shares = zip(*points, strict=True)
-            style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-            label = f"{run.name.removeprefix('replay-')}, {cost}"
-            axes.scatter(x, y, s=[12 + 120 * share for share in shares], alpha=0.75, linewidths=0, label=label, **style)
+            style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)]}
+            sizes = [8 + 80 * share for share in shares]
+            axes.scatter(x, y, s=sizes, alpha=0.7, linewidths=0, label=run.name.removeprefix("replay-"), **style)
     axes.set_xlabel("predicted chance of a drafted node")
     axes.set_ylabel("share that came true")
     axes.set_aspect("equal")

@@ -23,7 +23,6 @@ from replay import MODEL, STATISTICS, Memory, ReplayPlanner, Tally, Trace, load_
 from hd_edge.config import DraftConfig
 from hd_edge.cost import CostCurve
 from hd_edge.paper import PaperPlanner
-from hd_edge.reliability import DECILES
 
 # T(n)/T(1) of forwards over n rows: measured on two cores (cpu2 is a 7B model in Q4_0, wide_* have 7B width), estimates
 # for a laptop of eight cores and for a GPU.
@@ -101,18 +100,6 @@ def simulate(args: argparse.Namespace, traces: list[Trace], costs: dict[int, flo
     }
 
 
-def add_reliability(path: Path, traces: str, tiers: str, results: dict[str, dict]) -> None:
-    """Adds what these runs predicted and what came true, by decile, to the runs that ``path`` holds already."""
-    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
-    fresh = [
-        {"traces": traces, "tiers": tiers, "cost": name, "deciles": DECILES, **run["reliability"]}
-        for name, run in results.items()
-    ]
-    same = {(run["traces"], run["tiers"], run["cost"]) for run in fresh}
-    runs = [run for run in runs if (run["traces"], run["tiers"], run["cost"]) not in same] + fresh
-    path.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=Path, required=True, help="answers to decode again")
@@ -126,7 +113,6 @@ def main() -> None:
     parser.add_argument("--skip-third", action="store_true", help="leave out every third answer of a group")
     parser.add_argument("--warm", action="store_true", help="keep rows, let the model tier learn each answer")
     parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--reliability", type=Path, help="add predicted against actual chances to that file")
     args = parser.parse_args()
     for letter, path in (("m", args.history), ("s", args.corpus)):
         if letter in args.tiers and path is None:
@@ -157,8 +143,6 @@ def main() -> None:
             f"{run['microseconds_per_step']:9.1f}",
             flush=True,
         )
-    if args.reliability:
-        add_reliability(args.reliability, args.traces.stem, args.tiers, results)
     if args.json:
         head = {"schema": 1, "traces": args.traces.name, "answers": len(traces), "tiers": args.tiers}
         settings = {"profile": args.profile, "warm": args.warm}

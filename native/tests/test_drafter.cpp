@@ -48,6 +48,55 @@ void copies_what_repeats() {
     CHECK(drafter.index().check_integrity().empty());
 }
 
+// Paths come true half as often as they say.
+void a_path_curve_learns_what_came_true() {
+    hd::PathCurve curve;
+    std::mt19937 random(3);
+    for (float chance : {0.0F, 0.01F, 0.3F, 0.77F, 1.0F}) CHECK(std::abs(curve.refine(chance) - chance) < 0.01F);
+    for (int i = 0; i < 20000; i++) {
+        const auto chance = static_cast<float>(random() % 1000) / 1000;
+        curve.learn(chance, random() % 1000 < 500 * chance ? 1.0F : 0.0F);
+    }
+    float last = 0;
+    for (int i = 0; i <= 100; i++) {
+        const float refined = curve.refine(static_cast<float>(i) / 100);
+        CHECK(refined >= last && refined <= 1);
+        CHECK(std::abs(refined - static_cast<float>(i) / 200) < 0.12F);
+        last = refined;
+    }
+}
+
+// Two texts alternate behind the same words, so that a copy is right at every second time.
+void says_of_paths_how_often_they_come_true() {
+    std::mt19937 random(6);
+    std::vector<int32_t> text;
+    while (text.size() < 12000) {
+        const int32_t variant = random() % 2 == 0 ? 100 : 200;
+        for (int32_t i = 0; i < 6; i++) text.push_back(i);
+        for (int32_t i = 0; i < 6; i++) text.push_back(variant + i);
+    }
+    Drafter drafter({300});
+    offer(drafter, {1, 16}, {1, 1.1F});
+    decode(drafter, {text.begin(), text.begin() + 6000}, 50, 300);
+    size_t at = 6000;
+    double predicted = 0, expected = 0;
+    int accepted = 0, nodes = 0;
+    while (at + 64 < text.size()) {
+        const DraftTree tree = drafter.grow(16, 16);
+        std::vector<int32_t> path = {0};
+        for (int next; (next = tree.child(path.back(), text[at + path.size() - 1])) >= 0;) path.push_back(next);
+        for (size_t i = 1; i < tree.probability.size(); i++) predicted += tree.probability[i];
+        expected += drafter.expected_tokens() - 1;
+        accepted += static_cast<int>(path.size()) - 1;
+        nodes += tree.size() - 1;
+        drafter.learn(path.data(), text.data() + at, static_cast<int>(path.size()));
+        drafter.append(text.data() + at, static_cast<int>(path.size()));
+        at += path.size();
+    }
+    CHECK(std::abs(predicted - accepted) < 0.02 * nodes);
+    CHECK(std::abs(predicted - expected) < 0.001 * nodes);
+}
+
 void drafts_nothing_in_noise() {
     std::mt19937 random(4);
     std::vector<int32_t> text;
@@ -139,6 +188,8 @@ void says_the_same_again() {
 
 int main() {
     copies_what_repeats();
+    a_path_curve_learns_what_came_true();
+    says_of_paths_how_often_they_come_true();
     drafts_nothing_in_noise();
     knows_nothing_without_a_curve();
     keeps_to_its_limits();
