@@ -74,6 +74,7 @@ class TreePlanner:
         self._last = 0  # token of the conversation
         self._unread: list[int] = []  # tokens of steps that were not planned
         self._rests = False  # this step was not planned
+        self._probes = False  # its size was chosen to learn what it costs
         self._planning = 0.0  # seconds that planning this step took
         self._steps = 0
         self._begun = 0  # the step that this generation began with
@@ -126,7 +127,8 @@ class TreePlanner:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced
         size = self.cost.probe(self._steps)
-        if 1 < size <= max_rows:
+        self._probes = 1 < size <= max_rows
+        if self._probes:
             self._drafter.set_cost(np.array([size], np.int32), np.ones(1, np.float32))
             self._priced = None
         rows = 1 if self.guard.paused or size == 1 else max_rows
@@ -172,7 +174,10 @@ class TreePlanner:
         self._drafter.append(tokens)
         cost = self.cost.observe(len(tree), context, seconds)
         planning = (self._planning + perf_counter() - started) * cost / seconds if seconds > 0 else 0.0
-        self.guard.step(len(tree), len(emitted), cost + self.cost.change, planning)
+        if self._probes:
+            self.guard.skip()  # its size was not chosen for gain
+        else:
+            self.guard.step(len(tree), len(emitted), cost + self.cost.change, planning)
 
     def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """A generation ended, also early: ``tokens`` is all of it, of which ``prompt_len`` were given."""

@@ -110,6 +110,15 @@ def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
     assert plan.cost.change == pytest.approx(0.2)
 
 
+def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
+    plan = planner(STEEP)
+    monkeypatch.setattr(plan.cost, "probe", lambda step: 8 if step % 4 == 0 else 0)
+    rows = decode(plan, noise(600), 100)
+    assert sum(n == 8 for n in rows) > 100
+    assert not plan.guard.paused
+    assert plan.guard._loss < 2
+
+
 def test_without_a_known_curve_nothing_is_drafted():
     assert set(decode(TreePlanner(VOCAB, DraftConfig()), repeating(), 100)) == {1}
 
