@@ -14,6 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin ruin ev
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_gguf
+from store_helpers import IDENTITY, answer, rows_of
+
+from hd_edge.store import Store
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +63,18 @@ def smollm2() -> Path:
 @pytest.fixture(scope="session")
 def smollm2_q4_0(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf.quantize(smollm2, tmp_path_factory.mktemp("smollm2") / "q4_0.gguf", "Q4_0")
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """Where a store may be made."""
+    return tmp_path / "model.sqlite3"
+
+
+@pytest.fixture
+def filled_store(store_path: Path) -> Path:
+    """A store of three answers."""
+    with Store(store_path, IDENTITY) as store:
+        for seed in range(3):
+            store.add(rows_of(answer(seed)))
+    return store_path
