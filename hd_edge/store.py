@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 DEFAULT_CAP = 64 << 20  # bytes of a model's file
 MAX_FETCH = 4  # point look-ups per call
+READ_TOGETHER = 64  # rows read in one statement when an answer is added
 KINDS = ("model", "statistics")
 
-_FETCH = f"SELECT key, record FROM ngrams WHERE key IN (?, ?, ?, ?) AND length(record) <= {_native.MAX_RECORD_BYTES}"
+_FETCH = {
+    width: f"SELECT key, record FROM ngrams WHERE key IN ({', '.join('?' * width)})"
+    f" AND length(record) <= {_native.MAX_RECORD_BYTES}"
+    for width in (MAX_FETCH, READ_TOGETHER)
+}
 _SCAN = (
     f"SELECT key, record FROM ngrams WHERE key > ? AND total >= ? AND length(record) <= {_native.MAX_RECORD_BYTES}"
     " ORDER BY key LIMIT 1000"
@@ -117,7 +122,7 @@ class Store:
     def fetch(self, keys: Sequence[int]) -> dict[int, bytes | None]:
         """Rows of at most four keys; ``None`` for those that the file does not have."""
         with self.file.reading() as connection:
-            return _fetch(connection, keys)
+            return _fetch(connection, keys, MAX_FETCH)
 
     def add(
         self,
@@ -144,8 +149,8 @@ class Store:
                 _count(connection, name, amount)
             if built is not None:
                 connection.execute("INSERT OR IGNORE INTO built (prompt) VALUES (?)", (built,))
-            for at in range(0, len(keys), MAX_FETCH):
-                for key, old in _fetch(connection, keys[at : at + MAX_FETCH]).items():
+            for at in range(0, len(keys), READ_TOGETHER):
+                for key, old in _fetch(connection, keys[at : at + READ_TOGETHER], READ_TOGETHER).items():
                     total, merged[key] = _sum(key, old, rows[key], self.identity.n_vocab)
                     written.append((key, total, now, merged[key]))
             connection.executemany(_WRITE, written)
@@ -229,11 +234,11 @@ class Store:
             )
 
 
-def _fetch(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int, bytes | None]:
-    found: dict[int, bytes | None] = dict.fromkeys(keys[:MAX_FETCH])
-    padded = (*keys, -1, -1, -1, -1)[:MAX_FETCH]
+def _fetch(connection: sqlite3.Connection, keys: Sequence[int], width: int) -> dict[int, bytes | None]:
+    found: dict[int, bytes | None] = dict.fromkeys(keys[:width])
+    padded = [*keys, *[-1] * width][:width]
     # fetchall() ends the statement, and with it the lock on the file.
-    for key, record in connection.execute(_FETCH, padded).fetchall():
+    for key, record in connection.execute(_FETCH[width], padded).fetchall():
         if key in found and isinstance(record, bytes):
             found[key] = record
     return found
