@@ -159,7 +159,7 @@ class TreePlanner:
         self._last = emitted[-1] if emitted else self._last
         if self._rests:
             if self.cost.waiting:
-                self.cost.observe(1, self.context, seconds)
+                self.cost.observe(len(tree), self.context, seconds)
             self._unread += emitted
             self.guard.skip()
             return

@@ -49,6 +49,14 @@ def decode(plan: TreePlanner, text: np.ndarray, at: int, max_rows: int = 63, beg
     return rows
 
 
+def chain(plan: TreePlanner, rows: int) -> _native.DraftTree:
+    """A draft of someone else's."""
+    tree = _native.DraftTree()
+    for node in range(rows + 1):
+        tree.add(plan._last, node - 1)
+    return tree
+
+
 def repeating() -> np.ndarray:
     return np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 30).astype(np.int32)
 
@@ -108,6 +116,20 @@ def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
         plan.learn(None, tree, path, [int(token) for token in text[at : at + len(path)]], seconds)
         at, last = at + len(path), len(tree)
     assert plan.cost.change == pytest.approx(0.2)
+
+
+def test_another_planners_tree_is_no_forward_over_one_row_while_planning_rests():
+    plan = planner()
+    plan.cost = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
+    plan.begin(noise(100))
+    plan.plan(1, 1)
+    plan.learn(None, chain(plan, 3), [0], [7], 1.3)  # waits for the next forward over one row
+    plan.guard.rests = lambda _: True
+    for _ in range(3):
+        plan.plan(16, 16)
+        plan.learn(None, chain(plan, 3), [0], [7], 1.3)
+    assert plan.cost.seconds(1, 0) == 1.0
+    assert plan.context == 104
 
 
 def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
