@@ -122,14 +122,15 @@ def test_another_planners_tree_is_no_forward_over_one_row_while_planning_rests()
     plan = planner()
     plan.cost = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
     plan.begin(noise(100))
-    plan.plan(1, 1)
-    plan.learn(None, chain(plan, 3), [0], [7], 1.3)  # waits for the next forward over one row
+    for rows, seconds in ((1, 1.0), (4, 1.3)):  # the second one waits for the next forward over one row
+        plan.plan(1, 1)
+        plan.learn(None, chain(plan, rows - 1), [0], [7], seconds)
     plan.guard.rests = lambda _: True
     for _ in range(3):
         plan.plan(16, 16)
         plan.learn(None, chain(plan, 3), [0], [7], 1.3)
-    assert plan.cost.seconds(1, 0) == 1.0
-    assert plan.context == 104
+    assert list(plan.cost._near) == [1.0]
+    assert plan.context == 105
 
 
 def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
