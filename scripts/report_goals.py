@@ -118,7 +118,7 @@ def _expected(run: Run, ratios: dict) -> Iterator[Goal]:
 def _adversarial(run: Run) -> Iterator[Goal]:
     for case, found in run.data["cases"].items():
         ratio, tokens = found["speedup"]["total"], found["arms"]["auto"]["tokens"]
-        yield Goal(run.name, f"{case}: not below {LEAST} of plain", f"{ratio:.2f} ({tokens} tokens)", ratio >= LEAST)
+        yield Goal(run.name, f"{case}: not below {LEAST} of plain", f"{ratio:.3f} ({tokens} tokens)", ratio >= LEAST)
 
 
 def _cost(run: Run) -> Iterator[Goal]:
