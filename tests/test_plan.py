@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pytest
+from planned import FLAT, STEEP, VOCAB, decode, follow, noise, planner, repeating
 
 from hd_edge import _native
 from hd_edge.config import DraftConfig
@@ -13,56 +12,6 @@ from hd_edge.cost import CostCurve
 from hd_edge.paper import PaperPlanner
 from hd_edge.plan import TreePlanner
 from hd_edge.tiers import ModelTier
-
-VOCAB = 300
-FLAT = {1: 1.0, 2: 1.05, 4: 1.1, 8: 1.2, 16: 1.4}
-STEEP = {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}
-
-
-def planner(table=FLAT, **config) -> TreePlanner:
-    return TreePlanner(VOCAB, DraftConfig(**config), cost=CostCurve.of(table))
-
-
-def follow(tree, continuation) -> list[int]:
-    path = [0]
-    for token in continuation[:-1]:
-        if (node := tree.child(path[-1], int(token))) < 0:
-            break
-        path.append(node)
-    return path
-
-
-def decode(plan: TreePlanner, text: np.ndarray, at: int, max_rows: int = 63, begin: bool = True) -> list[int]:
-    """Decodes ``text`` from ``at`` on as the loop does; returns the rows of each forward."""
-    if begin:
-        plan.begin(text[:at])
-    rows = []
-    while at < len(text):
-        tree = plan.plan(max_rows, 16)
-        assert tree.check(VOCAB) == ""
-        path = follow(tree, text[at:])
-        emitted = [int(token) for token in text[at : at + len(path)]]
-        plan.learn(None, tree, path, emitted, plan.cost.seconds(len(tree), at))
-        rows.append(len(tree))
-        at += len(path)
-    plan.finish(text, 0)
-    return rows
-
-
-def chain(plan: TreePlanner, rows: int) -> _native.DraftTree:
-    """A draft of someone else's."""
-    tree = _native.DraftTree()
-    for node in range(rows + 1):
-        tree.add(plan._last, node - 1)
-    return tree
-
-
-def repeating() -> np.ndarray:
-    return np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 30).astype(np.int32)
-
-
-def noise(n: int = 2000) -> np.ndarray:
-    return np.random.default_rng(2).integers(0, VOCAB, n).astype(np.int32)
 
 
 def test_repeating_text_needs_few_forwards():
@@ -80,66 +29,9 @@ def test_noise_never_costs_much_on_a_flat_curve():
     assert len(rows) <= 2900
 
 
-def test_steps_that_were_not_planned_are_read_before_the_next_plan(monkeypatch):
-    """Planning takes so long that it rests on noise; a copy of that noise is drafted all the same."""
-    monkeypatch.setattr("hd_edge.plan.perf_counter", count(0.0, 0.05).__next__)
-    plan, text = planner(), np.tile(noise(600), 2)
-    plan.begin(text[:100])
-    unplanned = at = 100
-    while at < len(text):
-        tree = plan.plan(63, 16)
-        path = follow(tree, text[at:])
-        unplanned += plan.guard.rests(plan._steps)
-        plan.learn(None, tree, path, [int(token) for token in text[at : at + len(path)]], FLAT[len(tree)])
-        at += len(path)
-        assert plan.context == at
-    assert unplanned > 300
-    assert plan._steps < 900
-    assert plan._drafter.check_integrity() == ""
-
-
 @pytest.mark.parametrize("max_rows", [1, 2, 5])
 def test_no_tree_is_larger_than_the_room_left(max_rows):
     assert max(decode(planner(), repeating(), 100, max_rows)) <= max_rows
-
-
-def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
-    plan, text = planner(), repeating()
-    plan.cost = CostCurve([(1, 0, 1.0, 1), *((rows, 0, 1.3, 15) for rows in (2, 4, 8, 16))])
-    plan.guard.rests = lambda step: step % 4 != 0
-    plan.begin(text[:200])
-    at, last = 200, 1
-    while at < len(text):
-        tree = plan.plan(16, 16)
-        path = follow(tree, text[at:])
-        seconds = 1.3 if len(tree) > 1 else 1.0 if last == 1 else 1.2
-        plan.learn(None, tree, path, [int(token) for token in text[at : at + len(path)]], seconds)
-        at, last = at + len(path), len(tree)
-    assert plan.cost.change == pytest.approx(0.2)
-
-
-def test_another_planners_tree_is_no_forward_over_one_row_while_planning_rests():
-    plan = planner()
-    plan.cost = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
-    plan.begin(noise(100))
-    for rows, seconds in ((1, 1.0), (4, 1.3)):  # the second one waits for the next forward over one row
-        plan.plan(1, 1)
-        plan.learn(None, chain(plan, rows - 1), [0], [7], seconds)
-    plan.guard.rests = lambda _: True
-    for _ in range(3):
-        plan.plan(16, 16)
-        plan.learn(None, chain(plan, 3), [0], [7], 1.3)
-    assert list(plan.cost._near) == [1.0]
-    assert plan.context == 105
-
-
-def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
-    plan = planner(STEEP)
-    monkeypatch.setattr(plan.cost, "probe", lambda step: 8 if step % 4 == 0 else 0)
-    rows = decode(plan, noise(600), 100)
-    assert sum(n == 8 for n in rows) > 100
-    assert not plan.guard.paused
-    assert plan.guard._loss < 2
 
 
 def test_without_a_known_curve_nothing_is_drafted():
@@ -176,48 +68,6 @@ def test_a_generation_closed_in_the_middle_of_a_path_leaves_the_tokens_that_were
 
 def test_the_context_tier_can_be_left_out():
     assert set(decode(planner(tiers=("model",)), repeating(), 100)) == {1}
-
-
-def test_a_cancelled_measurement_leaves_no_cost():
-    """Aborted forwards return at once; taken for measurements they would make every row look free."""
-
-    class Aborted:
-        decodes = 0
-
-        def decode(self, pending, tree):
-            self.decodes += 1
-            return 2
-
-        def rollback(self):
-            pass
-
-    planner, verifier = TreePlanner(20, DraftConfig()), Aborted()
-    planner.attach(verifier)
-    planner.begin(np.array([1, 2, 3], np.int32))
-    planner._steps = 100
-    planner.prepare(16)
-    assert verifier.decodes == 1
-    assert len(planner.plan(16, 4)) == 1
-    assert not planner.cost.known
-    assert planner.cost.rows() == []
-
-
-@pytest.mark.parametrize("bad", [{4: 10.0}, {}])
-def test_a_size_that_was_measured_wrongly_or_not_at_all_is_tried_again(bad):
-    stored = {1: 1.0, 2: 1.6, 8: 2.9, **bad}
-    plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve([(n, 0, c, 1) for n, c in stored.items()]))
-    text = np.tile(np.random.default_rng(1).permutation(VOCAB)[:50], 60).astype(np.int32)[:505]
-    true = {n: 1.0 + 0.05 * n for n in range(1, 64)} | {1: 1.0}
-    for _ in range(30):  # generations
-        plan.begin(text[:60])
-        at = 60
-        while at < len(text):
-            tree = plan.plan(63, 16)
-            path = follow(tree, text[at:])
-            plan.learn(None, tree, path, [int(t) for t in text[at : at + len(path)]], true[len(tree)])
-            at += len(path)
-    rows, costs = plan.cost.relative(100)
-    assert abs(dict(zip(rows.tolist(), costs.tolist(), strict=True))[4] - 1.2) < 0.2
 
 
 # -- the tiers in the store ----------------------------------------------------------------------------------------
