@@ -31,16 +31,16 @@ if TYPE_CHECKING:
         TokenError,
         UnsupportedBackendError,
     )
+    from .integrations.tier_draft import TierDraft
     from .llama import Llama
     from .stats import GenerationStats
-    from .store import Store
-    from .tier_draft import TierDraft
+    from .store.store import Store
 
 _HOME = {
     "Llama": "llama",
     "DraftConfig": "config",
     "GenerationStats": "stats",
-    "TierDraft": "tier_draft",
+    "TierDraft": "integrations.tier_draft",
     "HDEdgeError": "errors",
     "ConfigError": "errors",
     "ModelFileError": "errors",
@@ -55,7 +55,7 @@ _HOME = {
     "StoreMismatchError": "errors",
     "StoreVersionError": "errors",
     "StoreWarning": "errors",
-    "Store": "store",
+    "Store": "store.store",
 }
 
 __all__ = [

@@ -11,23 +11,25 @@ from typing import Any, Literal
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from . import _native, backend, gguf_file
-from . import exact as exact_mode
-from .completion import Completions
+from . import _native
+from .backend import api as backend
+from .backend import exact as exact_mode
+from .backend.kernels import offered
+from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .backend.threads import physical_cores
 from .config import DraftConfig
-from .decode import Decoder
-from .draft import NoDraft, Planner
+from .draft.forced import grammar_planner
+from .draft.planner import NoDraft, Planner
+from .engine.decode import Decoder
+from .engine.prefill import check_prompt, prefill
+from .engine.sampling import Samplers
 from .errors import ModelFileError
-from .fingerprint import identify
-from .forced import grammar_planner
-from .hierarchy import Hierarchy
-from .prompt import check_prompt, prefill
-from .row_kernels import offered
-from .sampling import Samplers
-from .settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .model import gguf as gguf_file
+from .model.completion import Completions
+from .model.text import Piece, PieceStream, PieceTokenizer
 from .stats import TIER_NAMES, GenerationStats, count_plain
-from .text import Piece, PieceStream, PieceTokenizer
-from .threads import physical_cores
+from .store.identity import identify
+from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())

@@ -7,7 +7,7 @@ import statistics
 import sys
 
 from hd_edge import Llama
-from hd_edge.demo_model import demo_model
+from hd_edge.model.demo import demo_model
 
 PROMPTS = (
     "Write a haiku about the sea.",

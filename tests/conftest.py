@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,11 @@ import pytest
 os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort shows itself; ggml would start a debugger for it
 os.environ["GGML_CPU_TILED_MM"] = "0"  # read once per process: exact models must not meet it on after another test
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin ruin every run beside them
-sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_gguf
 from store_helpers import IDENTITY, answer, rows_of
 
-from hd_edge.store import Store
+from hd_edge.store.store import Store
 
 
 @pytest.fixture(scope="session", autouse=True)

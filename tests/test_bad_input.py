@@ -8,7 +8,7 @@ import pytest
 
 import hd_edge
 from hd_edge import ConfigError, ContextFullError, DraftConfig, HDEdgeError, Llama, ModelFileError, TokenError
-from hd_edge.gguf_file import read_header
+from hd_edge.model.gguf import read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
 

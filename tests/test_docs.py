@@ -33,10 +33,10 @@ def command_lines():
 
 
 def test_cli_reference_is_that_of_the_code():
-    script = ROOT / "scripts" / "cli_reference.py"
+    script = ROOT / "scripts" / "tools" / "cli_reference.py"
     written = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
     same = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == written
-    assert same, "run scripts/cli_reference.py > docs/cli.md"
+    assert same, "run scripts/tools/cli_reference.py > docs/cli.md"
 
 
 @pytest.mark.parametrize("line", list(command_lines()))

@@ -47,7 +47,7 @@ def llm(smollm2_q4_0):
 
 
 def test_drafted_text_is_plain_text_on_real_prompts(llm):
-    from hd_edge.draft import NoDraft
+    from hd_edge.draft.planner import NoDraft
 
     assert len(prompts()) == PROMPTS
     planner, plain = llm._planner, NoDraft()
@@ -64,7 +64,7 @@ def test_drafted_text_is_plain_text_on_real_prompts(llm):
 
 
 def test_demo_model_is_made_once(monkeypatch, tmp_path):
-    from hd_edge import demo_model
+    from hd_edge.model import demo as demo_model
 
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
     path = demo_model.demo_model()

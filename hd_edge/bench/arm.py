@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from time import perf_counter
 from typing import Any, Protocol
 
-from ..errors import ContextFullError
-from ..stats import GenerationStats
+from hd_edge.errors import ContextFullError
+from hd_edge.stats import GenerationStats
 
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "..."}, ...]
 Clock = Callable[[], float]  # seconds

@@ -12,14 +12,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ..config import DraftConfig
-from ..errors import ConfigError
+from hd_edge.config import DraftConfig
+from hd_edge.errors import ConfigError
+
 from .arm import Arm, Clock, Settings
 from .drafted import Drafted, Slowed, using
 from .reference import Reference
 
 if TYPE_CHECKING:
-    from ..hierarchy import Hierarchy
+    from hd_edge.tiers.memory import Hierarchy
 
 ARMS = {
     "plain": "hd_edge without drafts: what every speed-up is measured against",
@@ -90,7 +91,7 @@ class Arms:
     def llm(self) -> Any:
         """The ``hd_edge.Llama`` that decodes plainly until an arm lends it a planner."""
         if self._ours is None:
-            from ..llama import Llama
+            from hd_edge.llama import Llama
 
             self._ours = Llama(
                 self.model,
@@ -160,18 +161,18 @@ class Arms:
         return Drafted(name, llm, hierarchy.planner(llm.n_vocab(), llm._verifier), hierarchy, clock=self._clock)
 
     def _hierarchy(self, profile: Any, path: Path | None) -> Hierarchy:
-        from ..fingerprint import identify
-        from ..hierarchy import Hierarchy
+        from hd_edge.store.identity import identify
+        from hd_edge.tiers.memory import Hierarchy
 
         statistics = self._tiers.statistics
         return Hierarchy(identify(self.llm.model), DraftConfig(profile), store=path, statistics=statistics, learn=True)
 
     def _fill(self, path: Path) -> None:
         """Writes the store that ``auto-warm`` begins with."""
-        from ..build_model import BuildProgress, build_model
-        from ..fingerprint import identify
-        from ..store import Store
-        from ..transfer import merge
+        from hd_edge.build.model import BuildProgress, build_model
+        from hd_edge.store.identity import identify
+        from hd_edge.store.store import Store
+        from hd_edge.store.transfer import merge
 
         tiers, llm = self._tiers, self.llm
         if tiers.warm_store is None and not tiers.warm_prompts:

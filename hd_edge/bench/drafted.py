@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from llama_cpp import llama_cpp as lib
 
-from ..chat_prompt import chat_tokens
-from ..config import DraftConfig
-from ..draft import NoDraft
-from ..plan import TreePlanner
+from hd_edge.config import DraftConfig
+from hd_edge.draft.planner import NoDraft
+from hd_edge.draft.tree_planner import TreePlanner
+from hd_edge.model.chat_prompt import chat_tokens
+
 from .arm import WARM_UP, Answer, Clock, Messages, Settings, answered, check_room, timed
 
 if TYPE_CHECKING:
-    from ..draft import Planner
-    from ..hierarchy import Hierarchy
+    from hd_edge.draft.planner import Planner
+    from hd_edge.tiers.memory import Hierarchy
 
 
 class Drafted:

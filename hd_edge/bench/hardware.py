@@ -11,7 +11,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp as lib
 
-from ..threads import physical_cores
+from hd_edge.backend.threads import physical_cores
 
 
 def hardware(llm: Any) -> dict[str, Any]:

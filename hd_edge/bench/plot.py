@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from hd_edge.errors import ConfigError
+
 from .turns import PLAIN
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ConfigError
+from hd_edge.errors import ConfigError
 
 T = TypeVar("T")
 OWN = "prompts"  # category of questions that name none

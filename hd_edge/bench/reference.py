@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..chat_prompt import chat_tokens
+from hd_edge.model.chat_prompt import chat_tokens
+
 from .arm import WARM_UP, Answer, Clock, Messages, Settings, check_room, timed
 from .drafted import end_test, text_of
 

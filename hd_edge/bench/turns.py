@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from ..errors import ContextFullError
+from hd_edge.errors import ContextFullError
+
 from .arm import Answer, Arm, Messages, Settings
 from .questions import Question
 

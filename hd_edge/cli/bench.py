@@ -57,11 +57,11 @@ def bench(**options: Any) -> None:
     Speed-ups are medians over prompts of the time per token, the prompt's forward left out. 'auto' begins with an empty
     store and learns from one answer to the next. Ctrl-C ends early, with what was measured so far.
     """
+    from hd_edge.backend.threads import physical_cores
     from hd_edge.bench.arm import Settings
     from hd_edge.bench.arms import Arms
     from hd_edge.bench.plot import check_plot
     from hd_edge.bench.questions import per_category, read_questions
-    from hd_edge.threads import physical_cores
 
     names = _names(options["arms"])
     for file in (options["json_file"], options["plot_file"]):
@@ -105,9 +105,9 @@ def _tiers(names: list[str], path: str, options: dict[str, Any]) -> Tiers:
 
     store = options["store"]
     if store is None and "auto-warm" in names:
-        from hd_edge.fingerprint import identify
-        from hd_edge.store_safety import default_path
-        from hd_edge.vocabulary import vocabulary_of
+        from hd_edge.model.vocabulary import vocabulary_of
+        from hd_edge.store.identity import identify
+        from hd_edge.store.safety import default_path
 
         with vocabulary_of(path) as loaded:
             found = default_path(identify(loaded))

@@ -11,7 +11,7 @@ import click
 from .options import model_path
 
 if TYPE_CHECKING:
-    from hd_edge.check_modes import CheckSettings
+    from hd_edge.check.modes import CheckSettings
 
 
 @click.command()
@@ -38,8 +38,8 @@ def check(**options: Any) -> None:
     Drafts come from a cold store in memory and from a noisy replay of the plain answer, so that they are long and often
     wrong. Exit status 1 if anything differs in exact mode.
     """
-    from hd_edge.check import read_prompts
-    from hd_edge.check_modes import CheckSettings
+    from hd_edge.check.check import read_prompts
+    from hd_edge.check.modes import CheckSettings
 
     prompts = read_prompts(options["prompts"])[: options["limit"]]
     settings = CheckSettings(
@@ -73,7 +73,7 @@ def check(**options: Any) -> None:
 
 
 def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, Any]:
-    from hd_edge.check_modes import answers, run_mode
+    from hd_edge.check.modes import answers, run_mode
 
     total = answers(settings, prompts)
     with click.progressbar(length=total, label=f"{mode} mode", file=sys.stderr) as bar:

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.errors import ConfigError, ContextFullError
-from hd_edge.running import Arrival, RunningStream
 
 if TYPE_CHECKING:
     from hd_edge import Llama

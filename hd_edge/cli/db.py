@@ -13,7 +13,7 @@ import click
 from .options import model_path
 
 if TYPE_CHECKING:
-    from hd_edge.store import Store
+    from hd_edge.store.store import Store
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 STORE = click.argument("store", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -41,13 +41,13 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 @AS_JSON
 def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
     """Show tiers, sizes, n-grams, hit rates and the most used continuations."""
-    from hd_edge import store_report
+    from hd_edge.store import report as store_report
 
     if model is None:
         paths = [store] if store else store_report.all_stores()
         reports = [store_report.report(path) for path in paths]
     else:
-        from hd_edge.vocabulary import Vocabulary, vocabulary_of
+        from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
 
         with vocabulary_of(model_path(model)) as loaded:
             paths = [store] if store else store_report.stores_of(loaded)
@@ -75,10 +75,10 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
     """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
     from hd_edge import Llama
-    from hd_edge.build_model import BuildProgress, build_model, read_prompts
-    from hd_edge.fingerprint import identify
-    from hd_edge.store import Store
-    from hd_edge.store_safety import default_path
+    from hd_edge.build.model import BuildProgress, build_model, read_prompts
+    from hd_edge.store.identity import identify
+    from hd_edge.store.safety import default_path
+    from hd_edge.store.store import Store
 
     texts = read_prompts(prompts, options["field"])[: options["limit"]]
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
@@ -118,11 +118,11 @@ def build_statistics_command(
     model: str, sources: tuple[str, ...], restart: bool, as_json: bool, **options: Any
 ) -> None:
     """Count the n-grams of a corpus: JSON lines, plain text, '-' for stdin. Goes on where it was interrupted."""
-    from hd_edge.build_statistics import Progress, StatisticsBuild
-    from hd_edge.corpus import Corpus
-    from hd_edge.fingerprint import identify
-    from hd_edge.store_safety import default_path
-    from hd_edge.vocabulary import vocabulary_of
+    from hd_edge.build.corpus import Corpus
+    from hd_edge.build.statistics import Progress, StatisticsBuild
+    from hd_edge.model.vocabulary import vocabulary_of
+    from hd_edge.store.identity import identify
+    from hd_edge.store.safety import default_path
 
     line = progress_line("statistics")
 
@@ -164,8 +164,8 @@ def progress_line(label: str) -> Any:
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
-    from hd_edge.store import Store
-    from hd_edge.transfer import merge as merge_stores
+    from hd_edge.store.store import Store
+    from hd_edge.store.transfer import merge as merge_stores
 
     with open_any(sources[0], read_only=True) as first:
         kind, identity = first.kind, first.identity
@@ -186,8 +186,8 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
 @click.option("-o", "--out", default="-", show_default=True, help="File of JSON lines; '-': stdout.")
 def export(store: Path, model: str, out: str) -> None:
     """Write a store as JSON lines of text."""
-    from hd_edge.transfer import export as export_store
-    from hd_edge.vocabulary import Vocabulary, vocabulary_of
+    from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+    from hd_edge.store.transfer import export as export_store
 
     with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, writer(out) as file:
         keys = export_store(opened, Vocabulary(loaded), file)
@@ -202,10 +202,10 @@ def export(store: Path, model: str, out: str) -> None:
 @AS_JSON
 def import_command(store: Path, source: IO[str], model: str, kind: str, as_json: bool) -> None:
     """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
-    from hd_edge.fingerprint import identify
-    from hd_edge.store import Store
-    from hd_edge.transfer import import_text
-    from hd_edge.vocabulary import Vocabulary, vocabulary_of
+    from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+    from hd_edge.store.identity import identify
+    from hd_edge.store.store import Store
+    from hd_edge.store.transfer import import_text
 
     with vocabulary_of(model_path(model)) as loaded, Store(store, identify(loaded), kind=kind) as opened:
         keys = import_text(opened, Vocabulary(loaded), source)
@@ -218,7 +218,7 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
 @AS_JSON
 def prune(store: Path, cap: int, as_json: bool) -> None:
     """Drop the least useful n-grams until the file is below the cap."""
-    from hd_edge.store_upkeep import prune as prune_store
+    from hd_edge.store.upkeep import prune as prune_store
 
     with open_any(store) as opened:
         dropped = prune_store(opened, cap << 20)
@@ -230,7 +230,7 @@ def prune(store: Path, cap: int, as_json: bool) -> None:
 @AS_JSON
 def verify(store: Path, as_json: bool) -> None:
     """Read the whole file and say what is wrong with it. Exit status 1 if anything is."""
-    from hd_edge.store_upkeep import verify as verify_store
+    from hd_edge.store.upkeep import verify as verify_store
 
     with open_any(store, read_only=True) as opened:
         findings = verify_store(opened)
@@ -248,7 +248,7 @@ def verify(store: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(store: Path, yes: bool) -> None:
     """Forget everything learned from text; nothing of it remains in the file."""
-    from hd_edge.store_upkeep import purge as purge_store
+    from hd_edge.store.upkeep import purge as purge_store
 
     if not yes:
         click.confirm(f"forget everything in {store}?", abort=True, err=True)
@@ -266,7 +266,7 @@ def open_any(path: Path, *, read_only: bool = False) -> Store:
         StoreError: And its children, as ``Store`` does.
     """
     from hd_edge.errors import StoreMismatchError
-    from hd_edge.store import Store
+    from hd_edge.store.store import Store
 
     try:
         return Store(path, kind="model", read_only=read_only)

@@ -48,7 +48,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _backend() -> dict[str, Any]:
-    from hd_edge import backend
+    from hd_edge.backend import api as backend
     from hd_edge.errors import UnsupportedBackendError
 
     report: dict[str, Any] = {"library": backend.library_path(), "gpu": backend.has_gpu()}
@@ -63,7 +63,7 @@ def _backend() -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    from hd_edge.threads import physical_cores
+    from hd_edge.backend.threads import physical_cores
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -73,7 +73,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _store() -> dict[str, Any]:
-    from hd_edge.places import data_folder
+    from hd_edge.store.places import data_folder
 
     folder = data_folder()
     files = sorted(folder.glob("*.sqlite3")) if folder.is_dir() else []
@@ -86,9 +86,12 @@ def _store() -> dict[str, Any]:
 def _model(name: str) -> dict[str, Any]:
     from collections import Counter
 
-    from hd_edge import exact, gguf_file, row_kernels
-    from hd_edge.cli.options import model_path
+    from hd_edge.backend import exact
+    from hd_edge.backend import kernels as row_kernels
     from hd_edge.errors import ExactModeError
+    from hd_edge.model import gguf as gguf_file
+
+    from .options import model_path
 
     path = model_path(name)
     header = gguf_file.read_header(path)
@@ -129,7 +132,7 @@ def _cost(path: str) -> list[str]:
     from itertools import islice
 
     from hd_edge import Llama
-    from hd_edge.plan import SETTLED, TreePlanner
+    from hd_edge.draft.tree_planner import SETTLED, TreePlanner
 
     llm = Llama(path)
     try:

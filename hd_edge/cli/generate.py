@@ -15,7 +15,8 @@ from .options import load_llama, model_options, sampling, sampling_options
 
 if TYPE_CHECKING:
     from hd_edge import Llama
-    from hd_edge.explain import Explanation
+
+    from .explain import Explanation
 
 
 @click.command()
@@ -75,8 +76,9 @@ def generate(**options: Any) -> None:
 
 def explain(llm: Llama) -> Explanation:
     """A recorder for the steps of this model's next generation."""
-    from hd_edge.explain import Explanation
-    from hd_edge.plan import TreePlanner
+    from hd_edge.draft.tree_planner import TreePlanner
+
+    from .explain import Explanation
 
     planner = llm._planner if isinstance(llm._planner, TreePlanner) else None
     return Explanation(lambda token: llm.detokenize([token], special=True).decode(errors="replace"), planner)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hd_edge import registry
+from hd_edge.model import find as registry
 
 from .doctor import _model as model_report
 

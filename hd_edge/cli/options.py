@@ -49,7 +49,7 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def model_path(name: str) -> str:
     """The file that ``-m`` names: 'demo', a file, or a name of ``hd-edge models list``."""
-    from hd_edge.registry import resolve
+    from hd_edge.model.find import resolve
 
     return resolve(name)
 

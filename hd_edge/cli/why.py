@@ -25,7 +25,7 @@ def explain(model: str, threads: int | None) -> dict[str, Any]:
         (sentences).
     """
     from hd_edge import Llama
-    from hd_edge.plan import TreePlanner
+    from hd_edge.draft.tree_planner import TreePlanner
 
     given: dict[str, Any] = {} if threads is None else {"n_threads": threads, "n_threads_batch": threads}
     llm = Llama(model, n_ctx=2048, store=None, learn=False, **given)

@@ -12,10 +12,10 @@ from llama_cpp.server import app as base
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from hd_edge.completion import token_details
+from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.errors import ContextFullError
 from hd_edge.llama import Llama
-from hd_edge.running import Arrival, RunningStream
+from hd_edge.model.completion import token_details
 
 from .metrics import Requests
 

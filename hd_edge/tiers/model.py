@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import _native
-from ..errors import StoreBusyError, StoreCorruptError, StoreError
-from ..store_safety import move_aside, open_model_store
-from ..store_upkeep import prune
-from .stored import StoredTier
+from hd_edge import _native
+from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
+from hd_edge.store.safety import move_aside, open_model_store
+from hd_edge.store.upkeep import prune
+
+from .tier import StoredTier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..store import Store
+    from hd_edge.store.store import Store
 
 BUDGET = 48 << 20
 PRELOADED = 4 << 20  # bytes of a file that is read as a whole when it is opened: 0.2 s at most

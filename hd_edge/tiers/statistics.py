@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError
-from .stored import StoredTier
+from hd_edge.errors import StoreError
+
+from .tier import StoredTier
 
 if TYPE_CHECKING:
-    from ..store import Store
+    from hd_edge.store.store import Store
 
 BUDGET = 64 << 20
 PRELOADED = 256 << 20  # bytes of a file whose frequent rows are read when it is opened: they answer most look-ups

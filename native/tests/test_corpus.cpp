@@ -5,8 +5,8 @@
 #include <stdexcept>
 
 #include "check.hpp"
-#include "corpus_runs.hpp"
-#include "tier_cache.hpp"
+#include "corpus/corpus_runs.hpp"
+#include "records/tier_cache.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 #include "check.hpp"
-#include "draft_tree.hpp"
+#include "draft/draft_tree.hpp"
 
 using hd::DraftTree;
 using hd::Tier;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "drafter.hpp"
+#include "draft/drafter.hpp"
 
 using hd::Drafter;
 using hd::DraftTree;

@@ -2,7 +2,7 @@
 #include <random>
 
 #include "check.hpp"
-#include "mixer.hpp"
+#include "draft/mixer.hpp"
 
 using hd::Expansion;
 using hd::Mixer;

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "ngram_index.hpp"
+#include "draft/ngram_index.hpp"
 
 using hd::ContextFollowers;
 using hd::KeyHashes;

@@ -1,9 +1,9 @@
 #include <memory>
 #include <vector>
 
-#include "answer_counter.hpp"
 #include "check.hpp"
-#include "paper_drafter.hpp"
+#include "draft/paper_drafter.hpp"
+#include "records/answer_counter.hpp"
 
 using hd::DraftTree;
 using hd::PaperDrafter;

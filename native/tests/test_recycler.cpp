@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "recycler.hpp"
+#include "draft/recycler.hpp"
 
 using hd::KeyHashes;
 using hd::RecycledRow;

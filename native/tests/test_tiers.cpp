@@ -4,9 +4,9 @@
 #include <random>
 #include <set>
 
-#include "answer_counter.hpp"
 #include "check.hpp"
-#include "tier_cache.hpp"
+#include "records/answer_counter.hpp"
+#include "records/tier_cache.hpp"
 
 namespace {
 

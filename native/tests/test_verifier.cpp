@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "verifier.hpp"
+#include "verify/verifier.hpp"
 
 namespace {
 

@@ -1,0 +1,103 @@
+"""The llama.cpp that ``llama_cpp`` has loaded, as a table of function addresses for the native module.
+
+The native module links nothing of llama.cpp: the same wheel serves CPU, CUDA, Metal and Vulkan builds, with one
+libllama in the process. Before the first call, the one struct that crosses by value is compared with llama_cpp's own
+description.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as lib
+
+from hd_edge import _native
+from hd_edge.errors import UnsupportedBackendError
+
+TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
+
+FUNCTIONS = (
+    "llama_decode",
+    "llama_get_logits_ith",
+    "llama_memory_seq_rm",
+    "llama_memory_seq_cp",
+    "llama_memory_seq_pos_max",
+    "llama_set_abort_callback",
+)
+
+
+def version_tuple(version: str) -> tuple[int, ...]:
+    """``"0.3.36+cu124"`` as ``(0, 3, 36)``."""
+    numbers = []
+    for part in version.split("+")[0].split("."):
+        digits = "".join(c for c in part if c.isdigit())
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
+
+
+def check_version(version: str) -> None:
+    """Refuses llama-cpp-python versions outside the tested range.
+
+    Raises:
+        UnsupportedBackendError: Names the installed version and the tested range.
+    """
+    low, high = TESTED
+    if not low <= version_tuple(version) < high:
+        tested = f">={'.'.join(map(str, low))},<{'.'.join(map(str, high))}"
+        msg = (
+            f"llama-cpp-python {version} is installed, hd_edge is tested with {tested}: install a version of that range"
+        )
+        raise UnsupportedBackendError(msg)
+
+
+def check_layout(batch: Any) -> None:
+    """Compares the native mirror of ``llama_batch`` with llama_cpp's ctypes structure, field by field.
+
+    Raises:
+        UnsupportedBackendError: Names the field and the two values that differ.
+    """
+    native = _native.llama_batch_layout()
+    theirs = {"sizeof": ctypes.sizeof(batch)}
+    for name, *_ in batch._fields_:
+        theirs[name] = getattr(batch, name).offset
+    for name in sorted(native.keys() | theirs.keys()):
+        if native.get(name) != theirs.get(name):
+            msg = (
+                f"llama_batch differs in {name}: {theirs.get(name)} in llama-cpp-python {llama_cpp.__version__}, "
+                f"{native.get(name)} in hd_edge: install a llama-cpp-python of the tested range"
+            )
+            raise UnsupportedBackendError(msg)
+
+
+@functools.lru_cache(maxsize=1)
+def load() -> _native.LlamaApi:
+    """The function table of the loaded library, checked once per process.
+
+    Raises:
+        UnsupportedBackendError: Version, struct layout or a missing function.
+    """
+    check_version(llama_cpp.__version__)
+    check_layout(lib.llama_batch)
+    addresses = {}
+    for name in FUNCTIONS:
+        function = getattr(lib._lib, name, None)
+        if function is None:
+            msg = f"the loaded llama.cpp library has no function {name}: it does not match llama-cpp-python's version"
+            raise UnsupportedBackendError(msg)
+        addresses[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
+    return _native.LlamaApi(addresses)
+
+
+def has_gpu() -> bool:
+    """True if the loaded llama.cpp can put layers on a GPU."""
+    return bool(lib.llama_supports_gpu_offload())
+
+
+def library_path() -> str:
+    """File of the libllama in use."""
+    return str(lib._lib._name)

@@ -1,0 +1,151 @@
+"""Exact mode: the settings under which n rows give, bit for bit, the logits of n single steps on the CPU.
+
+What llama.cpp does differently for one row and for several, and what turns it off, was measured kernel by kernel; see
+docs/lossless.md. This module decides from the model file what is needed, and refuses where it cannot be had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp
+
+from hd_edge.errors import ExactModeError
+from hd_edge.model.gguf import GGUFHeader
+
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
+NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}
+OWN_ROWS = 16  # the own kernels take weights whose rows fill their panels, of at most so many
+TILED_SWITCH = "GGML_CPU_TILED_MM"
+
+# (type_k, type_v): off the CPU's split-KV attention path, which one row takes from 512 cells on when K and V have one
+# type, F16 or F32.
+ROW_INDEPENDENT_KV = {(Q8_0, Q8_0), (F16, Q8_0), (F16, BF16)}
+
+
+@dataclass(frozen=True)
+class ExactSettings:
+    """What exact mode takes away for one model file, and why.
+
+    Attributes:
+        type_k: ggml type of the K cache.
+        type_v: ggml type of the V cache.
+        repacking: Whether llama.cpp may repack weights on loading.
+        tiled: Whether llama.cpp's tiled K-quant matrix product would do no harm to this file.
+        reasons: One line per setting, for ``hd-edge doctor``.
+    """
+
+    type_k: int
+    type_v: int
+    repacking: bool
+    tiled: bool
+    reasons: tuple[str, ...]
+
+
+def plan(header: GGUFHeader, settings: dict[str, Any], own_types: Collection[str] = ()) -> ExactSettings:
+    """Decides what exact mode needs for a model file.
+
+    Args:
+        header: Of the file.
+        settings: The constructor's.
+        own_types: Tensor types that go through hd_edge's own kernels, whose rows do not depend on each other.
+
+    Raises:
+        ExactModeError: A tensor type or a setting rules it out.
+    """
+    floats = sorted(header.matrix_types & {"F32", "F16", "BF16"})
+    if floats:
+        msg = (
+            f"exact mode needs quantised weights, this file holds {' and '.join(floats)} matrices: two "
+            "or more rows of those go through another kernel than one row. Use a quantised file, or exact=False"
+        )
+        raise ExactModeError(msg)
+    if settings.get("n_gpu_layers", 0) != 0:
+        msg = (
+            f"exact mode is for the CPU, n_gpu_layers is {settings['n_gpu_layers']}: GPU kernels change with "
+            "the number of rows. Use n_gpu_layers=0, or exact=False"
+        )
+        raise ExactModeError(msg)
+    if not settings.get("flash_attn", True):
+        msg = "exact mode needs flash attention, flash_attn is False: leave it out, or use exact=False"
+        raise ExactModeError(msg)
+    kv = (settings.get("type_k"), settings.get("type_v"))
+    type_k = Q8_0 if kv[0] is None else int(kv[0])
+    type_v = Q8_0 if kv[1] is None else int(kv[1])
+    if (type_k, type_v) not in ROW_INDEPENDENT_KV:
+        msg = (
+            f"exact mode needs type_k, type_v = q8_0, q8_0 (8, 8) or F16, q8_0 (1, 8), got {type_k}, {type_v}: with "
+            "others one row takes llama.cpp's split-KV attention. Leave them out, or use exact=False"
+        )
+        raise ExactModeError(msg)
+    types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
+    k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
+    repacked = sorted(types & {"Q4_K", "Q2_K"})
+    reasons = ["flash attention on: attention without it changes with the number of rows"]
+    reasons.append(f"KV cache {NAMES[type_k]}/{NAMES[type_v]}: off the split-KV path of one row")
+    if k_quants:
+        reasons.append(f"tiled matrix product off: the file has {', '.join(k_quants)}")
+    if repacked:
+        reasons.append(f"weight repacking off: the file has {', '.join(repacked)}")
+    if own_types and not (k_quants and repacked):
+        reasons.append("own row kernels: a row's result is the same in any number of rows")
+    return ExactSettings(type_k, type_v, not repacked, not k_quants, tuple(reasons))
+
+
+def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:
+    """True for a tensor that no matrix product of llama.cpp reads: a vector, or one of the own kernels' weights."""
+    if len(shape) == 1:
+        return True
+    return kind in own_types and len(shape) == 2 and shape[1] % OWN_ROWS == 0
+
+
+def switch_tiling_off() -> None:
+    """Turns llama.cpp's tiled matrix product off for this process; it reads the switch at its first matrix product.
+
+    Every exact model does so, also one that does not need it: the next one may.
+    """
+    os.environ[TILED_SWITCH] = "0"
+
+
+def check_rows(llama: llama_cpp.Llama, widths: tuple[int, ...] = (9, 16)) -> None:
+    """Compares, bit by bit, the last logits of one forward of several rows with those of a single step.
+
+    The settings above are what was measured; this is the proof on the user's own machine, file and library. It costs
+    two forwards per width and leaves the KV cache empty. The widths are no round numbers of rows: llama.cpp's kernels
+    take rows in groups, and the last row of a full group can come out equal where others do not.
+
+    Raises:
+        ExactModeError: The logits differ.
+    """
+    n_vocab = llama.n_vocab()
+    for width in widths:
+        rows = min(width, llama.n_batch, llama.n_ctx())
+        tokens = [(1 + 7919 * i) % n_vocab for i in range(rows)]
+        llama.reset()
+        llama.eval(tokens)
+        several = _last_logits(llama)
+        llama.n_tokens = rows - 1
+        llama.eval(tokens[-1:])
+        one = _last_logits(llama)
+        llama._ctx.kv_cache_clear()
+        llama.reset()
+        if several != one:
+            hint = ""
+            if os.environ.get(TILED_SWITCH) == "0":
+                hint = (
+                    f" Another model may have run in this process before {TILED_SWITCH}=0 was set: load the exact "
+                    "model first, or set the variable before Python starts."
+                )
+            msg = (
+                f"exact mode is not to be had here: the logits of {rows} rows differ from those of a single step.{hint}"
+            )
+            raise ExactModeError(msg)
+
+
+def _last_logits(llama: llama_cpp.Llama) -> bytes:
+    row = llama._ctx.get_logits_ith(-1)
+    floats = llama_cpp.llama_cpp.ctypes.c_float * llama.n_vocab()
+    return bytes(floats.from_address(llama_cpp.llama_cpp.ctypes.addressof(row.contents)))

@@ -1,0 +1,193 @@
+"""Our own CPU kernels for 1 to 16 rows: whether they may be used, and for which model.
+
+llama.cpp asks each buffer type of its CPU backend for a weight before it falls back to its plain layout. The native
+library adds one more type to that list, in which weights lie so that several rows cost little more than one. The list
+is internal to llama.cpp. So only versions that were tested are touched, their structures are checked and a small
+product of every weight type is compared with llama.cpp's own before anything is installed. Whatever differs: one log
+line, and llama.cpp's kernels stay.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hd_edge.errors import ConfigError
+
+log = logging.getLogger("hd_edge")
+
+TESTED = ("0.3.36",)  # llama-cpp-python: its ggml has the structures of native/kernels/ggml_abi.hpp
+VARIABLE = "HD_EDGE_ROW_KERNELS"
+OFF = ("0", "off", "false", "no")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of the kernels in this process.
+
+    Attributes:
+        active: True if models may use them.
+        reason: Why not; empty if active.
+        isa: Instruction set in use, such as ``"AVX2"``; empty if not active.
+        types: Weight types with kernels of ours, as in ``("Q4_0", "Q4_1", ...)``.
+    """
+
+    active: bool
+    reason: str
+    isa: str
+    types: tuple[str, ...]
+
+
+_lock = threading.Lock()
+_library: ctypes.CDLL | None = None
+_status: Status | None = None
+_disabled = False
+
+
+def enable() -> Status:
+    """Installs the kernels, once per process, and lets models use them.
+
+    It must come before the first model of the process is loaded, whoever loads it: llama.cpp reads its list once.
+
+    Returns:
+        What came of it; a failure is logged once and is no error.
+
+    Raises:
+        ConfigError: HD_EDGE_ROW_KERNELS has an unknown value.
+    """
+    global _status, _disabled
+    with _lock:
+        _disabled = False
+        if _status is None:
+            _status = _install()
+            if not _status.active:
+                log.info("llama.cpp's own kernels stay in use: %s", _status.reason)
+        return _status
+
+
+def disable() -> None:
+    """Models loaded from now on use llama.cpp's own kernels; those that are loaded stay as they are."""
+    global _disabled
+    with _lock:
+        _disabled = True
+
+
+def status() -> Status:
+    """What became of the kernels so far, without doing anything."""
+    if _disabled:
+        return _inactive("switched off by disable()")
+    return _status or _inactive("no model was loaded yet")
+
+
+@contextmanager
+def offered(setting: Any) -> Iterator[Status]:
+    """Around the loading of one model, in the thread that loads it: may the model use the kernels?
+
+    Args:
+        setting: ``"auto"``: where they have kernels for a tensor. ``False``: never.
+
+    Yields:
+        The status that holds for this model.
+
+    Raises:
+        ConfigError: ``setting`` or HD_EDGE_ROW_KERNELS has an unknown value.
+    """
+    if setting is not False and setting != "auto":
+        msg = f"row_kernels={setting!r} is neither 'auto' nor False"
+        raise ConfigError(msg)
+    # Installed for row_kernels=False as well: otherwise no later model of the process could have them.
+    state = status() if _disabled else enable()
+    if setting is False:
+        state = _inactive("switched off for this model")
+    if _library is None:
+        yield state
+        return
+    _library.hd_rows_offer(int(state.active))
+    try:
+        yield state
+    finally:
+        _library.hd_rows_offer(0)
+
+
+def bytes_in_use() -> int:
+    """Bytes of weights that models of this process have stored for the kernels since its start."""
+    return int(_library.hd_rows_bytes()) if _library is not None else 0
+
+
+def _inactive(reason: str) -> Status:
+    return Status(active=False, reason=reason, isa="", types=())
+
+
+def _install() -> Status:
+    """Loads the library and hands it the functions of the llama.cpp in this process."""
+    global _library
+    isa = os.environ.get(VARIABLE, "auto").strip().lower() or "auto"
+    if isa in OFF:
+        return _inactive(f"{VARIABLE}={isa}")
+    import llama_cpp
+    from llama_cpp import llama_cpp as lib
+
+    version = llama_cpp.__version__
+    if version not in TESTED:
+        return _inactive(f"llama-cpp-python {version} is none of those tested with them ({', '.join(TESTED)})")
+    path = _library_path()
+    if path is None:
+        return _inactive("this build of hd_edge has none")
+    library = _declare(ctypes.CDLL(str(path)))
+    wanted = b"" if isa == "auto" else isa.encode()
+    found = library.hd_rows_isa(wanted)
+    if found is None:
+        if wanted and library.hd_rows_known(wanted) == 0:
+            msg = f"{VARIABLE}={isa!r} is none of auto, off, avx512vnni, avxvnni, avx2, neoni8mm, neondotprod"
+            raise ConfigError(msg)
+        return _inactive("no kernels for this processor")
+    names = _strings(library.hd_rows_symbol)
+    addresses = (ctypes.c_void_p * len(names))()
+    for i, name in enumerate(names):
+        function = getattr(lib._lib, name, None)
+        if function is None:
+            return _inactive(f"the loaded llama.cpp has no function {name}")
+        addresses[i] = ctypes.cast(function, ctypes.c_void_p).value
+    problem = library.hd_rows_install(addresses, wanted)
+    if problem is not None:
+        return _inactive(problem.decode())
+    _library = library
+    return Status(active=True, reason="", isa=found.decode(), types=tuple(_strings(library.hd_rows_type)))
+
+
+def _library_path() -> Path | None:
+    """The library lies beside the native module, wherever an editable install put that."""
+    from hd_edge import _native
+
+    found = sorted(Path(_native.__file__).parent.glob("_row_kernels.*"))
+    return found[0] if found else None
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    library.hd_rows_symbol.argtypes = library.hd_rows_type.argtypes = (ctypes.c_int,)
+    library.hd_rows_symbol.restype = library.hd_rows_type.restype = ctypes.c_char_p
+    library.hd_rows_isa.argtypes = library.hd_rows_known.argtypes = (ctypes.c_char_p,)
+    library.hd_rows_isa.restype = ctypes.c_char_p
+    library.hd_rows_known.restype = ctypes.c_int
+    library.hd_rows_install.argtypes = (ctypes.POINTER(ctypes.c_void_p), ctypes.c_char_p)
+    library.hd_rows_install.restype = ctypes.c_char_p
+    library.hd_rows_offer.argtypes = (ctypes.c_int,)
+    library.hd_rows_offer.restype = None
+    library.hd_rows_bytes.argtypes = ()
+    library.hd_rows_bytes.restype = ctypes.c_longlong
+    return library
+
+
+def _strings(function: Any) -> list[str]:
+    """What a C function of an index gives, up to its NULL."""
+    out: list[str] = []
+    while (text := function(len(out))) is not None:
+        out.append(text.decode())
+    return out

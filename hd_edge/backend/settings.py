@@ -1,0 +1,82 @@
+"""The constructor's arguments: which there are, and what is refused before llama.cpp sees it."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import os
+import platform
+from typing import Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.errors import ConfigError
+from hd_edge.model.gguf import GGUFHeader
+
+BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
+BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
+
+
+def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
+    """Refuses unknown names, and wrong types where llama.cpp would abort or misread them.
+
+    Raises:
+        ConfigError: Names the argument, its value and what is expected.
+    """
+    known = [name for name in BASE_INIT.parameters if name not in ("self", "model_path", "kwargs")]
+    for name in settings:
+        if name not in known:
+            ours = "draft, store, statistics, learn, exact, verbose"
+            msg = f"Llama() got an unknown argument {name!r}; beside {ours} it takes {', '.join(known)}"
+            raise ConfigError(msg)
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            msg = f"{name}={value!r} is of type {type(value).__name__}, expected bool"
+            raise ConfigError(msg)
+    least = {"n_ctx": 0, "n_batch": 1, "n_ubatch": 1, "n_threads": 1, "n_threads_batch": 1}
+    for name, lowest in least.items():
+        value = settings.get(name)
+        if value is None and name.startswith("n_threads"):
+            continue
+        value = settings.get(name, lowest)
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            msg = f"{name}={value!r} is not an integer of at least {lowest}"
+            raise ConfigError(msg)
+
+
+def batch_rows(settings: dict[str, Any]) -> int:
+    """``n_batch`` as llama_cpp will set it: never above ``n_ctx``."""
+    n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
+    n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
+    return min(n_batch, n_ctx) if n_ctx else n_batch
+
+
+def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool) -> str:
+    """What the cost of a forward depends on, as a key of the stored cost curves."""
+    kinds = "+".join(sorted(header.matrix_types))
+    names = ("n_threads", "n_gpu_layers", "type_k", "type_v", "flash_attn", "offload_kqv")
+    chosen = ",".join(f"{name}={settings.get(name)}" for name in names)
+    return f"{platform.machine()},cores={os.cpu_count()},{kinds},{chosen},exact={exact}"
+
+
+def address(pointer: Any) -> int:
+    """A ctypes pointer or an integer handle of llama_cpp as an integer."""
+    return int(ctypes.cast(pointer, ctypes.c_void_p).value or 0)
+
+
+def why_plain(llama: Any) -> str:
+    """Why this model decodes plainly; empty if it need not."""
+    if llama.context_params.embeddings:
+        return "embedding mode"
+    if llama._ctx.memory is None:
+        return "the model has no KV cache"
+    if llama._is_recurrent or llama._is_hybrid:
+        return "recurrent and hybrid models cannot roll back"
+    if lib.llama_model_n_swa(llama.model) > 0 and not llama.context_params.swa_full:
+        return "the sliding-window cache is not full (swa_full=False)"
+    if hasattr(llama.chat_handler, "clip_model_path"):
+        return "vision model"
+    if llama.draft_model is not None:
+        return "a draft_model of llama_cpp is set"
+    return ""

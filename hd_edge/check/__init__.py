@@ -1,0 +1,1 @@
+"""``hd-edge check``: proves that drafted text is plain text. Imported by tools only."""

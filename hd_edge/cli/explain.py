@@ -1,0 +1,79 @@
+"""Explanation: a page that shows each token's tier, the tree that was verified there, and why it had that size."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.stats import TIER_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from hd_edge import _native
+    from hd_edge.draft.tree_planner import TreePlanner
+
+MARK = "/* STEPS */"
+
+
+class Explanation:
+    """Records the steps of a generation; the decode loop calls it after each.
+
+    Args:
+        text_of: The text of a token id.
+        planner: Whose cost curve and expectations are shown; None: trees alone.
+    """
+
+    def __init__(self, text_of: Callable[[int], str], planner: TreePlanner | None = None) -> None:
+        self._text_of = text_of
+        self._planner = planner
+        self._context = 0
+        self.steps: list[dict[str, Any]] = []
+
+    def __call__(self, tree: _native.DraftTree, path: Sequence[int], emitted: Sequence[int]) -> None:
+        """A step: what was verified, the accepted nodes (root first), the tokens drawn at them."""
+        accepted = set(path)
+        nodes = [
+            {
+                "text": self._text_of(int(token)),
+                "depth": int(depth),
+                "tier": TIER_NAMES[int(tier)],
+                "chance": round(float(chance), 4),
+                "accepted": node in accepted,
+            }
+            for node, (token, depth, tier, chance) in enumerate(
+                zip(tree.token, tree.depth, tree.tier, tree.probability, strict=True)
+            )
+        ]
+        tokens = [
+            {
+                "text": self._text_of(token),
+                "tier": TIER_NAMES[tree.tier_of(path[i + 1])] if i + 1 < len(path) else TIER_NAMES[0],
+            }
+            for i, token in enumerate(emitted)
+        ]
+        self.steps.append({"tokens": tokens, "nodes": nodes, **self._decision(len(tree))})
+
+    def _decision(self, rows: int) -> dict[str, Any]:
+        if self._planner is None:
+            return {}
+        sizes, costs = self._planner.cost.relative(self._planner.context)
+        cost = {int(n): round(float(c), 3) for n, c in zip(sizes, costs, strict=True)}
+        return {
+            "expected": round(self._planner.expected_tokens, 3),
+            "cost": cost.get(rows),
+            "costs": cost,
+            "paused": self._planner.guard.paused,
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes one HTML file that needs nothing else.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        page = files("hd_edge").joinpath("data", "explain.html").read_text(encoding="utf-8")
+        steps = json.dumps(self.steps, ensure_ascii=False).replace("<", "\\u003c")
+        path.write_text(page.replace(MARK, steps), encoding="utf-8")

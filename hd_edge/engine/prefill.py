@@ -1,0 +1,70 @@
+"""The prompt: checked before llama.cpp sees it, and brought into the KV cache with its known prefix reused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hd_edge import _native
+from hd_edge.errors import ContextFullError, TokenError
+
+
+def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
+    """The prompt as a list of ids inside the vocabulary that fits the context.
+
+    Raises:
+        TokenError: No ids at all, something else than ids, or an id outside the vocabulary.
+        ContextFullError: More tokens than the context has room for.
+    """
+    try:
+        ids = [int(token) for token in tokens]
+    except (TypeError, ValueError):
+        msg = f"tokens must be token ids or a string, got {type(tokens).__name__} {str(tokens)[:40]!r}"
+        raise TokenError(msg) from None
+    held = 0 if reset else llama.n_tokens
+    if not ids and not held:
+        msg = "the prompt is empty: at least 1 token is needed, got 0; begin with token_bos() if the model has one"
+        raise TokenError(msg)
+    n_vocab, n_ctx = llama.n_vocab(), llama.n_ctx()
+    wrong = next((token for token in ids if not 0 <= token < n_vocab), None)
+    if wrong is not None:
+        msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
+        raise TokenError(msg)
+    if held + len(ids) > n_ctx:
+        raise ContextFullError(too_long(held + len(ids), n_ctx))
+    return ids
+
+
+def too_long(tokens: int, n_ctx: int) -> str:
+    """Message for a prompt that does not fit."""
+    return f"the prompt has {tokens} tokens, the context window {n_ctx}: shorten it, or load with a larger n_ctx"
+
+
+def prefill(llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool) -> bool:
+    """Brings the prompt into the KV cache; what the cache already holds of it is kept.
+
+    Afterwards the last row of the last forward has the logits of the prompt's last token.
+
+    Returns:
+        False if the generation was cancelled meanwhile.
+    """
+    known = llama.input_ids[: llama.n_tokens]
+    if reset:
+        n = min(len(known), len(tokens))
+        differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
+        keep = int(differ[0]) if len(differ) else n
+        tokens, llama.n_tokens = tokens[keep:], keep
+    if not tokens:  # everything is known: the last token again, for its logits
+        llama.n_tokens -= 1
+        tokens = [int(known[llama.n_tokens])]
+    verifier.release(llama.n_tokens)
+    try:
+        llama.eval(tokens)
+    except RuntimeError:
+        verifier.release(llama.n_tokens)
+        if not verifier.cancelled:
+            raise
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""Which models there are: names the user gave, and GGUF files that other tools already have on the disk.
+
+Nothing is copied and nothing of other tools is written to. The names stand in ``models.json`` in the data folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hd_edge.errors import ConfigError, ModelFileError
+from hd_edge.store.places import data_folder
+
+OLLAMA_MODEL = "application/vnd.ollama.image.model"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+HUB = "hf:"  # hf:owner/repository/file.gguf
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model file of another tool.
+
+    Attributes:
+        name: What ``-m`` takes: tool, colon, the tool's name of it.
+        path: The file.
+    """
+
+    name: str
+    path: Path
+
+
+def names() -> dict[str, Path]:
+    """The names the user gave, and their files.
+
+    Raises:
+        ConfigError: ``models.json`` is damaged.
+    """
+    file = _file()
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return {str(name): Path(path) for name, path in document["models"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{file} is no list of models ({error!r}): mend or remove it, then add the models again"
+        raise ConfigError(msg) from error
+
+
+def add(model: str, alias: str | None = None) -> tuple[str, Path]:
+    """Gives a model a name; one that stands in the registry already gets the new file.
+
+    Args:
+        model: A GGUF file, a model found (``ollama:...``), or ``hf:owner/repository/file.gguf``, which is downloaded
+            into the Hugging Face cache by ``huggingface_hub`` (extra ``hub``).
+        alias: Its name; None: the file's name without ``.gguf``.
+
+    Raises:
+        ModelFileError: There is no such file, or it is no GGUF.
+        ConfigError: The name has other characters than letters, digits, ``.``, ``_`` and ``-``, or is taken.
+    """
+    from .gguf import read_header
+
+    path = Path(resolve(model, download=True)).expanduser().absolute()
+    read_header(str(path))
+    name = alias or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)
+    if not NAME.fullmatch(name) or name == "demo":
+        msg = f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-', and not 'demo'"
+        raise ConfigError(msg)
+    _write({**names(), name: path})
+    return name, path
+
+
+def remove(name: str) -> Path:
+    """Forgets a name; the file stays.
+
+    Raises:
+        ConfigError: There is no such name.
+    """
+    known = names()
+    if name not in known:
+        msg = f"no model is named {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
+        raise ConfigError(msg)
+    path = known.pop(name)
+    _write(known)
+    return path
+
+
+def resolve(model: str, download: bool = False) -> str:
+    """The file that ``-m`` names: ``demo``, a file, a name of the user's, or a model found. Unknown: as it is."""
+    if model == "demo":
+        from .demo import demo_model
+
+        return str(demo_model())
+    if Path(model).is_file():
+        return model
+    if (path := names().get(model)) is not None:
+        return str(path)
+    if ":" in model:
+        for one in found():
+            if one.name == model:
+                return str(one.path)
+        if download and model.startswith(HUB):
+            return str(_download(model))
+    return model
+
+
+def found() -> list[Found]:
+    """Models of Ollama, LM Studio, llama.cpp's cache and the Hugging Face cache, by name."""
+    seen: dict[Path, Found] = {}
+    for one in (*_ollama(), *_lm_studio(), *_llama_cpp(), *_hugging_face()):
+        seen.setdefault(one.path.resolve(), one)
+    return sorted(seen.values(), key=lambda one: one.name)
+
+
+def _ollama() -> Iterator[Found]:
+    root = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models")
+    for manifest in _files(root / "manifests", "*"):
+        try:
+            layers: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+            digests = [str(layer["digest"]) for layer in layers if layer["mediaType"] == OLLAMA_MODEL]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # another tool's file in a form we do not know: nothing to offer
+        parts = manifest.relative_to(root / "manifests").parts  # host, name space, model, tag
+        if len(parts) < 3:
+            continue
+        space, (name, tag) = list(parts[1:-2]), parts[-2:]
+        prefix = "" if space in ([], ["library"]) else "/".join(space) + "/"
+        for digest in digests:
+            blob = root / "blobs" / digest.replace(":", "-")
+            if blob.is_file():
+                yield Found(f"ollama:{prefix}{name}:{tag}", blob)
+
+
+def _lm_studio() -> Iterator[Found]:
+    for root in (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models"):
+        for path in _files(root, "*.gguf"):
+            yield Found(f"lmstudio:{path.relative_to(root).as_posix()}", path)
+
+
+def _llama_cpp() -> Iterator[Found]:
+    root = Path(os.environ.get("LLAMA_CACHE") or _cache() / "llama.cpp")
+    for path in _files(root, "*.gguf"):
+        yield Found(f"llama.cpp:{path.relative_to(root).as_posix()}", path)
+
+
+def _hugging_face() -> Iterator[Found]:
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    root = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+    for path in _files(root, "models--*/snapshots/*/**/*.gguf", deep=False):
+        repository, _, _, *inside = path.relative_to(root).parts
+        yield Found(f"{HUB}{repository.removeprefix('models--').replace('--', '/', 1)}/{'/'.join(inside)}", path)
+
+
+def _files(root: Path, pattern: str, deep: bool = True) -> Iterator[Path]:
+    """Model files below a folder; of a file in parts the first, which llama.cpp is given."""
+    if not root.is_dir():
+        return
+    for path in sorted(root.rglob(pattern) if deep else root.glob(pattern)):
+        part = re.search(r"-(\d{5})-of-\d{5}\.gguf$", path.name)
+        if path.is_file() and not path.name.startswith("mmproj") and (part is None or part[1] == "00001"):
+            yield path
+
+
+def _cache() -> Path:
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches"
+    if platform.system() == "Windows" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _download(model: str) -> Path:
+    parts = model.removeprefix(HUB).split("/")
+    if len(parts) < 3:
+        msg = f"{model!r} names no file: hf:owner/repository/file.gguf is expected"
+        raise ConfigError(msg)
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        msg = f"{model} is not on this disk, and downloading needs the extra hub: pip install 'hd-edge[hub]'"
+        raise ModelFileError(msg) from error
+    return Path(hf_hub_download("/".join(parts[:2]), "/".join(parts[2:])))
+
+
+def _file() -> Path:
+    return data_folder() / "models.json"
+
+
+def _write(models: dict[str, Path]) -> None:
+    file = _file()
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    document = {"models": {name: str(path) for name, path in sorted(models.items())}}
+    handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(document, stream, indent=1)
+    Path(part).replace(file)

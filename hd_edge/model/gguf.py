@@ -1,0 +1,165 @@
+"""Reads the header of a GGUF file: enough to refuse a bad file before llama.cpp sees it, and to know its tensor types.
+
+Format: the comment at the top of ggml's gguf.h. Only the header is read (a memory map, no weights).
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hd_edge.errors import ModelFileError
+
+_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_STRING, _ARRAY = 8, 9
+_MOST = 1 << 24  # tensors, keys or dimensions beyond this are nonsense
+
+# ggml_type -> (name, values per block, bytes per block)
+TENSOR_TYPES = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GGUFHeader:
+    """What the header says.
+
+    Attributes:
+        scalars: Scalar and string metadata by key; arrays are left out.
+        tensor_types: Type name of every tensor by its name; unknown types as ``type 99``.
+        dimensions: Shape of every tensor by its name, ggml order (row width first).
+    """
+
+    scalars: dict[str, object] = field(default_factory=dict)
+    tensor_types: dict[str, str] = field(default_factory=dict)
+    dimensions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        """``general.architecture``, or ``""``."""
+        return str(self.scalars.get("general.architecture", ""))
+
+    @property
+    def keeps_state(self) -> bool:
+        """True for recurrent and hybrid models (as far as the header tells): their memory cannot be rolled back."""
+        marks = (".ssm.", ".wkv.", ".shortconv.")
+        return any(mark in key for key in self.scalars for mark in marks) or "rwkv" in self.architecture
+
+    @property
+    def matrix_types(self) -> set[str]:
+        """Types of the tensors that matrix products read (two dimensions or more)."""
+        return {kind for name, kind in self.tensor_types.items() if len(self.dimensions[name]) > 1}
+
+
+def read_header(path: str | Path) -> GGUFHeader:
+    """Reads and checks a GGUF header.
+
+    Raises:
+        ModelFileError: Missing file, no GGUF (the message shows the first bytes), unknown version, truncated file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        msg = f"model file {path} {what}: give the path of a .gguf file"
+        raise ModelFileError(msg)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic = file.read(4)
+        if magic != b"GGUF":
+            hint = "it is empty" if not magic else f"its first bytes are {magic!r}, a GGUF begins with b'GGUF'"
+            web = ": this looks like a web page, did the download fail?" if magic[:1] == b"<" else ""
+            msg = f"{path} is not a GGUF file: {hint}{web}"
+            raise ModelFileError(msg)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                return _parse(data, path, size)
+            except (struct.error, IndexError):
+                msg = f"{path} is truncated: its header needs more than the {size} bytes it has; fetch it again"
+                raise ModelFileError(msg) from None
+
+
+def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
+    version, n_tensors, n_keys = struct.unpack_from("<IQQ", data, 4)
+    if version not in (2, 3):
+        msg = f"{path} has GGUF version {version}, supported are 2 and 3: convert it anew or update"
+        raise ModelFileError(msg)
+    if n_tensors > _MOST or n_keys > _MOST:
+        msg = f"{path} is damaged: its header claims {n_tensors} tensors and {n_keys} keys; fetch it again"
+        raise ModelFileError(msg)
+    header = GGUFHeader()
+    at = 24
+    for _ in range(n_keys):
+        key, at = _string(data, at)
+        (kind,) = struct.unpack_from("<I", data, at)
+        value, at = _value(data, at + 4, kind, path)
+        if value is not None:
+            header.scalars[key] = value
+    ends = [0]
+    for _ in range(n_tensors):
+        name, at = _string(data, at)
+        (n_dims,) = struct.unpack_from("<I", data, at)
+        if not 0 < n_dims <= 4:
+            msg = f"{path} is damaged: tensor {name!r} has {n_dims} dimensions, at most 4 are possible"
+            raise ModelFileError(msg)
+        shape = struct.unpack_from(f"<{n_dims}Q", data, at + 4)
+        kind, offset = struct.unpack_from("<IQ", data, at + 4 + 8 * n_dims)
+        at += 16 + 8 * n_dims
+        type_name, block, block_bytes = TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
+        header.tensor_types[name] = type_name
+        header.dimensions[name] = shape
+        values = 1
+        for extent in shape:
+            values *= extent
+        ends.append(offset + values // block * block_bytes)
+    alignment = header.scalars.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1:
+        msg = f"{path} is damaged: general.alignment is {alignment!r}"
+        raise ModelFileError(msg)
+    needed = -(-at // alignment) * alignment + max(ends) if header.tensor_types else at
+    if needed > size:
+        msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
+        raise ModelFileError(msg)
+    return header
+
+
+def _string(data: mmap.mmap, at: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<Q", data, at)
+    end = at + 8 + length
+    if end > len(data):
+        raise IndexError
+    return data[at + 8 : end].decode("utf-8", errors="replace"), end
+
+
+def _value(data: mmap.mmap, at: int, kind: int, path: Path) -> tuple[object, int]:
+    """The value at an offset (None for arrays, which are skipped) and the offset behind it."""
+    if kind in _SCALARS:
+        (value,) = struct.unpack_from(_SCALARS[kind], data, at)
+        return value, at + struct.calcsize(_SCALARS[kind])
+    if kind == _STRING:
+        return _string(data, at)
+    if kind != _ARRAY:
+        msg = f"{path} is damaged: metadata type {kind} is unknown"
+        raise ModelFileError(msg)
+    element, count = struct.unpack_from("<IQ", data, at)
+    at += 12
+    if element in _SCALARS:
+        end = at + count * struct.calcsize(_SCALARS[element])
+    elif element == _STRING:
+        end, size, unpack = at, len(data), struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            end += 8 + unpack(data, end)[0]
+            if end > size:
+                raise IndexError
+    else:
+        msg = f"{path} is damaged: arrays of metadata type {element} are unknown"
+        raise ModelFileError(msg)
+    if end > len(data):
+        raise IndexError
+    return None, end

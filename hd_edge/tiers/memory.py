@@ -1,0 +1,155 @@
+"""Hierarchy: the SQLite tiers of one ``Llama`` object, and what its store remembers between runs.
+
+Opening never fails: a file that cannot be used costs drafts, never an answer (``store_safety``). Files are written
+between generations only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hd_edge import _native
+from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.paper import PaperPlanner
+from hd_edge.draft.tree_planner import TreePlanner
+from hd_edge.errors import StoreError
+from hd_edge.store.safety import default_path, open_model_store, open_statistics_store, warn
+
+from . import ModelTier, StatisticsTier
+
+if TYPE_CHECKING:
+    import os
+
+    from hd_edge.config import DraftConfig
+    from hd_edge.draft.cost import CostRow
+    from hd_edge.draft.planner import Planner
+    from hd_edge.stats import GenerationStats
+    from hd_edge.store.identity import Identity
+
+    from .tier import StoredTier
+
+SAVED_EVERY = 32  # generations between two saves of calibration and cost curve
+
+
+class Hierarchy:
+    """Model tier, statistics tier, calibration and cost curve.
+
+    Args:
+        identity: Tokenizer and model.
+        config: Which tiers may draft.
+        store: ``"default"``, a path, or None: in memory.
+        statistics: ``"default"``, a path, or None: no statistics tier.
+        learn: False: nothing is written, not even a new file.
+        cost_settings: What the cost curve depends on beside the model.
+
+    Attributes:
+        tiers: The tiers in use, for the planner.
+        calibration: State of the mixer as last saved; None: none.
+        cost_rows: The cost curve as last saved.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        config: DraftConfig,
+        *,
+        store: str | os.PathLike[str] | None,
+        statistics: str | os.PathLike[str] | None,
+        learn: bool,
+        cost_settings: str = "",
+    ) -> None:
+        self._config = config
+        self._learn = learn
+        self._cost_settings = cost_settings
+        self._generations = 0
+        self._counted: dict[str, tuple[int, int]] = {}
+        opened = open_model_store(_place(store, identity, "model"), identity, learn=learn)
+        self.model = ModelTier(opened, identity.n_vocab, learn=learn)
+        self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
+        if "statistics" in config.tiers and statistics is not None:
+            place = _place(statistics, identity, "statistics")
+            found = place and open_statistics_store(place, identity, asked_for=statistics != "default")
+            if found:
+                self.tiers.append(StatisticsTier(found, identity.n_vocab))
+        self.calibration: bytes | None = None
+        self.cost_rows: list[CostRow] = []
+        try:
+            self.calibration = _sound(opened.load_calibration())
+            self.cost_rows = opened.load_cost(cost_settings)
+        except StoreError as error:
+            warn(f"{error}; going on without its calibration")
+
+    def planner(self, n_vocab: int, verifier: _native.Verifier) -> Planner:
+        """The profile's planner over these tiers, which goes on from what the store remembers."""
+        if self._config.profile == "paper":
+            return PaperPlanner(n_vocab, self._config, tiers=self.tiers)
+        planner = TreePlanner(
+            n_vocab, self._config, calibration=self.calibration, cost=CostCurve(self.cost_rows), tiers=self.tiers
+        )
+        planner.attach(verifier)
+        return planner
+
+    def finished(self, planner: Planner, stats: GenerationStats) -> None:
+        """A generation ended: counts look-ups, lets the model tier write what it learned. Never raises."""
+        for tier in self.tiers:
+            lookups, hits = self._counted.get(tier.name, (0, 0))
+            stats.lookups[tier.name] += tier.lookups - lookups
+            self.model.count(f"{tier.name}.lookups", tier.lookups - lookups)
+            self.model.count(f"{tier.name}.hits", tier.hits - hits)
+            self._counted[tier.name] = (tier.lookups, tier.hits)
+        for name, drafted in stats.drafted.items():
+            self.model.count(f"{name}.drafted", drafted)
+            self.model.count(f"{name}.accepted", stats.accepted[name])
+        self.model.count("tokens", stats.tokens)
+        self.model.count("forwards", stats.forwards)
+        self.model.flush()
+        self._generations += 1
+        if self._generations % SAVED_EVERY == 0:
+            self._save(planner)
+
+    def _save(self, planner: Planner) -> None:
+        store = self.model.store
+        if (
+            not isinstance(planner, TreePlanner)
+            or store is None
+            or not self._learn
+            or self._generations == 0
+            or not store.file.in_place()
+        ):
+            return
+        try:
+            store.save_calibration(planner.calibration())
+            store.save_cost(self._cost_settings, planner.cost.rows())
+        except StoreError as error:
+            self.model.complain(f"{error}; calibration and cost curve are not kept")
+
+    def close(self, planner: Planner | None = None) -> None:
+        """Writes what is left and closes the files. Never raises; a second call does nothing."""
+        self.model.flush()
+        if planner is not None:
+            self._save(planner)
+        self.model.close()
+        for tier in self.tiers:
+            tier.close()
+
+
+def _place(where: str | os.PathLike[str] | None, identity: Identity, kind: str) -> Path | None:
+    if where is None:
+        return None
+    if where == "default":
+        return default_path(identity, kind)
+    path = Path(where).expanduser()
+    return path / default_path(identity, kind).name if path.is_dir() else path
+
+
+def _sound(calibration: bytes | None) -> bytes | None:
+    """The calibration if the mixer takes it, else None: a damaged one is as good as none."""
+    if calibration is None:
+        return None
+    try:
+        _native.Drafter(1, max_tokens=16, max_rows=1).load_calibration(calibration)
+    except ValueError as error:
+        warn(f"the store's calibration is damaged ({error}); going on with the default")
+        return None
+    return calibration

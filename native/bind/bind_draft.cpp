@@ -1,0 +1,245 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "draft/drafter.hpp"
+#include "draft/paper_drafter.hpp"
+#include "records/tier_cache.hpp"
+#include "verify/verifier.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+int size_of(const Ids& ids) { return static_cast<int>(ids.size()); }
+
+void check_tier(int tier) {
+    if (tier != 2 && tier != 3) throw nb::value_error("tier is neither 2 (model) nor 3 (statistics)");
+}
+
+void check_ids(const Ids& ids, int32_t n_vocab) {
+    for (size_t i = 0; i < ids.size(); i++) {
+        if (ids.data()[i] >= 0 && ids.data()[i] < n_vocab) continue;
+        const std::string what = "token " + std::to_string(ids.data()[i]) + " at index " + std::to_string(i) +
+                                 " is outside [0, " + std::to_string(n_vocab) + ")";
+        throw nb::value_error(what.c_str());
+    }
+}
+
+// The drafter with its vocabulary, so that no id from outside reaches it unchecked.
+struct BoundDrafter {
+    int32_t n_vocab;
+    hd::Drafter drafter;
+    std::vector<int32_t> nodes;         // of recycle(), kept for their memory
+    std::vector<hd::RecycledRow> rows;  // likewise
+
+    explicit BoundDrafter(hd::DrafterLimits limits) : n_vocab(limits.n_vocab), drafter(limits) {}
+
+    void check(const Ids& ids) const { check_ids(ids, n_vocab); }
+
+    void learn(const Ids& path, const Ids& emitted) {
+        check(emitted);
+        drafter.learn(path.data(), emitted.data(), std::min(size_of(path), size_of(emitted)));
+    }
+
+    // Reads rows of the last grown tree while `budget` seconds last: those of the path, last first, then the others.
+    // Stores them last first, so that the most useful row is the latest. Returns how many were read.
+    int recycle(const hd::Verifier& verifier, const Ids& path, double budget) {
+        using Clock = std::chrono::steady_clock;
+        const auto end = Clock::now() + std::chrono::duration<double>(budget);
+        nodes.assign(path.data(), path.data() + path.size());
+        std::reverse(nodes.begin(), nodes.end());
+        for (int32_t node = 0; node < drafter.tree().size(); node++) {
+            if (std::find(path.data(), path.data() + path.size(), node) == path.data() + path.size()) {
+                nodes.push_back(node);
+            }
+        }
+        rows.clear();
+        for (size_t i = 0; i < nodes.size() && Clock::now() < end; i++) {
+            rows.emplace_back();
+            hd::top_of_row(verifier.row(nodes[i]), n_vocab, rows.back());
+        }
+        for (size_t i = rows.size(); i > 0; i--) drafter.recycle(nodes[i - 1], rows[i - 1]);
+        return static_cast<int>(rows.size());
+    }
+
+    void recycle_row(int32_t node, const Ids& ids, const Floats& chances) {
+        hd::RecycledRow row;
+        for (size_t i = 0; i < hd::recycled_width; i++) {
+            const bool given = i < ids.size() && i < chances.size() && ids.data()[i] >= 0 && ids.data()[i] < n_vocab;
+            row.token[i] = given ? ids.data()[i] : -1;
+            row.chance[i] = given ? chances.data()[i] : 0.0F;
+        }
+        drafter.recycle(node, row);
+    }
+};
+
+}  // namespace
+
+void register_draft(nb::module_& m) {
+    using hd::Tier;
+
+    nb::class_<BoundDrafter>(m, "Drafter")
+        .def(
+            "__init__",
+            [](BoundDrafter* self, int32_t n_vocab, int max_tokens, int max_rows) {
+                if (n_vocab < 1 || max_rows < 1 || max_rows > 63) {
+                    throw nb::value_error("a drafter needs a vocabulary and 1 to 63 rows");
+                }
+                new (self) BoundDrafter({n_vocab, max_tokens, max_rows, 24});
+            },
+            "n_vocab"_a, nb::kw_only(), "max_tokens"_a = 1 << 16, "max_rows"_a = 63)
+        .def(
+            "attach",
+            [](BoundDrafter& d, int tier, const hd::TierCache& cache) {
+                check_tier(tier);
+                if (tier == 2) d.drafter.attach_model(&cache);
+                if (tier == 3) d.drafter.attach_statistics(&cache);
+            },
+            "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
+        .def(
+            "lookups",
+            [](const BoundDrafter& d, int tier) {
+                check_tier(tier);
+                const hd::Expander& expander = d.drafter.expander();
+                return tier == 2 ? expander.model_lookups : expander.statistics_lookups;
+            },
+            "tier"_a)
+        .def(
+            "use_context", [](BoundDrafter& d, bool on) { d.drafter.use_context(on); }, "on"_a)
+        .def(
+            "set_cost",
+            [](BoundDrafter& d, Ids rows, Floats cost) {
+                if (rows.size() != cost.size() || rows.size() == 0) {
+                    throw nb::value_error("a cost curve has one cost for each number of rows, and at least one");
+                }
+                d.drafter.set_cost(rows.data(), cost.data(), size_of(rows));
+            },
+            "rows"_a, "cost"_a)
+        .def(
+            "begin",
+            [](BoundDrafter& d, Ids tokens) {
+                d.check(tokens);
+                d.drafter.begin(tokens.data(), size_of(tokens));
+            },
+            "tokens"_a)
+        .def(
+            "set_reference",
+            [](BoundDrafter& d, Ids tokens) {
+                d.check(tokens);
+                d.drafter.set_reference(tokens.data(), size_of(tokens));
+            },
+            "tokens"_a)
+        .def(
+            "grow",
+            [](BoundDrafter& d, int max_rows, int max_leaves) {
+                if (d.drafter.index().size() == 0) throw nb::value_error("begin() has given no tokens to draft after");
+                return d.drafter.grow(max_rows, max_leaves);
+            },
+            "max_rows"_a, "max_leaves"_a)
+        .def("learn", &BoundDrafter::learn, "path"_a, "emitted"_a)
+        .def(
+            "append",
+            [](BoundDrafter& d, Ids tokens) {
+                d.check(tokens);
+                d.drafter.append(tokens.data(), size_of(tokens));
+            },
+            "tokens"_a)
+        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "path"_a, "budget"_a)
+        .def("recycle_row", &BoundDrafter::recycle_row, "node"_a, "ids"_a, "chances"_a)
+        .def("forget_rows", [](BoundDrafter& d) { d.drafter.recycler().clear(); })
+        .def(
+            "missing",
+            [](const BoundDrafter& d, int tier) {
+                check_tier(tier);
+                return d.drafter.missing(static_cast<Tier>(tier));
+            },
+            "tier"_a)
+        .def_prop_ro("expected_tokens", [](const BoundDrafter& d) { return d.drafter.expected_tokens(); })
+        .def(
+            "set_rate", [](BoundDrafter& d, float rate) { d.drafter.mixer().set_rate(rate); }, "rate"_a)
+        .def("restart_rates", [](BoundDrafter& d) { d.drafter.mixer().restart_rates(); })
+        .def("save_calibration",
+             [](BoundDrafter& d) {
+                 const std::vector<uint8_t> bytes = d.drafter.mixer().save();
+                 return nb::bytes(bytes.data(), bytes.size());
+             })
+        .def(
+            "load_calibration",
+            [](BoundDrafter& d, nb::bytes bytes) {
+                const auto* data = reinterpret_cast<const uint8_t*>(bytes.c_str());
+                const std::string wrong = d.drafter.mixer().load(data, bytes.size());
+                if (!wrong.empty()) throw nb::value_error(wrong.c_str());
+            },
+            "calibration"_a)
+        .def("check_integrity", [](BoundDrafter& d) { return d.drafter.index().check_integrity(); })
+        .def("memory_bytes", [](const BoundDrafter& d) { return d.drafter.memory_bytes(); })
+        .def("__len__", [](BoundDrafter& d) { return d.drafter.index().size(); });
+
+    struct BoundPaper {
+        int32_t n_vocab;
+        hd::PaperDrafter drafter;
+    };
+    nb::class_<BoundPaper>(m, "PaperDrafter")
+        .def(
+            "__init__",
+            [](BoundPaper* self, int32_t n_vocab, size_t drafts, size_t length, std::array<int, 3> order) {
+                if (drafts < 1 || length < 1) throw nb::value_error("a drafter drafts at least 1 draft of 1 token");
+                if (std::array<int, 3> all{1, 2, 3}; !std::is_permutation(all.begin(), all.end(), order.begin())) {
+                    throw nb::value_error("order: name each of 1 (context), 2 (model) and 3 (statistics) once");
+                }
+                hd::PaperDrafter::Order tiers{};
+                std::transform(order.begin(), order.end(), tiers.begin(),
+                               [](int t) { return static_cast<hd::Tier>(t); });
+                new (self) BoundPaper{n_vocab, hd::PaperDrafter(drafts, length, tiers)};
+            },
+            "n_vocab"_a, "drafts"_a = 7, "length"_a = 4, "order"_a = std::array<int, 3>{1, 2, 3})
+        .def(
+            "use_context", [](BoundPaper& d, bool on) { d.drafter.use_context(on); }, "on"_a)
+        .def(
+            "attach",
+            [](BoundPaper& d, int tier, const hd::TierCache& cache) {
+                check_tier(tier);
+                if (tier == 2) d.drafter.attach_model(&cache);
+                if (tier == 3) d.drafter.attach_statistics(&cache);
+            },
+            "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
+        .def(
+            "begin",
+            [](BoundPaper& d, Ids tokens) {
+                check_ids(tokens, d.n_vocab);
+                d.drafter.begin(tokens.data(), size_of(tokens));
+            },
+            "tokens"_a)
+        .def(
+            "append",
+            [](BoundPaper& d, Ids tokens) {
+                check_ids(tokens, d.n_vocab);
+                for (size_t i = 0; i < tokens.size(); i++) d.drafter.append(tokens.data()[i]);
+            },
+            "tokens"_a)
+        .def(
+            "grow",
+            [](BoundPaper& d, int max_rows, int max_leaves) {
+                if (d.drafter.size() == 0) throw nb::value_error("begin() has given no tokens to draft after");
+                return d.drafter.grow(max_rows, max_leaves);
+            },
+            "max_rows"_a, "max_leaves"_a)
+        .def(
+            "missing",
+            [](const BoundPaper& d, int tier) {
+                check_tier(tier);
+                return d.drafter.missing(static_cast<Tier>(tier));
+            },
+            "tier"_a)
+        .def("__len__", [](const BoundPaper& d) { return d.drafter.size(); });
+}

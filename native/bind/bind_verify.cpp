@@ -1,0 +1,109 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unordered_map.h>
+
+#include "draft/draft_tree.hpp"
+#include "verify/verifier.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <typename Out, typename In>
+nb::ndarray<nb::numpy, Out, nb::ndim<1>> copy_of(const std::vector<In>& values) {
+    Out* data = new Out[values.size() + 1];
+    for (size_t i = 0; i < values.size(); i++) data[i] = static_cast<Out>(values[i]);
+    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<Out*>(p); });
+    return {data, {values.size()}, owner};
+}
+
+}  // namespace
+
+void register_verify(nb::module_& m) {
+    using hd::DraftTree;
+    using hd::LlamaApi;
+    using hd::Tier;
+    using hd::Verifier;
+
+    m.def("llama_batch_layout", &hd::llama_batch_layout, "Size and field offsets of the native mirror of llama_batch.");
+
+    nb::class_<DraftTree>(m, "DraftTree")
+        .def(nb::init<>())
+        .def(
+            "add",
+            [](DraftTree& t, int32_t token, int32_t parent, int tier, float probability) {
+                if (parent < -1 || parent >= t.size()) throw nb::value_error("parent is not a node of the tree");
+                if (tier < 0 || tier > 3) throw nb::value_error("tier is not one of 0, 1, 2, 3");
+                return t.add(token, parent, static_cast<Tier>(tier), probability);
+            },
+            "token"_a, "parent"_a, "tier"_a = 0, "probability"_a = 1.0f)
+        .def("child",
+             [](const DraftTree& t, int32_t node, int32_t token) {
+                 if (node < 0 || node >= t.size()) throw nb::value_error("node is not in the tree");
+                 return t.child(node, token);
+             })
+        .def("check", &DraftTree::check, "n_vocab"_a)
+        .def("__len__", &DraftTree::size)
+        .def_prop_ro("leaves", &DraftTree::leaves)
+        .def_prop_ro(
+            "token", [](const DraftTree& t) { return copy_of<int32_t>(t.token); }, nb::rv_policy::move)
+        .def_prop_ro(
+            "parent", [](const DraftTree& t) { return copy_of<int32_t>(t.parent); }, nb::rv_policy::move)
+        .def_prop_ro(
+            "depth", [](const DraftTree& t) { return copy_of<int32_t>(t.depth); }, nb::rv_policy::move)
+        .def_prop_ro(
+            "tier", [](const DraftTree& t) { return copy_of<uint8_t>(t.tier); }, nb::rv_policy::move)
+        .def_prop_ro(
+            "probability", [](const DraftTree& t) { return copy_of<float>(t.probability); }, nb::rv_policy::move)
+        .def("tier_of", [](const DraftTree& t, int32_t node) {
+            if (node < 0 || node >= t.size()) throw nb::value_error("node is not in the tree");
+            return static_cast<int>(t.tier[static_cast<size_t>(node)]);
+        });
+
+    // __init__ raises ValueError when an address is missing.
+    nb::class_<LlamaApi>(m, "LlamaApi")
+        .def(nb::init<const std::unordered_map<std::string, uintptr_t>&>(), "addresses"_a);
+
+    nb::class_<Verifier>(m, "Verifier")
+        .def(
+            "__init__",
+            [](Verifier* self, const LlamaApi& api, uintptr_t ctx, uintptr_t memory, int32_t n_vocab, int32_t n_ctx,
+               int32_t max_rows, int32_t max_sequences, bool ordered) {
+                new (self) Verifier(api, reinterpret_cast<void*>(ctx), reinterpret_cast<void*>(memory),
+                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences, ordered});
+            },
+            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a,
+            "ordered"_a = false)
+        .def("begin", &Verifier::begin, "n_past"_a)
+        .def("release", &Verifier::release, "n_past"_a)
+        .def(
+            "decode",
+            [](Verifier& v, Ids pending, const DraftTree& tree) {
+                nb::gil_scoped_release free_threads;
+                return v.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
+            },
+            "pending"_a, "tree"_a)
+        .def(
+            "commit", [](Verifier& v, Ids path) { return v.commit(path.data(), static_cast<int32_t>(path.size())); },
+            "path"_a)
+        .def("rollback", &Verifier::rollback)
+        .def_prop_ro("n_past", &Verifier::n_past)
+        .def_prop_ro("rows", &Verifier::rows)
+        .def("argmax", &Verifier::argmax, "node"_a)
+        .def("batch_row", &Verifier::batch_row, "node"_a)
+        .def(
+            "logits",
+            [](const Verifier& v, int32_t node, size_t n_vocab) {
+                return nb::ndarray<nb::numpy, const float, nb::ndim<1>>(v.row(node), {n_vocab}, nb::handle());
+            },
+            "node"_a, "n_vocab"_a, nb::rv_policy::copy)
+        .def("detach", &Verifier::detach)
+        .def("cancel", &Verifier::cancel)
+        .def("clear_cancel", &Verifier::clear_cancel)
+        .def_prop_ro("cancelled", &Verifier::cancelled)
+        .def("check_integrity", &Verifier::check_integrity);
+}

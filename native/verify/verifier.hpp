@@ -1,0 +1,88 @@
+// One forward of the target over a draft tree, and the KV cache book-keeping around it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "draft/draft_tree.hpp"
+#include "llama_api.hpp"
+
+namespace hd {
+
+struct VerifierLimits {
+    int32_t n_vocab = 0;
+    int32_t n_ctx = 0;          // KV cells
+    int32_t max_rows = 1;       // rows of one forward
+    int32_t max_sequences = 1;  // n_seq_max of the context: at most so many leaves
+    bool ordered = false;       // keep KV cells in position order: attention sums in the order of the cells
+};
+
+// A tree in one unified KV cache: one sequence id per leaf, every node carries the sequences of all leaves below it, so
+// a row sees the trunk and its own ancestors and nothing else (llama.cpp's examples/lookahead encodes trees this way).
+// Sequence 0 is the trunk and the likeliest leaf. `synced_[s]` says how much of the trunk sequence s holds already, so
+// a step touches the new cells only, never the whole prefix.
+class Verifier {
+  public:
+    Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits);
+    Verifier(const Verifier&) = delete;
+    Verifier& operator=(const Verifier&) = delete;
+
+    // The trunk holds positions [0, n_past): sequence 0 was filled by somebody else (prefill).
+    void begin(int32_t n_past);
+    // Free every sequence but 0; cells of sequence 0 at or behind n_past go too. Call before anyone else uses the
+    // context.
+    void release(int32_t n_past);
+
+    // Feeds `pending` (tokens already decided but not yet in the KV cache, the last of which is the tree's root) and
+    // the tree behind them. Afterwards row(i) are the logits of node i. Returns what llama_decode returns; if that is
+    // not 0 the KV cache is as before. Throws std::invalid_argument on a malformed tree.
+    int32_t decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree);
+
+    // Keeps the path (nodes from the root on, each the child of the one before) and drops all other nodes.
+    // Returns how many path nodes are now in the KV cache. The rest, if any, must be fed again as pending tokens: in
+    // ordered mode a path that does not follow the batch order would leave holes between its cells.
+    int32_t commit(const int32_t* path, int32_t length);
+    // Drops everything behind the trunk of the last begin() or commit(): the forward counts as not made.
+    void rollback();
+
+    int32_t n_past() const { return n_past_; }
+    int32_t rows() const { return rows_; }
+    const float* row(int32_t node) const;  // n_vocab floats, valid until the next decode
+    int32_t argmax(int32_t node) const;    // the first largest, as llama.cpp's greedy sampler takes it
+    int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
+
+    // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
+    void detach();
+    void cancel() { cancelled_ = true; }
+    void clear_cancel() { cancelled_ = false; }
+    bool cancelled() const { return cancelled_; }
+
+    // Test aid: "" if sequence 0 ends at n_past - 1 and all other sequences are within the trunk, else what is wrong.
+    std::string check_integrity() const;
+
+  private:
+    void assign_sequences(const DraftTree& tree);
+    void drop(int32_t sequence, int32_t from);
+
+    LlamaApi api_;
+    void* ctx_;
+    void* memory_;
+    VerifierLimits limits_;
+    std::atomic<bool> cancelled_{false};
+
+    int32_t n_past_ = 0;   // trunk length
+    int32_t n_chain_ = 0;  // pending tokens before the root in the last batch
+    int32_t rows_ = 0;     // tree nodes of the last batch, 0 once committed or rolled back
+    int32_t leaves_ = 0;
+    const float* logits_of_root_ = nullptr;  // of the last batch; one row of n_vocab floats per node
+    std::vector<int32_t> synced_;
+    std::vector<int32_t> first_leaf_, last_leaf_;  // per node: the range of its sequences
+
+    std::vector<int32_t> token_, pos_, n_seq_, sequences_;
+    std::vector<int32_t*> seq_;
+    std::vector<int8_t> logits_;
+};
+
+}  // namespace hd

@@ -1,0 +1,165 @@
+"""Replay of recorded target outputs through the planner: what drafting would have brought, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, DraftTree, TierCache, merge_records
+from hd_edge.draft.reliability import Reliability
+from hd_edge.draft.tree_planner import TreePlanner
+
+MODEL, STATISTICS = 2, 3  # native tiers
+STATISTICS_LEAST = 2  # how often a key of 3 tokens and more must occur
+MOST_ROWS, MOST_LEAVES = 63, 63
+
+
+@dataclass
+class Trace:
+    """One recorded answer; ``top_ids``/``top_chances`` [n, 8] are the target's own rows where they were kept."""
+
+    tokens: np.ndarray
+    prompt: int
+    group: str
+    top_ids: np.ndarray | None = None
+    top_chances: np.ndarray | None = None
+
+
+class Tokenizer:
+    """A GGUF file's tokenizer, without its weights."""
+
+    def __init__(self, path: Path) -> None:
+        import llama_cpp
+
+        self.llm = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+
+    def __call__(self, text: str, first: bool) -> list[int]:
+        return self.llm.tokenize(text.encode(), add_bos=first, special=False)
+
+
+def load_traces(path: Path, vocab: Path | None = None) -> list[Trace]:
+    """Traces of token ids (.npz: tokens, offsets, prompt_len, category and, if kept, top_ids, top_p) or of text
+    (.jsonl: prompt, output and perhaps category), which take the tokenizer of the GGUF file ``vocab``."""
+    if path.suffix == ".npz":
+        with np.load(path) as archive:
+            data = dict(archive)  # an archive reads its arrays anew at each look
+        tops = (data["top_ids"], data["top_p"]) if "top_ids" in data else None
+        starts = data["prompt_len"] if "prompt_len" in data else np.zeros(len(data["offsets"]), int)
+        groups = data["category"] if "category" in data else ["all"] * len(starts)
+        return [
+            Trace(
+                data["tokens"][a:b],
+                int(starts[i]),
+                str(groups[i]),
+                *((tops[0][a:b], tops[1][a:b]) if tops else ()),
+            )
+            for i, (a, b) in enumerate(pairwise(data["offsets"]))
+        ]
+    if vocab is None:
+        raise SystemExit(f"{path} holds text: name a GGUF file with its tokenizer by --vocab")
+    tokenize, traces = Tokenizer(vocab), []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        prompt = tokenize(row["prompt"], True) if "output" in row else []
+        answer = tokenize(row["output"] if "output" in row else row["text"], False)
+        traces.append(Trace(np.array(prompt + answer, np.int32), len(prompt), row.get("category", "all")))
+    return traces
+
+
+class Memory:
+    """The model tier in memory; learns finished answers."""
+
+    def __init__(self, traces: list[Trace], n_vocab: int) -> None:
+        self.n_vocab, self.rows = n_vocab, {}
+        self.counter = AnswerCounter(n_vocab)
+        self.cache = TierCache(n_vocab, 1 << 40)
+        for trace in traces:
+            self.learn(trace)
+
+    def learn(self, trace: Trace) -> None:
+        for key, row in self.counter.rows(trace.tokens, trace.prompt):
+            known = self.rows.get(key)
+            self.rows[key] = row if known is None else merge_records(key, known, row, self.n_vocab)[1]
+            self.cache.put(key, self.rows[key])
+
+
+def statistics_cache(texts: Iterable[np.ndarray], n_vocab: int) -> TierCache:
+    """The statistics tier of these texts, all of it in memory."""
+    corpus, cache = CorpusBuffer(n_vocab), TierCache(n_vocab, 1 << 40)
+    for text in texts:
+        corpus.add(text)
+    with TemporaryDirectory() as folder:
+        run = str(Path(folder) / "run")
+        corpus.spill(run)
+        rows = CorpusRows([run], n_vocab, STATISTICS_LEAST, 1 << 22)
+        while batch := rows.next(10_000):
+            for key, _, row in batch:
+                cache.put(key, row)
+    return cache
+
+
+@dataclass
+class Tally:
+    """What a replay counted, by group, and how reliable the planner's chances were."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    reliability: Reliability = field(default_factory=Reliability)
+
+    def add(self, group: str, tokens: int, rows: int, cost: float) -> None:
+        for table, value in ((self.tokens, tokens), (self.steps, 1), (self.rows, rows), (self.cost, cost)):
+            table[group] = table.get(group, 0) + value
+
+    def speedup(self) -> dict[str, float]:
+        return {group: self.tokens[group] / self.cost[group] for group in self.tokens}
+
+    def mean_accepted(self) -> dict[str, float]:
+        return {group: self.tokens[group] / self.steps[group] for group in self.tokens}
+
+
+class ReplayPlanner(TreePlanner):
+    """The planner, with the recorded rows of a trace in place of a verifier's."""
+
+    trace: Trace | None = None
+    at = 0  # of the next token to emit
+
+    def _recycle(self, _verifier, path: np.ndarray, _seconds: float) -> None:
+        if self.trace is not None and self.trace.top_ids is not None:
+            for i, node in enumerate(path.tolist()):
+                ids, chances = self.trace.top_ids, self.trace.top_chances
+                self._drafter.recycle_row(node, ids[self.at - 1 + i], chances[self.at - 1 + i])
+
+
+def walk(tree: DraftTree, continuation: np.ndarray) -> list[int]:
+    """The nodes of ``tree`` (root first) that the continuation follows; the last token needs no node."""
+    path = [0]
+    for token in continuation[:-1]:
+        if (node := tree.child(path[-1], int(token))) < 0:
+            break
+        path.append(node)
+    return path
+
+
+def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally) -> None:
+    """Decodes one trace as the decode loop would; ``costs`` of a forward by rows, in forwards over one row."""
+    tokens, at = trace.tokens, trace.prompt
+    planner.begin(tokens[:at])
+    while at < len(tokens):
+        tree = planner.plan(MOST_ROWS, MOST_LEAVES)
+        path = walk(tree, tokens[at:])
+        emitted = tokens[at : at + len(path)].tolist()
+        rows = len(tree)
+        cost = costs[rows] if rows in costs else min(c for n, c in costs.items() if n >= rows)
+        planner.at = at
+        planner.learn(planner, tree, path, emitted, cost)
+        tally.add(trace.group, len(path), rows, cost)
+        tally.reliability.count(tree, path, len(tokens) - at - 1)
+        at += len(path)

@@ -1,0 +1,88 @@
+"""Binding to the loaded library: version range, struct layout, missing functions; and what importing costs."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hd_edge import _native
+from hd_edge.backend import api as backend
+from hd_edge.errors import UnsupportedBackendError
+
+
+def test_the_installed_library_is_bound():
+    assert isinstance(backend.load(), _native.LlamaApi)
+    assert "llama" in backend.library_path()
+
+
+@pytest.mark.parametrize("version", ["0.3.35", "0.2.90", "0.3.37", "1.0.0", "0.4"])
+def test_other_versions_are_refused(version):
+    with pytest.raises(UnsupportedBackendError, match=rf"{re.escape(version)} is installed, .* >=0.3.36,<0.3.37"):
+        backend.check_version(version)
+
+
+@pytest.mark.parametrize("version", ["0.3.36", "0.3.36+cu124", "0.3.36.post1"])
+def test_builds_of_the_tested_version_are_taken(version):
+    backend.check_version(version)
+
+
+def test_the_range_is_that_of_pyproject():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    low, high = (".".join(map(str, v)) for v in backend.TESTED)
+    assert f'"llama-cpp-python>={low},<{high}"' in text
+
+
+def test_a_moved_field_is_named():
+    class Moved(ctypes.Structure):
+        _fields_ = [
+            ("n_tokens", ctypes.c_int32),
+            ("extra", ctypes.c_void_p),
+            ("token", ctypes.c_void_p),
+            ("embd", ctypes.c_void_p),
+            ("pos", ctypes.c_void_p),
+            ("n_seq_id", ctypes.c_void_p),
+            ("seq_id", ctypes.c_void_p),
+            ("logits", ctypes.c_void_p),
+        ]
+
+    with pytest.raises(UnsupportedBackendError, match=r"llama_batch differs in embd: 24 .* 16 in hd_edge"):
+        backend.check_layout(Moved)
+
+
+def test_a_missing_function_is_named():
+    with pytest.raises(ValueError, match="no address for llama_decode"):
+        _native.LlamaApi({})
+
+
+INTERFACE = ["click", "rich", "sqlite_utils"]
+LOADED = "import sys; {}; print([m for m in {} if m in sys.modules])"
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_loads_nothing():
+    assert run_python(LOADED.format("import hd_edge", ["llama_cpp", "numpy", *INTERFACE])) == "[]"
+
+
+def test_loading_the_class_imports_no_interface_code():
+    assert run_python(LOADED.format("from hd_edge import Llama", INTERFACE)) == "[]"
+
+
+def test_public_names_resolve():
+    code = "import hd_edge; print(all(getattr(hd_edge, n) is not None for n in hd_edge.__all__))"
+    assert run_python(code) == "True"
+
+
+def test_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    import hd_edge
+
+    assert version("hd-edge") == hd_edge.__version__

@@ -1,0 +1,226 @@
+"""Exact mode on real llama.cpp: drafted text is plain text, a node's logits are those of its path as a chain."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from adversary import Adversary
+from tiny_gguf import FILE_TYPES
+
+from hd_edge import ExactModeError, Llama, _native
+from hd_edge.backend import exact as exact_mode
+from hd_edge.model.gguf import GGUFHeader, read_header
+
+THREADS = {"n_threads": 1, "n_threads_batch": 1}
+
+
+def take(llm, prompt, n, **sampling):
+    sampling = {"temp": 0.0, **sampling}
+    llm.set_seed(42)
+    generation = llm.generate(prompt, **sampling)
+    tokens = [token for token, _ in zip(generation, range(n), strict=False)]
+    generation.close()
+    return tokens
+
+
+def prompt_of(length, seed=1):
+    rng = np.random.default_rng(seed)
+    return [1, *rng.integers(3, 500, length - 1).tolist()]
+
+
+@pytest.fixture(scope="module")
+def exact(models):
+    """Loads one exact model at a time and keeps the last."""
+    held = {}
+
+    def get(quantization):
+        if quantization not in held:
+            for old in held.values():
+                old.close()
+            held.clear()
+            held[quantization] = Llama(str(models(quantization)), exact=True, draft="off", n_ctx=1024, **THREADS)
+        return held[quantization]
+
+    yield get
+    for llm in held.values():
+        llm.close()
+
+
+@pytest.mark.parametrize("length", [20, 700])
+@pytest.mark.parametrize("quantization", FILE_TYPES)
+def test_drafted_is_plain(exact, quantization, length):
+    llm = exact(quantization)
+    prompt = prompt_of(length)
+    plain_planner = llm._planner
+    want = take(llm, prompt, 90)
+    assert len(set(want)) > 20  # the text is no loop of one token
+    plain_seeded = take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0)
+    for right, seed in ((0.9, 1), (0.4, 2), (1.0, 3)):
+        llm._planner = Adversary(prompt + want, llm.n_vocab(), right, seed, special=[2])
+        assert take(llm, prompt, 90) == want
+        assert llm.stats.forwards < 89
+        llm._planner = Adversary(prompt + plain_seeded, llm.n_vocab(), right, seed)
+        assert take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0) == plain_seeded
+    llm._planner = plain_planner
+
+
+@pytest.mark.parametrize("prefix", [30, 700])
+@pytest.mark.parametrize("quantization", FILE_TYPES)
+def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefix):
+    llm = exact(quantization)
+    verifier, n_vocab = llm._verifier, llm.n_vocab()
+    prompt = prompt_of(prefix, seed=5)
+    rng = np.random.default_rng(7)
+    tree = _native.DraftTree()
+    tree.add(9, -1)
+    path = [0]
+    for _ in range(24):
+        while len(path) > 1 and rng.random() < 0.4:
+            path.pop()
+        token = int(rng.integers(3, 500))
+        if tree.child(path[-1], token) < 0:
+            path.append(tree.add(token, path[-1], 1, 0.5))
+    assert tree.leaves > 3
+
+    llm.reset()
+    llm.eval(prompt)
+    verifier.begin(prefix)
+    assert verifier.decode(np.array([9], dtype=np.int32), tree) == 0
+    rows = [verifier.logits(i, n_vocab).copy() for i in range(len(tree))]
+    verifier.rollback()
+    verifier.release(prefix)
+
+    tokens, parents = tree.token, tree.parent
+    for leaf in range(len(tree)):
+        if leaf in parents:
+            continue
+        chain, node = [], leaf
+        while node >= 0:
+            chain.append(node)
+            node = int(parents[node])
+        llm.n_tokens = prefix
+        llm._ctx.kv_cache_seq_rm(0, prefix, -1)
+        for node in reversed(chain):  # single steps
+            llm.eval([int(tokens[node])])
+            row = np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), shape=(n_vocab,))
+            assert np.array_equal(row, rows[node]), (quantization, node)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("row_kernels", ["auto", False])
+@pytest.mark.parametrize("quantization", FILE_TYPES)
+def test_rows_with_either_kernels(models, quantization, row_kernels, threads):
+    """Our kernels take up to 16 rows at once, llama.cpp's four or eight."""
+    settings = {"n_ctx": 128, "n_threads": threads, "n_threads_batch": threads, "row_kernels": row_kernels}
+    llm = Llama(str(models(quantization)), exact=True, draft="off", **settings)
+    exact_mode.check_rows(llm, (*range(2, 18), 33))
+    prompt = prompt_of(20)
+    want = take(llm, prompt, 24)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
+    assert take(llm, prompt, 24) == want
+    assert llm.stats.forwards < 23
+    llm.close()
+
+
+def test_two_threads(models):
+    llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
+    prompt = prompt_of(600)
+    want = take(llm, prompt, 40)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
+    assert take(llm, prompt, 40) == want
+    llm.close()
+
+
+def test_logits_all_rows_are_those_of_plain_decoding(models):
+    def run(draft):
+        llm = Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=256, logits_all=True, **THREADS)
+        prompt = prompt_of(20)
+        if draft:
+            llm._planner = Adversary(prompt + draft, llm.n_vocab(), 0.8, 1)
+        tokens = take(llm, prompt, 40)
+        scores = llm._scores.copy()
+        llm.close()
+        return tokens, scores
+
+    want, scores = run([])
+    got, drafted_scores = run(want)
+    assert got == want
+    assert np.array_equal(scores, drafted_scores)
+
+
+def test_float_weights_are_refused(models):
+    with pytest.raises(ExactModeError, match="quantised weights, this file holds F32"):
+        Llama(str(models("F32")), exact=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ({"flash_attn": False}, "flash_attn is False"),
+        ({"type_k": 1, "type_v": 1}, "got 1, 1"),
+        ({"n_gpu_layers": 3}, "n_gpu_layers is 3"),
+    ],
+)
+def test_settings_that_rule_it_out(models, setting, text):
+    with pytest.raises(ExactModeError, match=text):
+        Llama(str(models("Q4_0")), exact=True, **setting)
+
+
+def test_differing_rows_are_found_at_load(models, monkeypatch):
+    """The proof at load does its work: without the KV types of exact mode it fails from 512 cells on two threads."""
+    llm = Llama(str(models("F32")), n_ctx=256, **THREADS)
+    with pytest.raises(ExactModeError, match="9 rows differ"):
+        exact_mode.check_rows(llm)
+    llm.close()
+
+
+def test_an_exact_model_after_one_without_k_quants(models):
+    """llama.cpp reads its switch once: the first exact model must set it for those that follow."""
+    code = (
+        "import sys; from hd_edge import Llama; from hd_edge.backend import exact\n"
+        "for path in sys.argv[1:]:\n"
+        "    llm = Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)\n"
+        "    exact.check_rows(llm, (2, 5, 9, 16, 33, 63))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GGML_CPU_TILED_MM"} | {"HD_EDGE_ROW_KERNELS": "off"}
+    command = [sys.executable, "-c", code, str(models("Q8_0")), str(models("Q4_K_M"))]
+    subprocess.run(command, env=environment, check=True)
+
+
+KV_PAIRS = {"q8_0": (8, 8), "F16 and q8_0": (1, 8), "F16 and BF16": (1, 30)}
+
+
+@pytest.mark.parametrize("row_kernels", ["auto", False])
+@pytest.mark.parametrize("quantization", ["Q4_0", "Q8_0", "Q4_K_M"])
+@pytest.mark.parametrize("kv", KV_PAIRS)
+def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
+    """One row takes llama.cpp's split-KV attention from 512 cells on if it can, and with two threads only."""
+    type_k, type_v = KV_PAIRS[kv]
+    settings = {"type_k": type_k, "type_v": type_v, "n_ctx": 1024, "n_threads": 2, "n_threads_batch": 2}
+    llm = Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings)
+    prompt = prompt_of(600)
+    want = take(llm, prompt, 16)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
+    assert take(llm, prompt, 16) == want
+    llm.reset()
+    exact_mode.check_rows(llm, (7, 63))
+    llm.close()
+
+
+def test_what_a_file_needs(models):
+    header = read_header(models("Q4_K_M"))
+    without = exact_mode.plan(header, {})
+    assert (without.repacking, without.tiled) == (False, False)
+    assert any("Q4_K, Q6_K" in reason for reason in without.reasons)
+    with_own = exact_mode.plan(header, {}, ("Q4_K", "Q6_K"))
+    assert (with_own.repacking, with_own.tiled) == (True, True)
+    assert (exact_mode.plan(header, {}, ("Q4_K",)).repacking, exact_mode.plan(header, {}, ("Q6_K",)).repacking) == (
+        True,
+        False,
+    )
+    narrow = GGUFHeader(tensor_types={"a": "Q4_K"}, dimensions={"a": (256, 20)})
+    assert not exact_mode.plan(narrow, {}, ("Q4_K",)).repacking

@@ -1,0 +1,174 @@
+"""Our CPU kernels inside llama.cpp: bitwise row independence, switches, fallbacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import make_random_gguf
+import pytest
+import tiny_gguf
+from make_random_gguf import Shape
+
+from hd_edge.backend import kernels as row_kernels
+from hd_edge.errors import ConfigError
+
+CHILD = Path(__file__).parents[1] / "support" / "row_kernels_child.py"
+TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K")
+SMALL = Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4)
+
+
+def child(function: str, env: dict[str, str] | None = None, timeout: float = 300, **arguments: Any) -> Any:
+    """What one function of row_kernels_child returns, in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, str(CHILD), function, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(make_random_gguf.__file__).parent)} | (env or {}),
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("random")
+    paths = {}
+    for kind in (*TYPES, "Q4_K_M"):
+        paths[kind] = folder / f"{kind}.gguf"
+        make_random_gguf.write(paths[kind], SMALL, kind, pure=kind in TYPES)
+    return paths
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels_here() -> None:
+    if not child("status_only")["active"]:
+        pytest.skip("no row kernels for this processor or this llama-cpp-python")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_row_has_the_bits_of_its_single_step(files: dict[str, Path], threads: int) -> None:
+    kinds = list(files)
+    results = child("rows", paths=[str(files[kind]) for kind in kinds], threads=threads)
+    for kind, result in zip(kinds, results, strict=True):
+        assert result["active"]
+        assert result["bytes"] > 2_000_000, kind
+        assert result["spread"] > 1e-3, kind
+        assert result["different"] == [], kind
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avxvnni"])
+def test_lesser_instruction_sets(files: dict[str, Path], isa: str) -> None:
+    env = {row_kernels.VARIABLE: isa}
+    if not child("status_only", env)["active"]:
+        pytest.skip(f"no {isa} here")
+    (result,) = child("rows", env, paths=[str(files["Q4_K_M"])], threads=2)
+    assert result["isa"].replace("-", "").lower() == isa
+    assert result["different"] == []
+
+
+def test_not_less_accurate_than_llama_cpp() -> None:
+    for kind, (ours, theirs) in child("accuracy", types=TYPES).items():
+        assert 1e-4 < ours <= 1.01 * theirs < 0.03, kind
+
+
+def test_switches(files: dict[str, Path]) -> None:
+    result = child("settings", path=str(files["Q4_0"]))
+    assert result["auto"]["active"]
+    assert result["auto"]["bytes"] == result["again"]["bytes"] > 0
+    assert not result["off"]["active"]
+    for name in ("off", "no extra", "disabled"):
+        assert result[name]["bytes"] == 0, name
+    assert result["changed"], "without extra buffer types llama.cpp's kernels run"
+    assert result["plain"], "off and disabled run llama.cpp's kernels"
+    assert result["same"]
+    assert result["close"] < 0.2
+
+
+def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
+    path = tmp_path / "mixture.gguf"
+    shape = replace(SMALL, experts=4)
+    make_random_gguf.write(path, shape, "Q4_0", pure=True)
+    tokens, heads = 1024, shape.width // shape.heads
+    attention = shape.layers * shape.width * 2 * (shape.width + heads * shape.kv_heads)
+    result = child("mixture", path=str(path))
+    assert result["auto"] == (attention + tokens * shape.width) * 18 // 32  # of Q4_0: 32 weights in 18 bytes
+    assert result["False"] == 0
+    assert result["difference"] < 0.2
+    assert "this file holds F32" in result["exact"]  # what chooses the experts
+
+
+def test_a_model_loaded_before(files: dict[str, Path]) -> None:
+    assert child("loaded_before", path=str(files["Q4_0"])) == {
+        "active": False,
+        "reason": "a model was loaded before",
+        "isa": "",
+        "bytes": 0,
+    }
+
+
+def test_untested_version() -> None:
+    result = child("status_only", version="0.9.9")
+    assert not result["active"]
+    assert "0.9.9" in result["reason"]
+    assert row_kernels.TESTED[0] in result["reason"]
+
+
+def test_missing_function() -> None:
+    assert child("missing_function")["reason"] == "the loaded llama.cpp has no function ggml_barrier"
+
+
+def test_wrong_layouts_are_noticed() -> None:
+    assert child("wrong_layout") == {
+        "ggml_op_name": "operation numbers differ",
+        "ggml_type_size": "quantised types differ",
+        "ggml_tensor_overhead": "ggml_tensor differs",
+        "ggml_backend_buffer_get_base": "ggml_backend_buffer differs",
+        "ggml_backend_graph_compute": "a product differs from llama.cpp's",
+        "nothing": "",  # what failed was taken back
+    }
+
+
+@pytest.mark.parametrize("value", ["0", "off", "False"])
+def test_switched_off_by_the_environment(value: str) -> None:
+    result = child("status_only", {row_kernels.VARIABLE: value})
+    assert not result["active"]
+    assert row_kernels.VARIABLE in result["reason"]
+
+
+def test_unknown_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="row_kernels='yes'"), row_kernels.offered("yes"):  # type: ignore[arg-type]
+        pass
+    monkeypatch.setenv(row_kernels.VARIABLE, "avx9")
+    monkeypatch.setattr(row_kernels, "_status", None)
+    with pytest.raises(ConfigError, match="avx9"):
+        row_kernels.enable()
+
+
+def test_status_before_anything_happened() -> None:
+    assert child("status_only")["before"] == "no model was loaded yet"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("quantization", "megabytes"),
+    # A row of 576 columns does not divide into blocks of 256: of the K-quants only the second half of the feed-forward
+    # layers is left, 1,536 columns wide.
+    [("Q4_0", 50), ("Q4_1", 50), ("Q8_0", 50), ("Q4_K_M", 15), ("Q5_K_M", 15), ("Q6_K", 15)],
+)
+def test_perplexity_is_llama_cpps(smollm2: Path, tmp_path: Path, quantization: str, megabytes: int) -> None:
+    path = smollm2
+    if quantization != "Q4_1":
+        path = tiny_gguf.quantize(smollm2, tmp_path / "model.gguf", quantization)
+    ours, theirs = (child("perplexity", timeout=3600, path=str(path), setting=s, chunks=24) for s in ("auto", False))
+    assert ours["bytes"] > megabytes * 1_000_000
+    assert theirs["bytes"] == 0
+    print(f"{quantization}: {ours['perplexity']:.4f}, llama.cpp {theirs['perplexity']:.4f}, {ours['tokens']} tokens")
+    assert ours["perplexity"] == pytest.approx(theirs["perplexity"], rel=1e-3)

@@ -1,0 +1,128 @@
+"""The arms of the benchmark on a real (tiny) model."""
+
+from __future__ import annotations
+
+import pytest
+
+from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
+from hd_edge.bench.arms import ARMS, Arms, Tiers
+from hd_edge.bench.hardware import commit, hardware, model_file, processor
+from hd_edge.bench.questions import Question
+from hd_edge.bench.turns import run
+from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.store.store import Store
+from hd_edge.store.transfer import merge
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("hd_edge.draft.cost.BUDGET", 0.02)  # seconds of measuring the cost curve
+
+
+@pytest.fixture(scope="module")
+def arms(models):
+    made = Arms(
+        str(models("Q4_0")),
+        Settings(max_tokens=30, n_ctx=512, row_kernels=False),  # bit for bit what llama_cpp computes
+        Tiers(warm_prompts=("the cat sat on the mat", "a dog"), warm_tokens=30),
+    )
+    yield made
+    made.close()
+
+
+def test_all_arms_say_the_same_and_count_what_they_do(arms):
+    made = [arms.make(name) for name in ARMS]
+    for arm in made:
+        arm.warm_up(WARM_UP_MESSAGES, arms.settings)
+    results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings)
+    assert list(results.records[0].answers) == list(ARMS)
+    for record in results.records:
+        plain = record.answers["plain"]
+        assert plain.forwards == plain.rows == plain.timed_tokens
+        for name, found in record.answers.items():
+            assert found.prompt_tokens == plain.prompt_tokens
+            assert found.tokens == len(found.ids)
+            assert found.seconds > 0
+            assert found.prompt_seconds > 0
+            if name in ("plain-again", "plain-slowed", "llama-cpp"):
+                assert (found.ids, found.forwards, found.rows) == (plain.ids, plain.forwards, plain.rows), name
+            if name in ("paper", "llama-cpp-pld"):  # auto drafts where it pays
+                assert found.rows > found.forwards, name
+    assert results.records[0].answers["paper"].drafted_by_tier["context"] > 0
+    assert arms.llm._planner.__class__.__name__ == "NoDraft"
+
+
+def test_warming_up_measures_the_cost_and_learns_nothing(arms):
+    arm, warm = arms.make("auto"), arms.make("auto-warm")
+    assert len(warm.hierarchy.model.store) > 0
+    before = arm.planner.calibration()
+    assert arm.cost_rows() == []
+    arm.warm_up(WARM_UP_MESSAGES, arms.settings)
+    assert arm.planner.cost.known
+    assert arm.planner.calibration() == before
+    assert len(arm.hierarchy.model.store) == 0
+
+
+def test_the_same_seed_gives_the_same_answer(arms):
+    settings = Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=3)
+    arm = arms.make("plain")
+    messages = [{"role": "user", "content": "the cat"}]
+    first, second = arm.answer(messages, settings), arm.answer(messages, settings)
+    other = arm.answer(messages, Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=4))
+    assert first.ids == second.ids != other.ids
+
+
+def test_a_prompt_without_room_for_its_answer(arms):
+    with pytest.raises(
+        ContextFullError, match=r"the prompt has \d+ tokens, the answer up to 30, the context window 512"
+    ):
+        arms.make("plain").answer([{"role": "user", "content": "word " * 300}], arms.settings)
+
+
+def test_arms_that_cannot_be_had(arms, models, mamba):
+    with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
+        arms.make("quick")
+    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64))
+    with pytest.raises(ConfigError, match="decodes plainly"):
+        recurrent.make("auto")
+    messages = [{"role": "user", "content": "the cat"}]
+    assert recurrent.make("plain").answer(messages, recurrent.settings).tokens <= 4
+    recurrent.close()
+    cold = Arms(str(models("Q4_0")), Settings(n_ctx=64))
+    with pytest.raises(ConfigError, match="nothing to begin with"):
+        cold.make("auto-warm")
+    cold.close()
+
+
+def test_a_warm_store_is_copied_and_stays_as_it_is(arms, models, tmp_path):
+    path = tmp_path / "warm.sqlite3"
+    first = arms.make("auto-warm")
+    with Store(path, first.hierarchy.model.store.identity) as store:
+        merge(store, first.hierarchy.model.store)
+        rows = len(store)
+    before = path.read_bytes()
+    other = Arms(str(models("Q4_0")), arms.settings, Tiers(warm_store=path))
+    arm = other.make("auto-warm")
+    assert len(arm.hierarchy.model.store) == rows > 0
+    arm.answer([{"role": "user", "content": "the cow jumped"}], arms.settings)
+    assert len(arm.hierarchy.model.store) > rows
+    other.close()
+    assert path.read_bytes() == before
+
+
+def test_hardware_and_model(arms, tmp_path, monkeypatch):
+    found = hardware(arms.llm)
+    assert found["processor"]
+    assert found["cores"] >= found["physical_cores"] >= 1
+    assert found["llama_cpp_python"].startswith("0.3.")
+    monkeypatch.setenv("HD_EDGE_COMMIT", "abc")
+    assert hardware(arms.llm)["commit"] == "abc"
+    assert commit(tmp_path / "hd_edge") == ""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU 3000\n")
+    assert processor(cpuinfo) == "Some CPU 3000"
+    model = model_file(arms.llm)
+    assert model["quantization"] == "Q4_0"
+    assert model["file"] == "Q4_0.gguf"
+    assert model["bytes"] > 100_000
+    assert model["parameters"] > 100_000

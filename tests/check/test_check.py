@@ -1,0 +1,214 @@
+"""``hd-edge check``: it calls equal what is equal, and finds what is not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hd_edge import Llama
+from hd_edge.check import check
+from hd_edge.check import modes as check_modes
+from hd_edge.cli import cli
+from hd_edge.cli.check import check as check_command
+from hd_edge.draft.replay import ReplayPlanner
+from hd_edge.errors import ConfigError, ContextFullError, ModelFileError
+
+THREADS = {"n_threads": 1, "n_threads_batch": 1}
+
+
+@pytest.fixture(scope="module")
+def llm(models):
+    llm = Llama(str(models("Q4_K_M")), exact=True, store=None, statistics=None, n_ctx=512, **THREADS)
+    yield llm
+    llm.close()
+
+
+@pytest.fixture
+def planner(llm):
+    """Puts the planner back that a Comparison replaces."""
+    planner = llm._planner
+    yield planner
+    llm._planner = planner
+
+
+def run(llm, n=6, length=40, seeds=(0, 1)):
+    prompts = [check.prompt_tokens(llm, text) for text in check.read_prompts()[:n]]
+    comparison = check.Comparison(llm, length, 0.8)
+    found = list(comparison.run(prompts, seeds))
+    return comparison.outcome, found
+
+
+def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
+    outcome, found = run(llm)
+    assert found == [None] * 12
+    assert outcome.identical
+    report = outcome.to_dict()
+    assert report["greedy"] == {"prompts": 6, "tokens": 240, "identical": 6}
+    assert report["sampled"] == {"prompts": 6, "seeds": [0, 1], "identical": 6}
+    assert report["mean_accepted_tokens"] > 1.3
+
+
+def test_a_context_before_the_prompts(llm, planner):
+    before = check.prompt_tokens(llm, check.read_prompts()[7])
+    comparison = check.Comparison(llm, 20, 0.8, before)
+    assert list(comparison.run([[300, 301], [302]], [3])) == [None] * 4
+    assert llm._input_ids[: len(before)].tolist() == before
+
+
+@pytest.mark.parametrize("seeds", [(), (5,)])
+def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatch, seeds):
+    """The sampler takes the root's row instead of the node's: what a wrong row index would do."""
+    native = llm._verifier
+
+    class WrongRows:
+        def __getattr__(self, name):
+            return getattr(native, name)
+
+        def argmax(self, node):
+            return native.argmax(0)
+
+        def batch_row(self, node):
+            return native.batch_row(0)
+
+    prompts = [check.prompt_tokens(llm, check.read_prompts()[0])]
+    comparison = check.Comparison(llm, 30, 0.8)
+    plain = list(comparison._answer(prompts[0], seeds[0] if seeds else None)) if seeds else None
+    monkeypatch.setattr(llm, "_verifier", WrongRows())
+    monkeypatch.setattr(comparison._replay, "plan", ReplayRight(comparison._replay).plan)
+    with monkeypatch.context() as patch:
+        patch.setattr("hd_edge._native.Drafter.recycle", lambda *_: None)
+        found = list(comparison.run(prompts, seeds))
+    assert not comparison.outcome.identical
+    wrong = found[-1]
+    assert wrong.index > 0
+    assert wrong.plain != wrong.drafted
+    assert (wrong.seed is None) == (not seeds)
+    if seeds:
+        assert wrong.plain == plain[wrong.index]
+    else:
+        assert wrong.margin >= 0
+    assert np.isfinite(wrong.margin)
+    assert comparison.outcome.to_dict()["differences"][-1]["index"] == wrong.index
+
+
+class ReplayRight:
+    """Right drafts in every step."""
+
+    def __init__(self, replay):
+        self.replay = replay
+        self.replay._random.random = lambda: 0.5  # no branches, no wrong nodes
+
+    def prepare(self, max_rows):
+        pass
+
+    def plan(self, max_rows, max_leaves):
+        return self.replay._replay(min(max_rows, 6), max_leaves)
+
+
+def test_replayed_trees_are_wide_deep_and_well_formed(llm, planner):
+    replay = ReplayPlanner(planner, 512, seed=1)
+    replay.follow(list(range(100, 180)))
+    replay.begin(np.array([1, 2, 3, 100], dtype=np.int32))
+    trees = [replay._replay(40, 8) for _ in range(50)]
+    assert max(tree.leaves for tree in trees) == 8
+    assert max(int(tree.depth.max()) for tree in trees) > 10
+    for tree in trees:
+        assert len(tree) <= 40
+        assert (int(tree.token[0]), int(tree.parent[0])) == (100, -1)
+
+
+def test_prompts_of_a_file(tmp_path):
+    assert len(check.read_prompts()) == 40
+    file = tmp_path / "prompts"
+    file.write_text("one\n\ntwo\n")
+    assert check.read_prompts(file) == ["one", "two"]
+    file.write_text('{"prompt": "a"}\n{"turns": ["b", "c"]}\n')
+    assert check.read_prompts(file) == ["a", "b"]
+    file.write_text('{"prompt": "a"}\n{"text": "b"}\n')
+    with pytest.raises(ConfigError, match="line 2: expected a JSON object with 'prompt' or 'turns'"):
+        check.read_prompts(file)
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="holds no prompt"):
+        check.read_prompts(file)
+
+
+def test_command_checks_both_modes(models, tmp_path):
+    file = tmp_path / "check.json"
+    arguments = ["-m", str(models("Q4_0")), "-t", "1", "-c", "256", "-n", "16", "--limit", "3", "--json", str(file)]
+    result = CliRunner().invoke(cli, ["check", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "exact mode: 3/3 identical (greedy) · 3/3 identical (T=0.8, seeds 0-4)" in result.stdout
+    assert "default mode: " in result.stdout
+    report = json.loads(file.read_text())
+    assert report["schema"] == 1
+    assert report["settings"]["mode"] == "exact"
+    assert report["greedy"] == {"prompts": 3, "tokens": 48, "identical": 3}
+    assert report["sampled"] == {"prompts": 3, "seeds": [0, 1, 2, 3, 4], "identical": 3}
+    assert report["differences"] == []
+    assert report["default"]["greedy"]["prompts"] == 3
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_command_puts_other_text_before_the_prompts(models, limit):
+    arguments = ["-m", str(models("Q4_0")), "-t", "1", "-c", "512", "-n", "8", "--seeds", "0", "--mode", "exact"]
+    result = CliRunner().invoke(cli, ["check", *arguments, "--limit", str(limit), "--context", "200", "--json", "-"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["greedy"] == {"prompts": limit, "tokens": 8 * limit, "identical": limit}
+    result = CliRunner().invoke(cli, ["check", *arguments, "--limit", str(limit), "--context", "500"])
+    assert isinstance(result.exception, ContextFullError)
+
+
+def test_other_text_is_as_long_as_asked(llm):
+    text = check.other_text(llm, ["a longer prompt than that", "short"], 300)
+    assert text.startswith("short\n\na longer prompt than that\n\nshort")
+    assert 300 <= len(llm.tokenize(text.encode(), add_bos=False)) < 330
+    assert check.other_text(llm, ["short"], 0) == ""
+
+
+def test_command_opens_the_stores_it_is_given(models, tmp_path, capfd):
+    other, store, statistics = str(models("Q8_0")), str(tmp_path / "model"), str(tmp_path / "statistics")
+    llm = Llama(other, store=store, statistics=None, n_ctx=128, **THREADS)
+    llm.create_completion("one two three", max_tokens=16, temperature=0.0)
+    llm.close()
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("one two three four five\n" * 50)
+    build = ["db", "build-statistics", "-m", other, "-o", statistics, str(corpus)]
+    assert CliRunner().invoke(cli, build).exit_code == 0
+    arguments = ["check", "-m", other, "-t", "1", "-c", "256", "-n", "8", "--limit", "1", "--seeds", "0"]
+    result = CliRunner().invoke(cli, [*arguments, "--store", store, "--statistics", statistics, "--json", "-"])
+    assert result.exit_code == 0, result.output
+    settings = json.loads(result.stdout)["settings"]
+    assert (settings["store"], settings["statistics"]) == (store, statistics)
+    assert "StoreWarning" not in capfd.readouterr().err  # the comparison runs in a process of its own
+    CliRunner().invoke(cli, [*arguments, "--statistics", store])
+    assert "is a model tier, asked for was a statistics tier" in capfd.readouterr().err
+
+
+def test_exact_mode_that_cannot_be_had(models):
+    arguments = ["-m", str(models("F32")), "-t", "1", "-c", "256", "-n", "8", "--limit", "1", "--seeds", "0"]
+    result = CliRunner().invoke(check_command, [*arguments, "--json", "-"])
+    assert result.exit_code == 0, result.output
+    assert "exact mode: not to be had: exact mode needs quantised weights" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["settings"]["mode"] == "default"
+    assert "quantised weights" in report["exact"]["unavailable"]
+    assert CliRunner().invoke(check_command, [*arguments, "--mode", "exact"]).exit_code == 1
+
+
+@pytest.mark.parametrize(("mode", "code"), [("exact", 1), ("default", 0)])
+def test_exit_status_when_answers_differ(models, monkeypatch, mode, code):
+    differing = check.Outcome()
+    differing.count(None, 10, check.Difference(0, None, 4, 17, 18, 0.25))
+    monkeypatch.setattr(check_modes, "run_mode", lambda *_: differing.to_dict())
+    result = CliRunner().invoke(check_command, ["-m", str(models("Q4_0")), "--mode", mode, "--limit", "1"])
+    assert result.exit_code == code
+    assert f"{mode} mode: 0/1 identical (greedy)" in result.stdout
+    assert "prompt 0 (greedy): token 4 is 18, plain decoding draws 17; logit margin 0.2500" in result.stdout
+
+
+def test_errors_of_the_other_process_arrive(tmp_path):
+    with pytest.raises(ModelFileError, match="does not exist"):
+        check_modes.run_mode(check_modes.CheckSettings(str(tmp_path / "no.gguf")), True, ["a"], lambda: None)

@@ -1,0 +1,231 @@
+"""``hd-edge chat`` as a person uses it: in a terminal, through a pipe, and over the end of the context."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+
+from hd_edge import ConfigError, ContextFullError, Llama
+from hd_edge.cli.conversation import Conversation
+from hd_edge.cli.ui import UI
+from hd_edge.engine.running import RunningStream
+
+HD_EDGE = [sys.executable, "-m", "hd_edge"]
+SETTINGS = {"max_tokens": 24, "temperature": 0.0}
+
+
+@pytest.fixture(scope="module")
+def llm(smollm2_q4_0):
+    llm = Llama(str(smollm2_q4_0), n_ctx=512, n_threads=1, n_threads_batch=1, store=None, statistics=None, exact=True)
+    yield llm
+    llm.close()
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def start(*arguments, **env):
+        opened.append(Terminal([*HD_EDGE, *arguments], env))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
+    """Three turns, Ctrl-C in the middle, /drafts, a restart, and it has learned."""
+    options = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "40", "--temp", "0"]
+    question = "Tell me about rivers."
+    chat = terminal(*options, HD_EDGE_HOME=str(tmp_path))
+    chat.expect("> ")
+    chat.type(question + "\n")
+    first = chat.expect(" tokens · ")
+    assert "river" in first
+    assert "\x1b[4m" not in chat.raw
+    chat.expect("> ")
+    chat.type("/drafts on\n")
+    chat.expect("context model statistics")
+    chat.expect("> ")
+    chat.type("Say that again.\n")
+    chat.expect("drafted (context")
+    assert "\x1b[36m" in chat.raw
+    chat.expect("> ")
+    chat.type("/system Answer at length.\n")
+    chat.expect("system prompt: Answer at length.")
+    chat.expect("> ")
+    chat.type("And about the sea?\n")
+    chat.expect("sea?\n")
+    chat.expect(" ")  # the answer has begun
+    chat.interrupt()
+    chat.expect("stopped; what was said is kept")
+    chat.expect("> ")
+    saved = tmp_path / "talk.json"
+    chat.type(f"/save {saved}\n")
+    chat.expect("saved 6 messages")
+    chat.expect("> ")
+    chat.type("/exit\n")
+    assert chat.end() == 0
+    talk = json.loads(saved.read_text(encoding="utf-8"))
+    assert [m["role"] for m in talk["messages"]] == ["user", "assistant"] * 3
+    assert talk["messages"][-1]["content"]
+    assert talk["system"] == "Answer at length."
+
+    again = terminal(*options, "--show-drafts", HD_EDGE_HOME=str(tmp_path), NO_COLOR="1")
+    again.expect("> ")
+    again.type(question + "\n")
+    again.expect("drafted (")
+    assert re.search(r"model \d+\)", again.expect("> "))  # learned in the first session
+    assert "\x1b[1m" in again.raw
+    assert "\x1b[36m" not in again.raw
+    assert "\x1b[35m" not in again.raw
+    again.type("\x04")
+    assert again.end() == 0
+
+
+def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
+    chat = terminal("chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "8", "-s", "3", HD_EDGE_HOME=str(tmp_path))
+    talk = tmp_path / "talk.json"
+    dialogue = [
+        ("/help", "Ctrl-C stops an answer"),
+        ("/nothing", "/nothing is no command"),
+        ("/regenerate", "there is no answer yet"),
+        ("/load nowhere.json", "is no conversation saved by /save"),
+        ("/save", "name a file"),
+        ("Say \\\nhello.", " tokens · "),
+        ('"""\nOne.\n\nTwo.\n"""', " tokens · "),
+        ("/regenerate", " tokens · "),
+        (f"/save {talk}", "saved 4 messages"),
+        ("/reset", "empty again"),
+        (f"/load {talk}", "loaded 4 messages"),
+        ("/stats", "statistics"),
+    ]
+    chat.expect("> ")
+    for text, shown in dialogue:
+        chat.type(text + "\n")
+        chat.expect(shown)
+        chat.expect("\n> ")
+    chat.interrupt_until("Ctrl-D or /exit leaves")
+    chat.type("\x04")
+    assert chat.end() == 0
+    said = [m["content"] for m in json.loads(talk.read_text(encoding="utf-8"))["messages"]]
+    assert said[0] == "Say \nhello."
+    assert said[2] == "One.\n\nTwo."
+
+
+def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
+    command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
+    done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)
+    assert len(done.stdout.splitlines()) == 2
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "tok/s" in done.stderr
+    assert ">" not in done.stdout
+
+
+def test_the_oldest_turns_go_when_the_context_is_full(llm):
+    talk = Conversation(llm, "Be short.", dict(SETTINGS))
+    for number in range(12):
+        pieces = list(talk.ask(f"Number {number}: tell me something about the colour of the sky at noon, please."))
+        assert pieces
+        assert len(talk.turns) == 2 * number + 2
+    assert talk.dropped > 0
+    assert talk.dropped % 2 == 0
+    sent = talk.messages()
+    assert sent[0] == {"role": "system", "content": "Be short."}
+    assert sent[1]["role"] == "user"
+    assert sent[-2]["content"].startswith("Number 11")
+
+
+def test_a_question_that_never_fits_is_taken_back(llm):
+    talk = Conversation(llm, "", dict(SETTINGS))
+    list(talk.ask("Hi."))
+    with pytest.raises(ContextFullError, match="context window 512"):
+        list(talk.ask("word " * 700))
+    assert [turn["role"] for turn in talk.turns] == ["user", "assistant"]
+    assert list(talk.ask("Hi."))
+
+
+def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
+    talk = Conversation(llm, "", {})
+    for text in (
+        "",
+        "[]",
+        '{"messages": [{"role": "user"}]}',
+        '{"system": "", "messages": [{"role": 1, "content": 2}]}',
+    ):
+        file = tmp_path / "talk.json"
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"talk\.json"):
+            talk.load(file)
+
+
+class Endless:
+    """A model that generates until it is cancelled, and takes no notice of it before it has begun."""
+
+    tier = "context"
+
+    def __init__(self):
+        self.begun, self.cancelled = threading.Event(), threading.Event()
+
+    def cancel(self):
+        if self.begun.is_set():
+            self.cancelled.set()
+
+    def stream(self):
+        yield {"n": 0}
+        self.begun.set()
+        self.cancelled.wait()
+
+
+def test_a_running_stream_stops_also_while_it_waits_for_a_forward():
+    arrivals = []
+    model = Endless()
+    running = RunningStream(model, model.stream, arrivals.append)
+    model.begun.wait()
+    assert running.stop()
+    assert [a.chunk for a in arrivals] == [{"n": 0}, None]
+    assert arrivals[0].tier == "context"
+
+
+def test_an_error_of_a_running_stream_arrives():
+    arrivals = queue.SimpleQueue()
+
+    def stream():
+        yield {"n": 0}
+        raise ZeroDivisionError
+
+    RunningStream(Endless(), stream, arrivals.put)
+    assert arrivals.get(timeout=60).chunk == {"n": 0}
+    assert isinstance(arrivals.get(timeout=60).error, ZeroDivisionError)
+
+
+def test_table_without_rich_or_terminal(capsys):
+    UI(styled=False).table("Title", ["tier", "n"], [["context", "12"], ["model", "3"]])
+    assert capsys.readouterr().err == "Title\n  tier      n\n  context  12\n  model     3\n"
+
+
+def test_example_script(smollm2_q4_0, tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "chat.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
+    chat = Terminal([sys.executable, str(script), str(smollm2_q4_0)], {"HD_EDGE_HOME": str(tmp_path)})
+    try:
+        chat.expect("> ")
+        chat.type("Tell me everything about rivers.\n")
+        chat.expect("rivers.\n")
+        chat.expect(" ")
+        chat.interrupt()
+        chat.expect("tokens/forward")
+        chat.expect("> ")
+        chat.type("\x04")
+        assert chat.end() == 0
+    finally:
+        chat.close()

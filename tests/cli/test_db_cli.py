@@ -1,0 +1,152 @@
+"""``hd-edge db``: every command on small stores, results for programs, exit statuses."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from store_helpers import answer, contents, run_sql
+from vocabularies import write_vocabulary
+
+from hd_edge import _native
+from hd_edge.cli import cli
+from hd_edge.errors import CorpusError, StoreCorruptError, StoreMismatchError
+from hd_edge.model.vocabulary import vocabulary_of
+from hd_edge.store.identity import identify
+from hd_edge.store.safety import default_path
+from hd_edge.store.store import Store
+
+TEXTS = ["ab a ab a b", "ab a b b a ab", "a b ab ab a"]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))
+    return write_vocabulary(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def identity(model):
+    with vocabulary_of(model) as loaded:
+        return identify(loaded)
+
+
+@pytest.fixture
+def store(identity, tmp_path):
+    """A model's store with three answers."""
+    path = default_path(identity)
+    with Store(path, identity) as opened:
+        counter = _native.AnswerCounter(identity.n_vocab)
+        for seed in range(3):
+            opened.add(dict(counter.rows(answer(seed), 0)), counters={"model.drafted": 4, "model.accepted": 3})
+    return path
+
+
+def run(*args, status=0, **more):
+    result = CliRunner().invoke(cli, ["db", *map(str, args)], **more)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def run_json(*args, **more):
+    return json.loads(run(*args, "--json", **more))
+
+
+def test_info_without_any_store(model):
+    assert run_json("info") == {"stores": []}
+
+
+def test_info_tells_sizes_rates_and_texts(model, store):
+    (report,) = run_json("info", "-m", model)["stores"]
+    assert report["kind"] == "model"
+    assert report["answers"] == 3
+    assert report["bytes"] == store.stat().st_size
+    assert report["tiers"]["model"]["acceptance_rate"] == 0.75
+    assert report["continuations"][0]["count"] >= report["continuations"][-1]["count"] >= 1
+    assert run_json("info")["stores"][0]["path"] == str(store)
+    text = run("info", "-m", model, "--top", 2)
+    assert "3 answers" in text
+    assert "accepted 75%" in text
+
+
+def test_info_of_a_damaged_store_says_what_is_wrong(model, store):
+    store.write_bytes(b"x" * 5000)
+    (report,) = run_json("info")["stores"]
+    assert "no SQLite header" in report["error"]
+    assert "no SQLite header" in run("info", "--store", store)
+
+
+def test_build_statistics_from_stdin(model, identity):
+    lines = "".join(json.dumps({"text": t}) + "\n" for t in TEXTS)
+    result = run_json("build-statistics", "-m", model, "-", input=lines)
+    assert result["texts"] == 3
+    assert result["store"] == str(default_path(identity, "statistics"))
+    (report,) = run_json("info", "-m", model)["stores"]
+    assert report["kind"] == "statistics"
+    assert report["corpus_tokens"] == result["tokens"]
+
+
+def test_build_statistics_without_text_fails(model, tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"body": "ab"}\n')
+    with pytest.raises(CorpusError, match="field"):
+        run("build-statistics", "-m", model, path)
+
+
+def test_verify_finds_damage(model, store):
+    assert run_json("verify", store)["sound"]
+    run_sql(store, "UPDATE ngrams SET record = x'0107' WHERE key = (SELECT max(key) FROM ngrams)")
+    result = run_json("verify", store, status=1)
+    assert len(result["findings"]) == 1
+    assert result["findings"][0].startswith("row ")
+    store.write_bytes(store.read_bytes()[:-512])
+    with pytest.raises(StoreCorruptError):
+        run("verify", store)
+
+
+def test_export_import_merge(model, store, tmp_path):
+    text = run("export", store, "-m", model)
+    (tmp_path / "export.jsonl").write_text(text)
+    again = tmp_path / "again.sqlite3"
+    run("import", again, tmp_path / "export.jsonl", "-m", model)
+    assert run("export", again, "-m", model) == text
+    both = tmp_path / "both.sqlite3"
+    run("merge", both, store, again)
+    with Store(both) as merged, Store(store) as single:
+        doubled = {c: {t: 2 * n for t, n in f.items()} for c, f in contents(single).items()}
+        assert contents(merged) == doubled
+
+
+def test_merge_of_two_kinds_is_refused(model, store, identity, tmp_path):
+    other = tmp_path / "s.sqlite3"
+    Store(other, identity, kind="statistics").close()
+    run("merge", tmp_path / "s2.sqlite3", other)
+    bad = write_vocabulary(tmp_path / "bad.gguf", eos=1)
+    with pytest.raises(StoreMismatchError):
+        run("import", store, "-", "-m", bad, input="{}\n")
+
+
+def test_prune_and_purge(model, store, tmp_path):
+    assert run_json("prune", store)["dropped"] == 0
+    store.with_name(store.name + ".corrupt-1").write_text("old")
+    run("purge", store, input="n\n", status=1)
+    with Store(store) as opened:
+        assert len(opened) > 0
+    result = CliRunner().invoke(cli, ["db", "purge", str(store), "--yes"])
+    assert "a damaged copy is still there" in result.stderr
+    with Store(store) as opened:
+        assert len(opened) == 0
+
+
+def test_usage_errors(model, tmp_path):
+    run("verify", tmp_path / "missing", status=2)
+    run("export", model, status=2)
+    run("nonsense", status=2)
+
+
+@pytest.mark.parametrize(
+    "verb", ["info", "build-model", "build-statistics", "merge", "export", "import", "prune", "verify", "purge"]
+)
+def test_every_command_has_help(verb):
+    assert "Usage" in run(verb, "-h")

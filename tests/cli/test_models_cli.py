@@ -1,0 +1,145 @@
+"""``hd-edge models``: names, and files of other tools that are found and never copied."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hd_edge import ConfigError, ModelFileError
+from hd_edge.cli import cli
+from hd_edge.model import find as registry
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home folder."""
+    for name in ("OLLAMA_MODELS", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "hd_edge"))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["models", *arguments], catch_exceptions=False)
+
+
+def put(path: Path, model: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(model)
+    return path
+
+
+def test_add_list_info_remove(home, models):
+    model = models("Q4_0")
+    assert run("list").stdout == "demo  SmolLM2-135M (extra demo)\n"
+    assert run("add", str(model), "-a", "tiny").exit_code == 0
+    assert run("add", str(model)).exit_code == 0
+    named = json.loads(run("list", "--json").stdout)["named"]
+    assert named == {"tiny": str(model), "Q4_0": str(model)}
+    assert registry.resolve("tiny") == str(model)
+    assert "MB)" in run("list").stdout
+    report = json.loads(run("info", "tiny", "--json").stdout)
+    assert report["architecture"] == "llama"
+    assert report["can draft"] == "yes"
+    assert "llama" in run("info", "tiny").stdout
+    assert run("remove", "tiny").exit_code == 0
+    assert model.is_file()
+    with pytest.raises(ConfigError, match=r"no model is named 'tiny'; there are: Q4_0"):
+        run("remove", "tiny")
+
+
+def test_a_name_can_be_used_where_a_file_can(home, models):
+    run("add", str(models("Q4_0")), "-a", "tiny")
+    options = ["-m", "tiny", "-t", "1", "-c", "128", "-n", "4", "-p", "the cat", "--json"]
+    done = CliRunner().invoke(cli, ["generate", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["stats"]["tokens"] == 4
+
+
+def test_refused(home, models, tmp_path):
+    with pytest.raises(ModelFileError):
+        registry.add(str(tmp_path / "none.gguf"))
+    page = tmp_path / "page.gguf"
+    page.write_text("<html>not found</html>")
+    with pytest.raises(ModelFileError):
+        registry.add(str(page))
+    for alias in ("demo", "a/b", "-x", "a b"):
+        with pytest.raises(ConfigError, match="cannot be a model's name"):
+            registry.add(str(models("Q4_0")), alias)
+    assert registry.names() == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"models": 3}', '{"models": {"a": 1}}'])
+def test_a_damaged_list_is_named(home, text):
+    (home / "hd_edge").mkdir()
+    (home / "hd_edge" / "models.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"models\.json"):
+        registry.names()
+
+
+def test_models_of_other_tools_are_found(home, models):
+    model, other = models("Q4_0"), models("Q8_0")
+    blob = put(home / ".ollama/models/blobs/sha256-12ab", model)
+    manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/llama3.2/latest"
+    manifest.parent.mkdir(parents=True)
+    layers = [
+        {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:12ab"},
+        {"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:34cd"},
+    ]
+    manifest.write_text(json.dumps({"layers": layers}))
+    own = manifest.parent.parent.parent / "somebody" / "tuned" / "v2"
+    own.parent.mkdir(parents=True)
+    own.write_text("no json")
+    studio = put(home / ".lmstudio/models/maker/model-GGUF/model.Q8_0.gguf", other)
+    put(home / ".lmstudio/models/maker/model-GGUF/mmproj-model.gguf", other)
+    found = {one.name: one.path for one in registry.found()}
+    assert found == {
+        "ollama:llama3.2:latest": blob,
+        "lmstudio:maker/model-GGUF/model.Q8_0.gguf": studio,
+    }
+    assert registry.resolve("ollama:llama3.2:latest") == str(blob)
+    assert "ollama:llama3.2:latest" in run("list").stdout
+    name, path = registry.add("ollama:llama3.2:latest", "three")
+    assert (name, path) == ("three", blob)
+    assert sorted(p.name for p in (home / "hd_edge").iterdir()) == ["models.json"]
+
+
+def test_caches_are_found_once_per_file(home, models, monkeypatch):
+    model, other = models("Q4_0"), models("Q8_0")
+    put(home / ".cache/llama.cpp/a_model.gguf", model)
+    monkeypatch.setenv("LLAMA_CACHE", str(home / "elsewhere"))
+    put(home / "elsewhere/b-00001-of-00002.gguf", model)
+    put(home / "elsewhere/b-00002-of-00002.gguf", other)
+    snapshot = "models--owner--name-GGUF/snapshots/0a1b2c/sub/name.Q4_0.gguf"
+    put(home / ".cache/huggingface/hub" / snapshot, other)
+    assert [one.name for one in registry.found()] == [
+        "hf:owner/name-GGUF/sub/name.Q4_0.gguf",
+        "llama.cpp:b-00001-of-00002.gguf",
+    ]
+    put(home / "elsewhere/same.gguf", model)
+    assert len(registry.found()) == 2
+
+
+def test_download_needs_the_extra(home, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelFileError, match=r"hd-edge\[hub\]"):
+        registry.add("hf:owner/name/file.gguf")
+    with pytest.raises(ConfigError, match="names no file"):
+        registry.add("hf:owner")
+
+
+def test_download_goes_through_the_hub(home, models, monkeypatch):
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file):
+            assert (repository, file) == ("owner/name", "sub/file.gguf")
+            return str(models("Q4_0"))
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    assert registry.add("hf:owner/name/sub/file.gguf", "far")[1] == Path(os.fspath(models("Q4_0")))

@@ -1,0 +1,187 @@
+"""The cost curve: what rows cost against one row, on machines that other programs disturb. No wall clock."""
+
+from __future__ import annotations
+
+import machine as machines
+import numpy as np
+import pytest
+from machine import Machine
+
+from hd_edge.draft import cost
+from hd_edge.draft.cost import CostCurve
+
+SAW = {1: 0.010, 2: 0.016, 3: 0.021, 4: 0.017, 8: 0.029, 12: 0.041, 16: 0.042}
+NOISES = [machines.quiet, machines.stalls, machines.shared, machines.bimodal, machines.heavy, machines.waking]
+
+
+def stored(table=SAW) -> CostCurve:
+    return CostCurve([(rows, 0, seconds, cost.KEPT) for rows, seconds in table.items()])
+
+
+def relative(curve: CostCurve, context: int = 0) -> dict[int, float]:
+    rows, costs = curve.relative(context)
+    return {int(n): round(float(c), 3) for n, c in zip(rows, costs, strict=True)}
+
+
+def decode(curve: CostCurve, machine: Machine, steps: int) -> None:
+    """Steps of a decoder that chooses by the curve; each token is right with a chance that differs by step."""
+    for step in range(steps):
+        if curve.due and step >= 8:
+            curve.measure(machine.run, machine.context, 63, machine.clock)
+        chance = machine.rng.beta(0.5, 0.7)
+        offers = relative(curve, machine.context).items()
+        best = max(offers, key=lambda offer: (1 - chance ** offer[0]) / (1 - chance) / offer[1])[0]
+        rows = curve.probe(step) or best
+        curve.observe(rows, machine.context, machine.run(rows))
+
+
+def test_nothing_is_on_offer_before_anything_is_known():
+    curve = CostCurve()
+    assert not curve.known
+    assert relative(curve) == {1: 1.0}
+    curve.observe(1, 100, 0.01)
+    assert not curve.known
+    assert relative(curve) == {1: 1.0}
+
+
+def test_costs_are_in_forwards_over_one_row():
+    assert relative(stored()) == {1: 1.0, 2: 1.6, 3: 2.1, 4: 1.7, 8: 2.9, 12: 4.1, 16: 4.2}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_curve_is_right_whatever_else_the_machine_does(noise, seed):
+    machine, curve = Machine(noise, seed=seed), CostCurve()
+    for machine.context in (100, 700):
+        decode(curve, machine, 250)
+    sizes = relative(curve, machine.context)
+    assert set(machines.SAW) <= set(sizes)
+    dear = 1.2 if noise in (machines.quiet, machines.shared, machines.waking) else 1.7
+    for rows in machines.SAW:
+        true = machine.cost(rows) + (machines.CHANGE if rows > 1 else 0)
+        assert 0.8 * true < sizes[rows] < dear * true, (rows, sizes[rows], true)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("one", [0.0005, 0.005, 0.1, 1.0])
+def test_measuring_takes_less_than_two_seconds(noise, one):
+    machine, curve = Machine(noise, one=one), CostCurve()
+    for _ in range(8):
+        curve.observe(1, 100, machine.run(1))
+    before = machine.now
+    curve.measure(machine.run, 100, 63, machine.clock)
+    stall = 12 * one * machine.cost(4) if noise is machines.bimodal else 0.3
+    assert machine.now - before < 2.0 + (stall if one > 0.05 else 0.0)
+    assert not curve.due
+
+
+def test_a_slow_model_learns_its_curve_from_probes():
+    machine, curve = Machine(machines.quiet, one=5.0), CostCurve()
+    decode(curve, machine, 12)
+    assert not curve.known
+    decode(curve, machine, 300)
+    assert abs(relative(curve, 100)[4] - machine.cost(4) - machines.CHANGE) < 0.3
+
+
+def test_the_slope_is_learned_from_steps_at_different_lengths():
+    machine, curve = Machine(machines.quiet), CostCurve()
+    for machine.context in (100, 800, 100, 800):
+        decode(curve, machine, 200)
+    assert abs(curve.slope - machines.SLOPE) < 0.3 * machines.SLOPE
+    machine.context = 1600
+    assert abs(relative(curve, 1600)[4] - machine.cost(4) - machines.CHANGE) < 0.1 * machine.cost(4)
+
+
+def test_a_change_of_size_is_part_of_what_a_draft_costs():
+    machine, curve = Machine(machines.quiet), CostCurve()
+    decode(curve, machine, 200)
+    assert abs(curve.change - machines.CHANGE) < 0.04
+
+
+def test_a_slow_machine_moves_no_cost():
+    curve = stored()
+    for step in range(400):
+        rows = (1, 1, 4, 8)[step % 4]
+        curve.observe(rows, 0, SAW[rows] * (3.0 if 100 < step < 300 else 1.0))
+    for rows, value in relative(curve).items():
+        assert abs(value - SAW[rows] / SAW[1]) < 0.02 * value
+
+
+def test_a_draft_that_falls_together_with_a_stall_does_not_count():
+    curve = stored()
+    for _ in range(10):
+        curve.observe(1, 0, 0.010)
+    assert curve.observe(4, 0, 0.9) == pytest.approx(2 * 1.7)  # what the guard hears
+    curve.observe(1, 0, 0.020)  # the machine is slow now
+    assert relative(curve) == relative(stored())
+
+
+def test_a_size_that_became_dearer_is_noticed():
+    curve = stored()
+    for step in range(120):
+        rows = (1, 1, 8)[step % 3]
+        curve.observe(rows, 0, SAW[rows] * (1.15 if rows == 8 else 1.0))
+    assert abs(relative(curve)[8] - 1.15 * 2.9) < 0.05
+
+
+def test_no_size_costs_more_than_two_parts_of_it():
+    wrong = stored({**SAW, 12: 0.9, 4: 0.3})
+    assert relative(wrong) == {1: 1.0, 2: 1.6, 3: 2.1, 4: 3.1, 8: 2.9, 12: 5.8, 16: 4.2}
+
+
+def test_one_row_costs_no_more_than_many():
+    assert min(relative(stored({1: 0.050, 2: 0.012, 4: 0.015})).values()) == 1.0
+
+
+def test_sizes_that_were_not_measured_are_on_offer_at_what_their_parts_cost():
+    assert relative(stored({1: 0.010, 4: 0.017, 8: 0.030})) == {1: 1, 4: 1.7, 8: 3.0, 12: 4.7, 16: 6.0}
+
+
+def test_wide_sizes_are_measured_only_on_a_flat_curve():
+    for slope, widest in ((0.5, 16), (0.01, 63)):
+        clock = [0.0]
+
+        def run(rows: int, clock=clock, slope=slope) -> None:
+            clock[0] += 0.001 * (1 + slope * rows)
+
+        curve = CostCurve()
+        curve.measure(run, 100, 63, clock=lambda clock=clock: clock[0])
+        assert max(relative(curve)) == widest
+
+
+def test_long_drafted_stretches_are_interrupted_for_the_one_row_they_are_compared_with():
+    curve = stored()
+    curve.observe(1, 0, 0.010)
+    asked = []
+    for step in range(1, 200):
+        rows = curve.probe(step) or 8
+        asked.append(rows)
+        curve.observe(rows, 0, SAW.get(rows, 0.025))
+    assert 2 <= asked.count(1) <= 4
+
+
+def test_rows_survive_a_store():
+    machine, curve = Machine(machines.quiet), CostCurve()
+    for machine.context in (100, 700):
+        decode(curve, machine, 100)
+    again = CostCurve(curve.rows())
+    for context in (0, 900):
+        rows, costs = again.relative(context)
+        expected = {int(n): curve.cost(int(n), context) for n in rows}
+        np.testing.assert_allclose(costs, list(expected.values()), rtol=0.1)
+        assert again.seconds(1, context) == pytest.approx(curve.seconds(1, context))
+    assert relative(CostCurve([(7, 0, 1.0, 3), (4, 0, -1.0, 3), (4, -1, 1.0, 3)])) == {1: 1.0}
+
+
+def test_a_fixed_curve_stays():
+    curve = CostCurve.of({1: 1.0, 4: 1.5})
+    for _ in range(50):
+        curve.observe(4, 100, 9.0)
+    assert relative(curve, 100) == {1: 1.0, 4: 1.5}
+
+
+def test_the_table_says_which_sizes_are_never_chosen():
+    lines = stored().table(0)
+    assert len(lines) == len(SAW)
+    assert lines[0].split()[:4] == ["1", "rows", "10.00", "ms"]
+    assert [line.split()[0] for line in lines if "never chosen: 4 rows" in line] == ["3"]

@@ -1,0 +1,190 @@
+"""Grammars: same text as llama_cpp with any draft, and forced text drafted ahead."""
+
+from __future__ import annotations
+
+import json
+
+import llama_cpp
+import numpy as np
+import pytest
+from adversary import Adversary
+from llama_cpp import LlamaGrammar
+from llama_cpp import llama_cpp as lib
+
+from hd_edge import Llama
+from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.forced import ForcedPlanner, ForcedText, OneByteTokens, grammar_planner
+from hd_edge.draft.planner import NoDraft
+from hd_edge.draft.tree_planner import TreePlanner
+from hd_edge.engine import sampling
+
+SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8}
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "kind": {"enum": ["customer", "supplier"]}},
+    "required": ["name", "kind"],
+}
+GRAMMAR = LlamaGrammar.from_json_schema(json.dumps(SCHEMA), verbose=False)
+
+
+@pytest.fixture(scope="module")
+def base(models):
+    llm = llama_cpp.Llama(str(models("Q4_0")), flash_attn=True, verbose=False, **SETTINGS)
+    yield llm
+    llm.close()
+
+
+@pytest.fixture(scope="module")
+def ours(models):
+    llm = Llama(str(models("Q4_0")), exact=True, row_kernels=False, store=None, statistics=None, **SETTINGS)
+    llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: forced text pays
+    yield llm
+    llm.close()
+
+
+def test_forced_text_saves_forwards_of_a_real_model(smollm2_q4_0):
+    llm = Llama(str(smollm2_q4_0), exact=True, store=None, statistics=None, n_ctx=512, n_threads=1, n_threads_batch=1)
+    llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})
+    drafting = llm._planner
+    answers = []
+    for planner in (NoDraft(), drafting):
+        llm._planner = planner
+        llm.reset()
+        message = {"role": "user", "content": "Invent a customer as JSON with name and kind."}
+        form = {"type": "json_object", "schema": SCHEMA}
+        answer = llm.create_chat_completion([message], max_tokens=60, temperature=0.0, response_format=form)
+        answers.append(answer["choices"][0])
+    assert answers[0] == answers[1]
+    assert set(json.loads(answers[0]["message"]["content"])) == {"name", "kind"}
+    assert llm.stats.accepted["context"] >= llm.stats.tokens // 3
+    llm.close()
+
+
+def tokens_of(llm, n=60, **settings):
+    llm.reset()
+    llm.set_seed(3)
+    generation = llm.generate([1, 300, 301], grammar=GRAMMAR, **settings)
+    tokens = []
+    for token in generation:
+        tokens.append(token)
+        if len(tokens) == n or token == llm.token_eos():
+            break
+    generation.close()
+    return tokens
+
+
+@pytest.mark.parametrize("temp", [0.0, 0.9])
+def test_forced_text_is_drafted_and_the_answer_is_that_of_llama_cpp(ours, base, temp):
+    want = tokens_of(base, temp=temp)
+    assert tokens_of(ours, temp=temp) == want
+    assert ours.stats.accepted["context"] > 1  # few: a model of random weights spells forced text at random too
+    assert ours.stats.forwards < len(want) - 1
+    assert ours.n_tokens == base.n_tokens
+
+
+@pytest.mark.parametrize("temp", [0.0, 0.9])
+def test_any_draft_gives_the_same_answer(ours, base, temp):
+    want = tokens_of(base, temp=temp)
+    planner = ours._planner
+    try:
+        for right in (0.0, 0.7, 1.0):
+            ours._planner = Adversary([1, 300, 301, *want], ours.n_vocab(), right, 1, special=[2])
+            assert tokens_of(ours, temp=temp) == want
+    finally:
+        ours._planner = planner
+
+
+def test_greedy_leaves_the_whole_check_out_where_the_first_choice_is_allowed(ours, base, monkeypatch):
+    want = tokens_of(base, temp=0.0)
+    whole = []
+    sample_row = sampling.ChainSampler.sample_row
+    monkeypatch.setattr(sampling.ChainSampler, "sample_row", lambda *a: whole.append(1) or sample_row(*a))
+    assert tokens_of(ours, temp=0.0) == want
+    assert 0 < len(whole) < len(want)
+
+
+def test_forced_bytes_and_their_spelling(ours):
+    text = ForcedText(OneByteTokens(ours), GRAMMAR._grammar, GRAMMAR._root)
+    spell = lambda ids: b"".join(OneByteTokens.piece(text._tokens, i) for i in ids)  # noqa: E731
+    brace = text.foresee(300)
+    assert spell(brace) == b'{"name": "'
+    for token in brace:
+        text.accept(token)
+    assert text.foresee(brace[-1]) == []  # the name is free
+    for byte in b'Bo"':
+        text.accept(3 + byte)
+    assert spell(text.foresee(3 + ord('"'))) == b', "kind": "'[:-1] + b'"'
+    for byte in b',"kind":"c':
+        text.accept(3 + byte)
+    ahead = text.foresee(3 + ord("c"))
+    assert spell(ahead) == b'ustomer"}'
+    text.accept(300)  # not allowed here: the foresight ends, and nothing aborts
+    assert text.foresee(300) == []
+    text.close()
+
+
+def test_no_foresight_after_the_end(ours):
+    text = ForcedText(OneByteTokens(ours), 'root ::= "ab"', "root")
+    text.accept(3 + ord("a"))
+    assert len(text.foresee(3 + ord("a"))) == 1
+    text.accept(3 + ord("b"))
+    assert text.foresee(3 + ord("b")) == []
+    text.accept(ours.token_eos())
+    assert text.foresee(ours.token_eos()) == []
+
+
+def test_a_long_forced_text_is_cut_at_a_token(ours):
+    text = ForcedText(OneByteTokens(ours), 'root ::= "' + "xyz" * 40 + '"', "root")
+    ahead = text.foresee(300)
+    assert 10 < sum(len(text._tokens.piece(token)) for token in ahead) < 48
+    text.close()
+
+
+def test_forced_text_multi_byte(ours):
+    text = ForcedText(OneByteTokens(ours), 'root ::= "größe" [0-9]', "root")
+    assert b"".join(text._tokens.piece(token) for token in text.foresee(300)) == "größe".encode()
+    text.close()
+
+
+def test_planner_asks_whether_the_chain_is_worth_its_rows(ours):
+    def chain(costs, tree_has=()):
+        inner = TreePlanner(ours.n_vocab(), ours._draft_config, cost=CostCurve.of(costs))
+        text = ForcedText(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
+        planner = ForcedPlanner(inner, text)
+        planner.begin(np.array([1, 300, 3 + ord("x")], np.int32))
+        return planner.plan(16, 8)
+
+    assert len(chain({1: 1.0, 2: 1.1, 4: 1.2, 8: 1.4})) in (4, 8)
+    assert len(chain({1: 1.0, 2: 2.0, 4: 3.9, 8: 8.0})) == 1
+    assert len(chain({1: 1.0})) == 1
+
+
+def test_sent_tokens_end_the_foresight_without_harm(ours):
+    generation = ours.generate([1, 300, 301], temp=0.0, grammar=GRAMMAR)
+    head = [next(generation)]
+    head.append(generation.send([310, 311]))
+    head += [next(generation) for _ in range(5)]
+    generation.close()
+    assert len(head) == 7
+    assert ours._verifier.check_integrity() == ""
+
+
+def test_without_grammar_or_planner_nothing_changes(ours):
+    assert grammar_planner(ours, ours._planner, None) is ours._planner
+    stub = Adversary([], 10)
+    assert grammar_planner(ours, stub, GRAMMAR) is stub
+
+
+def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
+    """What GrammarGreedySampler relies on: the verdict on a token does not depend on the other candidates."""
+    grammar = lib.llama_sampler_init_grammar(ours._model.vocab, GRAMMAR._grammar.encode(), b"root")
+    rng = np.random.default_rng(1)
+    everything = np.zeros(ours.n_vocab(), sampling.CANDIDATE)
+    everything["id"] = np.arange(ours.n_vocab())
+    for _ in range(25):
+        together = sampling.allows(grammar, everything)
+        alone = [bool(sampling.allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
+        assert together.tolist() == alone
+        choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
+        lib.llama_sampler_accept(grammar, int(rng.choice(choices)))
+    lib.llama_sampler_free(grammar)

@@ -1,0 +1,192 @@
+"""Decoder against plain decoding, on a target without weights: any draft, any place where the consumer stops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from adversary import Adversary
+from fake_target import N_VOCAB, FakeFirst, FakeTarget, logits_of, plain_greedy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hd_edge.engine.decode import Decoder
+from hd_edge.engine.sampling import GreedySampler
+from hd_edge.errors import ContextFullError, DecodeError, TokenError
+from hd_edge.stats import GenerationStats
+
+PROMPT = [3, 1, 4]
+
+
+def start(target, planner, *, ordered=False, max_rows=16, leaves=6, stop=None, prompt=PROMPT):
+    verifier = target.verifier(max_rows, leaves, ordered)
+    target.eval(prompt[target.n_tokens :])
+    stats = GenerationStats()
+    decoder = Decoder(
+        target, verifier, planner, FakeFirst(target), GreedySampler(verifier), (max_rows, leaves), stop, stats
+    )
+    return decoder, verifier, stats
+
+
+def take(decoder, n):
+    generation = decoder.run()
+    tokens = [next(generation) for _ in range(n)]
+    generation.close()
+    return tokens
+
+
+def check_state(target, verifier, spoken):
+    """KV cache, ids and sequences are those of plain decoding after the same tokens (the last one not fed)."""
+    kept = [*PROMPT, *spoken[:-1]] if spoken else PROMPT
+    assert target.n_tokens == len(kept)
+    assert target.input_ids[: target.n_tokens].tolist() == kept
+    assert sorted(target.cells) == [(i, t, {0}) for i, t in enumerate(kept)]
+    assert verifier.rows == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    right=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
+    n=st.integers(0, 40),
+    max_rows=st.integers(1, 16),
+    leaves=st.integers(1, 6),
+    ordered=st.booleans(),
+    logits_all=st.booleans(),
+)
+def test_any_draft_gives_plain_text_and_state(seed, right, n, max_rows, leaves, ordered, logits_all):
+    want = plain_greedy(PROMPT, 60)
+    target = FakeTarget(logits_all=logits_all)
+    planner = Adversary(PROMPT + want, N_VOCAB, right, seed)
+    decoder, verifier, stats = start(target, planner, ordered=ordered, max_rows=max_rows, leaves=leaves)
+    got = take(decoder, n)
+    assert got == want[:n]
+    check_state(target, verifier, got)
+    assert stats.tokens == n
+    assert stats.forwards <= max(n - 1, 0)
+    assert sum(stats.accepted.values()) + stats.forwards + 1 >= n
+    assert planner.finished == ([([*PROMPT, *got], 3)] if n else [])
+    if logits_all:
+        for i in range(len(PROMPT) - 1, target.n_tokens):
+            assert np.array_equal(target.scores[i], logits_of(target.input_ids[: i + 1]))
+    # The next generation on the same target goes on as if nothing had happened.
+    again, verifier, _ = start(target, Adversary([], N_VOCAB, 0.0, seed), prompt=PROMPT + want[: max(n - 1, 0)])
+    assert take(again, 5) == plain_greedy(PROMPT + want[: max(n - 1, 0)], 5)
+
+
+def test_right_drafts_save_forwards():
+    want = plain_greedy(PROMPT, 60)
+    decoder, _, stats = start(FakeTarget(), Adversary(PROMPT + want, N_VOCAB, 1.0, 1))
+    assert take(decoder, 50) == want[:50]
+    assert stats.forwards < 25
+    assert stats.mean_accepted_tokens > 2
+    assert sum(stats.accepted_by_depth) == sum(stats.accepted.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), ordered=st.booleans(), at=st.integers(1, 20))
+def test_sent_tokens_go_behind_the_token_just_yielded(seed, ordered, at):
+    want = plain_greedy(PROMPT, 40)
+    target = FakeTarget()
+    decoder, _, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, seed), ordered=ordered)
+    generation = decoder.run()
+    got = [next(generation) for _ in range(at)]
+    sent = [5, 6]
+    got2 = [generation.send(sent)] + [next(generation) for _ in range(5)]
+    generation.close()
+    assert got == want[:at]
+    assert got2 == plain_greedy(PROMPT + want[:at] + sent, 6)
+
+
+def test_sent_token_outside_the_vocabulary():
+    decoder, _, _ = start(FakeTarget(), Adversary([], N_VOCAB))
+    generation = decoder.run()
+    next(generation)
+    with pytest.raises(TokenError, match=f"sent token {N_VOCAB} .* {N_VOCAB}"):
+        generation.send([N_VOCAB])
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_context_is_used_to_its_last_cell(ordered):
+    target = FakeTarget(n_ctx=30)
+    want = plain_greedy(PROMPT, 40)
+    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, 2), ordered=ordered)
+    got = []
+    with pytest.raises(ContextFullError, match="30 tokens of 30"):
+        got.extend(decoder.run())
+    assert got == want[:28]
+    assert target.n_tokens == 30
+    assert target.input_ids.tolist() == (PROMPT + want)[:30]
+    assert verifier.n_past == 30
+
+
+@pytest.mark.parametrize("code", [1, 2, -1, -3])
+def test_failed_forward_leaves_a_good_state(code):
+    want = plain_greedy(PROMPT, 40)
+    target = FakeTarget()
+    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 1.0, 3))
+    generation = decoder.run()
+    got = [next(generation) for _ in range(10)]
+    target.codes = [code] * 100
+    try:
+        got += generation
+    except DecodeError as error:
+        assert code != 2
+        assert f"returned {code}" in str(error)
+    else:
+        assert code == 2  # aborted: cancel() ends the generation without an error
+    target.codes = []
+    assert got == want[: len(got)]
+    check_state(target, verifier, [*got, 0][: target.n_tokens - len(PROMPT) + 1])
+
+
+def test_no_slot_for_the_tree_falls_back_to_its_root():
+    want = plain_greedy(PROMPT, 40)
+    target = FakeTarget()
+    decoder, _, stats = start(target, Adversary(PROMPT + want, N_VOCAB, 1.0, 3))
+    generation = decoder.run()
+    got = [next(generation) for _ in range(3)]
+    target.codes = [1, 0, 1, 0, 1, 0]
+    got += [next(generation) for _ in range(20)]
+    generation.close()
+    assert got == want[:23]
+
+
+def test_stopping_criteria_see_the_true_prefix_and_its_logits():
+    want = plain_greedy(PROMPT, 40)
+    seen = []
+
+    def stop(ids, row):
+        seen.append((ids.tolist(), row.copy()))
+        return len(seen) == 12
+
+    target = FakeTarget()
+    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, 4), stop=stop)
+    got = list(decoder.run())
+    assert got == want[:11]
+    for i, (ids, row) in enumerate(seen):
+        assert ids == PROMPT + want[:i]
+        assert np.array_equal(row, logits_of(ids))
+    assert target.n_tokens == len(PROMPT) + 11
+
+
+def test_exception_in_the_sampler_settles():
+    want = plain_greedy(PROMPT, 40)
+    target = FakeTarget()
+    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 1.0, 5))
+
+    class Failing:
+        count = 0
+
+        def sample(self, node):
+            self.count += 1
+            if self.count == 9:
+                raise KeyboardInterrupt
+            return verifier.argmax(node)
+
+    decoder._sampler = Failing()
+    got = []
+    with pytest.raises(KeyboardInterrupt):
+        for token in decoder.run():
+            got.append(token)
+    assert got == want[:9]
+    check_state(target, verifier, [*got, 0])

@@ -1,0 +1,291 @@
+"""The server with the clients people use: openai, curl, eight at once, and ones that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import uvicorn
+
+from hd_edge import Llama
+from hd_edge.server import create_app
+
+MESSAGES = [{"role": "user", "content": "Tell me about rivers."}]
+GREEDY = {"temperature": 0.0, "max_tokens": 24}
+PAGE = Path(__file__).parents[2] / "hd_edge" / "web" / "index.html"
+
+
+class Served:
+    """An application on a free port, in a thread."""
+
+    def __init__(self, app) -> None:
+        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
+        self.thread.start()
+        with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+            client.get(f"{self.url}/health", timeout=60).raise_for_status()
+
+    def metric(self, name: str) -> float:
+        text = httpx.get(f"{self.url}/metrics").raise_for_status().text
+        return sum(float(m[1]) for m in re.finditer(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE))
+
+    def wait_for(self, name: str, value: float) -> None:
+        deadline = time.monotonic() + 60
+        while self.metric(name) != value:
+            assert time.monotonic() < deadline, f"{name} is {self.metric(name)}, not {value}"
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+        self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def llm(smollm2_q4_0):
+    return Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None, exact=True)
+
+
+@pytest.fixture(scope="module")
+def served(llm):
+    served = Served(create_app(llm, "smollm2"))
+    yield served
+    served.stop()  # closes the model
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def answer(client):
+    done = client.chat.completions.create(model="smollm2", messages=MESSAGES, **GREEDY)
+    return done.choices[0].message.content
+
+
+def test_openai_client_lists_the_model(client):
+    assert [model.id for model in client.models.list()] == ["smollm2"]
+
+
+def test_openai_client_chats(client, answer):
+    done = client.chat.completions.create(model="any", messages=MESSAGES, temperature=0.0, max_completion_tokens=24)
+    assert done.choices[0].message.content == answer
+    assert done.usage.completion_tokens == 24
+    assert done.usage.completion_tokens_details.rejected_prediction_tokens >= 0
+    assert done.timings["predicted_n"] == 24
+
+
+def test_openai_client_streams_with_usage_and_tiers(client, answer):
+    stream = client.chat.completions.create(
+        model="smollm2",
+        messages=MESSAGES,
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_body={"include_tiers": True},
+        **GREEDY,
+    )
+    chunks = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == answer
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.completion_tokens == 24
+    assert {c.choices[0].tier for c in chunks if c.choices} <= {"target", "context", "model", "statistics"}
+    assert chunks[-2].timings["predicted_n"] == 24
+
+
+def test_openai_client_predicts(client, llm, answer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(llm._planner, "reference", lambda tokens: seen.append(llm.detokenize(tokens.tolist()).decode()))
+    prediction = {"type": "content", "content": answer}
+    done = client.chat.completions.create(model="smollm2", messages=MESSAGES, prediction=prediction, **GREEDY)
+    assert seen == [answer]
+    assert done.choices[0].message.content == answer
+
+
+def test_completions(client, llm):
+    done = client.completions.create(model="smollm2", prompt="One, two,", **GREEDY)
+    pieces = client.completions.create(model="smollm2", prompt=["One, two,"], stream=True, **GREEDY)
+    assert "".join(piece.choices[0].text for piece in pieces) == done.choices[0].text
+    assert done.usage.prompt_tokens == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"prediction": {"type": "content"}}, "prediction has content of type NoneType"),
+        ({"messages": [{"role": "user", "content": "word " * 1500}]}, "context window 1024"),
+        ({"messages": [{"role": "user", "content": "word " * 1500}], "stream": True}, "context window 1024"),
+        ({"extra_body": {"grammar": "root ::= ("}}, "(?i)grammar"),
+    ],
+)
+def test_what_a_request_gets_wrong_is_a_400(client, answer, more, message):
+    with pytest.raises(openai.BadRequestError, match=message) as caught:
+        client.chat.completions.create(**{"model": "smollm2", "messages": MESSAGES, **GREEDY, **more})
+    assert caught.value.type == "invalid_request_error"
+    if message.startswith("context"):
+        assert caught.value.code == "context_length_exceeded"
+    done = client.chat.completions.create(model="smollm2", messages=MESSAGES, **GREEDY)
+    assert done.choices[0].message.content == answer
+
+
+def test_curl(served, answer):
+    body = json.dumps({"messages": MESSAGES, "stream": True, **GREEDY})
+    command = ["curl", "-sN", f"{served.url}/v1/chat/completions", "-H", "Content-Type: application/json", "-d", body]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == answer
+
+
+def test_eight_clients_at_once_get_their_own_answers(served, client):
+    def ask(number: int) -> str:
+        messages = [{"role": "user", "content": f"Count from {number} to {number + 5}."}]
+        if number % 2:
+            stream = client.chat.completions.create(model="smollm2", messages=messages, stream=True, **GREEDY)
+            return "".join(c.choices[0].delta.content or "" for c in stream)
+        return client.chat.completions.create(model="smollm2", messages=messages, **GREEDY).choices[0].message.content
+
+    left = served.metric('hd_edge:requests_total{outcome="cancelled"}')
+    one_by_one = [ask(number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == one_by_one
+    assert len(set(one_by_one)) == 8
+    assert served.metric('hd_edge:requests_total{outcome="cancelled"}') == left
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_stops_the_generation(served, client, answer, stream):
+    left = served.metric('hd_edge:requests_total{outcome="cancelled"}')
+    long = {"messages": [{"role": "user", "content": "Write a very long story."}], "max_tokens": 900, "stream": stream}
+    if stream:
+        with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=long, timeout=60) as response:
+            next(response.iter_lines())
+    else:
+        leaving = threading.Thread(target=lambda: _post_and_leave(served, long))
+        leaving.start()
+        leaving.join()
+    served.wait_for('hd_edge:requests_total{outcome="cancelled"}', left + 1)
+    served.wait_for("llamacpp:requests_processing", 0)
+    done = client.chat.completions.create(model="smollm2", messages=MESSAGES, **GREEDY)
+    assert done.choices[0].message.content == answer
+
+
+def _post_and_leave(served: Served, body: dict) -> None:
+    data = json.dumps(body).encode()
+    address = served.socket.getsockname()
+    with socket.create_connection(address) as connection:
+        head = ["POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+        connection.sendall("\r\n".join([*head, f"Content-Length: {len(data)}", "", ""]).encode() + data)
+        served.wait_for("llamacpp:requests_processing", 1)
+
+
+def test_metrics_add_up(served, llm, client):
+    client.chat.completions.create(model="smollm2", messages=MESSAGES, **GREEDY)
+    total = llm.total_stats
+    assert served.metric("llamacpp:tokens_predicted_total") == total.tokens
+    for prefix in ("llamacpp", "vllm"):
+        accepted = served.metric(f"{prefix}:spec_decode_num_accepted_tokens_total")
+        assert accepted == sum(total.accepted.values()) == sum(total.accepted_by_depth)
+        assert served.metric(f"{prefix}:spec_decode_num_draft_tokens_total") == sum(total.drafted.values())
+        assert served.metric(f"{prefix}:spec_decode_num_drafts_total") == total.drafts > 0
+        name = f'{prefix}:spec_decode_num_accepted_tokens_per_pos_total{{position="0"}}'
+        assert served.metric(name) == total.accepted_by_depth[0]
+    assert total.forwards > total.drafts
+
+
+def test_another_host_name_is_refused(served):
+    assert httpx.get(f"{served.url}/health", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_kept_routes_of_llama_cpp(served):
+    counted = httpx.post(f"{served.url}/extras/tokenize/count", json={"input": "One, two,"}).raise_for_status().json()
+    assert counted == {"count": 4}
+
+
+def test_page_needs_nothing_from_elsewhere(served):
+    text = httpx.get(served.url).raise_for_status().text
+    assert text == PAGE.read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://[^\s'\"]+", text)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_api_key_and_command_line(smollm2_q4_0, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
+    command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
+    process = subprocess.Popen([*command, "--api-key", "secret", "-a", "little"], stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stderr.readline()
+        assert line.startswith("little at http://127.0.0.1:")
+        url = line.split()[2]
+        with httpx.Client(base_url=url, transport=httpx.HTTPTransport(retries=5), timeout=60) as http:
+            assert http.get("/health").status_code == 200
+            for path in ("/v1/models", "/metrics"):
+                assert http.get(path).status_code == 401
+                assert http.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+            assert http.post("/v1/chat/completions", json={"messages": MESSAGES}).status_code == 401
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="secret") as client:
+            assert client.chat.completions.create(model="little", messages=MESSAGES, **GREEDY).model == "little"
+        process.send_signal(2)
+        process.wait(30)
+        assert list(tmp_path.rglob("*.sqlite3"))  # what was said is learned
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_in_a_browser(llm, smollm2_q4_0, tmp_path, theme):
+    """Asks twice in headless Chromium; the second answer repeats the first, so drafted words are coloured."""
+    from fastapi.responses import HTMLResponse, Response
+
+    own = Llama(str(smollm2_q4_0), n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    app = create_app(own, "SmolLM2-135M-Instruct")
+    say = json.dumps("Tell me about rivers and the animals that live in them.")
+    settings = '$("temperature").value = 0; $("limit").value = 90;'
+    ask = f"document.documentElement.dataset.theme = '{theme}'; {settings} ask({say}).then(() => ask({say}))"
+    late = '<img src="late" hidden>'  # the browser takes its picture when everything is loaded
+    page = PAGE.read_text(encoding="utf-8") + f'{late}<script>{ask}.then(() => fetch("done"))</script>'
+    answered = threading.Event()
+
+    async def wait() -> Response:
+        while not answered.is_set():
+            await asyncio.sleep(0.05)
+        return Response(status_code=204)
+
+    async def done() -> Response:
+        answered.set()
+        return Response(status_code=204)
+
+    app.add_api_route("/asked", lambda: HTMLResponse(page), methods=["GET"])
+    app.add_api_route("/late", wait, methods=["GET"])
+    app.add_api_route("/done", done, methods=["GET"])
+    served = Served(app)
+    shot = tmp_path / f"{theme}.png"
+    chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"]
+    try:
+        command = [*chromium, f"--screenshot={shot}", "--dump-dom", f"{served.url}/asked"]
+        dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
+        if not dumped:
+            answered.clear()
+            command = [*chromium, "--dump-dom", f"{served.url}/asked"]
+            dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
+    finally:
+        served.stop()
+    assert 'data-answers="2"' in dumped
+    assert re.search(r'<span class="context">[^<]+</span>', dumped)
+    assert "drafts accepted" in dumped
+    assert "tok/s" in dumped
+    assert shot.stat().st_size > 20_000

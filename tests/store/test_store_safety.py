@@ -1,0 +1,195 @@
+"""Bad files: typed errors for those who open a store, one warning and the same life for those who only generate."""
+
+import random
+import sqlite3
+
+import pytest
+from store_helpers import IDENTITY, OTHER_TOKENIZER, answer, asides, rows_of, run_sql, use
+
+from hd_edge.errors import StoreCorruptError, StoreWarning
+from hd_edge.store.safety import move_aside, open_model_store, open_statistics_store
+from hd_edge.store.schema import SCHEMA_VERSION
+from hd_edge.store.store import Store
+from hd_edge.store.upkeep import verify
+
+
+def test_sound_file_gives_no_warning(filled_store):
+    assert use(filled_store) == []
+    assert asides(filled_store) == []
+
+
+def test_every_truncation_is_survived(filled_store, tmp_path):
+    whole = filled_store.read_bytes()
+    for size in range(0, len(whole), 512):
+        cut = tmp_path / f"cut-{size}.sqlite3"
+        cut.write_bytes(whole[:size])
+        said = use(cut)
+        assert len(said) <= 1
+        if size:
+            moved = [p for p in asides(cut) if p.name.startswith(cut.name)]
+            assert [p.read_bytes() for p in moved] == [whole[:size]], size
+        with Store(cut, IDENTITY) as store:
+            assert verify(store) == []
+
+
+def test_random_damage_is_survived(filled_store, tmp_path):
+    whole = filled_store.read_bytes()
+    generator = random.Random(4)
+    for round_ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(generator.choice([1, 10, 200])):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        target = tmp_path / f"damaged-{round_}.sqlite3"
+        target.write_bytes(damaged)
+        use(target)
+        for aside in asides(target):
+            aside.unlink()
+
+
+FOREIGN = {
+    "text": lambda p: p.write_text("dear diary, " * 100),
+    "html": lambda p: p.write_text("<html>"),
+    "zeros": lambda p: p.write_bytes(bytes(8192)),
+    "other database": lambda p: run_sql(p, "CREATE TABLE notes (text)", "INSERT INTO notes VALUES ('mine')"),
+    "wal": lambda p: run_sql(p, "PRAGMA journal_mode=WAL", "CREATE TABLE notes (text)"),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_file_is_refused_and_moved_aside_whole(store_path, make):
+    make(store_path)
+    before = store_path.read_bytes()
+    with pytest.raises(StoreCorruptError, match=str(store_path)):
+        Store(store_path, IDENTITY)
+    assert store_path.read_bytes() == before
+    said = use(store_path)
+    assert len(said) == 1
+    assert "moved to" in said[0]
+    (aside,) = asides(store_path)
+    assert aside.read_bytes() == before
+    with Store(store_path, IDENTITY) as store:
+        assert store.counters()["answers"] == 3
+
+
+HOSTILE_SCHEMAS = {
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON ngrams BEGIN DELETE FROM ngrams; END",
+    "view": "CREATE VIEW v AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) SELECT n FROM r",
+    "index": "CREATE INDEX i ON ngrams(total)",
+    "expression index": "CREATE INDEX i ON ngrams(abs(total))",
+    "table": "CREATE TABLE extra (x)",
+    "column": "ALTER TABLE ngrams ADD COLUMN evil DEFAULT (1)",
+    "virtual table": "CREATE VIRTUAL TABLE f USING fts5(x)",
+}
+
+
+@pytest.mark.parametrize("statement", HOSTILE_SCHEMAS.values(), ids=HOSTILE_SCHEMAS)
+def test_changed_schema_is_never_used(filled_store, statement):
+    try:
+        run_sql(filled_store, statement)
+    except sqlite3.OperationalError as error:
+        pytest.skip(f"this SQLite cannot make the file: {error}")
+    with pytest.raises(StoreCorruptError, match="schema"):
+        Store(filled_store, IDENTITY)
+    assert len(use(filled_store)) == 1
+    assert len(asides(filled_store)) == 1
+
+
+def test_table_replaced_by_a_view_is_never_read(filled_store):
+    run_sql(
+        filled_store,
+        "DROP TABLE ngrams",
+        "CREATE VIEW ngrams AS WITH RECURSIVE r(key) AS (SELECT 1 UNION ALL SELECT key+1 FROM r)"
+        " SELECT key, 1 AS total, 1 AS seen, zeroblob(9) AS record FROM r",
+    )
+    with pytest.raises(StoreCorruptError, match="view ngrams"):
+        Store(filled_store, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ngrams SET record = 'text'",
+        "UPDATE ngrams SET record = zeroblob(300000)",
+        "UPDATE ngrams SET record = zeroblob(50)",
+        "UPDATE ngrams SET record = 17, total = 'many', seen = -5",
+        "UPDATE ngrams SET total = -9223372036854775807, seen = 9223372036854775807",
+        "UPDATE ngrams SET key = -key",
+        "UPDATE ngrams SET key = key + (1 << 55)",
+        "UPDATE meta SET value = -3 WHERE name LIKE 'count.%'",
+        "UPDATE meta SET value = 9223372036854775807 WHERE name LIKE 'count.%'",
+        "INSERT INTO calibration VALUES ('mixer', 'text')",
+        "INSERT INTO cost VALUES ('cpu', -1, 'x', -1e308, 0)",
+        "INSERT INTO meta VALUES ('count.x', x'00')",
+    ],
+)
+def test_hostile_values_count_as_absent(filled_store, statement):
+    run_sql(filled_store, statement)
+    with Store(filled_store, IDENTITY) as store:
+        assert store.load_calibration() is None
+        assert store.load_cost("cpu") == []
+        verify(store)
+    assert len(use(filled_store)) <= 1
+    with Store(filled_store, IDENTITY) as store:
+        rows = rows_of(answer(12), 5)
+        for key in rows:
+            assert store.fetch([key])[key] is not None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = 'x' WHERE name = 'n_vocab'",
+        "UPDATE meta SET value = 0 WHERE name = 'n_vocab'",
+        "DELETE FROM meta WHERE name = 'tokenizer'",
+        "UPDATE meta SET value = x'ff' WHERE name = 'kind'",
+        "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE name = 'name'",
+        "PRAGMA application_id = 5",
+    ],
+)
+def test_file_that_does_not_say_whose_it_is_is_damaged(filled_store, statement):
+    run_sql(filled_store, statement)
+    with pytest.raises(StoreCorruptError):
+        Store(filled_store, IDENTITY)
+    assert len(use(filled_store)) == 1
+
+
+def test_giant_row_count_in_a_valid_file_stays_in_bounds(store_path):
+    with Store(store_path, IDENTITY) as store, store.file.writing() as connection:
+        connection.executemany("INSERT INTO ngrams VALUES (?, 1, 1, zeroblob(100))", ((key,) for key in range(200_000)))
+    use(store_path)
+
+
+def test_newer_and_mismatched_files_stay_where_they_are(filled_store):
+    before = filled_store.read_bytes()
+    with pytest.warns(StoreWarning, match="another tokenizer"):
+        open_model_store(filled_store, OTHER_TOKENIZER).close()
+    run_sql(filled_store, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer = filled_store.read_bytes()
+    (said,) = use(filled_store)
+    assert "upgrade hd_edge" in said
+    assert filled_store.read_bytes() == newer != before
+    assert asides(filled_store) == []
+
+
+def test_moving_aside_takes_the_journal_along_and_overwrites_nothing(store_path):
+    names = set()
+    for text in ("one", "two"):
+        store_path.write_text(text)
+        store_path.with_name(store_path.name + "-journal").write_text("journal of " + text)
+        names.add(move_aside(store_path))
+    assert len(names) == 2
+    assert sorted(p.read_text() for p in names) == ["one", "two"]
+    assert not store_path.with_name(store_path.name + "-journal").exists()
+
+
+def test_statistics_file_that_does_not_fit_is_left_out(store_path, tmp_path):
+    assert open_statistics_store(store_path, IDENTITY, asked_for=False) is None
+    with pytest.warns(StoreWarning):
+        assert open_statistics_store(store_path, IDENTITY, asked_for=True) is None
+    Store(store_path, OTHER_TOKENIZER, kind="statistics").close()
+    with pytest.warns(StoreWarning, match="another tokenizer"):
+        assert open_statistics_store(store_path, IDENTITY, asked_for=True) is None
+    (tmp_path / "text").write_text("x" * 5000)
+    with pytest.warns(StoreWarning, match="SQLite"):
+        assert open_statistics_store(tmp_path / "text", IDENTITY, asked_for=True) is None
+    assert (tmp_path / "text").read_text() == "x" * 5000

@@ -1,0 +1,137 @@
+"""Merge, export and import of stores."""
+
+import io
+import json
+
+import pytest
+from store_helpers import contents
+from vocabularies import PIECES, write_vocabulary
+
+from hd_edge import _native
+from hd_edge.errors import CorpusError, StoreMismatchError
+from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.store.identity import identify
+from hd_edge.store.store import Store
+from hd_edge.store.transfer import export, import_text, merge
+
+TEXTS = ["ab a ab a b", "ab a b b a ab", "a b ab ab a é"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    with vocabulary_of(write_vocabulary(tmp_path / "one.gguf")) as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def other_model(tmp_path):
+    """The same text takes other tokens here: one more piece, all others moved."""
+    pieces = [*PIECES[:259], "b a", *PIECES[259:]]
+    with vocabulary_of(write_vocabulary(tmp_path / "two.gguf", pieces)) as loaded:
+        yield loaded
+
+
+def learn(store, vocabulary, texts):
+    import numpy as np
+
+    counter = _native.AnswerCounter(vocabulary.n_tokens)
+    for text in texts:
+        store.add(dict(counter.rows(np.array(vocabulary.encode(text), np.int32), 0)))
+
+
+def exported(store, vocabulary):
+    out = io.StringIO()
+    keys = export(store, vocabulary, out)
+    assert keys == out.getvalue().count("\n") - 1
+    return out.getvalue()
+
+
+def test_merge_adds_up(model, tmp_path):
+    vocabulary, identity = Vocabulary(model), identify(model)
+    with Store(tmp_path / "a", identity) as a, Store(tmp_path / "b", identity) as b, Store(None, identity) as both:
+        learn(a, vocabulary, TEXTS[:2])
+        learn(b, vocabulary, TEXTS[1:])
+        learn(both, vocabulary, [*TEXTS[:2], *TEXTS[1:]])
+        merge(a, b)
+        assert contents(a) == contents(both)
+        assert a.counters()["answers"] == 4
+
+
+def test_merge_of_another_tokenizer_is_refused(model, other_model, tmp_path):
+    with (
+        Store(None, identify(model)) as a,
+        Store(None, identify(other_model)) as b,
+        pytest.raises(StoreMismatchError, match="another tokenizer"),
+    ):
+        merge(a, b)
+
+
+def test_export_to_the_same_tokenizer_is_exact(model):
+    vocabulary, identity = Vocabulary(model), identify(model)
+    with Store(None, identity) as store, Store(None, identity) as again:
+        learn(store, vocabulary, TEXTS * 3)
+        text = exported(store, vocabulary)
+        import_text(again, vocabulary, io.StringIO(text))
+        assert dict(again.scan()) == dict(store.scan())
+        assert exported(again, vocabulary) == text
+
+
+def test_export_is_text_that_people_can_read(model):
+    vocabulary = Vocabulary(model)
+    with Store(None, identify(model)) as store:
+        learn(store, vocabulary, ["ab a b"])
+        lines = [json.loads(line) for line in exported(store, vocabulary).splitlines()]
+    assert lines[0]["format"] == "hd_edge n-grams"
+    assert {"key": " ab a", "next": [[" ", 1]], "total": 1} in [
+        {name: line[name] for name in ("key", "next", "total")} for line in lines[1:]
+    ]
+
+
+def test_import_by_another_tokenizer_counts_its_own_tokens(model, other_model):
+    vocabulary, other = Vocabulary(model), Vocabulary(other_model)
+    with Store(None, identify(model)) as store, Store(None, identify(other_model)) as target:
+        learn(store, vocabulary, ["ab a ab a ab a"])
+        assert import_text(target, other, io.StringIO(exported(store, vocabulary))) > 0
+        text = [other.decode(context) + other.decode([token]) for context, f in contents(target).items() for token in f]
+        assert any("ab a ab" in item for item in text)
+        ids = other.encode("ab a ab")
+        assert ids[-1] in contents(target)[tuple(ids[-2:-1])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json\n",
+        '{"format": "something else"}\n',
+        '{"format": "hd_edge n-grams", "version": 9}\n',
+        "[]\n",
+    ],
+)
+def test_what_is_no_export_is_refused(model, text):
+    with Store(None, identify(model)) as store, pytest.raises(CorpusError, match="first line"):
+        import_text(store, Vocabulary(model), io.StringIO(text))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not json",
+        "{}",
+        '{"key": "a", "next": [["b", 1]], "total": 1, "ids": [[1, 99999], [3]]}',
+        '{"key": "a", "next": [["b", 1]], "total": 1, "ids": [[1, 2], [99999]]}',
+        '{"key": "a", "next": [["b", -1]], "total": 1, "ids": [[1, 2], [3]]}',
+        '{"key": "a", "next": [["b", 1]], "total": 1, "ids": [[1, 2, 3, 4, 5], [3]]}',
+        '{"key": "a", "next": [["b", 1]], "total": "x", "ids": [[1], [3]]}',
+        '{"key": "a", "next": [], "total": 1, "ids": [[1], []]}',
+        '{"key": "a", "next": [["b", 99999999999]], "total": 1, "ids": [[1], [3]]}',
+    ],
+)
+def test_bad_line_is_refused_and_nothing_is_learned(model, line):
+    vocabulary, identity = Vocabulary(model), identify(model)
+    with Store(None, identity) as store, Store(None, identity) as empty:
+        learn(store, vocabulary, ["ab a"])
+        text = exported(store, vocabulary) + line + "\n"
+        with pytest.raises(CorpusError):
+            import_text(empty, vocabulary, io.StringIO(text))
+        assert len(empty) == 0

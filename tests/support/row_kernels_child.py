@@ -1,0 +1,279 @@
+"""Runs in a process of its own, because llama.cpp reads its list of buffer types once: prints what a test asserts on.
+
+python row_kernels_child.py FUNCTION JSON-ARGUMENTS
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from typing import Any
+
+import llama_cpp
+import make_random_gguf
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.backend import kernels as row_kernels
+
+PREFIX = 70
+
+
+def load(
+    path: str, setting: Any = "auto", threads: int = 2, context: int = 256, **settings: Any
+) -> tuple[llama_cpp.Llama, dict[str, Any]]:
+    before = row_kernels.bytes_in_use()
+    with row_kernels.offered(setting) as status:
+        model = llama_cpp.Llama(
+            path, n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
+            type_k=lib.GGML_TYPE_Q8_0, type_v=lib.GGML_TYPE_Q8_0, **settings,
+        )  # fmt: skip
+    facts = {"active": status.active, "reason": status.reason, "isa": status.isa}
+    return model, facts | {"bytes": row_kernels.bytes_in_use() - before}
+
+
+def logits(model: llama_cpp.Llama, tokens: list[int], position: int) -> np.ndarray:
+    """Logits of all of these tokens, in one forward behind `position` tokens."""
+    batch = lib.llama_batch_init(len(tokens), 0, 1)
+    batch.n_tokens = len(tokens)
+    for i, token in enumerate(tokens):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, position + i, 1, 1
+        batch.seq_id[i][0] = 0
+    lib.llama_memory_seq_rm(lib.llama_get_memory(model.ctx), 0, position, -1)
+    assert lib.llama_decode(model.ctx, batch) == 0
+    n = model.n_vocab()
+    out = np.stack([np.ctypeslib.as_array(lib.llama_get_logits_ith(model.ctx, i), (n,)) for i in range(len(tokens))])
+    lib.llama_batch_free(batch)
+    return out.copy()
+
+
+def token_ids(model: llama_cpp.Llama, count: int) -> list[int]:
+    return [(i * 37 + 300) % model.n_vocab() for i in range(count)]
+
+
+def rows(paths: list[str], threads: int) -> list[dict[str, Any]]:
+    """For each model: in forwards of which sizes some row differs from its own single step."""
+    results = []
+    for path in paths:
+        model, facts = load(path, threads=threads)
+        ids = token_ids(model, PREFIX + 16)
+        logits(model, ids[:PREFIX], 0)
+        single = np.concatenate([logits(model, ids[PREFIX + i : PREFIX + i + 1], PREFIX + i) for i in range(16)])
+        sizes = (*range(2, 17), 1)
+        different = [
+            n for n in sizes if logits(model, ids[PREFIX : PREFIX + n], PREFIX).tobytes() != single[:n].tobytes()
+        ]
+        results.append(facts | {"different": different, "spread": float(single.std())})
+        model.close()
+    return results
+
+
+def mixture(path: str) -> dict[str, Any]:
+    """A model with experts: how much of it our kernels take, how far its logits are from llama.cpp's, exact mode."""
+    from hd_edge import ExactModeError, Llama
+
+    out: dict[str, Any] = {}
+    results = {}
+    for setting in ("auto", False):
+        model, facts = load(path, setting, threads=1)
+        results[setting] = logits(model, token_ids(model, 8), 0)
+        out[str(setting)] = facts["bytes"]
+        model.close()
+    out["difference"] = float(np.abs(results["auto"] - results[False]).max() / results[False].std())
+    try:
+        Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)
+    except ExactModeError as error:
+        out["exact"] = str(error)
+    return out
+
+
+def settings(path: str) -> dict[str, Any]:
+    """One process, one model after the other: on, off for this model, off by use_extra_bufts, disabled, on again."""
+    out: dict[str, Any] = {}
+
+    def one(name: str, setting: Any, **extra: Any) -> np.ndarray:
+        model, out[name] = load(path, setting, **extra)
+        ids = token_ids(model, 20)
+        logits(model, ids, 0)
+        result = logits(model, ids[:1], 20)
+        model.close()
+        return result
+
+    first = one("auto", "auto")
+    plain = one("off", False)
+
+    without = Params(use_extra_bufts=False)
+    with without:
+        out["changed"] = bool((one("no extra", "auto") != first).any())
+    row_kernels.disable()
+    disabled = one("disabled", "auto")
+    row_kernels.enable()
+    again = one("again", "auto")
+    out["same"] = bool((first == again).all())
+    out["plain"] = bool((plain == disabled).all() and (plain != first).any())
+    out["close"] = float(np.abs(plain - first).max() / plain.std())
+    return out
+
+
+class Params:
+    """Sets fields of the model parameters of every model that is loaded inside the block."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields, self.default = fields, lib.llama_model_default_params
+
+    def __enter__(self) -> None:
+        def changed() -> Any:
+            params = self.default()
+            for name, value in self.fields.items():
+                setattr(params, name, value)
+            return params
+
+        lib.llama_model_default_params = changed
+
+    def __exit__(self, *_: object) -> None:
+        lib.llama_model_default_params = self.default
+
+
+def loaded_before(path: str) -> dict[str, Any]:
+    """A model that somebody else loaded first."""
+    other = llama_cpp.Llama(path, n_ctx=64, verbose=False)
+    model, facts = load(path)
+    logits(model, token_ids(model, 8), 0)
+    other.close()
+    return facts
+
+
+def status_only(version: str | None = None) -> dict[str, Any]:
+    if version:
+        llama_cpp.__version__ = version
+    before = row_kernels.status()
+    after = row_kernels.enable()
+    return {"before": before.reason, "active": after.active, "reason": after.reason, "isa": after.isa}
+
+
+def missing_function() -> dict[str, Any]:
+    """A library without one of the functions."""
+
+    class Library:
+        def __getattr__(self, name: str) -> Any:
+            if name == "ggml_barrier":
+                raise AttributeError(name)
+            return getattr(real, name)
+
+    real, lib._lib = lib._lib, Library()
+    return status_only()
+
+
+def wrong_layout() -> dict[str, Any]:
+    """A library whose functions contradict our structures: each in its turn must be noticed."""
+    out = {}
+    real = lib._lib
+    strange = {
+        "ggml_op_name": ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_int)(lambda _: b"ADD"),
+        "ggml_type_size": ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_int)(lambda _: 17),
+        "ggml_tensor_overhead": ctypes.CFUNCTYPE(ctypes.c_size_t)(lambda: 400),
+        "ggml_backend_buffer_get_base": ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda _: 4096),
+        "ggml_backend_graph_compute": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: 0),
+    }
+    for changed, function in strange.items():
+
+        class Library:
+            def __getattr__(self, name: str) -> Any:
+                return function if name == changed else getattr(real, name)  # noqa: B023
+
+        lib._lib = Library()
+        row_kernels._status = None
+        out[changed] = row_kernels.enable().reason
+    lib._lib, row_kernels._status = real, None
+    out["nothing"] = row_kernels.enable().reason
+    return out
+
+
+def accuracy(types: list[str]) -> dict[str, list[float]]:
+    """Relative error of one product against float64, per weight type: ours and llama.cpp's own."""
+    import gguf
+
+    assert row_kernels.enable().active
+    ggml = Ggml()
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal((8, 2048)) * np.exp(rng.standard_normal((1, 2048)))).astype(np.float32)
+    out = {}
+    for name in types:
+        kind = gguf.GGMLQuantizationType[name]
+        blocks = make_random_gguf.RandomBlocks(kind, rng, 512 * 2048).tensor(512, 2048)
+        exact = x.astype(np.float64) @ gguf.quants.dequantize(blocks, kind).astype(np.float64).T
+        errors = []
+        for buffer_type in (ggml.row_buffer_type(), ggml.call("ggml_backend_cpu_buffer_type")):
+            y = ggml.product(blocks, int(kind), x, buffer_type)
+            errors.append(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)))
+        out[name] = errors
+    return out
+
+
+def perplexity(path: str, setting: Any, chunks: int) -> dict[str, Any]:
+    """Perplexity on the reference manual that Python itself carries, in chunks of 512 tokens."""
+    from pydoc_data.topics import topics
+
+    model, facts = load(path, setting, threads=1, context=512)
+    text = "\n".join(topics[name] for name in sorted(topics))
+    ids = model.tokenize(text[: chunks * 4096].encode(), add_bos=False)
+    total, count = 0.0, 0
+    for start in range(0, chunks * 512, 512):
+        part = ids[start : start + 512]
+        assert len(part) == 512
+        rows = logits(model, part, 0)[255:-1].astype(np.float64)
+        rows -= rows.max(axis=1, keepdims=True)
+        log_probability = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        total -= float(log_probability[np.arange(len(rows)), part[256:]].sum())
+        count += len(rows)
+    return facts | {"perplexity": float(np.exp(total / count)), "tokens": count}
+
+
+class Ggml:
+    """Just enough of ggml to compute one product with the weights in a given buffer type."""
+
+    class InitParams(ctypes.Structure):
+        _fields_ = [("size", ctypes.c_size_t), ("buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool)]
+
+    def call(self, name: str, *arguments: Any, result: Any = ctypes.c_void_p) -> Any:
+        function = getattr(lib._lib, name)
+        function.restype, function.argtypes = result, None
+        return function(*arguments)
+
+    def row_buffer_type(self) -> int:
+        device = ctypes.c_void_p(self.call("ggml_backend_dev_by_type", 0))
+        registry = ctypes.c_void_p(self.call("ggml_backend_dev_backend_reg", device))
+        address = self.call("ggml_backend_reg_get_proc_address", registry, b"ggml_backend_dev_get_extra_bufts")
+        types = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(device)
+        assert self.call("ggml_backend_buft_name", ctypes.c_void_p(types[0]), result=ctypes.c_char_p) == b"HD_EDGE_ROWS"
+        return types[0]
+
+    def product(self, blocks: np.ndarray, kind: int, x: np.ndarray, buffer_type: int) -> np.ndarray:
+        ptr, size = ctypes.c_void_p, ctypes.c_int64
+        weights, rest = (ptr(self.call("ggml_init", self.InitParams(1 << 20, None, True))) for _ in range(2))
+        w = ptr(self.call("ggml_new_tensor_2d", weights, kind, size(x.shape[1]), size(len(blocks))))
+        a = ptr(self.call("ggml_new_tensor_2d", rest, 0, size(x.shape[1]), size(len(x))))
+        y = ptr(self.call("ggml_mul_mat", rest, w, a))
+        graph = ptr(self.call("ggml_new_graph", rest))
+        self.call("ggml_build_forward_expand", graph, y)
+        buffers = [
+            ptr(self.call("ggml_backend_alloc_ctx_tensors_from_buft", context, ptr(kind_of_buffer)))
+            for context, kind_of_buffer in ((weights, buffer_type), (rest, self.call("ggml_backend_cpu_buffer_type")))
+        ]
+        for tensor, data in ((w, np.ascontiguousarray(blocks)), (a, x)):
+            self.call("ggml_backend_tensor_set", tensor, ptr(data.ctypes.data), size(0), size(data.nbytes))
+        backend = ptr(self.call("ggml_backend_cpu_init"))
+        assert self.call("ggml_backend_graph_compute", backend, graph, result=ctypes.c_int) == 0
+        out = np.empty((len(x), len(blocks)), dtype=np.float32)
+        self.call("ggml_backend_tensor_get", y, ptr(out.ctypes.data), size(0), size(out.nbytes))
+        self.call("ggml_backend_free", backend)
+        for buffer in buffers:
+            self.call("ggml_backend_buffer_free", buffer)
+        for context in (weights, rest):
+            self.call("ggml_free", context)
+        return out
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))
