@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from hd_edge.draft.planner import NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.model.chat_prompt import chat_tokens
 
-from .arm import WARM_UP, Answer, Clock, Messages, Settings, answered, check_room, timed
+from .arm import WARM_UP, WARM_UP_DRAFTED, Answer, Clock, Messages, Settings, answered, check_room, timed
 
 if TYPE_CHECKING:
     from hd_edge.draft.planner import Planner
@@ -49,20 +48,20 @@ class Drafted:
         self._clock = clock
 
     def warm_up(self, messages: Messages, settings: Settings) -> None:
-        """Also measures the cost curve, which a user's store has from the first use on."""
+        """Also samples the cost curve, which a user's store has from the first use on."""
         planner: Planner = NoDraft()
+        tokens = WARM_UP
         if isinstance(self.planner, TreePlanner):
-            planner = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost)
-            planner.attach(self.llm._verifier)
-        with using(self.llm, planner, None):
-            timed(self._generation(chat_tokens(self.llm, messages), settings), WARM_UP, lambda _: False)
+            planner, tokens = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost), WARM_UP_DRAFTED
+        with self.llm.drafting(planner):
+            timed(self._generation(chat_tokens(self.llm, messages), settings), tokens, lambda _: False)
 
     def answer(self, messages: Messages, settings: Settings) -> Answer:
         """As ``Arm.answer``."""
         llm = self.llm
         prompt = chat_tokens(llm, messages)
         check_room(prompt, settings)
-        with using(llm, self.planner, self.hierarchy):
+        with llm.drafting(self.planner, self.hierarchy):
             run = timed(self._generation(prompt, settings), settings.max_tokens, end_test(llm), self._clock)
         return answered(run, llm.stats, len(prompt), text_of(llm, run.ids), run.ids)
 
@@ -78,7 +77,7 @@ class Drafted:
     def close(self) -> None:
         """Closes the arm's store; the model stays."""
         if self.hierarchy is not None:
-            self.hierarchy.close(self.planner)
+            self.hierarchy.close()
 
 
 class Slowed(Drafted):
@@ -120,17 +119,6 @@ class Slowed(Drafted):
                 generation.close()  # type: ignore[attr-defined]
 
         return slowed
-
-
-@contextmanager
-def using(llm: Any, planner: Planner, hierarchy: Hierarchy | None) -> Iterator[None]:
-    """Lets the model draft with this planner and learn into these tiers."""
-    before = llm._planner, llm._hierarchy
-    llm._planner, llm._hierarchy = planner, hierarchy
-    try:
-        yield
-    finally:
-        llm._planner, llm._hierarchy = before
 
 
 def end_test(llm: Any) -> Callable[[int], bool]:

@@ -127,20 +127,23 @@ def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
     }
 
 
+MEASURED = 128  # tokens in which every size is sampled
+
+
 def _cost(path: str) -> list[str]:
     """What a forward over n rows costs on this machine, measured now unless the store knows."""
     from itertools import islice
 
     from hd_edge import Llama
-    from hd_edge.draft.tree_planner import SETTLED, TreePlanner
+    from hd_edge.draft.tree_planner import TreePlanner
 
     llm = Llama(path)
     try:
-        planner = llm._planner
+        planner = llm.planner
         if not isinstance(planner, TreePlanner):
             return ["not measured: plain decoding"]
         if not planner.cost.known:
-            list(islice(llm.generate([max(llm.token_bos(), 0)]), SETTLED + 4))
+            list(islice(llm.generate([max(llm.token_bos(), 0)]), MEASURED))
         return planner.cost.table(planner.context)
     finally:
         llm.close()

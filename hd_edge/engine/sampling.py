@@ -27,6 +27,13 @@ class Sampler(Protocol):
         ...
 
 
+class Draws(Protocol):
+    """What one generation draws with."""
+
+    first: ChainSampler  # from the prefill's last row
+    node: Sampler  # at the nodes of verified trees
+
+
 class GreedySampler:
     """Largest logit, natively: for temperature 0 without penalties, processors or grammar."""
 

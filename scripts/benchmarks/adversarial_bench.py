@@ -25,6 +25,7 @@ from traces import Trace
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.planner import NoDraft
+from hd_edge.draft.profiles import planner_for
 from hd_edge.store.identity import identify
 from hd_edge.tiers.memory import Hierarchy
 
@@ -96,7 +97,7 @@ def measure(case: str, llama: Any, args: argparse.Namespace) -> dict[str, Any]:
     traces = pieces(case, llama, args.tokens, args.piece)
     hierarchy = store(case, llama, args.foreign)
     plain = Drafted("plain", llama, NoDraft(), None)
-    auto = Drafted("auto", llama, hierarchy.planner(llama.n_vocab(), llama._verifier), hierarchy)
+    auto = Drafted("auto", llama, planner_for(DraftConfig(), llama.n_vocab(), hierarchy), hierarchy)
     plain.decode(Trace("warm", case, traces[0].prompt, traces[0].answer[:24]))
     auto.warm_up(traces[0])
     rows = []

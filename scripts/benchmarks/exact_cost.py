@@ -56,7 +56,7 @@ def measure(model: str, threads: int, arm: dict, contexts: list[int], rounds: in
     result: dict = {}
     for context in sorted(contexts):
         llm.eval([1 + i % 200 for i in range(context - llm.n_tokens)])
-        llm._verifier.begin(context)
+        llm.verifier.begin(context)
         seconds: dict[int, list[float]] = {n: [] for n in ROWS}
         for round_ in range(rounds + 1):
             for n in ROWS:
@@ -64,10 +64,10 @@ def measure(model: str, threads: int, arm: dict, contexts: list[int], rounds: in
                 for node in range(n):
                     tree.add(9 + node, node - 1)
                 started = perf_counter()
-                llm._verifier.decode(np.array([9], np.int32), tree)
+                llm.verifier.decode(np.array([9], np.int32), tree)
                 if round_:
                     seconds[n].append(perf_counter() - started)
-                llm._verifier.rollback()
+                llm.verifier.rollback()
         result[str(context)] = {str(n): min(values) for n, values in seconds.items()}
     llm.close()
     return result

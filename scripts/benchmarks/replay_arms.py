@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,10 @@ from llama_cpp import Llama as BaseLlama
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 from traces import Trace
 
-from hd_edge.bench.arm import WARM_UP, Answer, answered, timed
+from hd_edge.bench.arm import WARM_UP_DRAFTED, Answer, answered, timed
 from hd_edge.config import DraftConfig
 from hd_edge.draft.planner import NoDraft
+from hd_edge.draft.profiles import planner_for
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine.decode import Decoder
 from hd_edge.engine.prefill import prefill
@@ -54,7 +57,7 @@ class ReplayFirst(ChainSampler):
 
 def beginning(trace: Trace) -> Trace:
     """The first tokens of an answer, to warm up with."""
-    return Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP])
+    return Trace(trace.name, trace.category, trace.prompt, trace.answer[:WARM_UP_DRAFTED])
 
 
 class Arm(ABC):
@@ -102,34 +105,23 @@ class Drafted(Arm):
         super().__init__(name, llama)
         self.planner = planner
         self.hierarchy = hierarchy
-        self.config = DraftConfig()
 
     def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
-        llama, verifier = self.llama, self.llama._verifier
+        llama, verifier = self.llama, self.llama.verifier
         chain = llama._sampler = llama._init_sampler(temp=0.0)
         prefill(llama, verifier, list(trace.prompt), reset=True)
-        decoder = Decoder(
-            llama,
-            verifier,
-            self.planner,
-            ReplayFirst(trace.answer, verifier, chain.sampler, llama.ctx, None),
-            ReplaySampler(verifier, trace.answer[1:]),
-            (min(self.config.max_rows, llama.n_batch), llama._n_sequences),
-            None,
-            stats,
+        draws = SimpleNamespace(
+            first=ReplayFirst(trace.answer, verifier, chain.sampler, llama.ctx, None),
+            node=ReplaySampler(verifier, trace.answer[1:]),
         )
-        try:
-            yield from decoder.run()
-        finally:
-            if self.hierarchy is not None:
-                self.hierarchy.finished(self.planner, stats)
+        learn = None if self.hierarchy is None else partial(self.hierarchy.finished, stats=stats)
+        yield from Decoder(llama, verifier, self.planner, draws, stats, on_end=learn).run()
 
     def warm_up(self, trace: Trace) -> None:
         """The cost curve of the planner: a user's store has it from the first use on."""
         if isinstance(self.planner, TreePlanner):
-            measuring = TreePlanner(self.llama.n_vocab(), self.config, cost=self.planner.cost)
-            measuring.attach(self.llama._verifier)
-            Drafted(self.name, self.llama, measuring, None).decode(beginning(trace))
+            sampling = TreePlanner(self.llama.n_vocab(), DraftConfig(), cost=self.planner.cost)
+            Drafted(self.name, self.llama, sampling, None).decode(beginning(trace))
 
     def cost_rows(self) -> list[Any]:
         """As the base class."""
@@ -150,7 +142,7 @@ class Base(Arm):
     def _generation(self, trace: Trace, stats: GenerationStats) -> Iterator[int]:
         llama = self.llama
         # What the user of llama-cpp-python has typed: it reuses a known prompt only up to its last token.
-        llama._verifier.release(llama.n_tokens)
+        llama.verifier.release(llama.n_tokens)
         with self._as_base(trace, stats):
             yield from BaseLlama.generate(llama, list(trace.prompt), temp=0.0)
 
@@ -179,7 +171,7 @@ class Base(Arm):
         finally:
             del llama.sample, llama.eval
             llama.scores, llama._logits_all, llama.draft_model = ours
-            llama._verifier.release(llama.n_tokens)
+            llama.verifier.release(llama.n_tokens)
 
 
 def make_arms(llama: Any, names: list[str], history: list[Trace], statistics: Path | None) -> list[Arm]:
@@ -212,4 +204,4 @@ def _make(llama: Any, name: str, history: list[Trace], statistics: Path | None) 
     hierarchy = Hierarchy(identify(llama.model), config, store=None, statistics=statistics, learn=True)
     if name == "auto-warm":
         fill(hierarchy, ((trace.prompt + trace.answer, len(trace.prompt)) for trace in history))
-    return Drafted(name, llama, hierarchy.planner(llama.n_vocab(), llama._verifier), hierarchy)
+    return Drafted(name, llama, planner_for(config, llama.n_vocab(), hierarchy), hierarchy)

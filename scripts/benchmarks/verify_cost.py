@@ -43,7 +43,7 @@ class Forwards:
 
     def __init__(self, llama: Llama, context: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.llama, self.verifier = llama, llama._verifier
+        self.llama, self.verifier = llama, llama.verifier
         self.root = 300  # an ordinary token
         llama.reset()
         self.verifier.begin(0)

@@ -30,6 +30,7 @@ from hd_edge.bench.hardware import commit, processor
 from hd_edge.config import MAX_ROWS, DraftConfig
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
+from hd_edge.draft.planner import NO_PREDICTION
 
 NAMES = {"c": "context", "r": "recycled rows", "m": "model", "s": "statistics"}
 NUMBERS = {"c": 1, "m": 2, "s": 3}
@@ -96,7 +97,7 @@ class Replays:
 
 def _begin(planner: Any, trace: Trace, recycle: bool) -> None:
     """A conversation of its own: nothing is left of the one before."""
-    planner.begin(trace.tokens[:0])
+    planner.begin(trace.tokens[:0], NO_PREDICTION)
     if isinstance(planner, ReplayPlanner):
         planner.trace = trace if recycle else None
         planner._drafter.forget_rows()

@@ -90,7 +90,7 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
     llm.eval(prompt)
     verifier.begin(prefix)
     assert verifier.decode(np.array([9], dtype=np.int32), tree) == 0
-    rows = [verifier.logits(i, n_vocab).copy() for i in range(len(tree))]
+    rows = [verifier.logits(i).copy() for i in range(len(tree))]
     verifier.rollback()
     verifier.release(prefix)
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from hd_edge import Llama
 from hd_edge.check import check
 from hd_edge.check import modes as check_modes
+from hd_edge.check.replay import ReplayPlanner
 from hd_edge.cli import cli
 from hd_edge.cli.check import check as check_command
-from hd_edge.draft.replay import ReplayPlanner
+from hd_edge.draft.planner import NO_PREDICTION
 from hd_edge.errors import ConfigError, ContextFullError, ModelFileError
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -26,14 +27,6 @@ def llm(models):
     llm.close()
 
 
-@pytest.fixture
-def planner(llm):
-    """Puts the planner back that a Comparison replaces."""
-    planner = llm._planner
-    yield planner
-    llm._planner = planner
-
-
 def run(llm, n=6, length=40, seeds=(0, 1)):
     prompts = [check.prompt_tokens(llm, text) for text in check.read_prompts()[:n]]
     comparison = check.Comparison(llm, length, 0.8)
@@ -41,7 +34,7 @@ def run(llm, n=6, length=40, seeds=(0, 1)):
     return comparison.outcome, found
 
 
-def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
+def test_drafted_answers_are_identical_and_the_drafts_were_long(llm):
     outcome, found = run(llm)
     assert found == [None] * 12
     assert outcome.identical
@@ -51,7 +44,7 @@ def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
     assert report["mean_accepted_tokens"] > 1.3
 
 
-def test_a_context_before_the_prompts(llm, planner):
+def test_a_context_before_the_prompts(llm):
     before = check.prompt_tokens(llm, check.read_prompts()[7])
     comparison = check.Comparison(llm, 20, 0.8, before)
     assert list(comparison.run([[300, 301], [302]], [3])) == [None] * 4
@@ -59,9 +52,9 @@ def test_a_context_before_the_prompts(llm, planner):
 
 
 @pytest.mark.parametrize("seeds", [(), (5,)])
-def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatch, seeds):
+def test_a_wrong_row_is_found_with_its_place_and_margin(llm, monkeypatch, seeds):
     """The sampler takes the root's row instead of the node's: what a wrong row index would do."""
-    native = llm._verifier
+    native = llm.verifier
 
     class WrongRows:
         def __getattr__(self, name):
@@ -101,18 +94,15 @@ class ReplayRight:
         self.replay = replay
         self.replay._random.random = lambda: 0.5  # no branches, no wrong nodes
 
-    def prepare(self, max_rows):
-        pass
-
-    def plan(self, max_rows, max_leaves):
-        return self.replay._replay(min(max_rows, 6), max_leaves)
+    def plan(self, root, max_rows, max_leaves):
+        return self.replay._replay(root, min(max_rows, 6), max_leaves)
 
 
-def test_replayed_trees_are_wide_deep_and_well_formed(llm, planner):
-    replay = ReplayPlanner(planner, 512, seed=1)
-    replay.follow(list(range(100, 180)))
-    replay.begin(np.array([1, 2, 3, 100], dtype=np.int32))
-    trees = [replay._replay(40, 8) for _ in range(50)]
+def test_replayed_trees_are_wide_deep_and_well_formed(llm):
+    replay = ReplayPlanner(llm.planner, 512, seed=1)
+    replay.expect(list(range(100, 180)))
+    replay.begin(np.array([1, 2, 3, 100], dtype=np.int32), NO_PREDICTION)
+    trees = [replay._replay(100, 40, 8) for _ in range(50)]
     assert max(tree.leaves for tree in trees) == 8
     assert max(int(tree.depth.max()) for tree in trees) > 10
     for tree in trees:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hd_edge import _native
+from hd_edge.draft.planner import Step, root_alone
 
 
 class Adversary:
@@ -26,19 +27,15 @@ class Adversary:
     ) -> None:
         self.script, self.n_vocab, self.right, self.special = list(script), n_vocab, right, list(special)
         self.random = random.Random(seed)
-        self.tokens: list[int] = []
-        self.steps: list[tuple[list[int], list[int]]] = []
-        self.finished: list[tuple[list[int], int]] = []
+        self.length = 0
+        self.steps: list[Step] = []
 
-    def begin(self, tokens: np.ndarray) -> None:
-        self.tokens = [int(t) for t in tokens]
+    def begin(self, tokens: np.ndarray, prediction: np.ndarray) -> None:
+        self.length = len(tokens)
 
-    def prepare(self, max_rows: int) -> None:
-        pass
-
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
-        tree = _native.DraftTree()
-        path = [tree.add(self.tokens[-1], -1)]
+    def plan(self, root: int, max_rows: int, max_leaves: int) -> _native.DraftTree:
+        tree = root_alone(root)
+        path = [0]
         leaves = 1
         for _ in range(self.random.randrange(max_rows)):
             while len(path) > 1 and self.random.random() < 0.3:
@@ -47,7 +44,7 @@ class Adversary:
                 leaves += 1
                 if leaves > max_leaves:
                     break
-            token = self._token(len(self.tokens) + len(path) - 1)
+            token = self._token(self.length + len(path) - 1)
             if tree.child(path[-1], token) < 0:
                 path.append(tree.add(token, path[-1], self.random.randint(1, 3), 0.5))
             elif path[-1] != len(tree) - 1:
@@ -61,19 +58,6 @@ class Adversary:
             return self.random.choice(self.special)
         return self.random.randrange(self.n_vocab)
 
-    def learn(
-        self,
-        verifier: _native.Verifier,
-        tree: _native.DraftTree,
-        path: Sequence[int],
-        emitted: Sequence[int],
-        seconds: float,
-    ) -> None:
-        self.steps.append((list(path), list(emitted)))
-        self.tokens += emitted
-
-    def finish(self, tokens: np.ndarray, prompt_len: int) -> None:
-        self.finished.append(([int(t) for t in tokens], prompt_len))
-
-    def reference(self, tokens: np.ndarray) -> None:
-        pass
+    def learn(self, step: Step) -> None:
+        self.steps.append(step)
+        self.length += len(step.tokens)
