@@ -48,10 +48,12 @@ void register_verify(nb::module_& m) {
                  return t.child(node, token);
              })
         .def(
-            "follow", [](const DraftTree& t, const std::vector<int32_t>& tokens) {
+            "follow",
+            [](const DraftTree& t, const std::vector<int32_t>& tokens) {
                 if (t.size() == 0) throw nb::value_error("an empty tree has no path");
                 return t.follow(tokens.data(), tokens.size());
-            }, "tokens"_a)
+            },
+            "tokens"_a)
         .def("check", &DraftTree::check, "n_vocab"_a)
         .def("__len__", &DraftTree::size)
         .def_prop_ro("leaves", &DraftTree::leaves)

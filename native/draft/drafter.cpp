@@ -13,9 +13,7 @@ constexpr size_t most_missing = 4;
 }  // namespace
 
 Drafter::Drafter(DrafterLimits limits)
-    : limits_(limits),
-      index_(limits.n_vocab, limits.max_tokens),
-      expander_(index_, recycler_, mixer_) {
+    : limits_(limits), index_(limits.n_vocab, limits.max_tokens), expander_(index_, recycler_, mixer_) {
     const int32_t one = 1;
     const float unit = 1;
     set_cost(&one, &unit, 1);

@@ -172,8 +172,8 @@ void equals_plain(uint32_t seed) {
             pending.push_back(text.back());
             CHECK(verifier.n_past() + static_cast<int32_t>(pending.size()) == static_cast<int32_t>(text.size()));
             CHECK(verifier.check_integrity().empty());
-            CHECK(std::is_sorted(cells.begin(), cells.end(),
-                                 [](const Cell& a, const Cell& b) { return a.pos < b.pos; }));
+            CHECK(
+                std::is_sorted(cells.begin(), cells.end(), [](const Cell& a, const Cell& b) { return a.pos < b.pos; }));
         }
         verifier.release(verifier.n_past());
     }

@@ -53,7 +53,7 @@ class Verifier {
     int32_t n_past() const { return n_past_; }
     int32_t rows() const { return rows_; }  // of the tree that is neither committed nor rolled back
     const float* row(int32_t node) const;   // n_vocab floats, valid until the context's next forward
-    int32_t argmax(int32_t node) const;    // the first largest, as llama.cpp's greedy sampler takes it
+    int32_t argmax(int32_t node) const;     // the first largest, as llama.cpp's greedy sampler takes it
     int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
 
     // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
@@ -75,9 +75,9 @@ class Verifier {
     VerifierLimits limits_;
     std::atomic<bool> cancelled_{false};
 
-    int32_t n_past_ = 0;   // trunk length
-    int32_t n_chain_ = 0;  // pending tokens before the root in the last batch
-    int32_t rows_ = 0;     // tree nodes of the last batch, 0 once committed or rolled back
+    int32_t n_past_ = 0;    // trunk length
+    int32_t n_chain_ = 0;   // pending tokens before the root in the last batch
+    int32_t rows_ = 0;      // tree nodes of the last batch, 0 once committed or rolled back
     int32_t readable_ = 0;  // rows that the last batch left in llama.cpp's buffer
     int32_t leaves_ = 0;
     const float* logits_of_root_ = nullptr;  // of the last batch; one row of n_vocab floats per node

@@ -73,7 +73,7 @@ def measure(llama: Llama, context: int, rows: list[int], rounds: int, seconds: f
             for repeat in range(REPEATS):
                 times["repeated" if repeat else "changed"].setdefault(n, []).append(forwards.seconds(n))
         for n in WIDE:
-            if n in rows and n <= llama._n_sequences:
+            if n in rows and n <= llama.verifier.max_leaves:
                 times["wide"].setdefault(n, []).append(forwards.seconds(n, wide=True))
         made += 1
         if perf_counter() > end:
