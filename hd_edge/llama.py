@@ -20,7 +20,7 @@ from .backend.hook import ParameterHook
 from .backend.kernels import offered
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
-from .config import DraftConfig
+from .config import MAX_LEAVES, DraftConfig
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
@@ -37,8 +37,6 @@ from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
-
-MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
 
 
 class Llama(Completions, ParameterHook):
@@ -101,7 +99,7 @@ class Llama(Completions, ParameterHook):
         settings.setdefault("flash_attn", True)
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
-        self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
+        self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         with offered(row_kernels) as kernels:

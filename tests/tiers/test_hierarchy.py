@@ -2,10 +2,11 @@
 
 import json
 import warnings
+from itertools import pairwise
 
 import pytest
 
-from hd_edge import DraftConfig, Llama
+from hd_edge import DraftConfig, Llama, _native
 from hd_edge.build.model import build_model, prompt_hash, read_prompts
 from hd_edge.errors import CorpusError, StoreWarning
 from hd_edge.store.identity import identify
@@ -55,6 +56,26 @@ def test_answers_are_learned_and_looked_up(model, plain, path, monkeypatch):
             assert counters["model.lookups"] >= counters.get("model.hits", 0)
             assert counters["tokens"] == tokens
     assert counters["model.hits"] > 0
+
+
+def test_what_the_consumer_sends_is_not_learned(model, path):
+    llm = Llama(model, store=path, **SETTINGS)
+    sent = list(range(400, 412))
+    generation = llm.generate([1, *range(300, 320)], temp=0.0)
+    before = [next(generation)]
+    after = [generation.send(sent)] + [next(generation) for _ in range(20)]
+    generation.close()
+    llm.close()
+    ends = set()
+    with Store(path, read_only=True) as store:
+        for key, record in store.scan():
+            for context, _, followers in _native.decode_record(key, record, store.identity.n_vocab):
+                ends |= {(*context, token)[-2:] for token, _ in followers}
+    text = [before[0], *sent, *after]
+    own = set(zip(text[len(sent) :], after, strict=False)) | {(319, before[0])}
+    assert (319, before[0]) in ends
+    assert set(pairwise(after)) <= ends
+    assert ends <= own
 
 
 def test_default_store_is_found_again(model, plain, tmp_path, monkeypatch):
