@@ -170,6 +170,7 @@ class Llama(Completions, ParameterHook):
         settings = dict(bound.arguments)
         del settings["self"], settings["tokens"]
         if isinstance(tokens, str):
+            self._prompt_size.check(len(tokens))
             ids = self.tokenize(tokens.encode("utf-8"), add_bos=self._model.add_bos_token(), special=True)
             return self._pieces(check_prompt(self, ids, settings["reset"]), settings)
         return self._tokens(check_prompt(self, tokens, settings["reset"]), settings)
