@@ -14,7 +14,7 @@ from llama_cpp import llama_cpp as lib
 from . import _native
 from .backend import api as backend
 from .backend import exact as exact_mode
-from .backend.kernels import offered
+from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
 from .config import DraftConfig
@@ -109,6 +109,7 @@ class Llama(Completions):
             except ValueError as error:
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
                 raise ModelFileError(msg) from error
+        self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
@@ -199,7 +200,7 @@ class Llama(Completions):
         """One generation over token ids, counted in ``stats``."""
         if self._decoder is not None:
             self._decoder.settle()  # a generator left open by the caller ends here
-        self.stats = GenerationStats()
+        self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
                 yield from count_plain(super().generate(tokens, **settings), self.stats, len(tokens))
