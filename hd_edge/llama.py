@@ -17,7 +17,7 @@ from . import _native
 from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
-from .backend.kernels import offered
+from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
 from .config import DraftConfig
@@ -113,6 +113,7 @@ class Llama(Completions, ParameterHook):
             except ValueError as error:
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
                 raise ModelFileError(msg) from error
+        self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
@@ -179,7 +180,7 @@ class Llama(Completions, ParameterHook):
         """One generation over token ids, counted in ``stats``."""
         if self._decoder is not None:
             self._decoder.settle()  # a generator left open by the caller ends here
-        stats = self.stats = GenerationStats()
+        stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
                 yield from count_plain(super().generate(tokens, **settings), stats, len(tokens))
