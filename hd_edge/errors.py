@@ -65,3 +65,7 @@ class StoreWarning(UserWarning):
 
 class CorpusError(HDEdgeError, ValueError):
     """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""
+
+
+class KernelWarning(UserWarning):
+    """Our CPU kernels cannot be had here; llama.cpp's compute, and drafting gains less."""

@@ -17,7 +17,7 @@ from . import _native
 from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
-from .backend.kernels import offered
+from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
@@ -111,6 +111,7 @@ class Llama(Completions, ParameterHook):
             except ValueError as error:
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
                 raise ModelFileError(msg) from error
+        self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
@@ -168,6 +169,7 @@ class Llama(Completions, ParameterHook):
         settings = dict(bound.arguments)
         del settings["self"], settings["tokens"]
         if isinstance(tokens, str):
+            self._prompt_size.check(len(tokens))
             ids = self.tokenize(tokens.encode("utf-8"), add_bos=self._model.add_bos_token(), special=True)
             return self._pieces(check_prompt(self, ids, settings["reset"]), settings)
         return self._tokens(check_prompt(self, tokens, settings["reset"]), settings)
@@ -176,7 +178,7 @@ class Llama(Completions, ParameterHook):
         """One generation over token ids, counted in ``stats``."""
         if self._decoder is not None:
             self._decoder.settle()  # a generator left open by the caller ends here
-        stats = self.stats = GenerationStats()
+        stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
                 yield from count_plain(super().generate(tokens, **settings), stats, len(tokens))

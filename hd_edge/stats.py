@@ -36,6 +36,7 @@ class GenerationStats:
     lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     draft_seconds: float = 0.0  # proposing, planning and learning
     forward_seconds: float = 0.0
+    kernels: str = ""  # which compute the products, and why if they are not ours
 
     @property
     def tokens_per_second(self) -> float:
@@ -77,6 +78,7 @@ class GenerationStats:
             self.drafted[tier] += other.drafted[tier]
             self.accepted[tier] += other.accepted[tier]
             self.lookups[tier] += other.lookups[tier]
+        self.kernels = other.kernels or self.kernels
         missing = len(other.accepted_by_depth) - len(self.accepted_by_depth)
         self.accepted_by_depth += [0] * max(missing, 0)
         for depth, count in enumerate(other.accepted_by_depth):
@@ -102,6 +104,7 @@ class GenerationStats:
             "draft_seconds": self.draft_seconds,
             "draft_seconds_per_step": self.draft_seconds / self.forwards if self.forwards else 0.0,
             "forward_seconds": self.forward_seconds,
+            "kernels": self.kernels,
         }
 
     def summary(self) -> str:

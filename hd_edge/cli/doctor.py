@@ -49,6 +49,7 @@ def _versions() -> dict[str, Any]:
 
 def _backend() -> dict[str, Any]:
     from hd_edge.backend import api as backend
+    from hd_edge.backend import kernels
     from hd_edge.errors import UnsupportedBackendError
 
     report: dict[str, Any] = {"library": backend.library_path(), "gpu": backend.has_gpu()}
@@ -59,6 +60,7 @@ def _backend() -> dict[str, Any]:
     else:
         report["layout"] = "llama_batch agrees field by field"
         report["functions"] = f"{len(backend.FUNCTIONS)} of {len(backend.FUNCTIONS)} found"
+        report["kernels"] = kernels.enable().text
     return report
 
 

@@ -11,7 +11,6 @@ guessed as compact JSON is usually written, a space after ``:`` and ``,`` and no
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from hd_edge.engine.sampling import CANDIDATE, allows
+from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.backend.tokens import token_bytes
 
 from .planner import root_alone
 from .tree_planner import TreePlanner
@@ -56,9 +56,7 @@ class OneByteTokens:
 
     def piece(self, token: int) -> bytes:
         """Bytes of a token; empty for control tokens."""
-        buffer = ctypes.create_string_buffer(64)
-        size = int(lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, False))
-        return buffer.raw[: max(size, 0)]
+        return token_bytes(self.vocab, token, special=False)
 
 
 class ForcedText:

@@ -25,6 +25,7 @@ nb::ndarray<nb::numpy, Out, nb::ndim<1>> copy_of(const std::vector<In>& values) 
 }  // namespace
 
 void register_verify(nb::module_& m) {
+    using hd::AbortFlag;
     using hd::DraftTree;
     using hd::LlamaApi;
     using hd::Tier;
@@ -75,6 +76,25 @@ void register_verify(nb::module_& m) {
     // __init__ raises ValueError when an address is missing.
     nb::class_<LlamaApi>(m, "LlamaApi")
         .def(nb::init<const std::unordered_map<std::string, uintptr_t>&>(), "addresses"_a);
+
+    nb::class_<AbortFlag>(m, "AbortFlag")
+        .def(
+            "__init__",
+            [](AbortFlag* self, const LlamaApi& api, uintptr_t ctx) {
+                new (self) AbortFlag(api, reinterpret_cast<void*>(ctx));
+            },
+            "api"_a, "ctx"_a)
+        .def("detach", &AbortFlag::detach)
+        .def("cancel", &AbortFlag::raise)
+        .def("clear_cancel", &AbortFlag::clear)
+        .def_prop_ro("cancelled", &AbortFlag::raised);
+    m.def(
+        "filter_log",
+        [](uintptr_t get, uintptr_t set) {
+            hd::filter_log(reinterpret_cast<hd::LogGetter>(get), reinterpret_cast<hd::LogSetter>(set));
+        },
+        "get"_a, "set"_a,
+        "Drops llama.cpp's log lines of a forward that was aborted; addresses of llama_log_get, _set.");
 
     nb::class_<Verifier>(m, "Verifier")
         .def(

@@ -12,8 +12,6 @@ constexpr int32_t any_sequence = -1;
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
-bool abort_requested(void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); }
-
 std::string numbers(const char* what, int64_t is, const char* limit, int64_t most) {
     return std::string(what) + " " + std::to_string(is) + " exceeds " + limit + " " + std::to_string(most);
 }
@@ -21,7 +19,7 @@ std::string numbers(const char* what, int64_t is, const char* limit, int64_t mos
 }  // namespace
 
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
-    : api_(api), ctx_(ctx), memory_(memory), limits_(limits) {
+    : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
     if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
     if (limits.n_vocab < 1 || limits.n_ctx < 1 || limits.max_rows < 1 || limits.max_sequences < 1) {
         throw std::invalid_argument("n_vocab, n_ctx, max_rows and max_sequences must be positive");
@@ -35,10 +33,7 @@ Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits 
     logits_.resize(rows);
     sequences_.resize(at(limits.max_sequences));
     std::iota(sequences_.begin(), sequences_.end(), 0);  // a node's sequences are a range: one shared table serves all
-    api_.set_abort_callback(ctx_, abort_requested, &cancelled_);
 }
-
-void Verifier::detach() { api_.set_abort_callback(ctx_, nullptr, nullptr); }
 
 void Verifier::begin(int32_t n_past) {
     release(n_past);

@@ -1,11 +1,11 @@
 // One forward of the target over a draft tree, and the KV cache book-keeping around it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "abort_flag.hpp"
 #include "draft/draft_tree.hpp"
 #include "llama_api.hpp"
 
@@ -57,10 +57,10 @@ class Verifier {
     int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
 
     // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
-    void detach();
-    void cancel() { cancelled_ = true; }
-    void clear_cancel() { cancelled_ = false; }
-    bool cancelled() const { return cancelled_; }
+    void detach() { abort_.detach(); }
+    void cancel() { abort_.raise(); }
+    void clear_cancel() { abort_.clear(); }
+    bool cancelled() const { return abort_.raised(); }
 
     // Test aid: "" if sequence 0 ends at n_past - 1 and all other sequences are within the trunk, else what is wrong.
     std::string check_integrity() const;
@@ -72,7 +72,7 @@ class Verifier {
     void* ctx_;
     void* memory_;
     VerifierLimits limits_;
-    std::atomic<bool> cancelled_{false};
+    AbortFlag abort_;
 
     int32_t n_past_ = 0;    // trunk length
     int32_t n_chain_ = 0;   // pending tokens before the root in the last batch

@@ -12,6 +12,7 @@ from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
+from hd_edge.backend.grammar import CANDIDATE, allows
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft
@@ -179,11 +180,11 @@ def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
     """What GrammarGreedySampler relies on: the verdict on a token does not depend on the other candidates."""
     grammar = lib.llama_sampler_init_grammar(ours._model.vocab, GRAMMAR._grammar.encode(), b"root")
     rng = np.random.default_rng(1)
-    everything = np.zeros(ours.n_vocab(), sampling.CANDIDATE)
+    everything = np.zeros(ours.n_vocab(), CANDIDATE)
     everything["id"] = np.arange(ours.n_vocab())
     for _ in range(25):
-        together = sampling.allows(grammar, everything)
-        alone = [bool(sampling.allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
+        together = allows(grammar, everything)
+        alone = [bool(allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
         assert together.tolist() == alone
         choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
         lib.llama_sampler_accept(grammar, int(rng.choice(choices)))
