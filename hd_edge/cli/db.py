@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from .options import model_path
+from .values import CONTEXT, LAYERS, POSITIVE, THREADS, Writable
 
 if TYPE_CHECKING:
     from hd_edge.store.store import Store
@@ -66,11 +67,11 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False))
 @click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
-@click.option("-n", "--predict", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer.")
+@click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many prompts.")
-@click.option("-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True)
-@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
-@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True)
+@click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True)
+@click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True)
 @AS_JSON
 def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
     """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
@@ -107,10 +108,10 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
 @db.command("build-statistics")
 @MODEL
 @click.argument("sources", nargs=-1, required=True)
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
+@click.option("-o", "--out", type=Writable(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
 @click.option("--field", default="text", show_default=True, help="Field of a JSON line that holds the text.")
 @click.option("--memory", default=512, show_default=True, type=click.IntRange(min=64), help="MiB to stay below.")
-@click.option("-t", "--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("-t", "--threads", type=THREADS, default=2, show_default=True)
 @click.option("--min-count", type=click.IntRange(min=1), default=2, show_default=True, help="For keys of 3 tokens up.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted build has done.")
 @AS_JSON
