@@ -142,7 +142,7 @@ def test_each_arm_stands_against_plain_with_its_interval(page):
     assert cells["best peer"].endswith("↓ `llama-server-ngram-mod`")
     assert cells["`auto`, whole requests over `llama-cpp`"] == "1.24"  # of 0.35 s over 0.26 s and 0.308 s
     assert cells["`auto`: text of `plain`"] == "4 of 4"
-    assert row(page, "`llama-server-ngram-mod`", "2.50")[2:] == ["4.00", "0.50", "ngram-mod 0.60"]
+    assert row(page, "`llama-server-ngram-mod`", "2.50")[2:] == ["4.00", "0.50", "context 0.60"]
     files = page.split("## The files")[1]
     assert f"- {NAME.format('spec-bench-smollm2-q4_0')}: Test CPU, commit abc123, max tokens 128" in files
 
