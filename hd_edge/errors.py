@@ -64,4 +64,4 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""
+    """A corpus cannot be read, or holds nothing to learn from."""

@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Any
 
 from hd_edge.errors import ContextFullError
+from hd_edge.model.questions import Question
 
 from .arm import Answer, Arm, Messages, Settings
-from .questions import Question
 
 PLAIN = "plain"  # the arm that others are compared with, and whose first answers all second turns continue
 

@@ -15,8 +15,8 @@ from .options import model_path
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
-    from hd_edge.bench.questions import Question
     from hd_edge.bench.turns import Record, Results
+    from hd_edge.model.questions import Question
 
 ARM_NAMES = ("plain", "auto", "auto-warm", "paper", "llama-cpp", "llama-cpp-pld")
 COLOURS = {1: "green", -1: "red"}
@@ -61,7 +61,7 @@ def bench(**options: Any) -> None:
     from hd_edge.bench.arm import Settings
     from hd_edge.bench.arms import Arms
     from hd_edge.bench.plot import check_plot
-    from hd_edge.bench.questions import per_category, read_questions
+    from hd_edge.model.questions import per_category, read_questions
 
     names = _names(options["arms"])
     for file in (options["json_file"], options["plot_file"]):

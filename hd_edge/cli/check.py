@@ -38,8 +38,8 @@ def check(**options: Any) -> None:
     Drafts come from a cold store in memory and from a noisy replay of the plain answer, so that they are long and often
     wrong. Exit status 1 if anything differs in exact mode.
     """
-    from hd_edge.check.check import read_prompts
     from hd_edge.check.modes import CheckSettings
+    from hd_edge.model.questions import read_prompts
 
     prompts = read_prompts(options["prompts"])[: options["limit"]]
     settings = CheckSettings(

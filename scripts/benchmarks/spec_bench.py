@@ -34,11 +34,10 @@ from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Arm, Settings
 from hd_edge.bench.arms import ARMS, KV_TYPES, Arms, Tiers
 from hd_edge.bench.hardware import hardware, model_file
-from hd_edge.bench.questions import Question, per_category, read_questions
 from hd_edge.bench.summary import decode_time, summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results, run
-from hd_edge.build.model import read_prompts
+from hd_edge.model.questions import Question, per_category, read_prompts, read_questions
 
 # Spec-Bench reports its MT-Bench categories as one group.
 CONVERSATION = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")

@@ -23,10 +23,10 @@ from replay_arms import ARMS, Arm, Drafted, beginning, make_arms
 from traces import Trace, read_traces
 
 from hd_edge.bench.hardware import hardware, model_file
-from hd_edge.bench.questions import spread
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.turns import Record, Results
 from hd_edge.draft.planner import NoDraft
+from hd_edge.model.questions import spread
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
 REPLAYED = ("the token the target chooses at each position: the recorded one",)

@@ -195,9 +195,9 @@ def run_replays(args: argparse.Namespace) -> dict[str, Any]:
 def run_temperatures(args: argparse.Namespace) -> dict[str, Any]:
     from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
     from hd_edge.bench.arms import Arms
-    from hd_edge.bench.questions import read_questions, spread
     from hd_edge.bench.summary import summarise
     from hd_edge.bench.turns import run
+    from hd_edge.model.questions import read_questions, spread
 
     questions, rows = spread(read_questions(args.questions), args.count), []
     common = Settings(max_tokens=args.predict, n_threads=args.threads, n_ctx=args.ctx_size)

@@ -10,54 +10,13 @@ from fake_bench import Clock, FakeArm, FakeLlama, answer
 from hd_edge.bench import drafted
 from hd_edge.bench.arm import Answer, Settings, timed
 from hd_edge.bench.drafted import Drafted, Slowed
-from hd_edge.bench.questions import Question, per_category, read_questions, spread
 from hd_edge.bench.summary import identical, interval, speedup, summarise, total
 from hd_edge.bench.turns import Record, Results, run
-from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.errors import ContextFullError
+from hd_edge.model.questions import Question
 
 SETTINGS = Settings(max_tokens=40, n_ctx=512)
 ASKED = [Question(f"q{i}", "a" if i % 2 else "b", ("one",)) for i in range(12)]
-
-
-# -- questions ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_built_in_questions_have_seven_categories_of_four():
-    questions = read_questions()
-    counts = {}
-    for question in questions:
-        counts[question.category] = counts.get(question.category, 0) + 1
-    assert counts == dict.fromkeys(
-        ["conversation", "translation", "summarization", "qa", "math_reasoning", "rag", "editing"], 4
-    )
-    assert {len(q.turns) for q in questions if q.category == "conversation"} == {2}
-    assert len({q.name for q in questions}) == 28
-
-
-def test_questions_of_a_file(tmp_path):
-    file = tmp_path / "q"
-    file.write_text("one\n\ntwo\n")
-    assert read_questions(file) == [
-        Question("prompts:1", "prompts", ("one",)),
-        Question("prompts:3", "prompts", ("two",)),
-    ]
-    file.write_text('{"question_id": 81, "category": "writing", "turns": ["a", "b"]}\n{"prompt": "c"}\n')
-    assert read_questions(file) == [Question("81", "writing", ("a", "b")), Question("prompts:2", "prompts", ("c",))]
-    for bad in ('{"turns": []}', '{"turns": "ab"}', '{"prompt": 3}', '{"text": "b"}', "{nonsense"):
-        file.write_text('{"prompt": "c"}\n' + bad)
-        with pytest.raises(ConfigError, match="line 2: expected a JSON object"):
-            read_questions(file)
-    file.write_text("\n")
-    with pytest.raises(ConfigError, match="holds no question"):
-        read_questions(file)
-    with pytest.raises(ConfigError, match="No such file"):
-        read_questions(tmp_path / "missing")
-
-
-def test_categories_take_turns_and_are_evenly_spread():
-    chosen = per_category([Question(f"{c}{i}", c, ("x",)) for c in "abc" for i in range(6)], 2)
-    assert [q.name for q in chosen] == ["a0", "b0", "c0", "a3", "b3", "c3"]
-    assert spread([1, 2], 5) == [1, 2]
 
 
 # -- turns -------------------------------------------------------------------------------------------------------------

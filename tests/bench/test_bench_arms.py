@@ -7,9 +7,9 @@ import pytest
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
 from hd_edge.bench.arms import ARMS, Arms, Tiers
 from hd_edge.bench.hardware import commit, hardware, model_file, processor
-from hd_edge.bench.questions import Question
 from hd_edge.bench.turns import run
 from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.model.questions import Question
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import merge
 

@@ -14,7 +14,8 @@ from hd_edge.check import modes as check_modes
 from hd_edge.cli import cli
 from hd_edge.cli.check import check as check_command
 from hd_edge.draft.replay import ReplayPlanner
-from hd_edge.errors import ConfigError, ContextFullError, ModelFileError
+from hd_edge.errors import ContextFullError, ModelFileError
+from hd_edge.model.questions import read_prompts
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
 
@@ -35,7 +36,7 @@ def planner(llm):
 
 
 def run(llm, n=6, length=40, seeds=(0, 1)):
-    prompts = [check.prompt_tokens(llm, text) for text in check.read_prompts()[:n]]
+    prompts = [check.prompt_tokens(llm, text) for text in read_prompts()[:n]]
     comparison = check.Comparison(llm, length, 0.8)
     found = list(comparison.run(prompts, seeds))
     return comparison.outcome, found
@@ -52,7 +53,7 @@ def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
 
 
 def test_a_context_before_the_prompts(llm, planner):
-    before = check.prompt_tokens(llm, check.read_prompts()[7])
+    before = check.prompt_tokens(llm, read_prompts()[7])
     comparison = check.Comparison(llm, 20, 0.8, before)
     assert list(comparison.run([[300, 301], [302]], [3])) == [None] * 4
     assert llm._input_ids[: len(before)].tolist() == before
@@ -73,7 +74,7 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatc
         def batch_row(self, node):
             return native.batch_row(0)
 
-    prompts = [check.prompt_tokens(llm, check.read_prompts()[0])]
+    prompts = [check.prompt_tokens(llm, read_prompts()[0])]
     comparison = check.Comparison(llm, 30, 0.8)
     plain = list(comparison._answer(prompts[0], seeds[0] if seeds else None)) if seeds else None
     monkeypatch.setattr(llm, "_verifier", WrongRows())
@@ -118,21 +119,6 @@ def test_replayed_trees_are_wide_deep_and_well_formed(llm, planner):
     for tree in trees:
         assert len(tree) <= 40
         assert (int(tree.token[0]), int(tree.parent[0])) == (100, -1)
-
-
-def test_prompts_of_a_file(tmp_path):
-    assert len(check.read_prompts()) == 40
-    file = tmp_path / "prompts"
-    file.write_text("one\n\ntwo\n")
-    assert check.read_prompts(file) == ["one", "two"]
-    file.write_text('{"prompt": "a"}\n{"turns": ["b", "c"]}\n')
-    assert check.read_prompts(file) == ["a", "b"]
-    file.write_text('{"prompt": "a"}\n{"text": "b"}\n')
-    with pytest.raises(ConfigError, match="line 2: expected a JSON object with 'prompt' or 'turns'"):
-        check.read_prompts(file)
-    file.write_text("\n")
-    with pytest.raises(ConfigError, match="holds no prompt"):
-        check.read_prompts(file)
 
 
 def test_command_checks_both_modes(models, tmp_path):

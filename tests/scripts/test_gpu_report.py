@@ -17,7 +17,7 @@ import trace_bench
 import traces
 import verify_cost
 
-from hd_edge.bench.questions import spread
+from hd_edge.model.questions import spread
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "benchmarks"
 TALK = "The miller went to the mill. The mill was by the river. By the river the miller sang. "
