@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from reliability import Reliability
 
 from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, DraftTree, TierCache, merge_records
-from hd_edge.draft.reliability import Reliability
 from hd_edge.draft.tree_planner import TreePlanner
 
 MODEL, STATISTICS = 2, 3  # native tiers

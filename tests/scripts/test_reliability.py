@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reliability import Reliability
+
 from hd_edge import _native
-from hd_edge.draft.reliability import Reliability
 
 
 def tree_of(*nodes: tuple[int, float]) -> _native.DraftTree:
