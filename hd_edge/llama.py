@@ -63,6 +63,8 @@ class Llama(Completions):
         total_stats: The same, summed over all of them.
     """
 
+    samplers: Callable[..., Samplers] = Samplers  # what a generation draws with: a seam for tools
+
     def __init__(
         self,
         model_path: str,
@@ -214,7 +216,7 @@ class Llama(Completions):
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any]
     ) -> Generator[int, Sequence[int] | None, None]:
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
-        samplers = Samplers(self, verifier, settings)
+        samplers = self.samplers(self, verifier, settings)
         started = perf_counter()
         self.stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()

@@ -133,8 +133,8 @@ def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[R
     try:
         made = [arms.make(name) for name in names]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, arms.settings)
-        run(made, questions, arms.settings, tell, results=results)
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
+        run(made, questions, arms.settings, arms.tokenize, tell, results=results)
     except KeyboardInterrupt:
         return results, True
     finally:

@@ -206,8 +206,8 @@ def run_temperatures(args: argparse.Namespace) -> dict[str, Any]:
         arms = Arms(str(args.model), settings)
         made = [arms.make("plain"), arms.make("auto")]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, settings)
-        result = summarise(run(made, questions, settings))
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
+        result = summarise(run(made, questions, settings, arms.tokenize))
         arms.close()
         sums, ratio = result["arms"]["auto"], result["speedup"]["auto"]
         told = (

@@ -15,6 +15,7 @@ import report_headline
 from hd_edge.bench.arm import Answer, Settings
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.turns import Record, Results
+from hd_edge.stats import GenerationStats
 
 ROOT = Path(__file__).parents[2]
 SPEED = {"plain": 1.0, "auto": 1.25, "paper": 0.5, "llama-cpp": 0.8, "llama-server-plain": 0.8}
@@ -28,9 +29,7 @@ def answered(arm: str, group: str) -> Answer:
     ids = [7] * 10 + [8 if arm.startswith("llama-") else 9]
     if (arm, group) == ("llama-server-ngram-mod", "writing"):
         ids[3] = 6
-    return Answer(
-        text=f"secret answer of {arm}",
-        ids=ids,
+    stats = GenerationStats(
         prompt_tokens=800 if group == "summarization" else 20,
         tokens=11,
         prompt_seconds=0.1,
@@ -39,10 +38,11 @@ def answered(arm: str, group: str) -> Answer:
         rows=16 if drafts else 10,
         draft_seconds=0.01 if arm == "auto" else 0.0,
         forward_seconds=0.1,
-        accepted_by_tier={"context": 6} if drafts else {},
-        drafted_by_tier={"context": 12} if drafts else {},
+        accepted={"context": 6} if drafts else {},
+        drafted={"context": 12} if drafts else {},
         accepted_by_depth=[4, 2] if arm == "auto" else [],
     )
+    return Answer(f"secret answer of {arm}", ids, stats)
 
 
 @pytest.fixture
