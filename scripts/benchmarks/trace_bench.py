@@ -29,6 +29,7 @@ from hd_edge.bench.arms import ARMS, Arms, Tiers
 from hd_edge.bench.drafted import Drafted
 from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import summarise
+from hd_edge.bench.table import table
 from hd_edge.bench.turns import Record, Results, in_turns
 from hd_edge.model.questions import spread
 
@@ -69,14 +70,7 @@ def show(result: dict[str, Any]) -> None:
     """The table a person reads."""
     print(f"real: {', '.join(result['replay']['real'])}\nreplayed: {', '.join(result['replay']['replayed'])}")
     print(f"note: {result['replay']['caveat']}; {len(result['answers'])} answers")
-    print(f"{'arm':<16}{'tokens/s':>10}{'speed-up':>10}{'95 % interval':>16}{'tok/forward':>13}{'rows/forward':>14}")
-    for arm, row in result["arms"].items():
-        ratio = result["speedup"].get(arm, {}).get("overall")
-        cells = f"{ratio['median']:>10.2f}{ratio['low']:>9.2f} - {ratio['high']:.2f}" if ratio else " " * 26
-        print(
-            f"{arm:<16}{row['tokens_per_second']:>10.1f}{cells}"
-            f"{row['mean_accepted_tokens']:>13.2f}{row['rows_per_forward']:>14.2f}"
-        )
+    print("\n".join(table(result)))
 
 
 def arguments() -> argparse.Namespace:
