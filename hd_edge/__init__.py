@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DecodeError,
         ExactModeError,
         HDEdgeError,
+        KernelWarning,
         ModelFileError,
         StoreBusyError,
         StoreCorruptError,
@@ -55,6 +56,7 @@ _HOME = {
     "StoreMismatchError": "errors",
     "StoreVersionError": "errors",
     "StoreWarning": "errors",
+    "KernelWarning": "errors",
     "Store": "store.store",
 }
 
@@ -66,6 +68,7 @@ __all__ = [
     "ExactModeError",
     "GenerationStats",
     "HDEdgeError",
+    "KernelWarning",
     "Llama",
     "ModelFileError",
     "Store",

@@ -65,3 +65,7 @@ class StoreWarning(UserWarning):
 
 class CorpusError(HDEdgeError, ValueError):
     """A corpus cannot be read, or holds nothing to learn from."""
+
+
+class KernelWarning(UserWarning):
+    """Our CPU kernels are unavailable here; llama.cpp's compute, and drafting gains less."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from time import perf_counter
 from typing import Any, Literal
@@ -14,12 +16,14 @@ from llama_cpp import llama_cpp as lib
 from . import _native
 from .backend import api as backend
 from .backend import exact as exact_mode
-from .backend.kernels import offered
+from .backend.hook import ParameterHook
+from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
 from .config import DraftConfig
-from .draft.forced import grammar_planner
-from .draft.planner import NoDraft, Planner
+from .draft.jump_forward import jump_forward
+from .draft.planner import NoDraft, Planner, Step
+from .draft.profiles import planner_for
 from .engine.decode import Decoder
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers
@@ -37,7 +41,7 @@ log.addHandler(logging.NullHandler())
 MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
 
 
-class Llama(Completions):
+class Llama(Completions, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -80,7 +84,7 @@ class Llama(Completions):
     ) -> None:
         self._verifier: _native.Verifier | None = None
         self._decoder: Decoder | None = None
-        self.on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None
+        self.on_step: Callable[[Step], None] | None = None
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
@@ -111,6 +115,7 @@ class Llama(Completions):
             except ValueError as error:
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
                 raise ModelFileError(msg) from error
+        self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
             if settings.get("logits_all"):
@@ -133,7 +138,6 @@ class Llama(Completions):
             n_ctx=self._n_ctx,
             max_rows=min(self._draft_config.max_rows, self.n_batch),
             max_sequences=self._n_sequences,
-            ordered=True,
         )
         if self._draft_config.profile != "off":
             self._hierarchy = Hierarchy(
@@ -144,31 +148,7 @@ class Llama(Completions):
                 learn=learn,
                 cost_settings=cost_settings(self._header, settings, exact),
             )
-            self._planner = self._hierarchy.planner(self._n_vocab, self._verifier)
-
-    # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
-
-    @property
-    def context_params(self) -> Any:
-        """llama_cpp's context parameters, with room for one sequence id per branch in one unified KV cache."""
-        return self.__dict__["context_params"]
-
-    @context_params.setter
-    def context_params(self, params: Any) -> None:
-        params.n_seq_max = self._n_sequences
-        params.kv_unified = True
-        self.__dict__["context_params"] = params
-
-    @property
-    def model_params(self) -> Any:
-        """llama_cpp's model parameters, without weight repacking where exact mode rules it out."""
-        return self.__dict__["model_params"]
-
-    @model_params.setter
-    def model_params(self, params: Any) -> None:
-        if self._exact is not None and not self._exact.repacking:
-            params.use_extra_bufts = False
-        self.__dict__["model_params"] = params
+            self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -193,6 +173,7 @@ class Llama(Completions):
         settings = dict(bound.arguments)
         del settings["self"], settings["tokens"]
         if isinstance(tokens, str):
+            self._prompt_size.check(len(tokens))
             ids = self.tokenize(tokens.encode("utf-8"), add_bos=self._model.add_bos_token(), special=True)
             return self._pieces(check_prompt(self, ids, settings["reset"]), settings)
         return self._tokens(check_prompt(self, tokens, settings["reset"]), settings)
@@ -201,39 +182,63 @@ class Llama(Completions):
         """One generation over token ids, counted in ``stats``."""
         if self._decoder is not None:
             self._decoder.settle()  # a generator left open by the caller ends here
-        self.stats = GenerationStats()
+        stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
-                yield from count_plain(super().generate(tokens, **settings), self.stats, len(tokens))
+                yield from count_plain(super().generate(tokens, **settings), stats, len(tokens))
             else:
-                yield from self._drafted(self._verifier, tokens, settings)
+                yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
-            if self._hierarchy is not None:
-                self._hierarchy.finished(self._planner, self.stats)
-            self.total_stats.add(self.stats)
+            self.total_stats.add(stats)
 
     def _drafted(
-        self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any]
+        self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any], stats: GenerationStats
     ) -> Generator[int, Sequence[int] | None, None]:
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
         samplers = self.samplers(self, verifier, settings)
         started = perf_counter()
-        self.stats.prompt_tokens = len(tokens)
+        stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()
         if not prefill(self, verifier, tokens, reset):
             return
-        self.stats.prompt_seconds = perf_counter() - started
-        limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
-        first, node = samplers.first, samplers.node
-        planner = grammar_planner(self, self._planner, settings["grammar"])
-        self._decoder = Decoder(
-            self, verifier, planner, first, node, limits, stop, self.stats, self.on_step, expected=self._expected
-        )
+        stats.prompt_seconds = perf_counter() - started
+        memory = self._hierarchy
+        learn = None if memory is None else partial(memory.finished, stats=stats)
+        with jump_forward(self, self._planner, settings["grammar"]) as planner:
+            decoder = self._decoder = Decoder(
+                self, verifier, planner, samplers, stats, stop, self._expected, on_step=self.on_step, on_end=learn
+            )
+            try:
+                yield from decoder.run()
+            finally:
+                if self._decoder is decoder:
+                    self._decoder = None
+                samplers.close()
+
+    @contextmanager
+    def drafting(self, planner: Planner, memory: Hierarchy | None = None) -> Iterator[None]:
+        """Generations that begin inside draft with this planner and are learned by this memory: a seam for tools."""
+        before = self._planner, self._hierarchy
+        self._planner, self._hierarchy = planner, memory
         try:
-            yield from self._decoder.run()
+            yield
         finally:
-            self._decoder = None
-            samplers.close()
+            self._planner, self._hierarchy = before
+
+    @property
+    def planner(self) -> Planner:
+        """What drafts now, for tools that show its cost curve."""
+        return self._planner
+
+    @property
+    def verifier(self) -> _native.Verifier | None:
+        """The native verifier, for tools that time it; None where this model decodes plainly."""
+        return self._verifier
+
+    @property
+    def plain_reason(self) -> str:
+        """Why this model decodes plainly; empty if it need not."""
+        return self._plain_reason
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
@@ -284,7 +289,7 @@ class Llama(Completions):
             self._decoder.settle()  # type: ignore[union-attr]
             self._decoder = None
         if getattr(self, "_hierarchy", None) is not None:
-            self._hierarchy.close(self._planner)  # type: ignore[union-attr]
+            self._hierarchy.close()  # type: ignore[union-attr]
             self._hierarchy = None
         if getattr(self, "_verifier", None) is not None:
             self._verifier.detach()  # type: ignore[union-attr]

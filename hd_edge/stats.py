@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import TIERS
+
+if TYPE_CHECKING:
+    from . import _native
 
 TIER_NAMES = ("target", *TIERS)  # index = native Tier
 
@@ -33,6 +36,7 @@ class GenerationStats:
     lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     draft_seconds: float = 0.0  # proposing, planning and learning
     forward_seconds: float = 0.0
+    kernels: str = ""  # which compute the products, and why if they are not ours
 
     @property
     def tokens_per_second(self) -> float:
@@ -50,12 +54,18 @@ class GenerationStats:
         drafted = sum(self.drafted.values())
         return sum(self.accepted.values()) / drafted if drafted else 0.0
 
-    def count_path(self, tiers: list[int]) -> None:
-        """Counts the accepted nodes of one step, given the native tier of each below the root."""
-        for depth, tier in enumerate(tiers):
-            self.accepted[TIER_NAMES[tier]] += 1
-            if depth == len(self.accepted_by_depth):
-                self.accepted_by_depth.append(0)
+    def count_step(self, tree: _native.DraftTree, path: Sequence[int], seconds: float, planning: float) -> None:
+        """Counts a forward over ``tree``, of which ``path`` was accepted, root first."""
+        self.forwards += 1
+        self.forward_seconds += seconds
+        self.draft_seconds += planning
+        self.rows += len(tree)
+        self.drafts += len(tree) > 1
+        for tier in tree.tier[1:].tolist():
+            self.drafted[TIER_NAMES[tier]] += 1
+        self.accepted_by_depth += [0] * (len(path) - 1 - len(self.accepted_by_depth))
+        for depth, node in enumerate(path[1:]):
+            self.accepted[TIER_NAMES[tree.tier_of(node)]] += 1
             self.accepted_by_depth[depth] += 1
 
     def add(self, other: GenerationStats) -> None:
@@ -68,6 +78,7 @@ class GenerationStats:
             counts: dict[str, int] = getattr(self, name)
             for tier, count in getattr(other, name).items():
                 counts[tier] = counts.get(tier, 0) + count
+        self.kernels = other.kernels or self.kernels
         missing = len(other.accepted_by_depth) - len(self.accepted_by_depth)
         self.accepted_by_depth += [0] * max(missing, 0)
         for depth, count in enumerate(other.accepted_by_depth):
@@ -93,6 +104,7 @@ class GenerationStats:
             "draft_seconds": self.draft_seconds,
             "draft_seconds_per_step": self.draft_seconds / self.forwards if self.forwards else 0.0,
             "forward_seconds": self.forward_seconds,
+            "kernels": self.kernels,
         }
 
     def summary(self) -> str:

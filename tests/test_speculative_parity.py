@@ -11,9 +11,10 @@ import threading
 
 import numpy as np
 import pytest
-from adversary import Adversary
 
-from hd_edge import ContextFullError, DraftConfig, Llama, _native
+from hd_edge import ContextFullError, DraftConfig, Llama
+from hd_edge.check.adversary import Adversary
+from hd_edge.draft.planner import root_alone
 
 SAMPLING = {"temp": 0.2, "top_k": 5}
 SEED = 4242
@@ -24,13 +25,9 @@ THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": No
 class AllWrong(Adversary):
     """Drafts tokens that the target will not say: acceptance is forced to zero."""
 
-    def prepare(self, max_rows):
-        pass
-
-    def plan(self, max_rows, max_leaves):
-        tree = _native.DraftTree()
-        tree.add(self.tokens[-1], -1)
-        position = len(self.tokens)
+    def plan(self, root, max_rows, max_leaves):
+        tree = root_alone(root)
+        position = self.length
         right = self.script[position] if position < len(self.script) else -1
         wrong = [t for t in range(self.n_vocab - 40, self.n_vocab) if t != right]
         for token in wrong[: min(max_rows - 1, max_leaves, 6)]:
@@ -84,11 +81,8 @@ def test_with_a_draft_of_which_nothing_is_accepted(llm, plain):
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 9, 17, 33, 63])
 def test_drafts_of_several_lengths(llm, plain, rows):
     class Limited(Adversary):
-        def prepare(self, max_rows):
-            pass
-
-        def plan(self, max_rows, max_leaves):
-            return super().plan(min(rows, max_rows), max_leaves)
+        def plan(self, root, max_rows, max_leaves):
+            return super().plan(root, min(rows, max_rows), max_leaves)
 
     _, tokens, want = plain
     llm._planner = Limited(tokens + want, llm.n_vocab(), 0.9, rows)

@@ -2,7 +2,7 @@
 
 The native module links nothing of llama.cpp: the same wheel serves CPU, CUDA, Metal and Vulkan builds, with one
 libllama in the process. Before the first call, the one struct that crosses by value is compared with llama_cpp's own
-description.
+description and with what the library itself does (``library``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import llama_cpp
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
+from hd_edge.backend.library import check_library
 from hd_edge.errors import UnsupportedBackendError
 
 TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
@@ -79,10 +80,11 @@ def load() -> _native.LlamaApi:
     """The function table of the loaded library, checked once per process.
 
     Raises:
-        UnsupportedBackendError: Version, struct layout or a missing function.
+        UnsupportedBackendError: Version of package or library, struct layout or a missing function.
     """
     check_version(llama_cpp.__version__)
     check_layout(lib.llama_batch)
+    check_library()
     addresses = {}
     for name in FUNCTIONS:
         function = getattr(lib._lib, name, None)

@@ -1,10 +1,10 @@
 """Our own CPU kernels for 1 to 16 rows: whether they may be used, and for which model.
 
 llama.cpp asks each buffer type of its CPU backend for a weight before it falls back to its plain layout. The native
-library adds one more type to that list, in which weights lie so that several rows cost little more than one. The list
-is internal to llama.cpp. So only versions that were tested are touched, their structures are checked and a small
-product of every weight type is compared with llama.cpp's own before anything is installed. Whatever differs: one log
-line, and llama.cpp's kernels stay.
+library answers with one more type, in which weights lie so that several rows cost little more than one; which models
+were loaded before makes no difference. These lists are internal to llama.cpp. So only versions that were tested are
+touched, their structures are checked and a small product of every weight type is compared with llama.cpp's own before
+a model may use it. Whatever differs: one warning, and llama.cpp's kernels stay.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import ctypes
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.errors import ConfigError
+from hd_edge.backend.api import has_gpu
+from hd_edge.errors import ConfigError, KernelWarning
 
 log = logging.getLogger("hd_edge")
 
@@ -37,12 +39,19 @@ class Status:
         reason: Why not; empty if active.
         isa: Instruction set in use, such as ``"AVX2"``; empty if not active.
         types: Weight types with kernels of ours, as in ``("Q4_0", "Q4_1", ...)``.
+        chosen: True if they are off because the user said so.
     """
 
     active: bool
     reason: str
     isa: str
     types: tuple[str, ...]
+    chosen: bool = False
+
+    @property
+    def text(self) -> str:
+        """For people: which kernels compute, and why if they are not ours."""
+        return f"own, {self.isa}" if self.active else f"llama.cpp's, {self.reason}"
 
 
 _lock = threading.Lock()
@@ -54,10 +63,8 @@ _disabled = False
 def enable() -> Status:
     """Installs the kernels, once per process, and lets models use them.
 
-    It must come before the first model of the process is loaded, whoever loads it: llama.cpp reads its list once.
-
     Returns:
-        What came of it; a failure is logged once and is no error.
+        What came of it; a failure is warned of once and is no error.
 
     Raises:
         ConfigError: HD_EDGE_ROW_KERNELS has an unknown value.
@@ -65,11 +72,12 @@ def enable() -> Status:
     global _status, _disabled
     with _lock:
         _disabled = False
-        if _status is None:
-            _status = _install()
-            if not _status.active:
-                log.info("llama.cpp's own kernels stay in use: %s", _status.reason)
-        return _status
+        if _status is not None:
+            return _status
+        _status = status = _install()
+    if not status.active:
+        _tell(status)
+    return status
 
 
 def disable() -> None:
@@ -82,7 +90,7 @@ def disable() -> None:
 def status() -> Status:
     """What became of the kernels so far, without doing anything."""
     if _disabled:
-        return _inactive("switched off by disable()")
+        return _inactive("switched off by disable()", chosen=True)
     return _status or _inactive("no model was loaded yet")
 
 
@@ -102,10 +110,10 @@ def offered(setting: Any) -> Iterator[Status]:
     if setting is not False and setting != "auto":
         msg = f"row_kernels={setting!r} is neither 'auto' nor False"
         raise ConfigError(msg)
-    # Installed for row_kernels=False as well: otherwise no later model of the process could have them.
-    state = status() if _disabled else enable()
     if setting is False:
-        state = _inactive("switched off for this model")
+        yield _inactive("switched off for this model", chosen=True)
+        return
+    state = status() if _disabled else enable()
     if _library is None:
         yield state
         return
@@ -116,13 +124,33 @@ def offered(setting: Any) -> Iterator[Status]:
         _library.hd_rows_offer(0)
 
 
+def used(offer: Status) -> Status:
+    """What became of an offer: some files have no weights of a type with kernels of ours.
+
+    Args:
+        offer: What ``offered`` gave for the model that this thread loaded last.
+    """
+    if not offer.active or _library is None or _library.hd_rows_taken() > 0:
+        return offer
+    return _inactive("they took none of the model's weights")
+
+
 def bytes_in_use() -> int:
     """Bytes of weights that models of this process have stored for the kernels since its start."""
     return int(_library.hd_rows_bytes()) if _library is not None else 0
 
 
-def _inactive(reason: str) -> Status:
-    return Status(active=False, reason=reason, isa="", types=())
+def _inactive(reason: str, *, chosen: bool = False) -> Status:
+    return Status(active=False, reason=reason, isa="", types=(), chosen=chosen)
+
+
+def _tell(status: Status) -> None:
+    """Says once why the kernels stay off: aloud, unless the user wanted it so or has a GPU to compute with."""
+    message = f"llama.cpp's own kernels stay in use, several rows of a draft cost more with them: {status.reason}"
+    if status.chosen or has_gpu():
+        log.info(message)
+    else:
+        warnings.warn(message, KernelWarning, stacklevel=4)
 
 
 def _install() -> Status:
@@ -130,7 +158,7 @@ def _install() -> Status:
     global _library
     isa = os.environ.get(VARIABLE, "auto").strip().lower() or "auto"
     if isa in OFF:
-        return _inactive(f"{VARIABLE}={isa}")
+        return _inactive(f"{VARIABLE}={isa}", chosen=True)
     import llama_cpp
     from llama_cpp import llama_cpp as lib
 
@@ -180,8 +208,8 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.hd_rows_install.restype = ctypes.c_char_p
     library.hd_rows_offer.argtypes = (ctypes.c_int,)
     library.hd_rows_offer.restype = None
-    library.hd_rows_bytes.argtypes = ()
-    library.hd_rows_bytes.restype = ctypes.c_longlong
+    library.hd_rows_bytes.argtypes = library.hd_rows_taken.argtypes = ()
+    library.hd_rows_bytes.restype = library.hd_rows_taken.restype = ctypes.c_longlong
     return library
 
 

@@ -16,7 +16,8 @@ from hd_edge.stats import GenerationStats
 
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "..."}, ...]
 Clock = Callable[[], float]  # seconds
-WARM_UP = 24  # tokens of an untimed answer: pages, threads, graphs, the cost curve
+WARM_UP = 24  # tokens of an untimed answer: pages, threads, graphs
+WARM_UP_DRAFTED = 128  # the same where the cost curve is sampled too
 WARM_UP_MESSAGES: Messages = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 
 

@@ -20,10 +20,11 @@ from hd_edge.errors import ConfigError
 from hd_edge.model.chat_prompt import chat_tokens
 
 from .arm import Clock, LocalArm, Messages, Settings
-from .drafted import Drafted, Slowed, using
+from .drafted import Drafted, Slowed
 from .reference import Reference
 
 if TYPE_CHECKING:
+    from hd_edge.draft.planner import Planner
     from hd_edge.tiers.memory import Hierarchy
 
 ARMS = {
@@ -168,22 +169,26 @@ class Arms:
 
     def _drafted(self, name: str) -> Drafted:
         llm = self.llm
-        if llm._verifier is None:
-            msg = f"arm {name!r} cannot be measured: {self.model} decodes plainly ({llm._plain_reason})"
+        if llm.plain_reason:
+            msg = f"arm {name!r} cannot be measured: {self.model} decodes plainly ({llm.plain_reason})"
             raise ConfigError(msg)
         number = sum(arm.name == name for arm in self._made)
         path = self._folder / f"{name}-{number}.sqlite3"  # a file, as users have it: writing it takes time
         if name == "auto-warm" and not path.exists():
             self._fill(path)
-        hierarchy = self._hierarchy("paper" if name == "paper" else "auto", path)
-        return Drafted(name, llm, hierarchy.planner(llm.n_vocab(), llm._verifier), hierarchy, clock=self._clock)
+        planner, hierarchy = self._planner("paper" if name == "paper" else "auto", path)
+        return Drafted(name, llm, planner, hierarchy, clock=self._clock)
 
-    def _hierarchy(self, profile: Any, path: Path | None) -> Hierarchy:
+    def _planner(self, profile: Any, path: Path | None) -> tuple[Planner, Hierarchy]:
+        """A planner, and the tiers it drafts from and learns into."""
+        from hd_edge.draft.profiles import planner_for
         from hd_edge.store.identity import identify
         from hd_edge.tiers.memory import Hierarchy
 
         statistics = self.tiers.statistics
-        return Hierarchy(identify(self.llm.model), DraftConfig(profile), store=path, statistics=statistics, learn=True)
+        config, identity = DraftConfig(profile), identify(self.llm.model)
+        hierarchy = Hierarchy(identity, config, store=path, statistics=statistics, learn=True)
+        return planner_for(config, self.llm.n_vocab(), hierarchy), hierarchy
 
     def _fill(self, path: Path) -> None:
         """Writes the store that ``auto-warm`` begins with."""
@@ -211,8 +216,8 @@ class Arms:
             for tokens, prompt_len in tiers.warm_texts:
                 store.add(dict(counter.rows(np.array(tokens, np.int32), prompt_len)))
             if tiers.warm_prompts:
-                helper = self._hierarchy("auto", None)
-                with using(llm, helper.planner(llm.n_vocab(), llm._verifier), None):
+                planner, helper = self._planner("auto", None)
+                with llm.drafting(planner):
                     build_model(llm, store, tiers.warm_prompts, max_tokens=tiers.warm_tokens, progress=tell)
                 helper.close()
 

@@ -12,7 +12,7 @@ from hd_edge.config import DraftConfig
 from hd_edge.draft.planner import NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 
-from .arm import Clock, LocalArm, Settings
+from .arm import WARM_UP_DRAFTED, Clock, LocalArm, Settings
 from .script import following
 
 if TYPE_CHECKING:
@@ -46,19 +46,19 @@ class Drafted(LocalArm):
         self.hierarchy = hierarchy
 
     def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
-        """Also measures the cost curve, which a user's store has from the first use on."""
-        planner: Planner = NoDraft()
+        """Also samples the cost curve, which a user's store has from the first use on."""
+        arm = Drafted(self.name, self.llm)
         if isinstance(self.planner, TreePlanner):
-            planner = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost)
-            planner.attach(self.llm._verifier)
-        LocalArm.warm_up(Drafted(self.name, self.llm, planner), prompt, settings)
+            arm.planner = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost)
+            arm.warm_up_tokens = WARM_UP_DRAFTED
+        LocalArm.warm_up(arm, prompt, settings)
 
     def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
         return iter(self.llm.generate(prompt, temp=temperature))
 
     @contextmanager
     def _ready(self, script: Sequence[int] | None) -> Iterator[None]:
-        with using(self.llm, self.planner, self.hierarchy), following(self.llm, script):
+        with self.llm.drafting(self.planner, self.hierarchy), following(self.llm, script):
             yield
 
     def _stats(self) -> GenerationStats:
@@ -72,7 +72,7 @@ class Drafted(LocalArm):
     def close(self) -> None:
         """Closes the arm's store; the model stays."""
         if self.hierarchy is not None:
-            self.hierarchy.close(self.planner)
+            self.hierarchy.close()
 
 
 class Slowed(Drafted):
@@ -109,14 +109,3 @@ class Slowed(Drafted):
                 started = self._clock()
         finally:
             generation.close()  # type: ignore[attr-defined]
-
-
-@contextmanager
-def using(llm: Any, planner: Planner, hierarchy: Hierarchy | None) -> Iterator[None]:
-    """Lets the model draft with this planner and learn into these tiers."""
-    before = llm._planner, llm._hierarchy
-    llm._planner, llm._hierarchy = planner, hierarchy
-    try:
-        yield
-    finally:
-        llm._planner, llm._hierarchy = before

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import NoDraft
-from hd_edge.draft.replay import ReplayPlanner
 from hd_edge.llama import Llama
 from hd_edge.model.chat_prompt import chat_tokens
+
+from .replay import ReplayPlanner
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def other_text(llm: Llama, prompts: Sequence[str], tokens: int) -> str:
 
 
 class Comparison:
-    """Compares drafted with plain answers of one ``Llama``, which it leaves with another planner.
+    """Compares drafted with plain answers of one ``Llama``.
 
     Args:
         llm: The model, with drafting on.
@@ -117,8 +119,7 @@ class Comparison:
         self._length = length
         self._temperature = temperature
         self._before = list(before)
-        self._plain = NoDraft()
-        self._replay = ReplayPlanner(llm._planner, llm.n_vocab())
+        self._replay = ReplayPlanner(llm.planner, llm.n_vocab())
         self.outcome = Outcome()
 
     def run(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> Iterator[Difference | None]:
@@ -134,17 +135,15 @@ class Comparison:
 
     def _compare(self, number: int, prompt: Sequence[int], seed: int | None) -> Difference | None:
         llm = self._llm
-        llm._planner = self._plain
-        plain = list(self._answer(prompt, seed))
-        llm._planner = self._replay
-        self._replay.follow(plain)
+        with llm.drafting(NoDraft()):
+            plain = list(self._answer(prompt, seed))
+        self._replay.expect(plain)
         drafted = []
-        generation = self._answer(prompt, seed)
-        for token in generation:
-            drafted.append(token)
-            if len(drafted) > len(plain) or token != plain[len(drafted) - 1]:
-                break
-        generation.close()
+        with llm.drafting(self._replay), closing(self._answer(prompt, seed)) as generation:
+            for token in generation:
+                drafted.append(token)
+                if len(drafted) > len(plain) or token != plain[len(drafted) - 1]:
+                    break
         self.outcome.forwards += llm.stats.forwards
         self.outcome.drafted_tokens += llm.stats.tokens
         difference = None
@@ -185,7 +184,7 @@ class Comparison:
                 rows.append(np.array(row))
             return len(ids) >= at
 
-        self._llm._planner = self._plain
-        for _ in self._answer(prompt, seed, stop):
-            pass
+        with self._llm.drafting(NoDraft()):
+            for _ in self._answer(prompt, seed, stop):
+                pass
         return float(rows[0][plain] - rows[0][drafted])

@@ -125,8 +125,8 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         n_gpu_layers=settings.n_gpu_layers,
     )
     try:
-        if llm._verifier is None:
-            msg = f"{settings.model} decodes plainly, there is nothing to compare: {llm._plain_reason}"
+        if llm.plain_reason:
+            msg = f"{settings.model} decodes plainly, there is nothing to compare: {llm.plain_reason}"
             raise ConfigError(msg)
         other = other_text(llm, prompts, settings.context_tokens)
         texts = [prompt_tokens(llm, other + prompt) for prompt in prompts]

@@ -49,6 +49,7 @@ def _versions() -> dict[str, Any]:
 
 def _backend() -> dict[str, Any]:
     from hd_edge.backend import api as backend
+    from hd_edge.backend import kernels
     from hd_edge.errors import UnsupportedBackendError
 
     report: dict[str, Any] = {"library": backend.library_path(), "gpu": backend.has_gpu()}
@@ -59,6 +60,7 @@ def _backend() -> dict[str, Any]:
     else:
         report["layout"] = "llama_batch agrees field by field"
         report["functions"] = f"{len(backend.FUNCTIONS)} of {len(backend.FUNCTIONS)} found"
+        report["kernels"] = kernels.enable().text
     return report
 
 
@@ -127,20 +129,23 @@ def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
     }
 
 
+MEASURED = 128  # tokens in which every size is sampled
+
+
 def _cost(path: str) -> list[str]:
     """What a forward over n rows costs on this machine, measured now unless the store knows."""
     from itertools import islice
 
     from hd_edge import Llama
-    from hd_edge.draft.tree_planner import SETTLED, TreePlanner
+    from hd_edge.draft.tree_planner import TreePlanner
 
     llm = Llama(path)
     try:
-        planner = llm._planner
+        planner = llm.planner
         if not isinstance(planner, TreePlanner):
             return ["not measured: plain decoding"]
         if not planner.cost.known:
-            list(islice(llm.generate([max(llm.token_bos(), 0)]), SETTLED + 4))
+            list(islice(llm.generate([max(llm.token_bos(), 0)]), MEASURED))
         return planner.cost.table(planner.context)
     finally:
         llm.close()

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hd_edge.stats import TIER_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from hd_edge import _native
+    from hd_edge.draft.planner import Step
     from hd_edge.draft.tree_planner import TreePlanner
 
 MARK = "/* STEPS */"
@@ -32,8 +33,9 @@ class Explanation:
         self._context = 0
         self.steps: list[dict[str, Any]] = []
 
-    def __call__(self, tree: _native.DraftTree, path: Sequence[int], emitted: Sequence[int]) -> None:
-        """A step: what was verified, the accepted nodes (root first), the tokens drawn at them."""
+    def __call__(self, step: Step) -> None:
+        """Records a step."""
+        tree, path = step.tree, step.path
         accepted = set(path)
         nodes = [
             {
@@ -52,18 +54,18 @@ class Explanation:
                 "text": self._text_of(token),
                 "tier": TIER_NAMES[tree.tier_of(path[i + 1])] if i + 1 < len(path) else TIER_NAMES[0],
             }
-            for i, token in enumerate(emitted)
+            for i, token in enumerate(step.tokens)
         ]
-        self.steps.append({"tokens": tokens, "nodes": nodes, **self._decision(len(tree))})
+        self.steps.append({"tokens": tokens, "nodes": nodes, **self._decision(tree)})
 
-    def _decision(self, rows: int) -> dict[str, Any]:
+    def _decision(self, tree: _native.DraftTree) -> dict[str, Any]:
         if self._planner is None:
             return {}
         sizes, costs = self._planner.cost.relative(self._planner.context)
         cost = {int(n): round(float(c), 3) for n, c in zip(sizes, costs, strict=True)}
         return {
-            "expected": round(self._planner.expected_tokens, 3),
-            "cost": cost.get(rows),
+            "expected": round(float(tree.probability.sum()), 3),
+            "cost": cost.get(len(tree)),
             "costs": cost,
             "paused": self._planner.guard.paused,
         }

@@ -80,7 +80,7 @@ def explain(llm: Llama) -> Explanation:
 
     from .explain import Explanation
 
-    planner = llm._planner if isinstance(llm._planner, TreePlanner) else None
+    planner = llm.planner if isinstance(llm.planner, TreePlanner) else None
     return Explanation(lambda token: llm.detokenize([token], special=True).decode(errors="replace"), planner)
 
 

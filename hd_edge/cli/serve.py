@@ -17,25 +17,31 @@ from .options import load_llama, model_options
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
 @click.option("-a", "--alias", help="Name of the model in /v1/models; default: the file's name.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
+@click.option(
+    "--max-body", type=click.FloatRange(min=0.001), default=4.0, show_default=True, help="Most MiB of a request's body."
+)
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:
         import fastapi  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
     alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
+    most_bytes = int(options.pop("max_body") * 2**20)
     llm = load_llama(options)
     from hd_edge.server import create_app
+    from hd_edge.server.guard import is_local
+    from hd_edge.server.run import Server
 
-    app = create_app(llm, alias, api_key=api_key, host=host, origins=origins)
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2, ws="none")
-    )
-    socket = server.config.bind_socket()
-    click.echo(f"{alias} at http://{host}:{socket.getsockname()[1]} (Ctrl-C ends)", err=True)
-    if host not in ("127.0.0.1", "localhost", "::1") and api_key is None:
-        click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
-    server.run(sockets=[socket])
+    try:
+        app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
+        server = Server(app, host, port)
+        click.echo(f"{alias} at {server.url} (Ctrl-C ends)", err=True)
+        if not is_local(host) and api_key is None:
+            click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
+        server.serve_until_signal()
+    finally:
+        llm.close()

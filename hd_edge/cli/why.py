@@ -44,11 +44,11 @@ def explain(model: str, threads: int | None) -> dict[str, Any]:
                 }
             )
         cost: dict[int, float] = {}
-        if isinstance(llm._planner, TreePlanner):
-            rows, relative = llm._planner.cost.relative(256)
+        if isinstance(llm.planner, TreePlanner):
+            rows, relative = llm.planner.cost.relative(256)
             cost = {int(n): float(c) for n, c in zip(rows, relative, strict=True) if n in SIZES}
         best = max(float(answer["mean_accepted_tokens"]) for answer in answers)
-        return {"cost": cost, "answers": answers, "verdict": verdict(cost, best, llm._plain_reason)}
+        return {"cost": cost, "answers": answers, "verdict": verdict(cost, best, llm.plain_reason)}
     finally:
         llm.close()
 

@@ -11,32 +11,31 @@ before and after it, and counts only where these two agree; each size is the med
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import combinations_with_replacement
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hd_edge.tiers.memory import CostRow
+
 SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 63)
-ORDER = (4, 2, 8, 16, 3, 12, 6, 5, 24, 32, 48, 63)  # of measuring: time may not last for all
-WIDE = 16  # larger sizes are measured only where this one costs less than WIDE_COST single rows
+ORDER = (4, 2, 8, 16, 3, 12, 6, 5)  # of the first samples: the answer may be short
+WIDE = 16  # larger sizes are sampled only where this one costs less than WIDE_COST single rows
 WIDE_COST = 3.0
-BUDGET = 1.5  # seconds of measuring, once per model and settings; the rest of two is for a forward that stalls
-ROUNDS = 3
-ROUND_SECONDS = 0.4  # no further round begins after so long
 KEPT = 15  # samples per size
 SETTLED = KEPT // 2  # what is stored counts as so many samples at most; sizes with more have SLACK
 SLACK = 1.25  # how far they may lie beyond what the other sizes allow
 NEAR = 5  # forwards over one row whose median is the reference
 AGREE = 1.3  # references before and after a sample may differ so much
-PROBED = 8  # larger sizes are not probed: a wrong draft of them costs too much
-PROBE_STEPS = (16, 64, 64, 2048)  # between probes while a size has no sample, one, two, more
+SPARED = 8  # steps before the first probe: a very short answer should not pay for it
+PROBE_STEPS = (4, 8, 16, 2048)  # between probes while a size has no sample, one, two, more
+FIRST = 3  # samples by probes of sizes beyond PROBED, whose wrong drafts cost too much to go on
+PROBED = 8
+MOST_PENDING = 64  # forwards over several rows since the last one over one row
 CHECKED = 16  # steps between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
 PLACE = 1024  # tokens of context: where the slope is read from stored rows
-
-CostRow = tuple[int, int, float, int]  # rows, context in units of 1,024 tokens (0 or 1), seconds, samples
 
 
 class CostCurve:
@@ -66,7 +65,6 @@ class CostCurve:
         self._back = 0.0  # seconds of a forward over one row right after one over many, if that was the last
         self._changes: deque[float] = deque(maxlen=KEPT)
         self._steps = 0
-        self._measured = False
         stored = {(size, place): (seconds, samples) for size, place, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
         for (size, place), (seconds, samples) in stored.items():
@@ -82,11 +80,6 @@ class CostCurve:
     def of(cls, relative: dict[int, float]) -> CostCurve:
         """A fixed curve from costs by rows, for tests and replays."""
         return cls([(rows, 0, cost, 1) for rows, cost in relative.items()], fixed=True)
-
-    @property
-    def due(self) -> bool:
-        """Whether ``measure()`` should be called."""
-        return not (self._fixed or self._measured or self.known)
 
     @property
     def known(self) -> bool:
@@ -159,50 +152,20 @@ class CostCurve:
         expected = self.cost(rows, context)
         return min(seconds / before, 2 * expected) if before > 0 else expected  # a stall is not the draft's
 
-    def measure(
-        self,
-        run: Callable[[int], None],
-        context: int,
-        max_rows: int,
-        clock: Callable[[], float] = perf_counter,
-    ) -> None:
-        """Times ``run(n)``, a forward over n rows that leaves no trace, for the sizes that fit in BUDGET."""
-        start = clock()
-        per_row = _middle(self._near) if self._near else 0.0
-
-        def timed(rows: int) -> float:
-            began = clock()
-            run(rows)
-            self.observe(rows, context, clock() - began)
-            return clock() - began
-
-        for number in range(ROUNDS):
-            if number and clock() - start > ROUND_SECONDS:
-                break
-            for rows in ORDER:
-                if rows > max_rows or (rows > WIDE and not 0 < self.cost(WIDE, context) < WIDE_COST):
-                    continue
-                if clock() - start + (2 + rows) * per_row > BUDGET:
-                    break
-                times = timed(1), timed(rows) / rows, timed(1)
-                per_row = max(times)  # no size costs more per row than one row
-        self._measured = True
-
     def probe(self, step: int) -> int:
         """The size whose cost this step should sample, 0 for none.
 
         A size that one bad sample made look dear would never be chosen, and so never be measured again; and long
         drafted stretches never see the one row that all sizes are compared with.
         """
-        if self._fixed or not (self.known or self._measured):
+        if self._fixed or (step < SPARED and not self.known):
             return 0
-        if not self._near or len(self._pending) >= PROBE_STEPS[1]:
+        if not self._near or len(self._pending) >= MOST_PENDING:
             return 1
-        if step % PROBE_STEPS[0] != 0:
-            return 0
-        counts = {rows: len(self._samples.get(rows, ())) for rows in SIZES if 1 < rows <= PROBED}
-        rows = min(counts, key=lambda size: (counts[size], size))
-        every = PROBE_STEPS[min(counts[rows], 3)]
+        wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
+        counts = {n: len(self._samples.get(n, ())) for n in (*ORDER, *wide)}
+        rows = min((n for n in counts if n <= PROBED or counts[n] < FIRST), key=counts.__getitem__)
+        every = PROBE_STEPS[min(counts[rows], len(PROBE_STEPS) - 1)]
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:

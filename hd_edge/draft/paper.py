@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.tiers import ModelTier
 
 from .lookup import Lookups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from hd_edge.config import DraftConfig
     from hd_edge.tiers.tier import StoredTier
+
+    from .planner import Step, TokenArray
 
 ROUNDS = 4  # of look-ups in one step: each token of a draft needs the one before
 
@@ -37,42 +36,22 @@ class PaperPlanner:
     def __init__(self, n_vocab: int, config: DraftConfig, *, tiers: Sequence[StoredTier] = ()) -> None:
         self._drafter = _native.PaperDrafter(n_vocab)
         self._drafter.use_context("context" in config.tiers)
-        self._tiers = tiers
         self.lookups = Lookups(self._drafter, tiers)
 
-    def begin(self, tokens: NDArray[np.int32]) -> None:
-        """The conversation is now ``tokens``."""
+    def begin(self, tokens: TokenArray, prediction: TokenArray) -> None:  # noqa: ARG002
+        """The conversation is now ``tokens``; the published method knows no predictions."""
         self._drafter.begin(tokens)
 
-    def reference(self, tokens: NDArray[np.int32]) -> None:
-        """The published method has no such thing."""
-
-    def prepare(self, max_rows: int) -> None:
-        """The published method measures nothing."""
-
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
+    def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:  # noqa: ARG002
         """The drafts of this step, merged into one tree; the root alone where there are none."""
-        tree = self._drafter.grow(max_rows, max_leaves)
+        tree = self._drafter.grow(rows, leaves)
         for _ in range(ROUNDS):
             if not self.lookups.fetch():
                 break
-            tree = self._drafter.grow(max_rows, max_leaves)
+            tree = self._drafter.grow(rows, leaves)
         return tree
 
-    def learn(
-        self,
-        verifier: _native.Verifier | None,  # noqa: ARG002
-        tree: _native.DraftTree,  # noqa: ARG002
-        path: Sequence[int],  # noqa: ARG002
-        emitted: Sequence[int],
-        seconds: float,
-    ) -> None:
+    def learn(self, step: Step) -> None:
         """After a step: the context learns what was emitted."""
-        self.lookups.allow(seconds)
-        self._drafter.append(np.array(emitted, np.int32))
-
-    def finish(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
-        """A generation ended: the model tier takes it in."""
-        for tier in self._tiers:
-            if isinstance(tier, ModelTier):
-                tier.learn(tokens, prompt_len)
+        self.lookups.allow(step.seconds)
+        self._drafter.append(np.array(step.tokens, np.int32))

@@ -1,8 +1,9 @@
-"""What the decode loop asks of whoever makes drafts."""
+"""Planner: the interface between decode loop and draft source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,121 +12,65 @@ from numpy.typing import NDArray
 from hd_edge import _native
 
 TokenArray = NDArray[np.int32]
+NO_PREDICTION: TokenArray = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of decoding: a draft tree was verified in one forward of the target.
+
+    Attributes:
+        tree: What was verified; its root is the token before the step's.
+        path: Accepted nodes, root first.
+        tokens: Output tokens drawn at them, one fewer if the generation ended at the last node.
+        seconds: Wall time of the forward and of its commit.
+        planning: Seconds of planning this step and of learning from the one before.
+        rows: Holds the logits of the tree's nodes while ``learn()`` runs; None: nobody does.
+    """
+
+    tree: _native.DraftTree
+    path: Sequence[int]
+    tokens: Sequence[int]
+    seconds: float
+    planning: float = 0.0
+    rows: _native.Verifier | None = None
 
 
 class Planner(Protocol):
-    """Proposes the draft tree of each step and learns from what the target said.
+    """Proposes the draft tree of each step and learns from the step's outcome."""
 
-    All token ids are int32; trees are native ``DraftTree`` whose root is the last token of the conversation.
-    """
-
-    def begin(self, tokens: TokenArray) -> None:
-        """A generation starts (or was cut): `tokens` is the whole conversation, its last token not yet verified."""
+    def begin(self, tokens: TokenArray, prediction: TokenArray) -> None:
+        """The conversation is now `tokens`, int32; `prediction`, perhaps empty, is what the answer may repeat."""
         ...
 
-    def prepare(self, max_rows: int) -> None:
-        """Before a step, not counted as drafting: measures what a row costs, once."""
+    def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
+        """The tree to verify behind `root`, the conversation's last token.
+
+        It has at most `rows` nodes, the root included, and at most `leaves` leaves; the root alone means no draft.
+        """
         ...
 
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
-        """The tree for the next forward, at most `max_rows` nodes with the root; the root alone means no draft."""
+    def learn(self, step: Step) -> None:
+        """A step was made, perhaps over another tree than the one planned last."""
         ...
 
-    def learn(
-        self,
-        verifier: _native.Verifier,
-        tree: _native.DraftTree,
-        path: Sequence[int],
-        emitted: Sequence[int],
-        seconds: float,
-    ) -> None:
-        """After a step: accepted nodes (root first), the tokens drawn at them, wall seconds of the forward."""
-        ...
 
-    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
-        """A generation ended, also early: `tokens` is the whole conversation, of which `prompt_len` were given."""
-        ...
-
-    def reference(self, tokens: TokenArray) -> None:
-        """Text that the answer is expected to repeat, until the next ``begin()``."""
-        ...
+def root_alone(root: int) -> _native.DraftTree:
+    """The tree of a step without a draft."""
+    tree = _native.DraftTree()
+    tree.add(root, -1)
+    return tree
 
 
 class NoDraft:
     """Plain decoding: every tree is its root."""
 
-    def __init__(self) -> None:
-        self._last = 0
+    def begin(self, tokens: TokenArray, prediction: TokenArray) -> None:
+        """Needs to know nothing."""
 
-    def begin(self, tokens: TokenArray) -> None:
-        """Remembers the last token."""
-        self._last = int(tokens[-1])
-
-    def prepare(self, max_rows: int) -> None:
-        """Nothing to measure."""
-
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:  # noqa: ARG002
+    def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:  # noqa: ARG002
         """The root alone."""
-        tree = _native.DraftTree()
-        tree.add(self._last, -1)
-        return tree
+        return root_alone(root)
 
-    def learn(
-        self,
-        verifier: _native.Verifier,  # noqa: ARG002
-        tree: _native.DraftTree,  # noqa: ARG002
-        path: Sequence[int],  # noqa: ARG002
-        emitted: Sequence[int],
-        seconds: float,  # noqa: ARG002
-    ) -> None:
-        """Remembers the last token."""
-        if emitted:
-            self._last = emitted[-1]
-
-    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
-        """Nothing to learn."""
-
-    def reference(self, tokens: TokenArray) -> None:
-        """Nothing to draft from."""
-
-
-class DelegatingPlanner:
-    """A planner around another one, which goes on learning in every step; subclasses replace what they change.
-
-    Args:
-        inner: The planner of the model.
-    """
-
-    def __init__(self, inner: Planner) -> None:
-        self.inner = inner
-
-    def begin(self, tokens: TokenArray) -> None:
-        """Passed on."""
-        self.inner.begin(tokens)
-
-    def prepare(self, max_rows: int) -> None:
-        """Passed on."""
-        self.inner.prepare(max_rows)
-
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
-        """The inner planner's tree."""
-        return self.inner.plan(max_rows, max_leaves)
-
-    def learn(
-        self,
-        verifier: _native.Verifier,
-        tree: _native.DraftTree,
-        path: Sequence[int],
-        emitted: Sequence[int],
-        seconds: float,
-    ) -> None:
-        """Passed on."""
-        self.inner.learn(verifier, tree, path, emitted, seconds)
-
-    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
-        """Passed on."""
-        self.inner.finish(tokens, prompt_len)
-
-    def reference(self, tokens: TokenArray) -> None:
-        """Passed on."""
-        self.inner.reference(tokens)
+    def learn(self, step: Step) -> None:
+        """Learns nothing."""

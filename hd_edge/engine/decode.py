@@ -1,6 +1,5 @@
 """The draft-verify loop. Token ids only: it knows no text and no SQL.
 
-One step reads: plan a tree, verify it in one forward, walk the path the target's own sampler draws, commit it, learn.
 Tokens are drawn one by one as the consumer asks for them, so a generator closed at any moment leaves the KV cache, the
 sampler and the tiers as if the tokens not yielded had never been.
 """
@@ -9,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hd_edge import _native
-from hd_edge.draft.planner import Planner
+from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
-from .sampling import ChainSampler, Sampler
+if TYPE_CHECKING:
+    from hd_edge import _native
+    from hd_edge.draft.planner import Planner, TokenArray
+
+    from .sampling import Draws
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
 
@@ -30,7 +32,6 @@ class Target(Protocol):
     n_tokens: int  # tokens in the KV cache, which are input_ids[:n_tokens]
     input_ids: NDArray[np.intc]
     scores: NDArray[np.single]
-    n_batch: int
     _n_vocab: int
     _logits_all: bool
     _requires_eval: bool
@@ -45,6 +46,7 @@ class Target(Protocol):
 
 
 StopTest = Callable[[NDArray[np.intc], NDArray[np.single]], bool]
+Consumer = Generator[int, Sequence[int] | None, int | None]
 
 
 class Decoder:
@@ -54,13 +56,12 @@ class Decoder:
         target: Its KV cache holds the conversation, and the last forward gave the logits of its last token.
         verifier: The native verifier of that context.
         planner: Proposes trees.
-        first: Draws from the last row of the prefill.
-        sampler: Draws from the rows of verified trees.
-        limits: Most rows and most leaves of one forward.
+        draws: The samplers of the prefill's last row and of the nodes of verified trees.
         stop: ``stopping_criteria`` of ``llama_cpp``, called with the prefix and the logits of its last token.
         stats: Counts go here.
-        on_step: Called after each step with tree, accepted path and emitted tokens.
-        expected: Text that the answer is predicted to repeat.
+        prediction: Text that the answer is predicted to repeat.
+        on_step: Called after each step.
+        on_end: Called once, with the conversation and the spans of it that are output tokens.
     """
 
     def __init__(
@@ -68,35 +69,33 @@ class Decoder:
         target: Target,
         verifier: _native.Verifier,
         planner: Planner,
-        first: ChainSampler,
-        sampler: Sampler,
-        limits: tuple[int, int],
-        stop: StopTest | None,
+        draws: Draws,
         stats: GenerationStats,
-        on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None,
-        expected: NDArray[np.int32] | None = None,
+        stop: StopTest | None = None,
+        prediction: TokenArray | None = None,
+        *,
+        on_step: Callable[[Step], None] | None = None,
+        on_end: Callable[[TokenArray, list[tuple[int, int]]], None] | None = None,
     ) -> None:
-        self._target = target
-        self._verifier = verifier
-        self._planner = planner
-        self._first = first
-        self._sampler = sampler
-        self._max_rows, self._max_leaves = limits
-        self._stop = stop
-        self._stats = stats
+        self._target, self._verifier, self._planner, self._draws = target, verifier, planner, draws
+        self._stats, self._stop = stats, stop
+        self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
-        self._expected = expected
-        self._tree: _native.DraftTree | None = None
-        self._path: list[int] = []  # nodes of self._tree accepted so far, root first
-        self._emitted: list[int] = []  # tokens drawn at them
-        self._refeed: list[int] = []  # accepted, but not in the KV cache (ordered mode)
-        self._prompt_len = target.n_tokens
+        self._on_end = on_end
+        self._tree: _native.DraftTree | None = None  # verified, its step not learned yet
+        self._path: list[int] = []  # nodes of it accepted so far, root first
+        self._drawn: list[int] = []  # output tokens drawn at them
+        self._seconds = 0.0  # of its forward
+        self._planning = 0.0  # since the last step was learned
+        self._refeed: list[int] = []  # accepted, but not in the KV cache
+        self._begun = False  # whether the planner knows the conversation
+        self._spans = [(target.n_tokens, target.n_tokens)]  # of the output tokens that have been handed out
         self._open: int | None = None  # token yielded last, not yet in input_ids
-        self._seconds = 0.0  # of the last forward
+        self._since: float | None = None  # None while the consumer has the token
         self._settled = False
         self.tier = TIER_NAMES[0]  # of the token yielded last
 
-    def run(self) -> Generator[int, Sequence[int] | None, None]:
+    def run(self) -> Consumer:
         """Yields token ids until closed, stopped, cancelled, or the context is full.
 
         A consumer may ``send()`` token ids: they are appended behind the token just yielded, as in ``llama_cpp``.
@@ -105,174 +104,134 @@ class Decoder:
             ContextFullError: No room for another token.
             DecodeError: The forward failed.
         """
-        target, verifier, planner = self._target, self._verifier, self._planner
-        started: float | None = perf_counter()  # None while the consumer has the token
+        self._since = perf_counter()
         try:
-            verifier.begin(target.n_tokens)
-            token = self._draw(None)
-            while token is not None:
-                self._stats.tokens += 1
-                self._open = token
-                self._clock(started)
-                started = None
-                sent = yield token
-                if self._settled:
-                    msg = "this generation ended when another generation began on the same object: use one at a time"
-                    raise DecodeError(msg)
-                started = perf_counter()
-                self._open = None
-                if sent is not None:
-                    token = self._append([token, *sent])
-                    continue
-                if self._tree is None:
-                    self._set_token(token)
-                    planner.begin(np.array(target.input_ids[: target.n_tokens + 1], dtype=np.int32))
-                    if self._expected is not None:
-                        planner.reference(self._expected)
-                elif (child := self._tree.child(self._path[-1], token)) >= 0:
-                    self._descend(child, token)
-                    token = self._draw(child)
-                    continue
-                else:
-                    self._set_token(token)
-                    self._end_step()
-                token = self._draw(0) if self._step(token) else None
+            self._verifier.begin(self._target.n_tokens)
+            root = yield from self._hand_out(self._draw(None))
+            while root is not None:
+                tree = self._plan(root)
+                root = yield from self._verify(tree)
+                self._learn()
+            return None
         finally:
             self.settle()
-            self._clock(started)
-
-    def _clock(self, started: float | None) -> None:
-        if started is not None:
-            self._stats.seconds += perf_counter() - started
-
-    def settle(self) -> None:
-        """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
-        if self._settled:
-            return
-        self._settled = True
-        target, verifier = self._target, self._verifier
-        want = target.n_tokens
-        if self._tree is not None:
-            self._end_step()
-        elif verifier.rows:
-            verifier.rollback()
-        verifier.release(min(want, verifier.n_past))
-        target.n_tokens = verifier.n_past
-        target._requires_eval = True
-        spoken = np.array(target.input_ids[:want], dtype=np.int32)
-        if self._open is not None:
-            spoken = np.append(spoken, np.int32(self._open))
-        self._planner.finish(spoken, self._prompt_len)
-        if target.n_tokens < want and not verifier.cancelled:
-            target.eval([int(t) for t in target.input_ids[target.n_tokens : want]])
 
     # -- one step ------------------------------------------------------------------------------------------------
 
-    def _step(self, root: int) -> bool:
-        """Plans and verifies one tree; False if the generation was cancelled."""
-        target, verifier, stats = self._target, self._verifier, self._stats
-        if verifier.cancelled:
-            return False
+    def _plan(self, root: int) -> _native.DraftTree:
+        """The tree to verify behind the conversation, whose last token is the root."""
+        target, verifier = self._target, self._verifier
         room = target.n_ctx() - target.n_tokens
         if room < 1:
             msg = f"the context is full: {target.n_tokens} tokens of {target.n_ctx()}; load with a larger n_ctx"
             raise ContextFullError(msg)
-        if len(self._refeed) >= self._max_rows:
+        self._write(root)
+        if not self._begun:
+            self._planner.begin(np.array(target.input_ids[: target.n_tokens + 1], dtype=np.int32), self._prediction)
+            self._begun = True
+        if len(self._refeed) >= verifier.max_rows:
             self._feed([])
-        pending = [*self._refeed, root]
-        max_rows = min(self._max_rows - len(pending) + 1, room)
-        self._planner.prepare(max_rows)
-        planned = perf_counter()
-        tree = self._planner.plan(max_rows, self._max_leaves)
-        decoding = perf_counter()
-        stats.draft_seconds += decoding - planned
-        tokens = np.array(pending, dtype=np.int32)
-        code = verifier.decode(tokens, tree)
+        rows = min(verifier.max_rows - len(self._refeed), room)
+        started = perf_counter()
+        tree = self._planner.plan(root, rows, verifier.max_leaves)
+        self._planning += perf_counter() - started
+        return tree
+
+    def _verify(self, tree: _native.DraftTree) -> Consumer:
+        """One forward; hands out the tokens drawn along the accepted path and returns the last one, the next root."""
+        if self._verifier.cancelled or not self._forward(tree):
+            return None
+        node = 0
+        while (token := self._draw(node)) is not None:
+            handed = yield from self._hand_out(token)
+            if self._tree is None:  # the consumer sent tokens: the step is over
+                return handed
+            node = self._tree.child(node, token)
+            if node < 0:
+                return token
+            self._write(token)
+            self._path.append(node)
+            self._target.n_tokens += 1
+        return None
+
+    def _learn(self) -> None:
+        """Keeps the accepted path in the KV cache, drops the rest, lets the planner learn."""
+        tree, self._tree = self._tree, None
+        if tree is None:
+            return
+        started = perf_counter()
+        kept = self._verifier.commit(np.array(self._path, dtype=np.int32))
+        committed = perf_counter()
+        seconds = self._seconds + committed - started
+        self._refeed = tree.token[self._path[kept:]].tolist()
+        step = Step(tree, self._path, self._drawn, seconds, self._planning, self._verifier)
+        self._stats.count_step(tree, self._path, seconds, self._planning)
+        self._planner.learn(step)
+        self._planning = perf_counter() - committed
+        if self._on_step is not None:
+            self._on_step(step)
+
+    def _forward(self, tree: _native.DraftTree) -> bool:
+        """Verifies a tree, or its root alone where it does not fit; False if the generation was cancelled."""
+        target, verifier, started = self._target, self._verifier, perf_counter()
+        root = int(tree.token[0])
+        pending = np.array([*self._refeed, root], dtype=np.int32)
+        code = verifier.decode(pending, tree)
         if code == NO_SLOT and len(tree) > 1:  # the root alone needs one cell
-            tree = _native.DraftTree()
-            tree.add(root, -1)
-            code = verifier.decode(tokens, tree)
+            tree = root_alone(root)
+            code = verifier.decode(pending, tree)
+        if code == ABORTED:
+            return False
         if code != 0:
-            if code == ABORTED:
-                return False
             msg = (
                 f"llama_decode returned {code} for {len(tree)} rows, 0 is expected; the KV cache is as before, with "
                 f"{verifier.n_past} of {target.n_ctx()} tokens"
             )
             raise DecodeError(msg)
-        self._seconds = perf_counter() - decoding
-        self._tree, self._path, self._emitted, self._refeed = tree, [0], [], []
+        self._tree, self._path, self._drawn, self._refeed = tree, [0], [], []
+        self._seconds = perf_counter() - started
         target.n_tokens += 1
-        stats.forwards += 1
-        stats.forward_seconds += self._seconds
-        stats.rows += len(tree)
-        if len(tree) > 1:
-            stats.drafts += 1
-            for tier, count in enumerate(np.bincount(tree.tier[1:], minlength=len(TIER_NAMES)).tolist()):
-                if count:
-                    stats.drafted[TIER_NAMES[tier]] += count
         return True
 
     def _draw(self, node: int | None) -> int | None:
         """The target's token at a node (None: the last row of the prefill); None if the stopping criteria say so."""
-        target = self._target
-        row = None
+        target, row = self._target, None
         if target._logits_all and node is not None:
             row = target.scores[target.n_tokens - 1]
-            row[:] = self._verifier.logits(node, target._n_vocab)
-        token = self._first.sample_row(-1) if node is None else self._sampler.sample(node)
+            row[:] = self._verifier.logits(node)
+        first, at_node = self._draws.first, self._draws.node
+        token = first.sample_row(-1) if node is None else at_node.sample(node)
         if self._stop is not None:
             if row is None:
-                row = (
-                    self._first.last_row(target._n_vocab)
-                    if node is None
-                    else self._verifier.logits(node, target._n_vocab)
-                )
+                row = first.last_row(target._n_vocab) if node is None else self._verifier.logits(node)
             if self._stop(target.input_ids[: target.n_tokens], row):
                 return None
-        if node is None:
+        if node is None or self._tree is None:
             self.tier = TIER_NAMES[0]
         else:
-            self._emitted.append(token)
-            child = self._tree.child(node, token) if self._tree is not None else -1
-            self.tier = TIER_NAMES[self._tree.tier_of(child) if self._tree is not None and child >= 0 else 0]
+            self._drawn.append(token)
+            child = self._tree.child(node, token)
+            self.tier = TIER_NAMES[self._tree.tier_of(child) if child >= 0 else 0]
         return token
-
-    def _descend(self, child: int, token: int) -> None:
-        """The drawn token was drafted: its row is verified already."""
-        self._set_token(token)
-        self._path.append(child)
-        self._target.n_tokens += 1
-
-    def _end_step(self) -> None:
-        """Commits the path and lets the tiers learn."""
-        tree, self._tree = self._tree, None
-        if tree is None:
-            return
-        started = perf_counter()
-        self._planner.learn(self._verifier, tree, self._path, self._emitted, self._seconds)
-        self._stats.draft_seconds += perf_counter() - started
-        if self._on_step is not None:
-            self._on_step(tree, self._path, self._emitted)
-        if len(self._path) > 1:
-            self._stats.count_path([tree.tier_of(node) for node in self._path[1:]])
-        kept = self._verifier.commit(np.array(self._path, dtype=np.int32))
-        self._refeed = [int(t) for t in tree.token[self._path[kept:]]] if kept < len(self._path) else []
 
     # -- the conversation ----------------------------------------------------------------------------------------
 
-    def _set_token(self, token: int) -> None:
-        """Writes the token behind the KV cache's end; it counts once its row is verified."""
-        if self._target.n_tokens < self._target.n_ctx():
-            self._target.input_ids[self._target.n_tokens] = token
-
-    def _feed(self, tokens: Sequence[int]) -> None:
-        """Plain forwards over what was accepted but not fed, and over `tokens`."""
-        target = self._target
-        target.n_tokens = self._verifier.n_past
-        target.eval([*self._refeed, *tokens])
-        self._refeed = []
-        self._verifier.begin(target.n_tokens)
+    def _hand_out(self, token: int | None) -> Consumer:
+        """Yields a token and returns it, or the one that followed what the consumer sent; None at the end."""
+        while token is not None:
+            self._stats.tokens += 1
+            self._open = token
+            self._clock(running=False)
+            sent = yield token
+            if self._settled:
+                msg = "this generation ended when another generation began on the same object: use one at a time"
+                raise DecodeError(msg)
+            self._clock(running=True)
+            self._open = None
+            if sent is None:
+                return token
+            token = self._append([token, *sent])
+        return None
 
     def _append(self, tokens: Sequence[int]) -> int | None:
         """Feeds the token just yielded and those the consumer sent, then draws."""
@@ -285,6 +244,54 @@ class Decoder:
         if len(tokens) > room:
             msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
             raise ContextFullError(msg)
-        self._end_step()
+        self._learn()
+        self._spans[-1] = (self._spans[-1][0], target.n_tokens + 1)
         self._feed(tokens)
+        self._spans.append((target.n_tokens, target.n_tokens))
+        self._begun = False
         return self._draw(None)
+
+    def _feed(self, tokens: Sequence[int]) -> None:
+        """Plain forwards over what was accepted but not fed, and over `tokens`."""
+        target = self._target
+        target.n_tokens = self._verifier.n_past
+        target.eval([*self._refeed, *tokens])
+        self._refeed = []
+        self._verifier.begin(target.n_tokens)
+
+    def _write(self, token: int) -> None:
+        """Writes the token behind the KV cache's end; it counts once its row is verified."""
+        if self._target.n_tokens < self._target.n_ctx():
+            self._target.input_ids[self._target.n_tokens] = token
+
+    def _clock(self, running: bool) -> None:
+        """The consumer's time is not the generation's."""
+        now = perf_counter()
+        if self._since is not None:
+            self._stats.seconds += now - self._since
+        self._since = now if running else None
+
+    def settle(self) -> None:
+        """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
+        if self._settled:
+            return
+        self._settled = True
+        target, verifier = self._target, self._verifier
+        want = target.n_tokens
+        if self._tree is not None:
+            self._learn()
+        elif verifier.rows:
+            verifier.rollback()
+        verifier.release(min(want, verifier.n_past))
+        target.n_tokens = verifier.n_past
+        target._requires_eval = True
+        text = np.array(target.input_ids[:want], dtype=np.int32)
+        if self._open is not None:
+            text = np.append(text, np.int32(self._open))
+        self._spans[-1] = (self._spans[-1][0], len(text))
+        if target.n_tokens < want and not verifier.cancelled:
+            target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
+        self._clock(running=False)
+        self._stats.draft_seconds += self._planning
+        if self._on_end is not None:
+            self._on_end(text, self._spans)

@@ -49,7 +49,7 @@ class RunningStream:
         self, llm: Cancellable, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
     ) -> None:
         self._llm, self._begin, self._deliver = llm, begin, deliver
-        self._stopped = False
+        self._stopped = self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -67,6 +67,7 @@ class RunningStream:
                     close()
         except BaseException as raised:  # handed to the thread that waits
             error = raised
+        self._ended = True
         self._deliver(Arrival(None, error=error))
 
     def stop(self, wait: float | None = None) -> bool:
@@ -81,7 +82,8 @@ class RunningStream:
         self._stopped = True
         step = 0.02 if wait is None else min(wait, 0.02)
         while self._thread.is_alive():
-            self._llm.cancel()  # again and again: a generation that is only beginning takes no notice
+            if not self._ended:  # again and again: a generation that is only beginning takes no notice
+                self._llm.cancel()
             self._thread.join(step)
             if wait is not None:
                 wait -= step

@@ -7,7 +7,6 @@ by construction: every token is the target's own sample).
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from hd_edge import _native
-from hd_edge.errors import ConfigError
+from hd_edge.backend.grammar import CheckedDraw
 
 
 class Sampler(Protocol):
@@ -25,6 +24,13 @@ class Sampler(Protocol):
     def sample(self, node: int) -> int:
         """Token drawn at a node of the verified tree; advances penalties, grammar and random numbers."""
         ...
+
+
+class Draws(Protocol):
+    """What one generation draws with."""
+
+    first: ChainSampler  # from the prefill's last row
+    node: Sampler  # at the nodes of verified trees
 
 
 class GreedySampler:
@@ -37,11 +43,12 @@ class GreedySampler:
 class ChainSampler:
     """The chain of ``llama_cpp``, over the row in place."""
 
-    def __init__(self, verifier: _native.Verifier, chain: Any, ctx: Any, guard: ProcessorGuard | None) -> None:
+    def __init__(self, verifier: _native.Verifier, sampler: Any, ctx: Any, guard: ProcessorGuard | None) -> None:
         self._verifier = verifier
-        self._chain = chain
+        self._chain = sampler.sampler
         self._ctx = ctx
         self._guard = guard
+        self.draw: CheckedDraw | None = sampler.draw  # for chains with a grammar
 
     def sample(self, node: int) -> int:
         """Draws at a tree node; raises what a logits processor raised."""
@@ -49,7 +56,10 @@ class ChainSampler:
 
     def sample_row(self, row: int) -> int:
         """Draws at a row of the last batch, -1 for its last row."""
-        token = int(lib.llama_sampler_sample(self._chain, self._ctx, row))
+        if self.draw is not None:
+            token = self.draw(self._ctx, row)
+        else:
+            token = int(lib.llama_sampler_sample(self._chain, self._ctx, row))
         if self._guard is not None:
             self._guard.raise_error()
         return token
@@ -57,11 +67,6 @@ class ChainSampler:
     def accept(self, token: int) -> None:
         """The token was chosen without the chain."""
         lib.llama_sampler_accept(self._chain, token)
-
-    def member(self, name: bytes) -> Any:
-        """The sampler of that name in the chain."""
-        members = (lib.llama_sampler_chain_get(self._chain, i) for i in range(lib.llama_sampler_chain_n(self._chain)))
-        return next(member for member in members if lib.llama_sampler_name(member) == name)
 
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
         """Logits of the last row of the last batch, n_vocab floats."""
@@ -75,17 +80,15 @@ class GrammarGreedySampler:
     check of the whole vocabulary (8 ms for 49,000 tokens) is left out; else the chain draws as ever.
     """
 
-    def __init__(self, verifier: _native.Verifier, chain: ChainSampler) -> None:
+    def __init__(self, verifier: _native.Verifier, chain: ChainSampler, draw: CheckedDraw) -> None:
         self._verifier = verifier
         self._chain = chain
-        self._grammar = chain.member(b"grammar")
-        self._one = np.zeros(1, CANDIDATE)
+        self._allowed = draw.allowed
 
     def sample(self, node: int) -> int:
         """Draws at a tree node."""
         token = self._verifier.argmax(node)
-        self._one["id"] = token
-        if not allows(self._grammar, self._one)[0]:
+        if not self._allowed(token):
             return self._chain.sample(node)
         self._chain.accept(token)
         return token
@@ -116,19 +119,6 @@ class ProcessorGuard:
             raise error
 
 
-CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-
-
-def allows(grammar: Any, candidates: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of the candidates (of type ``CANDIDATE``, logits 0) a grammar sampler allows next, as a mask."""
-    work = candidates.copy()
-    array = lib.llama_token_data_array(
-        data=work.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)), size=len(work), selected=-1, sorted=False
-    )
-    lib.llama_sampler_apply(grammar, ctypes.byref(array))
-    return np.asarray(work["logit"] == 0)
-
-
 def is_greedy(settings: dict[str, Any]) -> bool:
     """True if these ``generate()`` settings always take the largest raw logit, or the largest the grammar allows."""
     return (
@@ -157,26 +147,13 @@ class Samplers:
         if settings["logits_processor"] is not None:
             guard = ProcessorGuard(settings["logits_processor"])
             settings = {**settings, "logits_processor": [guard]}
-        if settings["grammar"] is not None:
-            _check_grammar(llama._model.vocab, settings["grammar"])
         self._chain = llama._sampler = llama._init_sampler(**settings)
-        self.first = ChainSampler(verifier, self._chain.sampler, llama.ctx, guard)
+        self.first = ChainSampler(verifier, self._chain, llama.ctx, guard)
         self.node: Sampler = self.first
-        if greedy and settings["grammar"] is None:
-            self.node = GreedySampler(verifier)
-        elif greedy:
-            self.node = GrammarGreedySampler(verifier, self.first)
+        if greedy:
+            draw = self._chain.draw
+            self.node = GreedySampler(verifier) if draw is None else GrammarGreedySampler(verifier, self.first, draw)
 
     def close(self) -> None:
         """Frees the chain."""
         self._chain.close()
-
-
-def _check_grammar(vocab: Any, grammar: Any) -> None:
-    """llama_cpp would put a null pointer into the chain, and the first draw would end the process."""
-    sampler = lib.llama_sampler_init_grammar(vocab, grammar._grammar.encode("utf-8"), grammar._root.encode("utf-8"))
-    if not sampler:
-        begins, root = grammar._grammar[:60], grammar._root
-        msg = f"llama.cpp cannot parse the grammar {begins!r}...: GBNF with a rule {root!r} is expected"
-        raise ConfigError(msg)
-    lib.llama_sampler_free(sampler)

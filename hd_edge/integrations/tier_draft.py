@@ -39,7 +39,7 @@ class TierDraft(LlamaDraftModel):  # type: ignore[misc]
             )
             raise ConfigError(msg)
         self._n_vocab, self._least = n_vocab, least
-        self._drafter = _native.Drafter(n_vocab, max_rows=num_pred_tokens + 1)
+        self._drafter = _native.Drafter(n_vocab)
         sizes = np.arange(1, num_pred_tokens + 2, dtype=np.int32)
         self._drafter.set_cost(sizes, np.ones(len(sizes), dtype=np.float32))  # llama_cpp's cost is not known here
         self._seen = np.empty(0, dtype=np.int32)
@@ -69,11 +69,9 @@ class TierDraft(LlamaDraftModel):  # type: ignore[misc]
         """Tells the tier what was said since the last call, and whether the last chain had foreseen it."""
         known = len(self._seen)
         if known and len(tokens) > known and np.array_equal(tokens[:known], self._seen):
-            said, path = tokens[known:], [0]
-            while len(path) < len(said) and (child := self._tree.child(path[-1], int(said[len(path) - 1]))) >= 0:
-                path.append(child)
-            self._drafter.learn(np.array(path, dtype=np.int32), said[: len(path)].copy())
-            self._drafter.append(said.copy())
+            said = tokens[known:].copy()
+            self._drafter.learn(self._tree, said[: len(self._tree.follow(said[:-1].tolist()))].copy())
+            self._drafter.append(said)
         else:
             self._drafter.begin(tokens)
         self._seen = tokens.copy()

@@ -1,20 +1,28 @@
-"""What hd_edge adds to the completion calls of ``llama_cpp``: predictions, counts of drafted tokens, clear errors."""
+"""What hd_edge adds to the completion calls of ``llama_cpp``: predictions, counts of drafted tokens, clear errors.
+
+What would abort the process, or take minutes, is refused here before ``llama_cpp`` sees it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from hd_edge.backend.grammar import CheckedDraw, check_grammar
+from hd_edge.backend.tokens import PromptSize
 from hd_edge.engine.prefill import too_long
-from hd_edge.errors import ContextFullError, HDEdgeError
+from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.stats import GenerationStats
 
+from .bias import merge_bias
 from .prediction import prediction_text
+from .schema import check_schemas
 
 
 class Completions(llama_cpp.Llama):  # type: ignore[misc]
@@ -39,9 +47,13 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape.
+            ConfigError: ``prediction`` has another shape, ``logit_bias`` names no token, or the grammar is too large,
+                does not parse, or allows nothing that the other settings leave.
             ContextFullError: The prompt does not fit the context.
         """
+        if isinstance(prompt, str):
+            self._prompt_size.check(len(prompt))
+        merge_bias(kwargs, self._n_vocab)
         expected = self._expected if prediction is None else self._prediction_ids(prediction)
         with self._expecting(expected), self._context_errors(prompt):
             completion = super().create_completion(prompt, *args, **kwargs)
@@ -58,9 +70,12 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.create_chat_completion``, with ``prediction`` and counts as in ``create_completion``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape.
+            ConfigError: As ``create_completion``, or a JSON schema is too large.
             ContextFullError: The conversation does not fit the context.
         """
+        check_schemas(*(kwargs.get(name) for name in ("response_format", "tools", "functions")))
+        messages = args[0] if args else kwargs.get("messages", ())
+        self._prompt_size.check(sum(text_size(message) for message in messages))
         expected = None if prediction is None else self._prediction_ids(prediction)
         with self._expecting(expected):
             completion = super().create_chat_completion(*args, **kwargs)
@@ -69,8 +84,31 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             return completion
         return self._with_timings(completion)
 
+    def _init_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``llama_cpp.Llama._init_sampler``; a chain with a grammar draws what the grammar allows, or raises.
+
+        Raises:
+            ConfigError: The grammar is too large or does not parse.
+        """
+        if (grammar := kwargs.get("grammar")) is not None:
+            if not isinstance(grammar, llama_cpp.LlamaGrammar):
+                msg = f"grammar is of type {type(grammar).__name__}, expected LlamaGrammar (LlamaGrammar.from_string)"
+                raise ConfigError(msg)
+            check_grammar(self._model.vocab, grammar._grammar, grammar._root)
+        sampler = super()._init_sampler(*args, **kwargs)
+        sampler.draw = None
+        if grammar is not None:
+            draw = sampler.draw = CheckedDraw(sampler, self._n_vocab)
+            sampler.sample = lambda context, row: draw(context.ctx, row)
+        return sampler
+
+    @cached_property
+    def _prompt_size(self) -> PromptSize:
+        return PromptSize(self._model.vocab, self._n_ctx)
+
     def _prediction_ids(self, prediction: Any) -> NDArray[np.int32]:
         text = prediction_text(prediction)
+        self._prompt_size.check(len(text))
         return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager
@@ -110,6 +148,14 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             if chunk["choices"] and chunk["choices"][0]["finish_reason"]:
                 chunk["timings"] = timings(self.stats)
             yield chunk
+
+
+def text_size(message: Any) -> int:
+    """Characters of a chat message's text; a byte each at least."""
+    content = message.get("content") if isinstance(message, dict) else None
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-from llama_cpp import llama_cpp as lib
 from llama_cpp.llama_tokenizer import LlamaTokenizer
+
+from hd_edge.backend.tokens import token_bytes
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,19 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
         self._bos = self._model.token_bos()
 
     def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
-        """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does."""
+        """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does.
+
+        Raises:
+            TokenError: An id outside the vocabulary.
+        """
         pieces = self._pieces[bool(special)]
         try:
             text = b"".join([pieces[token] for token in tokens])
         except KeyError:
             for token in set(tokens) - pieces.keys():
-                pieces[token] = self._piece(token, special)
+                pieces[token] = token_bytes(self._model.vocab, token, special)
             text = b"".join([pieces[token] for token in tokens])
         return text[1:] if tokens and tokens[0] == self._bos and text[:1] == b" " else text
-
-    def _piece(self, token: int, special: bool) -> bytes:
-        size = 32
-        while True:
-            buffer = (lib.ctypes.c_char * size)()
-            n = int(lib.llama_token_to_piece(self._model.vocab, lib.llama_token(token), buffer, size, 0, special))
-            if n >= 0:
-                return bytes(buffer[:n])
-            size = -n
 
 
 class PieceStream:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
+from hd_edge.backend.log import captured_log
+from hd_edge.backend.tokens import token_bytes
 from hd_edge.errors import ModelFileError
 
 from .gguf import read_header
@@ -60,12 +62,7 @@ class Vocabulary:
         return pieces.decode("utf-8", "surrogateescape")
 
     def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(64)
-        size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
-        if size < 0:
-            buffer = ctypes.create_string_buffer(-size)
-            size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
-        return buffer.raw[: max(size, 0)]
+        return token_bytes(self._vocab, token, special=True)
 
 
 def metadata(model: Any, key: str) -> str:
@@ -82,18 +79,12 @@ def vocabulary_of(model_path: str | Path) -> Iterator[Any]:
     Raises:
         ModelFileError: The file is no GGUF, or llama.cpp cannot load it.
     """
-    from llama_cpp import _logger
-
     read_header(model_path)
     params = lib.llama_model_default_params()
     params.vocab_only = True
-    silent = lib.llama_log_callback(lambda *_: None)
-    lib.llama_log_set(silent, None)
-    try:
+    with captured_log():
         lib.llama_backend_init()
         model = lib.llama_model_load_from_file(os.fsencode(model_path), params)
-    finally:
-        lib.llama_log_set(_logger.llama_log_callback, None)
     if not model:
         msg = f"{os.fspath(model_path)}: llama.cpp cannot load a tokenizer from this file"
         raise ModelFileError(msg)

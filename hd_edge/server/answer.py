@@ -1,138 +1,208 @@
-"""One request's answer: waits for its turn, runs, streams, and stops when the client goes away."""
+"""One request's answer: waits for its turn, runs, streams, and stops when the client goes away or falls behind."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from llama_cpp.server import app as base
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.errors import ContextFullError
 from hd_edge.llama import Llama
-from hd_edge.model.completion import token_details
+from hd_edge.model.completion import timings, token_details
+from hd_edge.stats import GenerationStats
 
+from .buffer import PATIENCE, Buffer, SlowReaderError
+from .errors import Json, describe, dumps, error_response
 from .metrics import Requests
+from .turn import Turn, stopped
 
-Prepare = Callable[[Any], tuple[Llama, Callable[[], Any]]]  # proxy -> model, call
+
+@dataclass(frozen=True)
+class Job:
+    """What a request asks for.
+
+    Attributes:
+        calls: One call of the model for each choice, in order; each gives a completion or its chunks.
+        samples: Choices of one prompt: so many calls have the same.
+        stream: Answer with server-sent events.
+        usage: End a stream with a chunk of usage.
+        tiers: Tell the tier of each chunk.
+    """
+
+    calls: list[Callable[[], Any]]
+    samples: int
+    stream: bool
+    usage: bool
+    tiers: bool
 
 
 class Answer(Response):
     """Answers within the ASGI call, so that nothing is left locked or running however the client behaves.
 
     Args:
+        llm: The model.
+        turn: Whose turn it is.
         requests: Counts of the server.
-        prepare: Makes the call of the model once it is this request's turn.
-        stream: Answer with server-sent events.
-        usage: End a stream with a chunk of usage.
-        tiers: Tell the tier of each chunk.
+        job: What is asked for.
+        patience: Seconds that a generation waits for its reader.
     """
 
-    def __init__(self, requests: Requests, prepare: Prepare, *, stream: bool, usage: bool, tiers: bool) -> None:
+    def __init__(self, llm: Llama, turn: Turn, requests: Requests, job: Job, patience: float = PATIENCE) -> None:
         super().__init__()
-        self._requests, self._prepare, self._stream = requests, prepare, stream
-        self._usage, self._tiers = usage, tiers
+        self._llm, self._turn, self._requests, self._job = llm, turn, requests, job
+        self._patience = patience
+        self._total = GenerationStats()  # of all choices; a prompt's tokens count once
+        self._begun = False  # the response has begun
         self._answered = False  # all is sent or about to be: a disconnect means nothing any more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Works until the answer is sent or the client is gone."""
-        work = asyncio.create_task(self._work(scope, receive, send))
+        """Works until the answer is sent, the client is gone or too slow, or the server ends."""
+        buffer = Buffer(self._patience)
+        making = asyncio.create_task(self._make(buffer))
+        sending = asyncio.create_task(self._send(buffer, scope, receive, send))
         gone = asyncio.create_task(_until_gone(receive))
+        ending = asyncio.create_task(self._turn.stopping.wait())
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._answered and not work.done():
-                self._requests.cancelled += 1
-                work.cancel()
-            await asyncio.wait({work})
+            done, _ = await asyncio.wait({sending, making, gone, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if making in done and not making.result():  # the reader fell behind
+                sending.cancel()
+            elif making in done:  # the turn is another's; what is left is sent while the client reads it
+                await asyncio.wait({sending, gone}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            gone.cancel()
-            if not work.done():  # the server ends
-                work.cancel()
-                await asyncio.wait({work})
-        if not work.cancelled() and (error := work.exception()) is not None:
+            buffer.close()
+            left = not self._answered and not sending.done()
+            for task in (making, sending, gone, ending):
+                task.cancel()
+            await _ended(making, sending)
+        if left:
+            self._requests.cancelled += 1
+        if ending.done() and not ending.cancelled() and not self._answered:
+            await self._cut_off(scope, receive, send)
+        elif not sending.cancelled() and (error := sending.exception()) is not None:
             raise error
 
-    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._requests.waiting += 1
-        try:
-            turn = contextlib.asynccontextmanager(base.get_llama_proxy)()
-            proxy = await turn.__aenter__()
-        finally:
-            self._requests.waiting -= 1
-        self._requests.running += 1
-        try:
-            await self._run(proxy, scope, receive, send)
-        finally:
-            self._requests.running -= 1
-            await turn.__aexit__(None, None, None)
+    async def _make(self, buffer: Buffer) -> bool:
+        """Runs the model when it is this request's turn; the turn ends with the generation, not with the reading.
 
-    async def _run(self, proxy: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        loop, arrivals = asyncio.get_running_loop(), asyncio.Queue[Arrival]()
-        try:
-            llm, call = self._prepare(proxy)
-        except ValueError as error:  # llama_cpp's own, such as a grammar that does not parse
-            await self._fail(error, scope, receive, send)
-            return
-
-        def begin() -> Iterator[dict[str, Any]]:
-            made = call()
-            return iter([made]) if isinstance(made, dict) else made
+        Returns:
+            False if the reader fell behind.
+        """
+        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
 
         def deliver(arrival: Arrival) -> None:
-            loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
+            buffer.put(arrival)
+            if arrival.chunk is None:
+                loop.call_soon_threadsafe(ended.set_result, arrival.error)
 
-        running = RunningStream(llm, begin, deliver)
         try:
-            first = await arrivals.get()
-            if first.error is not None:
-                await self._fail(first.error, scope, receive, send)
-            elif self._stream:
-                await self._events(llm, first, arrivals, send)
-            else:
-                self._answered = True
-                self._requests.done += 1
-                await JSONResponse(first.chunk)(scope, receive, send)
-        finally:
-            stopping = asyncio.ensure_future(asyncio.to_thread(running.stop))
-            while not stopping.done():  # the next request's turn comes when nothing can cancel it by mistake
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.shield(stopping)
+            async with self._turn:
+                running = RunningStream(self._llm, self._chunks, deliver)
+                try:
+                    return not isinstance(await asyncio.shield(ended), SlowReaderError)
+                finally:  # the next request's turn comes when nothing can cancel it by mistake
+                    await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+        except Exception as error:
+            buffer.put(Arrival(None, error=error))
+            return True
 
-    async def _fail(self, error: BaseException, scope: Scope, receive: Receive, send: Send) -> None:
-        self._answered = True
-        self._requests.failed += 1
-        await error_response(error)(scope, receive, send)
+    def _chunks(self) -> Iterator[dict[str, Any]]:
+        """The chunks of all choices, one choice after the other; runs in a thread."""
+        for index, call in enumerate(self._job.calls):
+            made = call()
+            chunks = iter([made]) if isinstance(made, dict) else made
+            try:
+                for chunk in chunks:
+                    for choice in chunk["choices"]:
+                        choice["index"] = index
+                    yield chunk
+            finally:
+                if close := getattr(chunks, "close", None):
+                    close()
+            self._total.add(self._llm.stats)
+            if index % self._job.samples:
+                self._total.prompt_tokens -= self._llm.stats.prompt_tokens
 
-    async def _events(self, llm: Llama, arrival: Arrival, arrivals: asyncio.Queue[Arrival], send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async def _send(self, buffer: Buffer, scope: Scope, receive: Receive, send: Send) -> None:
+        first = await buffer.get()
+        if first.error is not None:
+            self._answered = True
+            self._requests.failed += 1
+            await error_response(first.error)(scope, receive, send)
+        elif self._job.stream:
+            await self._events(buffer, first, send)
+        else:
+            await self._document(buffer, first, scope, receive, send)
 
-        async def event(document: Any, more: bool = True) -> None:
-            data = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
-            await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": more})
-
-        last: dict[str, Any] = {}
+    async def _document(self, buffer: Buffer, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
+        made: list[dict[str, Any]] = []
         while arrival.chunk is not None:
-            last = arrival.chunk
-            if self._tiers:
-                last["choices"][0]["tier"] = arrival.tier
-            await event(last)
-            arrival = await arrivals.get()
+            made.append(arrival.chunk)
+            buffer.taken()
+            arrival = await buffer.get()
+        self._answered = True
         if arrival.error is not None:
             self._requests.failed += 1
-            await event({"error": _openai_error(arrival.error)})
+            await error_response(arrival.error)(scope, receive, send)
+            return
+        self._requests.done += 1
+        await Json(self._joined(made))(scope, receive, send)
+
+    def _joined(self, made: list[dict[str, Any]]) -> dict[str, Any]:
+        """One completion with the choices of all."""
+        whole = made[0]
+        if len(made) > 1:
+            whole["choices"] = [choice for one in made for choice in one["choices"]]
+            usages = [one["usage"] for one in made]
+            prompt = sum(usage["prompt_tokens"] for usage in usages[:: self._job.samples])
+            tokens = sum(usage["completion_tokens"] for usage in usages)
+            whole["usage"] = _usage(prompt, tokens, self._total)
+            whole["timings"] = timings(self._total)
+        return whole
+
+    async def _events(self, buffer: Buffer, arrival: Arrival, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        self._begun = True
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        kept: dict[str, Any] = {}
+        while (chunk := arrival.chunk) is not None:
+            kept = kept or {key: chunk[key] for key in ("id", "object", "created", "model")}
+            chunk.update(kept)  # one stream, one id
+            if self._job.tiers:
+                chunk["choices"][0]["tier"] = arrival.tier
+            await _event(send, chunk)
+            buffer.taken()
+            arrival = await buffer.get()
+        if arrival.error is not None:
+            self._requests.failed += 1
+            await _event(send, {"error": describe(arrival.error)[1]})
         else:
             self._requests.done += 1
-            if self._usage and last:
-                kept = {key: last[key] for key in ("id", "object", "created", "model")}
-                await event({**kept, "choices": [], "usage": _usage(llm)})
+            if self._job.usage and kept:
+                total = self._total  # the end-of-answer token counts as generated
+                await _event(send, {**kept, "choices": [], "usage": _usage(total.prompt_tokens, total.tokens, total)})
         self._answered = True
-        await event("[DONE]", more=False)
+        await _event(send, None)
+
+    async def _cut_off(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The server ends: tells the client so, whatever it had of its answer."""
+        with contextlib.suppress(asyncio.TimeoutError, OSError):
+            if not self._begun:
+                await asyncio.wait_for(error_response(stopped())(scope, receive, send), 1)
+            else:
+                await asyncio.wait_for(_event(send, {"error": describe(stopped())[1]}), 1)
+                await asyncio.wait_for(_event(send, None), 1)
+
+
+async def _event(send: Send, document: Any) -> None:
+    """A server-sent event; None ends the stream."""
+    data = b"[DONE]" if document is None else dumps(document)
+    await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": document is not None})
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -140,25 +210,18 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def _usage(llm: Llama) -> dict[str, Any]:
-    """Usage of the last generation; the end-of-answer token counts as generated."""
-    prompt, tokens = llm.stats.prompt_tokens, llm.stats.tokens
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Waits until all have ended, also while this task itself is cancelled."""
+    waiting = asyncio.ensure_future(asyncio.wait(tasks))
+    while not waiting.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(waiting)
+
+
+def _usage(prompt: int, tokens: int, stats: GenerationStats) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt,
         "completion_tokens": tokens,
         "total_tokens": prompt + tokens,
-        "completion_tokens_details": token_details(llm.stats),
+        "completion_tokens_details": token_details(stats),
     }
-
-
-def _openai_error(error: BaseException) -> dict[str, Any]:
-    mine = isinstance(error, ValueError)  # also ConfigError, ContextFullError, TokenError
-    code = "context_length_exceeded" if isinstance(error, ContextFullError) else None
-    kind = "invalid_request_error" if mine else "internal_server_error"
-    return {"message": str(error), "type": kind, "param": None, "code": code}
-
-
-def error_response(error: BaseException) -> JSONResponse:
-    """OpenAI's error body: 400 for what the request got wrong, 500 for the rest."""
-    content = _openai_error(error)
-    return JSONResponse({"error": content}, status_code=400 if content["type"] == "invalid_request_error" else 500)

@@ -1,50 +1,35 @@
-"""The application: routes of ``llama_cpp.server``, those of completions replaced by ones that draft and can stop."""
+"""The application: OpenAI's routes, those of ``llama_cpp.server`` for tokens, metrics and the chat page."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
-from llama_cpp.server import app as base
-from llama_cpp.server.model import LlamaProxy
-from llama_cpp.server.settings import ServerSettings
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from hd_edge import __version__
 from hd_edge.llama import Llama
 
-from .answer import Answer
+from . import errors
+from .answer import Answer, Job
+from .buffer import PATIENCE
+from .calls import chat_job, completion_job
+from .guard import MOST_BYTES, Guard
 from .metrics import Requests, metrics
-from .requests import NOT_FOR_LLAMA, ChatRequest, CompletionRequest
+from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
+from .turn import Turn
 
-KEPT = ("/v1/embeddings", "/extras/tokenize", "/extras/tokenize/count", "/extras/detokenize")  # llama_cpp.server's own
-LOCAL = ("127.0.0.1", "localhost", "::1")
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
 
 router = APIRouter()
-authenticated = [Depends(base.authenticate)]
-
-
-class OneModel(LlamaProxy):
-    """The proxy of ``llama_cpp.server`` over one loaded model, whatever name a client asks for."""
-
-    def __init__(self, llm: Llama, name: str) -> None:
-        self.llm, self.name = llm, name
-
-    def __call__(self, model: str | None = None) -> Llama:  # noqa: ARG002
-        """The model."""
-        return self.llm
-
-    def __iter__(self) -> Iterator[str]:
-        yield self.name
 
 
 def create_app(
@@ -54,10 +39,12 @@ def create_app(
     api_key: str | None = None,
     host: str = "127.0.0.1",
     origins: Sequence[str] = (),
+    most_bytes: int = MOST_BYTES,
+    patience: float = PATIENCE,
 ) -> FastAPI:
-    """The ASGI application of one model; one application per process.
+    """The ASGI application of one model.
 
-    Requests queue: one is answered at a time. A client that disconnects stops its generation.
+    Requests queue: one is answered at a time. A client that disconnects or reads too slowly stops its generation.
 
     Args:
         llm: The model; closed when the application ends.
@@ -66,59 +53,84 @@ def create_app(
         host: Address it will listen at. At a local one, requests for another host name are refused, so that no web
             page can reach the model through a name of its own.
         origins: Web origins that may call it from a browser, beside its own page.
+        most_bytes: Most bytes of a request's body.
+        patience: Seconds that a generation waits, all in all, for a client that reads slower than it writes.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await app.state.turn.stop()
         llm.close()
 
     app = FastAPI(title="hd_edge", version=__version__, lifespan=lifespan)
-    app.state.llm, app.state.name, app.state.requests = llm, name, Requests()
-    base.set_server_settings(ServerSettings(api_key=api_key, interrupt_requests=False))
-    base._llama_proxy = OneModel(llm, name)
-    if host in LOCAL:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, "[::1]"])
-    if origins:
+    state = app.state
+    state.llm, state.name, state.requests, state.patience = llm, name, Requests(), patience
+    state.turn = Turn(state.requests)
+    errors.install(app)
+    app.add_middleware(Guard, host=host, api_key=api_key, origins=origins, most_bytes=most_bytes)
+    if origins:  # outside the guard: browsers ask without a key
         app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
     app.include_router(router)
-    app.router.routes.extend(route for route in base.router.routes if getattr(route, "path", None) in KEPT)
     return app
 
 
-def _answer(request: Request, body: Any, call: Callable[..., Any]) -> Answer:
-    def prepare(proxy: Any) -> tuple[Llama, Callable[[], Any]]:
-        settings = body.model_dump(exclude=NOT_FOR_LLAMA)
-        if limit := getattr(body, "max_completion_tokens", None):
-            settings["max_tokens"] = limit
-        llm = base.prepare_request_resources(body, proxy, body.model, settings)
-        settings["model"] = body.model or request.app.state.name
-        return llm, lambda: call(llm, **settings)
-
-    return Answer(
-        request.app.state.requests,
-        prepare,
-        stream=bool(body.stream),
-        usage=body.wants_usage(),
-        tiers=body.include_tiers,
-    )
+def _answer(state: Any, job: Job) -> Answer:
+    return Answer(state.llm, state.turn, state.requests, job, state.patience)
 
 
-@router.post("/v1/chat/completions", dependencies=authenticated, tags=["OpenAI"])
+@router.post("/v1/chat/completions", tags=["OpenAI"])
 async def chat_completions(request: Request, body: ChatRequest) -> Answer:
     """Answers a conversation."""
-    return _answer(request, body, Llama.create_chat_completion)
+    state = request.app.state
+    return _answer(state, chat_job(state.llm, body, state.name))
 
 
-@router.post("/v1/completions", dependencies=authenticated, tags=["OpenAI"])
+@router.post("/v1/completions", tags=["OpenAI"])
 async def completions(request: Request, body: CompletionRequest) -> Answer:
-    """Continues a prompt."""
-    if isinstance(body.prompt, list):
-        body.prompt = body.prompt[0] if body.prompt else ""
-    return _answer(request, body, Llama.create_completion)
+    """Continues prompts."""
+    state = request.app.state
+    return _answer(state, completion_job(state.llm, body, state.name))
 
 
-@router.get("/v1/models", dependencies=authenticated, tags=["OpenAI"])
+@router.post("/v1/embeddings", tags=["OpenAI"])
+async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]:
+    """Vectors of texts, for models that were loaded with ``embedding=True``."""
+    state = request.app.state
+    if not state.llm.context_params.embeddings:
+        raise errors.RefusedError(400, f"{state.name} was not loaded for embeddings", code="no_embeddings")
+    async with state.turn:
+        made: dict[str, Any] = await asyncio.to_thread(state.llm.create_embedding, body.input)
+    return {**made, "model": body.model or state.name}
+
+
+@router.post("/extras/tokenize", tags=["Tokens"])
+async def tokenize(request: Request, body: TokenizeRequest) -> dict[str, list[int]]:
+    """Token ids of a text."""
+    return {"tokens": await _tokens(request.app.state, body.input)}
+
+
+@router.post("/extras/tokenize/count", tags=["Tokens"])
+async def count_tokens(request: Request, body: TokenizeRequest) -> dict[str, int]:
+    """How many tokens a text has."""
+    return {"count": len(await _tokens(request.app.state, body.input))}
+
+
+@router.post("/extras/detokenize", tags=["Tokens"])
+async def detokenize(request: Request, body: DetokenizeRequest) -> dict[str, str]:
+    """Text of token ids."""
+    state = request.app.state
+    text: bytes = await state.turn.beside(lambda: state.llm.detokenize(body.tokens))
+    return {"text": text.decode("utf-8", "replace")}
+
+
+async def _tokens(state: Any, text: str) -> list[int]:
+    data = text.encode("utf-8")
+    tokens: list[int] = await state.turn.beside(lambda: state.llm.tokenize(data, special=True))
+    return tokens
+
+
+@router.get("/v1/models", tags=["OpenAI"])
 async def models(request: Request) -> dict[str, Any]:
     """The one model; does not wait for a running generation."""
     model = {"id": request.app.state.name, "object": "model", "created": 0, "owned_by": "hd_edge"}
@@ -131,7 +143,7 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/metrics", dependencies=authenticated, tags=["Server"])
+@router.get("/metrics", tags=["Server"])
 async def prometheus(request: Request) -> PlainTextResponse:
     """Counts since the start, as Prometheus text."""
     state = request.app.state

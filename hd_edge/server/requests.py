@@ -1,25 +1,45 @@
-"""Request bodies: those of ``llama_cpp.server``, with what OpenAI's API has beyond them."""
+"""Request bodies: those of ``llama_cpp.server``, with what OpenAI's API has beyond them, and with bounds on numbers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from llama_cpp.server.types import CreateChatCompletionRequest, CreateCompletionRequest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NOT_FOR_LLAMA = {  # fields that the server itself reads
     "n",
     "best_of",
     "user",
-    "min_tokens",
+    "prompt",
+    "grammar",
+    "logit_bias",
     "logit_bias_type",
+    "min_tokens",
+    "seed",
     "stream_options",
     "include_tiers",
     "max_completion_tokens",
 }
+MOST_CHOICES = 128  # of one request, as in OpenAI's API
+INT32 = 2**31 - 1
+
+Tokens = list[Annotated[int, Field(ge=0, le=INT32)]]
 
 
 class _Extension(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    n: int = Field(default=1, ge=1, le=MOST_CHOICES, description="Choices for each prompt.")
+    max_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Most tokens of an answer.")
+    min_tokens: int = Field(default=0, ge=0, le=INT32, description="No end of the answer before so many tokens.")
+    temperature: float = Field(default=0.8, ge=0, le=1000, description="0: always the likeliest token.")
+    top_k: int = Field(default=40, ge=0, le=INT32, description="Choose among the k likeliest tokens; 0: all.")
+    repeat_penalty: float = Field(default=1.1, gt=0, le=1000, description="Above 1: repeats are less likely.")
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1, description="Of choice 0; others count up.")
+    stop: str | Annotated[list[str], Field(max_length=64)] | None = Field(default=None)
     prediction: Any = Field(default=None, description="Text the answer is expected to repeat, as in OpenAI's API.")
     stream_options: dict[str, Any] | None = Field(default=None, description="include_usage: one more chunk with usage.")
     include_tiers: bool = Field(default=False, description="Each chunk's choice tells the tier it was drafted from.")
@@ -32,8 +52,57 @@ class _Extension(BaseModel):
 class CompletionRequest(_Extension, CreateCompletionRequest):
     """Body of ``POST /v1/completions``."""
 
+    prompt: str | list[str] | Tokens | list[Tokens] = Field(default="", description="One or several, text or tokens.")
+    max_tokens: int | None = Field(default=16, ge=1, le=INT32, description="Most tokens of an answer.")
+    best_of: int | None = Field(default=None, description="Not supported, beside the value of n.")
+
+    def prompts(self) -> list[str | list[int]]:
+        """Every prompt on its own."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        tokens = [part for part in self.prompt if isinstance(part, int)]
+        return [tokens] if tokens else [part for part in self.prompt if not isinstance(part, int)]
+
+    @model_validator(mode="after")
+    def _check(self) -> CompletionRequest:
+        prompts = self.prompts()
+        if not prompts:
+            msg = "prompt is an empty list: at least one prompt is expected"
+            raise ValueError(msg)
+        if len(prompts) * self.n > MOST_CHOICES:
+            msg = f"{len(prompts)} prompts with n={self.n} are {len(prompts) * self.n} choices, at most {MOST_CHOICES}"
+            raise ValueError(msg)
+        if self.best_of not in (None, 1, self.n):
+            msg = f"best_of={self.best_of} is not supported with n={self.n}: ask for n choices and take the best"
+            raise ValueError(msg)
+        if self.echo and not all(isinstance(prompt, str) for prompt in prompts):
+            msg = "echo needs a prompt of text, it is of token ids: send text, or put the answer behind it yourself"
+            raise ValueError(msg)
+        return self
+
 
 class ChatRequest(_Extension, CreateChatCompletionRequest):
     """Body of ``POST /v1/chat/completions``."""
 
-    max_completion_tokens: int | None = Field(default=None, ge=1, description="OpenAI's newer name of max_tokens.")
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Newer name of max_tokens.")
+
+
+class EmbeddingRequest(BaseModel):
+    """Body of ``POST /v1/embeddings``."""
+
+    model: str | None = None
+    input: str | list[str]
+
+
+class TokenizeRequest(BaseModel):
+    """Body of ``POST /extras/tokenize`` and ``/extras/tokenize/count``."""
+
+    model: str | None = None
+    input: str
+
+
+class DetokenizeRequest(BaseModel):
+    """Body of ``POST /extras/detokenize``."""
+
+    model: str | None = None
+    tokens: Tokens

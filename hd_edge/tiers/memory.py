@@ -7,12 +7,9 @@ between generations only.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hd_edge import _native
-from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.paper import PaperPlanner
-from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.errors import StoreError
 from hd_edge.store.safety import default_path, open_model_store, open_statistics_store, warn
 
@@ -20,16 +17,32 @@ from . import ModelTier, StatisticsTier
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hd_edge.config import DraftConfig
-    from hd_edge.draft.cost import CostRow
-    from hd_edge.draft.planner import Planner
     from hd_edge.stats import GenerationStats
     from hd_edge.store.identity import Identity
 
     from .tier import StoredTier
 
 SAVED_EVERY = 32  # generations between two saves of calibration and cost curve
+
+CostRow = tuple[int, int, float, int]  # rows, context in units of 1,024 tokens (0 or 1), seconds, samples
+
+
+class Learner(Protocol):
+    """A planner that learns what the store should keep."""
+
+    def calibration(self) -> bytes:
+        """State of the mixer."""
+        ...
+
+    def cost_rows(self) -> list[CostRow]:
+        """The cost curve."""
+        ...
 
 
 class Hierarchy:
@@ -44,6 +57,7 @@ class Hierarchy:
         cost_settings: What the cost curve depends on beside the model.
 
     Attributes:
+        learner: The planner whose calibration and cost curve are saved; None: nobody's.
         tiers: The tiers in use, for the planner.
         calibration: State of the mixer as last saved; None: none.
         cost_rows: The cost curve as last saved.
@@ -59,7 +73,7 @@ class Hierarchy:
         learn: bool,
         cost_settings: str = "",
     ) -> None:
-        self._config = config
+        self.learner: Learner | None = None
         self._learn = learn
         self._cost_settings = cost_settings
         self._generations = 0
@@ -80,18 +94,17 @@ class Hierarchy:
         except StoreError as error:
             warn(f"{error}; going on without its calibration")
 
-    def planner(self, n_vocab: int, verifier: _native.Verifier) -> Planner:
-        """The profile's planner over these tiers, which goes on from what the store remembers."""
-        if self._config.profile == "paper":
-            return PaperPlanner(n_vocab, self._config, tiers=self.tiers)
-        planner = TreePlanner(
-            n_vocab, self._config, calibration=self.calibration, cost=CostCurve(self.cost_rows), tiers=self.tiers
-        )
-        planner.attach(verifier)
-        return planner
+    def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
+        """A generation ended: the model tier learns it and writes, look-ups are counted. Never raises.
 
-    def finished(self, planner: Planner, stats: GenerationStats) -> None:
-        """A generation ended: counts look-ups, lets the model tier write what it learned. Never raises."""
+        Args:
+            tokens: The whole conversation.
+            spans: Which of its tokens are output tokens: [begin, end) each.
+            stats: Of the generation; the look-ups are added.
+        """
+        if self.model in self.tiers:
+            for begin, end in spans:
+                self.model.learn(tokens[:end], begin)
         for tier in self.tiers:
             lookups, hits = self._counted.get(tier.name, (0, 0))
             stats.lookups[tier.name] += tier.lookups - lookups
@@ -106,29 +119,22 @@ class Hierarchy:
         self.model.flush()
         self._generations += 1
         if self._generations % SAVED_EVERY == 0:
-            self._save(planner)
+            self._save()
 
-    def _save(self, planner: Planner) -> None:
-        store = self.model.store
-        if (
-            not isinstance(planner, TreePlanner)
-            or store is None
-            or not self._learn
-            or self._generations == 0
-            or not store.file.in_place()
-        ):
+    def _save(self) -> None:
+        store, learner = self.model.store, self.learner
+        if learner is None or store is None or not self._learn or self._generations == 0 or not store.file.in_place():
             return
         try:
-            store.save_calibration(planner.calibration())
-            store.save_cost(self._cost_settings, planner.cost.rows())
+            store.save_calibration(learner.calibration())
+            store.save_cost(self._cost_settings, learner.cost_rows())
         except StoreError as error:
             self.model.complain(f"{error}; calibration and cost curve are not kept")
 
-    def close(self, planner: Planner | None = None) -> None:
+    def close(self) -> None:
         """Writes what is left and closes the files. Never raises; a second call does nothing."""
         self.model.flush()
-        if planner is not None:
-            self._save(planner)
+        self._save()
         self.model.close()
         for tier in self.tiers:
             tier.close()
@@ -148,7 +154,7 @@ def _sound(calibration: bytes | None) -> bytes | None:
     if calibration is None:
         return None
     try:
-        _native.Drafter(1, max_tokens=16, max_rows=1).load_calibration(calibration)
+        _native.Drafter(1, max_tokens=16).load_calibration(calibration)
     except ValueError as error:
         warn(f"the store's calibration is damaged ({error}); going on with the default")
         return None

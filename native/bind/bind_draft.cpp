@@ -5,7 +5,6 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "draft/drafter.hpp"
 #include "draft/paper_drafter.hpp"
@@ -17,6 +16,7 @@ using namespace nb::literals;
 
 namespace {
 
+using hd::DraftTree;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
@@ -39,47 +39,29 @@ void check_ids(const Ids& ids, int32_t n_vocab) {
 struct BoundDrafter {
     int32_t n_vocab;
     hd::Drafter drafter;
-    std::vector<int32_t> nodes;         // of recycle(), kept for their memory
-    std::vector<hd::RecycledRow> rows;  // likewise
 
     explicit BoundDrafter(hd::DrafterLimits limits) : n_vocab(limits.n_vocab), drafter(limits) {}
 
     void check(const Ids& ids) const { check_ids(ids, n_vocab); }
 
-    void learn(const Ids& path, const Ids& emitted) {
-        check(emitted);
-        drafter.learn(path.data(), emitted.data(), std::min(size_of(path), size_of(emitted)));
+    void learn(const DraftTree& tree, const Ids& tokens) {
+        check(tokens);
+        drafter.learn(tree, tokens.data(), size_of(tokens));
     }
 
-    // Reads rows of the last grown tree while `budget` seconds last: those of the path, last first, then the others.
-    // Stores them last first, so that the most useful row is the latest. Returns how many were read.
-    int recycle(const hd::Verifier& verifier, const Ids& path, double budget) {
-        using Clock = std::chrono::steady_clock;
-        const auto end = Clock::now() + std::chrono::duration<double>(budget);
-        nodes.assign(path.data(), path.data() + path.size());
-        std::reverse(nodes.begin(), nodes.end());
-        for (int32_t node = 0; node < drafter.tree().size(); node++) {
-            if (std::find(path.data(), path.data() + path.size(), node) == path.data() + path.size()) {
-                nodes.push_back(node);
-            }
-        }
-        rows.clear();
-        for (size_t i = 0; i < nodes.size() && Clock::now() < end; i++) {
-            rows.emplace_back();
-            hd::top_of_row(verifier.row(nodes[i]), n_vocab, rows.back());
-        }
-        for (size_t i = rows.size(); i > 0; i--) drafter.recycle(nodes[i - 1], rows[i - 1]);
-        return static_cast<int>(rows.size());
+    int recycle(const hd::Verifier& verifier, const DraftTree& tree, const std::vector<int32_t>& path, double seconds) {
+        return drafter.recycle(tree, path, [&](int node) { return verifier.row(node); }, seconds);
     }
 
-    void recycle_row(int32_t node, const Ids& ids, const Floats& chances) {
+    void recycle_row(const DraftTree& tree, int32_t node, const Ids& ids, const Floats& chances) {
+        if (node < 0 || node >= tree.size()) throw nb::value_error("node is not in the tree");
         hd::RecycledRow row;
         for (size_t i = 0; i < hd::recycled_width; i++) {
             const bool given = i < ids.size() && i < chances.size() && ids.data()[i] >= 0 && ids.data()[i] < n_vocab;
             row.token[i] = given ? ids.data()[i] : -1;
             row.chance[i] = given ? chances.data()[i] : 0.0F;
         }
-        drafter.recycle(node, row);
+        drafter.recycle(tree, node, row);
     }
 };
 
@@ -91,13 +73,11 @@ void register_draft(nb::module_& m) {
     nb::class_<BoundDrafter>(m, "Drafter")
         .def(
             "__init__",
-            [](BoundDrafter* self, int32_t n_vocab, int max_tokens, int max_rows) {
-                if (n_vocab < 1 || max_rows < 1 || max_rows > 63) {
-                    throw nb::value_error("a drafter needs a vocabulary and 1 to 63 rows");
-                }
-                new (self) BoundDrafter({n_vocab, max_tokens, max_rows, 24});
+            [](BoundDrafter* self, int32_t n_vocab, int max_tokens) {
+                if (n_vocab < 1) throw nb::value_error("a drafter needs a vocabulary");
+                new (self) BoundDrafter({n_vocab, max_tokens});
             },
-            "n_vocab"_a, nb::kw_only(), "max_tokens"_a = 1 << 16, "max_rows"_a = 63)
+            "n_vocab"_a, nb::kw_only(), "max_tokens"_a = 1 << 16)
         .def(
             "attach",
             [](BoundDrafter& d, int tier, const hd::TierCache& cache) {
@@ -106,14 +86,6 @@ void register_draft(nb::module_& m) {
                 if (tier == 3) d.drafter.attach_statistics(&cache);
             },
             "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
-        .def(
-            "lookups",
-            [](const BoundDrafter& d, int tier) {
-                check_tier(tier);
-                const hd::Expander& expander = d.drafter.expander();
-                return tier == 2 ? expander.model_lookups : expander.statistics_lookups;
-            },
-            "tier"_a)
         .def(
             "use_context", [](BoundDrafter& d, bool on) { d.drafter.use_context(on); }, "on"_a)
         .def(
@@ -146,7 +118,7 @@ void register_draft(nb::module_& m) {
                 return d.drafter.grow(max_rows, max_leaves);
             },
             "max_rows"_a, "max_leaves"_a)
-        .def("learn", &BoundDrafter::learn, "path"_a, "emitted"_a)
+        .def("learn", &BoundDrafter::learn, "tree"_a, "tokens"_a)
         .def(
             "append",
             [](BoundDrafter& d, Ids tokens) {
@@ -154,8 +126,8 @@ void register_draft(nb::module_& m) {
                 d.drafter.append(tokens.data(), size_of(tokens));
             },
             "tokens"_a)
-        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "path"_a, "budget"_a)
-        .def("recycle_row", &BoundDrafter::recycle_row, "node"_a, "ids"_a, "chances"_a)
+        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "tree"_a, "path"_a, "seconds"_a)
+        .def("recycle_row", &BoundDrafter::recycle_row, "tree"_a, "node"_a, "ids"_a, "chances"_a)
         .def("forget_rows", [](BoundDrafter& d) { d.drafter.recycler().clear(); })
         .def(
             "missing",
@@ -164,7 +136,6 @@ void register_draft(nb::module_& m) {
                 return d.drafter.missing(static_cast<Tier>(tier));
             },
             "tier"_a)
-        .def_prop_ro("expected_tokens", [](const BoundDrafter& d) { return d.drafter.expected_tokens(); })
         .def(
             "set_rate", [](BoundDrafter& d, float rate) { d.drafter.mixer().set_rate(rate); }, "rate"_a)
         .def("restart_rates", [](BoundDrafter& d) { d.drafter.mixer().restart_rates(); })

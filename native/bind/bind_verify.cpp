@@ -2,6 +2,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unordered_map.h>
+#include <nanobind/stl/vector.h>
 
 #include "draft/draft_tree.hpp"
 #include "verify/verifier.hpp"
@@ -24,6 +25,7 @@ nb::ndarray<nb::numpy, Out, nb::ndim<1>> copy_of(const std::vector<In>& values) 
 }  // namespace
 
 void register_verify(nb::module_& m) {
+    using hd::AbortFlag;
     using hd::DraftTree;
     using hd::LlamaApi;
     using hd::Tier;
@@ -46,6 +48,13 @@ void register_verify(nb::module_& m) {
                  if (node < 0 || node >= t.size()) throw nb::value_error("node is not in the tree");
                  return t.child(node, token);
              })
+        .def(
+            "follow",
+            [](const DraftTree& t, const std::vector<int32_t>& tokens) {
+                if (t.size() == 0) throw nb::value_error("an empty tree has no path");
+                return t.follow(tokens.data(), tokens.size());
+            },
+            "tokens"_a)
         .def("check", &DraftTree::check, "n_vocab"_a)
         .def("__len__", &DraftTree::size)
         .def_prop_ro("leaves", &DraftTree::leaves)
@@ -68,16 +77,34 @@ void register_verify(nb::module_& m) {
     nb::class_<LlamaApi>(m, "LlamaApi")
         .def(nb::init<const std::unordered_map<std::string, uintptr_t>&>(), "addresses"_a);
 
+    nb::class_<AbortFlag>(m, "AbortFlag")
+        .def(
+            "__init__",
+            [](AbortFlag* self, const LlamaApi& api, uintptr_t ctx) {
+                new (self) AbortFlag(api, reinterpret_cast<void*>(ctx));
+            },
+            "api"_a, "ctx"_a)
+        .def("detach", &AbortFlag::detach)
+        .def("cancel", &AbortFlag::raise)
+        .def("clear_cancel", &AbortFlag::clear)
+        .def_prop_ro("cancelled", &AbortFlag::raised);
+    m.def(
+        "filter_log",
+        [](uintptr_t get, uintptr_t set) {
+            hd::filter_log(reinterpret_cast<hd::LogGetter>(get), reinterpret_cast<hd::LogSetter>(set));
+        },
+        "get"_a, "set"_a,
+        "Drops llama.cpp's log lines of a forward that was aborted; addresses of llama_log_get, _set.");
+
     nb::class_<Verifier>(m, "Verifier")
         .def(
             "__init__",
             [](Verifier* self, const LlamaApi& api, uintptr_t ctx, uintptr_t memory, int32_t n_vocab, int32_t n_ctx,
-               int32_t max_rows, int32_t max_sequences, bool ordered) {
+               int32_t max_rows, int32_t max_sequences) {
                 new (self) Verifier(api, reinterpret_cast<void*>(ctx), reinterpret_cast<void*>(memory),
-                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences, ordered});
+                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences});
             },
-            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a,
-            "ordered"_a = false)
+            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a)
         .def("begin", &Verifier::begin, "n_past"_a)
         .def("release", &Verifier::release, "n_past"_a)
         .def(
@@ -91,16 +118,18 @@ void register_verify(nb::module_& m) {
             "commit", [](Verifier& v, Ids path) { return v.commit(path.data(), static_cast<int32_t>(path.size())); },
             "path"_a)
         .def("rollback", &Verifier::rollback)
+        .def_prop_ro("max_rows", &Verifier::max_rows)
+        .def_prop_ro("max_leaves", &Verifier::max_leaves)
         .def_prop_ro("n_past", &Verifier::n_past)
         .def_prop_ro("rows", &Verifier::rows)
         .def("argmax", &Verifier::argmax, "node"_a)
         .def("batch_row", &Verifier::batch_row, "node"_a)
         .def(
             "logits",
-            [](const Verifier& v, int32_t node, size_t n_vocab) {
-                return nb::ndarray<nb::numpy, const float, nb::ndim<1>>(v.row(node), {n_vocab}, nb::handle());
+            [](const Verifier& v, int32_t node) {
+                return nb::ndarray<nb::numpy, const float, nb::ndim<1>>(v.row(node), {v.n_vocab()}, nb::handle());
             },
-            "node"_a, "n_vocab"_a, nb::rv_policy::copy)
+            "node"_a, nb::rv_policy::copy)
         .def("detach", &Verifier::detach)
         .def("cancel", &Verifier::cancel)
         .def("clear_cancel", &Verifier::clear_cancel)

@@ -1,10 +1,12 @@
 #include "vocabulary.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <exception>
 #include <limits>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 namespace hd {
@@ -57,7 +59,7 @@ std::vector<int32_t> Vocabulary::tokenize(std::string_view text) const {
 
 std::vector<std::vector<int32_t>> Vocabulary::tokenize(const std::vector<std::string_view>& texts, int threads) const {
     std::vector<std::vector<int32_t>> all(texts.size());
-    std::vector<std::exception_ptr> failed(static_cast<size_t>(threads));
+    std::vector<std::exception_ptr> failed(std::clamp<size_t>(texts.size(), 1, static_cast<size_t>(threads)));
     std::atomic<size_t> next{0};
     const auto work = [&](size_t worker) {
         try {
@@ -67,7 +69,12 @@ std::vector<std::vector<int32_t>> Vocabulary::tokenize(const std::vector<std::st
         }
     };
     std::vector<std::thread> others;
-    for (size_t i = 1; i < failed.size(); i++) others.emplace_back(work, i);
+    others.reserve(failed.size());
+    try {
+        for (size_t i = 1; i < failed.size(); i++) others.emplace_back(work, i);
+    } catch (const std::system_error&) {
+        // No more threads to be had: those there are do all of it.
+    }
     work(0);
     for (std::thread& other : others) other.join();
     for (const std::exception_ptr& error : failed) {

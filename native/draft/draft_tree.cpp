@@ -8,6 +8,7 @@ void DraftTree::clear() {
     depth.clear();
     tier.clear();
     probability.clear();
+    growth = 0;
 }
 
 void DraftTree::reserve(int nodes) {
@@ -25,6 +26,7 @@ int DraftTree::add(int32_t token_id, int32_t parent_node, Tier from, float path_
     depth.push_back(parent_node < 0 ? 0 : depth[static_cast<size_t>(parent_node)] + 1);
     tier.push_back(from);
     probability.push_back(path_probability);
+    growth = 0;
     return size() - 1;
 }
 
@@ -35,6 +37,16 @@ int DraftTree::child(int node, int32_t token_id) const {
         if (parent[at] == node && token[at] == token_id) return i;
     }
     return -1;
+}
+
+std::vector<int32_t> DraftTree::follow(const int32_t* tokens, size_t n) const {
+    std::vector<int32_t> path = {0};
+    for (size_t i = 0; i < n; i++) {
+        const int node = child(path.back(), tokens[i]);
+        if (node < 0) break;
+        path.push_back(node);
+    }
+    return path;
 }
 
 int DraftTree::leaves() const {

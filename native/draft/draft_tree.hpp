@@ -19,6 +19,7 @@ struct DraftTree {
     std::vector<int32_t> depth;   // 0 for the root
     std::vector<Tier> tier;
     std::vector<float> probability;  // calibrated chance that the whole path down to this node is emitted
+    uint64_t growth = 0;             // which Drafter::grow() made it, 0: none; a drafter knows its last tree by it
 
     int size() const { return static_cast<int>(token.size()); }
     void clear();
@@ -26,6 +27,8 @@ struct DraftTree {
     int add(int32_t token_id, int32_t parent_node, Tier from, float path_probability);
     // The child of `node` that carries `token_id`, or -1.
     int child(int node, int32_t token_id) const;
+    // The nodes that the tokens behind the root's lead to, root first, as far as they were drafted.
+    std::vector<int32_t> follow(const int32_t* tokens, size_t n) const;
     int leaves() const;
     // "" if the tree is well formed and every token lies in [0, n_vocab), else what is wrong with which node.
     std::string check(int32_t n_vocab) const;

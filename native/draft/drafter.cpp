@@ -1,6 +1,8 @@
 #include "drafter.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 
 namespace hd {
@@ -11,23 +13,20 @@ constexpr size_t most_missing = 4;
 }  // namespace
 
 Drafter::Drafter(DrafterLimits limits)
-    : limits_(limits),
-      index_(limits.n_vocab, limits.max_tokens),
-      expander_(index_, recycler_, mixer_),
-      expansions_(static_cast<size_t>(limits.max_rows) + 1) {
+    : limits_(limits), index_(limits.n_vocab, limits.max_tokens), expander_(index_, recycler_, mixer_) {
     const int32_t one = 1;
     const float unit = 1;
     set_cost(&one, &unit, 1);
 }
 
 void Drafter::set_cost(const int32_t* rows, const float* cost, int n) {
-    const auto size = static_cast<size_t>(limits_.max_rows) + 1;
+    const auto size = static_cast<size_t>(std::max(*std::max_element(rows, rows + n), 1)) + 1;
     cost_.assign(size, INFINITY);
     padded_.assign(size, 1);
     for (int i = 0; i < n; i++) {
-        for (int k = 1; k <= std::min(rows[i], limits_.max_rows); k++) {
+        for (int k = 1; k <= rows[i]; k++) {
             const auto at = static_cast<size_t>(k);
-            if (rows[i] > limits_.max_rows || !(cost[i] < cost_[at])) continue;
+            if (!(cost[i] < cost_[at])) continue;
             cost_[at] = cost[i];
             padded_[at] = rows[i];
         }
@@ -36,11 +35,12 @@ void Drafter::set_cost(const int32_t* rows, const float* cost, int n) {
 
 void Drafter::begin(const int32_t* tokens, int n) {
     index_.begin(tokens, n);
-    nodes_.clear();
+    tree_.clear();
 }
 
 int Drafter::expand(int node) {
     const int at = expanded_++;
+    if (static_cast<size_t>(at) == expansions_.size()) expansions_.emplace_back();
     Node& from = nodes_[static_cast<size_t>(node)];
     from.expansion = at;
     expander_.expand(from.tail, from.depth, from.chance, expansions_[static_cast<size_t>(at)]);
@@ -108,19 +108,25 @@ bool Drafter::could_improve(int rows, float sum, float next, float best, int max
     return false;
 }
 
+// The last tokens of the conversation.
+Tail Drafter::tail() const {
+    const std::vector<int32_t>& text = index_.tokens();
+    Tail tail;
+    for (size_t i = text.size() - std::min<size_t>(text.size(), max_key_length); i < text.size(); i++) {
+        tail = tail.extended(text[i]);
+    }
+    return tail;
+}
+
 const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
     nodes_.clear();
     open_.clear();
     expanded_ = 0;
     leaves_ = 1;
     for (auto& list : missing_) list.clear();
-    const std::vector<int32_t>& text = index_.tokens();
-    Tail tail;
-    for (size_t i = text.size() - std::min<size_t>(text.size(), max_key_length); i < text.size(); i++) {
-        tail = tail.extended(text[i]);
-    }
-    nodes_.push_back({tail.end()[-1], -1, 0, Tier::target, 1.0F, tail, -1, -1, 0});
-    int limit = std::min(max_rows, limits_.max_rows);
+    const Tail text = tail();
+    nodes_.push_back({text.end()[-1], -1, 0, Tier::target, 1.0F, text, -1, -1, 0});
+    int limit = std::min(max_rows, static_cast<int>(cost_.size()) - 1);
     while (limit > 1 && padded_[static_cast<size_t>(limit)] > limit) limit--;  // a size on offer
     int rows = 1, best_rows = 1;
     float sum = 0;
@@ -162,46 +168,43 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
 void Drafter::emit(int rows) {
     tree_.clear();
     order_.clear();
-    expected_ = 0;
     children_.resize(std::max(children_.size(), static_cast<size_t>(rows)));
     for (int i = 0; i < rows; i++) children_[static_cast<size_t>(i)].clear();
     for (int i = 1; i < rows; i++) {
         children_[static_cast<size_t>(nodes_[static_cast<size_t>(i)].parent)].push_back(i);
     }
     emit_below(0, -1, rows);
+    static std::atomic<uint64_t> growths{0};
+    tree_.growth = ++growths;
 }
 
 void Drafter::emit_below(int node, int parent, int rows) {
     const Node& from = nodes_[static_cast<size_t>(node)];
     const float chance = parent >= 0 && from.chance > 0 ? curve_.refine(from.chance) : from.chance;
     const int at = tree_.add(from.token, parent, from.tier, chance);
-    expected_ += chance;
     order_.push_back(node);
     for (int child : children_[static_cast<size_t>(node)]) emit_below(child, at, rows);
 }
 
-void Drafter::learn(const int32_t* path, const int32_t* emitted, int n) {
-    for (int i = 0; i < n; i++) {
-        const auto at = static_cast<size_t>(path[i]);
-        if (at >= order_.size() || nodes_.empty()) return;
-        const int node = order_[at];
-        if (nodes_[static_cast<size_t>(node)].expansion < 0) {
-            if (static_cast<size_t>(expanded_) >= expansions_.size()) return;
-            expand(node);
-        }
+void Drafter::learn(const DraftTree& tree, const int32_t* tokens, int n) {
+    if (n < 1) return;
+    if (tree.growth == 0 || tree.growth != tree_.growth) grow(1, 1);
+    const std::vector<int32_t> path = tree_.follow(tokens, static_cast<size_t>(n));
+    for (size_t i = 0; i < std::min(path.size(), static_cast<size_t>(n)); i++) {
+        const int node = order_[static_cast<size_t>(path[i])];
+        if (nodes_[static_cast<size_t>(node)].expansion < 0) expand(node);
         const int expansion = nodes_[static_cast<size_t>(node)].expansion;
-        mixer_.learn(expansions_[static_cast<size_t>(expansion)], emitted[i]);
+        mixer_.learn(expansions_[static_cast<size_t>(expansion)], tokens[i]);
     }
-    learn_paths(path, emitted, n);
+    // A last token that was drafted too was not verified further, because the generation was closed then.
+    if (path.size() <= static_cast<size_t>(n)) learn_paths(path);
 }
 
-// Which drafted paths came true. Below the last node of the path nothing is known if the target's token there was
-// drafted, because the generation was closed then.
-void Drafter::learn_paths(const int32_t* path, const int32_t* emitted, int n) {
-    const int drafted = tree_.size();
-    if (n < 1 || drafted < 2 || path[n - 1] >= drafted || tree_.child(path[n - 1], emitted[n - 1]) >= 0) return;
-    for (int node = 1, taken = 1; node < drafted; node++) {
-        const bool came_true = taken < n && path[taken] == node;
+// Which drafted paths came true.
+void Drafter::learn_paths(const std::vector<int32_t>& path) {
+    size_t taken = 1;
+    for (int node = 1; node < tree_.size(); node++) {
+        const bool came_true = taken < path.size() && path[taken] == node;
         if (came_true) taken++;
         const float chance = nodes_[static_cast<size_t>(order_[static_cast<size_t>(node)])].chance;
         if (chance > 0) curve_.learn(chance, came_true ? 1.0F : 0.0F);
@@ -212,10 +215,31 @@ void Drafter::append(const int32_t* tokens, int n) {
     for (int i = 0; i < n; i++) index_.append(tokens[i]);
 }
 
-void Drafter::recycle(int node, const RecycledRow& row) {
-    if (static_cast<size_t>(node) >= order_.size()) return;
-    const Tail& tail = nodes_[static_cast<size_t>(order_[static_cast<size_t>(node)])].tail;
-    recycler_.store(KeyHashes(tail.end(), tail.known), row);
+void Drafter::recycle(const DraftTree& tree, int node, const RecycledRow& row) {
+    std::vector<int32_t> below;  // tokens from the node up to the root, which the tail ends with
+    for (int at = node; at > 0; at = tree.parent[static_cast<size_t>(at)]) {
+        below.push_back(tree.token[static_cast<size_t>(at)]);
+    }
+    Tail text = tail();
+    for (size_t i = below.size(); i > 0; i--) text = text.extended(below[i - 1]);
+    recycler_.store(KeyHashes(text.end(), text.known), row);
+}
+
+int Drafter::recycle(const DraftTree& tree, const std::vector<int32_t>& path,
+                     const std::function<const float*(int)>& row, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    std::vector<int32_t> nodes(path.rbegin(), path.rend());
+    for (int32_t node = 0; node < tree.size(); node++) {
+        if (std::find(path.begin(), path.end(), node) == path.end()) nodes.push_back(node);
+    }
+    std::vector<RecycledRow> rows;
+    for (size_t i = 0; i < nodes.size() && Clock::now() < end; i++) {
+        rows.emplace_back();
+        top_of_row(row(nodes[i]), limits_.n_vocab, rows.back());
+    }
+    for (size_t i = rows.size(); i > 0; i--) recycle(tree, nodes[i - 1], rows[i - 1]);
+    return static_cast<int>(rows.size());
 }
 
 const std::vector<int64_t>& Drafter::missing(Tier tier) const { return missing_[static_cast<size_t>(tier)]; }

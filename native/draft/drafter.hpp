@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,6 @@ namespace hd {
 struct DrafterLimits {
     int32_t n_vocab = 0;
     int max_tokens = 1 << 16;  // of the context index
-    int max_rows = 63;         // root included
     int max_depth = 24;
 };
 
@@ -40,22 +40,22 @@ class Drafter {
     // What the tree says of its nodes is their path probability as PathCurve corrects it. Sizes are chosen by the
     // uncorrected products, which are a little too small: a row is worth less than its chance, because the next tree
     // would draft the same token knowing more (by replay, sizes chosen by the corrected ones lose 0.8 %).
-    // The root alone means: a draft is not worth its rows. Valid until the next grow().
+    // The root alone means: a draft is not worth its rows.
     const DraftTree& grow(int max_rows, int max_leaves);
 
-    // The target emitted `emitted`: emitted[i] stands after node path[i] of the last grown tree (path[0] is the root).
-    // Teaches the mixer, with all candidates of these nodes, drafted or not; then append() the tokens.
-    void learn(const int32_t* path, const int32_t* emitted, int n);
+    // The target verified `tree` and went on with `tokens`: teaches the mixer, with all candidates of the nodes that
+    // they passed, drafted or not. Of a tree that the last grow() did not make, only the root teaches. Then append().
+    void learn(const DraftTree& tree, const int32_t* tokens, int n);
     void append(const int32_t* tokens, int n);
-    // The target's row at a node of the last grown tree; call before append().
-    void recycle(int node, const RecycledRow& row);
+    // The target's row at a node of a verified tree; call before append().
+    void recycle(const DraftTree& tree, int node, const RecycledRow& row);
+    // Recycles rows while `seconds` last: those of the path, last first, then the others. Stores them last first, so
+    // that the most useful row is the latest. Returns how many were read.
+    int recycle(const DraftTree& tree, const std::vector<int32_t>& path, const std::function<const float*(int)>& row,
+                double seconds);
 
     // Keys of the last grown tree that a lower tier could not answer from memory, likeliest node first, at most `n`.
     const std::vector<int64_t>& missing(Tier tier) const;
-
-    // What the last grow() expects of its tree, the root's token included.
-    float expected_tokens() const { return expected_; }
-    const DraftTree& tree() const { return tree_; }
 
     Mixer& mixer() { return mixer_; }
     NgramIndex& index() { return index_; }
@@ -88,7 +88,8 @@ class Drafter {
     bool could_improve(int rows, float sum, float next, float best, int max_rows) const;
     int enter_best(int max_leaves);
     void note_missing(Node& node);
-    void learn_paths(const int32_t* path, const int32_t* emitted, int n);
+    void learn_paths(const std::vector<int32_t>& path);
+    Tail tail() const;
     void emit(int rows);
     void emit_below(int node, int parent, int rows);
 
@@ -109,7 +110,6 @@ class Drafter {
     std::vector<int> order_;  // tree node -> nodes_
     std::vector<std::vector<int>> children_;
     std::vector<int64_t> missing_[4];
-    float expected_ = 1;
 };
 
 }  // namespace hd

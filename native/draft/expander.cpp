@@ -48,13 +48,11 @@ void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion&
     float best = weigh();
     if (model_ != nullptr && best < likely) {
         model_missing = ask_tier(*model_, tail, depth, Tier::model, node);
-        model_lookups += model_slots;
         asked = 1;
         best = weigh();
     }
     if (statistics_ != nullptr && best < likely) {
         statistics_missing = ask_tier(*statistics_, tail, depth, Tier::statistics, node);
-        statistics_lookups += statistics_slots;
         asked = 2;
         weigh();
     }

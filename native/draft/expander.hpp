@@ -31,7 +31,6 @@ class Expander {
     void expand(const Tail& tail, int depth, float path_chance, Expansion& node);
 
     MissingKeys model_missing, statistics_missing;  // of the last expand()
-    uint64_t model_lookups = 0, statistics_lookups = 0;
 
   private:
     void ask_context(const KeyHashes& key, int depth, Expansion& node) const;

@@ -24,6 +24,7 @@ const KernelSet* kernels;
 std::atomic<int64_t> repacked{0};
 // A model is loaded by one thread, so the choice of one model never touches another's.
 thread_local bool offered = false;
+thread_local int64_t taken = 0;  // bytes since the last offer
 
 // The tensor as a matrix of ours, or one without rows.
 Matrix matrix_of(const Tensor* t) {
@@ -99,6 +100,7 @@ void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size
     }
     repack(matrix, data, static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency()))));
     repacked += static_cast<int64_t>(size);
+    taken += static_cast<int64_t>(size);
 }
 
 // Memory of the plain CPU type with our functions; large pages spare address translation, which a stream of weights
@@ -133,12 +135,6 @@ BufferType* our_type() {
     return &type;
 }
 
-// Another thread may be reading the list for a graph: it gets a new body, and the old one stays where it is.
-void replace_list(std::vector<BufferType*> list) {
-    auto* old = new std::vector<BufferType*>(std::move(list));
-    api.extra_buffer_types().swap(*old);
-}
-
 }  // namespace
 
 BufferType* buffer_type(const KernelSet& set) {
@@ -146,34 +142,12 @@ BufferType* buffer_type(const KernelSet& set) {
     return our_type();
 }
 
-void insert(BufferType* type) {
-    auto list = api.extra_buffer_types();
-    // Types for matrix units (AMX) stay ahead of us.
-    const auto repacking = std::find_if(list.begin(), list.end(), [](BufferType* t) {
-        return !std::strcmp(api.ggml_backend_buft_name(t), "CPU_REPACK");
-    });
-    list.insert(repacking, type);
-    replace_list(std::move(list));
+void offer(bool on) {
+    offered = on;
+    if (on) taken = 0;
 }
 
-void remove(BufferType* type) {
-    auto list = api.extra_buffer_types();
-    list.erase(std::remove(list.begin(), list.end(), type), list.end());
-    replace_list(std::move(list));
-}
-
-bool adopted(const BufferType* type) {
-    using GetExtra = BufferType** (*)(ggml::Device*);
-    ggml::Registry* registry = api.ggml_backend_dev_backend_reg(type->device);
-    const auto get_extra =
-        reinterpret_cast<GetExtra>(api.ggml_backend_reg_get_proc_address(registry, "ggml_backend_dev_get_extra_bufts"));
-    if (!get_extra) return false;
-    for (BufferType** t = get_extra(type->device); t && *t; t++)
-        if (*t == type) return true;
-    return false;
-}
-
-void offer(bool on) { offered = on; }
+int64_t bytes_taken() { return taken; }
 
 int64_t bytes_repacked() { return repacked; }
 

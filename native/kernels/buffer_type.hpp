@@ -11,16 +11,11 @@ namespace hd::kernels {
 // Our buffer type, made once for these kernels.
 ggml::BufferType* buffer_type(const KernelSet& kernels);
 
-// Puts it before the repacking type in the list of the CPU backend, and takes it out again.
-void insert(ggml::BufferType* type);
-void remove(ggml::BufferType* type);
-
-// Makes the CPU backend copy its list for good and says whether the type is in the copy: not if a model was loaded
-// before.
-bool adopted(const ggml::BufferType* type);
-
 // Whether models that this thread loads from now on may use it.
 void offer(bool on);
+
+// Bytes of weights that this thread has loaded into it since the last offer.
+int64_t bytes_taken();
 
 // Bytes of weights stored as panels so far.
 int64_t bytes_repacked();

@@ -1,9 +1,10 @@
-// What row_kernels.py calls through ctypes. A plain C library needs no Python to build or to test, and one binary
+// What backend/kernels.py calls through ctypes. A plain C library needs no Python to build or to test, and one binary
 // serves every Python version.
 #include <cstring>
 
 #include "buffer_type.hpp"
 #include "kernel_sets.hpp"
+#include "registration.hpp"
 #include "self_test.hpp"
 
 #if defined(_WIN32)
@@ -52,15 +53,17 @@ HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
     std::memcpy(&ggml::api, functions, sizeof ggml::api);
     if (const char* problem = ggml::check_abi()) return problem;
     ggml::BufferType* type = buffer_type(*set);
-    insert(type);
+    enter(type);
     const char* problem = self_test(type, *set);
-    if (!problem && !adopted(type)) problem = "a model was loaded before";
-    if (problem) remove(type);
+    if (problem) leave(type);
     test_bytes = bytes_repacked();
     return problem;
 }
 
 HD_EXPORT void hd_rows_offer(int on) { offer(on != 0); }
+
+// Bytes of weights that this thread has loaded for the kernels since it was offered them.
+HD_EXPORT long long hd_rows_taken() { return bytes_taken(); }
 
 // Bytes of weights that are stored for the kernels since hd_rows_install.
 HD_EXPORT long long hd_rows_bytes() { return bytes_repacked() - test_bytes; }

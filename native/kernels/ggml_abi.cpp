@@ -56,12 +56,29 @@ const char* check_buffers() {
     return same ? nullptr : "ggml_backend_buffer differs";
 }
 
+const char* check_registry() {
+    Device* device = api.ggml_backend_dev_by_type(kDeviceCpu);
+    if (!device) return "no CPU backend";
+    Registry* registry = api.ggml_backend_dev_backend_reg(device);
+    if (registry->api_version != kApiVersion) return "ggml_backend_reg differs";
+    const char* name = "ggml_backend_dev_get_extra_bufts";
+    const bool same =
+        registry->get_name && registry->get_name(registry) == api.ggml_backend_reg_name(registry) &&
+        registry->get_device_count &&
+        registry->get_device_count(registry) == api.ggml_backend_reg_dev_count(registry) && registry->get_device &&
+        registry->get_device(registry, 0) == device && api.ggml_backend_reg_dev_get(registry, 0) == device &&
+        registry->get_proc_address && registry->get_proc_address(registry, name) &&
+        registry->get_proc_address(registry, name) == api.ggml_backend_reg_get_proc_address(registry, name);
+    return same ? nullptr : "ggml_backend_reg differs";
+}
+
 }  // namespace
 
 const char* check_abi() {
     if (const char* problem = check_types()) return problem;
     if (const char* problem = check_tensor()) return problem;
-    return check_buffers();
+    if (const char* problem = check_buffers()) return problem;
+    return check_registry();
 }
 
 }  // namespace hd::kernels::ggml

@@ -21,6 +21,7 @@ constexpr int kTypeF32 = 0;
 constexpr int kOpMulMat = 29;
 constexpr int kDeviceCpu = 0;
 constexpr int kSuccess = 0;
+constexpr int kApiVersion = 2;
 
 struct Tensor {
     int32_t type;
@@ -66,6 +67,17 @@ struct Buffer {
     void* context;
     size_t size;
     int32_t usage;
+};
+
+using GetProcAddress = void* (*)(Registry*, const char*);
+
+struct Registry {
+    int32_t api_version;
+    const char* (*get_name)(Registry*);
+    size_t (*get_device_count)(Registry*);
+    Device* (*get_device)(Registry*, size_t);
+    GetProcAddress get_proc_address;
+    void* context;
 };
 
 struct ComputeParams {
@@ -132,6 +144,9 @@ class ExtraBufferType {
     X(ggml_backend_dev_by_type, Device*, (int32_t))                               \
     X(ggml_backend_free, void, (void*))                                           \
     X(ggml_backend_graph_compute, int32_t, (void*, Graph*))                       \
+    X(ggml_backend_reg_dev_count, size_t, (Registry*))                            \
+    X(ggml_backend_reg_dev_get, Device*, (Registry*, size_t))                     \
+    X(ggml_backend_reg_name, const char*, (Registry*))                            \
     X(ggml_backend_reg_get_proc_address, void*, (Registry*, const char*))         \
     X(ggml_backend_tensor_get, void, (const Tensor*, void*, size_t, size_t))      \
     X(ggml_backend_tensor_set, void, (Tensor*, const void*, size_t, size_t))      \

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <system_error>
+#include <thread>
 
 namespace hd::kernels {
 namespace {
@@ -12,7 +14,9 @@ using ggml::BufferType;
 using ggml::Context;
 using ggml::Tensor;
 
-constexpr int64_t kColumns = 512, kPanels = 3, kInputs = 3;
+// More panels than chunks are dealt out at once, so that threads take more from the counter, and two passes of rows.
+constexpr int64_t kColumns = 512, kPanels = 13, kInputs = 19;
+constexpr int kThreads = 3;
 constexpr double kTolerance = 0.02;  // both sides round the input to 8 bits, each in its own way
 
 struct Random {
@@ -66,7 +70,7 @@ std::vector<float> read(const Tensor* t) {
     return out;
 }
 
-const char* test_type(BufferType* type, const Layout& l, int64_t rows) {
+const char* test_type(BufferType* type, const Layout& l, int64_t rows, int threads) {
     Resources r;
     Context *ours = r.context(1), *rest = r.context(8);
     if (!ours || !rest) return "no memory";
@@ -92,7 +96,7 @@ const char* test_type(BufferType* type, const Layout& l, int64_t rows) {
 
     r.backend = api.ggml_backend_cpu_init();
     if (!r.backend) return "no CPU backend";
-    api.ggml_backend_cpu_set_n_threads(r.backend, 1);  // threads started here would be lost in a forked child
+    api.ggml_backend_cpu_set_n_threads(r.backend, threads);
     if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
     const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
     double difference = 0, size = 0;
@@ -109,9 +113,21 @@ const char* test_type(BufferType* type, const Layout& l, int64_t rows) {
 }  // namespace
 
 const char* self_test(BufferType* type, const KernelSet& kernels) {
-    for (const Layout& l : kLayouts)
-        if (const char* problem = test_type(type, l, kPanels * kernels.lanes)) return problem;
-    return nullptr;
+    const char* problem = nullptr;
+    const auto test = [&](int threads) {
+        for (const Layout& l : kLayouts)
+            if (!problem) problem = test_type(type, l, kPanels * kernels.lanes, threads);
+    };
+    test(1);
+    if (problem) return problem;
+    try {
+        // OpenMP keeps its threads for the thread that asked for them, and a forked child has lost them: so they are
+        // asked for by one that ends here.
+        std::thread(test, kThreads).join();
+    } catch (const std::system_error&) {
+        return "no thread can be started";
+    }
+    return problem;
 }
 
 }  // namespace hd::kernels

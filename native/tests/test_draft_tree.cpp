@@ -18,6 +18,10 @@ int main() {
     CHECK(tree.child(root, 1) == a && tree.child(root, 3) == c && tree.child(a, 2) == b);
     CHECK(tree.child(root, 2) == -1 && tree.child(b, 3) == -1);
 
+    const int32_t told[] = {1, 2, 3}, other[] = {3, 2};
+    CHECK((tree.follow(told, 3) == std::vector<int32_t>{root, a, b}));
+    CHECK((tree.follow(other, 2) == std::vector<int32_t>{root, c}) && tree.follow(told, 0).size() == 1);
+
     CHECK(!tree.check(3).empty());  // token 7 is outside a vocabulary of 3
 
     DraftTree twice = tree;

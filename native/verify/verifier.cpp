@@ -10,8 +10,6 @@ namespace {
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
-bool abort_requested(void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); }
-
 std::string numbers(const char* what, int64_t is, const char* limit, int64_t most) {
     return std::string(what) + " " + std::to_string(is) + " exceeds " + limit + " " + std::to_string(most);
 }
@@ -19,7 +17,7 @@ std::string numbers(const char* what, int64_t is, const char* limit, int64_t mos
 }  // namespace
 
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
-    : api_(api), ctx_(ctx), memory_(memory), limits_(limits) {
+    : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
     if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
     if (limits.n_vocab < 1 || limits.n_ctx < 1 || limits.max_rows < 1 || limits.max_sequences < 1) {
         throw std::invalid_argument("n_vocab, n_ctx, max_rows and max_sequences must be positive");
@@ -33,10 +31,7 @@ Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits 
     logits_.resize(rows);
     sequences_.resize(at(limits.max_sequences));
     std::iota(sequences_.begin(), sequences_.end(), 0);  // a node's sequences are a range: one shared table serves all
-    api_.set_abort_callback(ctx_, abort_requested, &cancelled_);
 }
-
-void Verifier::detach() { api_.set_abort_callback(ctx_, nullptr, nullptr); }
 
 void Verifier::begin(int32_t n_past) {
     release(n_past);
@@ -50,7 +45,7 @@ void Verifier::release(int32_t n_past) {
     }
     api_.memory_seq_rm(memory_, 0, n_past, -1);
     n_past_ = std::min(n_past_, n_past);
-    rows_ = 0;
+    rows_ = readable_ = 0;
 }
 
 void Verifier::drop(int32_t sequence, int32_t from) {
@@ -114,7 +109,7 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     }
     n_chain_ = chain;
     rows_ = tree.size();
-    logits_of_root_ = nullptr;
+    readable_ = 0;
     const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
     const int32_t code = api_.decode(ctx_, batch);
     if (code != 0) {
@@ -124,6 +119,7 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     // The one wait of a step, inside llama.cpp's function, which waits at every call. On a GPU the forward is timed
     // here.
     logits_of_root_ = api_.get_logits_ith(ctx_, chain);
+    readable_ = logits_of_root_ == nullptr ? 0 : rows_;
     return 0;
 }
 
@@ -135,27 +131,15 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
             throw std::invalid_argument("path node " + std::to_string(path[i]) + " does not follow in the tree");
         }
     }
-    int32_t kept = length;
-    if (limits_.ordered) {
-        kept = 1;
-        while (kept < length && path[kept] == kept) kept++;
-    }
+    int32_t kept = 1;
+    while (kept < length && path[kept] == kept) kept++;
     const int32_t trunk = n_past_ + n_chain_ + 1;  // up to and with the root: shared by all leaves
     const int32_t end = trunk + kept - 1;
-    const int32_t winner = first_leaf_[at(path[kept - 1])];
     for (int32_t s = 1; s < leaves_; s++) {
-        if (s == winner) continue;
         synced_[at(s)] = trunk;
         drop(s, trunk);
     }
-    if (winner > 0) {
-        synced_[at(winner)] = end;
-        drop(winner, end);
-        drop(0, trunk);
-        if (end > trunk) api_.memory_seq_cp(memory_, winner, 0, trunk, end);
-    } else if (rows_ > kept) {
-        drop(0, end);
-    }
+    if (rows_ > kept) drop(0, end);
     n_past_ = end;
     rows_ = 0;
     return kept;
@@ -163,15 +147,14 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
 
 void Verifier::rollback() {
     for (int32_t s = 0; s < std::max(leaves_, 1); s++) drop(s, n_past_);
-    rows_ = 0;
+    rows_ = readable_ = 0;
 }
 
 const float* Verifier::row(int32_t node) const {
-    if (node < 0 || node >= rows_) {
+    if (node < 0 || node >= readable_) {
         throw std::invalid_argument("node " + std::to_string(node) + " is outside the decoded tree of " +
-                                    std::to_string(rows_) + " rows");
+                                    std::to_string(readable_) + " rows");
     }
-    if (logits_of_root_ == nullptr) throw std::invalid_argument("no logits for node " + std::to_string(node));
     // llama.h: the rows asked for are stored contiguously in the order of the batch.
     return logits_of_root_ + at(node) * at(limits_.n_vocab);
 }

@@ -1,11 +1,11 @@
 // One forward of the target over a draft tree, and the KV cache book-keeping around it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "abort_flag.hpp"
 #include "draft/draft_tree.hpp"
 #include "llama_api.hpp"
 
@@ -16,7 +16,6 @@ struct VerifierLimits {
     int32_t n_ctx = 0;          // KV cells
     int32_t max_rows = 1;       // rows of one forward
     int32_t max_sequences = 1;  // n_seq_max of the context: at most so many leaves
-    bool ordered = false;       // keep KV cells in position order: attention sums in the order of the cells
 };
 
 // A tree in one unified KV cache: one sequence id per leaf, every node carries the sequences of all leaves below it, so
@@ -41,23 +40,27 @@ class Verifier {
     int32_t decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree);
 
     // Keeps the path (nodes from the root on, each the child of the one before) and drops all other nodes.
-    // Returns how many path nodes are now in the KV cache. The rest, if any, must be fed again as pending tokens: in
-    // ordered mode a path that does not follow the batch order would leave holes between its cells.
+    // Returns how many path nodes are now in the KV cache: those that follow each other in the batch. The rest, if any,
+    // must be fed again as pending tokens, because attention sums in the order of the cells: they stay in the order of
+    // the positions, as plain decoding leaves them.
     int32_t commit(const int32_t* path, int32_t length);
     // Drops everything behind the trunk of the last begin() or commit(): the forward counts as not made.
     void rollback();
 
+    size_t n_vocab() const { return static_cast<size_t>(limits_.n_vocab); }
+    int32_t max_rows() const { return limits_.max_rows; }
+    int32_t max_leaves() const { return limits_.max_sequences; }
     int32_t n_past() const { return n_past_; }
-    int32_t rows() const { return rows_; }
-    const float* row(int32_t node) const;  // n_vocab floats, valid until the next decode
-    int32_t argmax(int32_t node) const;    // the first largest, as llama.cpp's greedy sampler takes it
+    int32_t rows() const { return rows_; }  // of the tree that is neither committed nor rolled back
+    const float* row(int32_t node) const;   // n_vocab floats, valid until the context's next forward
+    int32_t argmax(int32_t node) const;     // the first largest, as llama.cpp's greedy sampler takes it
     int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
 
     // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
-    void detach();
-    void cancel() { cancelled_ = true; }
-    void clear_cancel() { cancelled_ = false; }
-    bool cancelled() const { return cancelled_; }
+    void detach() { abort_.detach(); }
+    void cancel() { abort_.raise(); }
+    void clear_cancel() { abort_.clear(); }
+    bool cancelled() const { return abort_.raised(); }
 
     // Test aid: "" if sequence 0 ends at n_past - 1 and all other sequences are within the trunk, else what is wrong.
     std::string check_integrity() const;
@@ -70,11 +73,12 @@ class Verifier {
     void* ctx_;
     void* memory_;
     VerifierLimits limits_;
-    std::atomic<bool> cancelled_{false};
+    AbortFlag abort_;
 
-    int32_t n_past_ = 0;   // trunk length
-    int32_t n_chain_ = 0;  // pending tokens before the root in the last batch
-    int32_t rows_ = 0;     // tree nodes of the last batch, 0 once committed or rolled back
+    int32_t n_past_ = 0;    // trunk length
+    int32_t n_chain_ = 0;   // pending tokens before the root in the last batch
+    int32_t rows_ = 0;      // tree nodes of the last batch, 0 once committed or rolled back
+    int32_t readable_ = 0;  // rows that the last batch left in llama.cpp's buffer
     int32_t leaves_ = 0;
     const float* logits_of_root_ = nullptr;  // of the last batch; one row of n_vocab floats per node
     std::vector<int32_t> synced_;

@@ -45,7 +45,7 @@ class Forwards:
 
     def __init__(self, llama: Llama, context: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.llama, self.verifier = llama, llama._verifier
+        self.llama, self.verifier = llama, llama.verifier
         self.root = 300  # an ordinary token
         llama.reset()
         self.verifier.begin(0)
@@ -75,7 +75,7 @@ def measure(llama: Llama, context: int, rows: list[int], rounds: int, seconds: f
             for repeat in range(REPEATS):
                 times["repeated" if repeat else "changed"].setdefault(n, []).append(forwards.seconds(n))
         for n in WIDE:
-            if n in rows and n <= llama._n_sequences:
+            if n in rows and n <= llama.verifier.max_leaves:
                 times["wide"].setdefault(n, []).append(forwards.seconds(n, wide=True))
         made += 1
         if perf_counter() > end:
@@ -92,17 +92,16 @@ def host_costs(llama: Llama) -> dict[str, float]:
     """Seconds of work on the host per row: the greedy choice, and the likeliest tokens that are recycled."""
     rows = min(63, llama.n_batch)
     forwards = Forwards(llama, 16, 0)
-    drafter = _native.Drafter(llama.n_vocab(), max_rows=63)
+    drafter, tree = _native.Drafter(llama.n_vocab()), tree_of(forwards.root, rows, wide=False)
     drafter.begin(np.array([forwards.root], np.int32))
-    drafter.grow(1, 1)
-    forwards.verifier.decode(np.array([forwards.root], np.int32), tree_of(forwards.root, rows, wide=False))
-    nodes, argmax, recycled = np.arange(rows, dtype=np.int32), [], []
+    forwards.verifier.decode(np.array([forwards.root], np.int32), tree)
+    argmax, recycled = [], []
     for _ in range(20):
         started = perf_counter()
         for node in range(rows):
             forwards.verifier.argmax(node)
         between = perf_counter()
-        made = drafter.recycle(forwards.verifier, nodes, 10.0)
+        made = drafter.recycle(forwards.verifier, tree, range(rows), 10.0)
         argmax.append((between - started) / rows)
         recycled.append((perf_counter() - between) / made)
     forwards.verifier.rollback()

@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, ReplayPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
 from simulate_drafts import cost_table
 
 import hd_edge
@@ -30,6 +30,7 @@ from hd_edge.bench.hardware import commit, processor
 from hd_edge.config import MAX_ROWS, DraftConfig
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
+from hd_edge.draft.planner import NO_PREDICTION
 
 NAMES = {"c": "context", "r": "recycled rows", "m": "model", "s": "statistics"}
 NUMBERS = {"c": 1, "m": 2, "s": 3}
@@ -55,10 +56,10 @@ class Replays:
         self.memory = Memory(self.history, self.n_vocab)
         self.statistics = statistics_cache(self.corpus, self.n_vocab)
 
-    def auto(self, tiers: str, costs: dict[int, float], memory: Any = None, statistics: Any = None) -> ReplayPlanner:
+    def auto(self, tiers: str, costs: dict[int, float], memory: Any = None, statistics: Any = None) -> RecordedPlanner:
         """hd_edge's planner with these tiers; the stores given instead of the whole ones."""
         config = DraftConfig(tiers=("context",) if "c" in tiers else ("model",))
-        planner = ReplayPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
+        planner = RecordedPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
         if "m" in tiers:
             planner._drafter.attach(MODEL, (self.memory if memory is None else memory).cache)
         if "s" in tiers:
@@ -96,8 +97,8 @@ class Replays:
 
 def _begin(planner: Any, trace: Trace, recycle: bool) -> None:
     """A conversation of its own: nothing is left of the one before."""
-    planner.begin(trace.tokens[:0])
-    if isinstance(planner, ReplayPlanner):
+    planner.begin(trace.tokens[:0], NO_PREDICTION)
+    if isinstance(planner, RecordedPlanner):
         planner.trace = trace if recycle else None
         planner._drafter.forget_rows()
 

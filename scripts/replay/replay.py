@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from reliability import Reliability
 
-from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, DraftTree, TierCache, merge_records
+from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, TierCache, merge_records
+from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
 
 MODEL, STATISTICS = 2, 3  # native tiers
@@ -125,41 +126,31 @@ class Tally:
         return {group: self.tokens[group] / self.steps[group] for group in self.tokens}
 
 
-class ReplayPlanner(TreePlanner):
-    """The planner, with the recorded rows of a trace in place of a verifier's."""
+class RecordedPlanner(TreePlanner):
+    """``TreePlanner`` with the recorded rows of a trace in place of a verifier's."""
 
     trace: Trace | None = None
     at = 0  # of the next token to emit
 
-    def _recycle(self, _verifier, path: np.ndarray, _seconds: float) -> None:
+    def _recycle(self, step: Step) -> None:
         if self.trace is not None and self.trace.top_ids is not None:
-            for i, node in enumerate(path.tolist()):
+            for i, node in enumerate(step.path):
                 ids, chances = self.trace.top_ids, self.trace.top_chances
-                self._drafter.recycle_row(node, ids[self.at - 1 + i], chances[self.at - 1 + i])
-
-
-def walk(tree: DraftTree, continuation: np.ndarray) -> list[int]:
-    """The nodes of ``tree`` (root first) that the continuation follows; the last token needs no node."""
-    path = [0]
-    for token in continuation[:-1]:
-        if (node := tree.child(path[-1], int(token))) < 0:
-            break
-        path.append(node)
-    return path
+                self._drafter.recycle_row(step.tree, node, ids[self.at - 1 + i], chances[self.at - 1 + i])
 
 
 def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally) -> None:
     """Decodes one trace as the decode loop would; ``costs`` of a forward by rows, in forwards over one row."""
     tokens, at = trace.tokens, trace.prompt
-    planner.begin(tokens[:at])
+    planner.begin(tokens[:at], NO_PREDICTION)
     while at < len(tokens):
-        tree = planner.plan(MOST_ROWS, MOST_LEAVES)
-        path = walk(tree, tokens[at:])
+        tree = planner.plan(int(tokens[at - 1]), MOST_ROWS, MOST_LEAVES)
+        path = tree.follow(tokens[at:-1].tolist())
         emitted = tokens[at : at + len(path)].tolist()
         rows = len(tree)
         cost = costs[rows] if rows in costs else min(c for n, c in costs.items() if n >= rows)
         planner.at = at
-        planner.learn(planner, tree, path, emitted, cost)
+        planner.learn(Step(tree, path, emitted, cost))
         tally.add(trace.group, len(path), rows, cost)
         tally.reliability.count(tree, path, len(tokens) - at - 1)
         at += len(path)

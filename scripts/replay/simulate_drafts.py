@@ -18,11 +18,12 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, ReplayPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
+from hd_edge.draft.planner import NO_PREDICTION
 
 # T(n)/T(1) of forwards over n rows: measured on two cores (cpu2 is a 7B model in Q4_0, wide_* have 7B width), estimates
 # for a laptop of eight cores and for a GPU.
@@ -58,7 +59,7 @@ def make_planner(args: argparse.Namespace, costs: dict[int, float], n_vocab: int
         planner = PaperPlanner(n_vocab, config)
     else:
         calibration = args.calibration.read_bytes() if args.calibration else None
-        planner = ReplayPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs))
+        planner = RecordedPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs))
         planner._drafter.restart_rates()
     if memory is not None:
         planner._drafter.attach(MODEL, memory.cache)
@@ -73,7 +74,7 @@ def simulate(args: argparse.Namespace, traces: list[Trace], costs: dict[int, flo
     planner = make_planner(args, costs, n_vocab, memory, stat)
     tally, started = Tally(), time.perf_counter()
     for trace in traces:
-        planner.begin(trace.tokens[:0])
+        planner.begin(trace.tokens[:0], NO_PREDICTION)
         if args.profile == "auto":
             planner.trace = trace if "r" in args.tiers else None
             if not args.warm:

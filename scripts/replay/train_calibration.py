@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from calibration_prompts import first_prompts, text_prompts
-from replay import MODEL, STATISTICS, Memory, Trace, load_traces, statistics_cache, walk
+from replay import MODEL, STATISTICS, Memory, Trace, load_traces, statistics_cache
 
 from hd_edge._native import Drafter
 
@@ -123,10 +123,11 @@ def train(drafter: Drafter, traces: list[Trace], recycle: bool) -> None:
         drafter.begin(tokens[:0])
         drafter.begin(tokens[: trace.prompt])
         for at in range(trace.prompt, len(tokens)):
-            path = walk(drafter.grow(ROWS, ROWS), tokens[at:])
-            drafter.learn(np.array(path, np.int32), tokens[at : at + len(path)])
+            tree = drafter.grow(ROWS, ROWS)
+            path = tree.follow(tokens[at:-1].tolist())
+            drafter.learn(tree, tokens[at : at + len(path)])
             if recycle:
-                drafter.recycle_row(0, trace.top_ids[at - 1], trace.top_chances[at - 1])
+                drafter.recycle_row(tree, 0, trace.top_ids[at - 1], trace.top_chances[at - 1])
             drafter.append(tokens[at : at + 1])
 
 
@@ -141,7 +142,7 @@ def fit(args: argparse.Namespace) -> None:
     for epoch in range(EPOCHS):
         for half, model in zip(halves, models, strict=True):
             for i, mix in enumerate(MIXES):
-                drafter = Drafter(vocab, max_rows=ROWS)
+                drafter = Drafter(vocab)
                 drafter.set_cost(np.array([ROWS], np.int32), np.ones(1, np.float32))
                 if "m" in mix:
                     drafter.attach(MODEL, model)

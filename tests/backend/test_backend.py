@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
 from hd_edge.backend import api as backend
+from hd_edge.backend import library
 from hd_edge.errors import UnsupportedBackendError
 
 
@@ -86,3 +90,62 @@ def test_version_is_that_of_the_package():
     import hd_edge
 
     assert version("hd-edge") == hd_edge.__version__
+
+
+def raw_batch(*pointers: int, n_tokens: int = 0) -> bytes:
+    return struct.pack(f"<ixxxx{len(pointers)}Q", n_tokens, *pointers).ljust(library.ROOM, b"\x07")
+
+
+def test_the_library_shows_where_its_batch_fields_lie() -> None:
+    library.check_batch(lambda embd: raw_batch(*((0, 1) if embd else (1, 0)), 1, 1, 1, 1))
+    library.check_library()
+
+
+@pytest.mark.parametrize(
+    ("pointers", "told"),
+    [
+        ((1, 1, 0, 1, 1, 1), "without pos, n_tokens=0, hd_edge is tested with without embd"),  # one more before embd
+        ((1, 0, 1, 1, 1, 0), "without embd, logits"),  # one less
+        ((1, 1, 1, 1, 1, 1), "without nothing"),
+    ],
+)
+def test_a_library_with_another_batch_is_refused(pointers: tuple[int, ...], told: str) -> None:
+    with pytest.raises(UnsupportedBackendError, match=re.escape(told)):
+        library.check_batch(lambda _: raw_batch(*pointers))
+
+
+def test_wrong_defaults_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = lib.llama_context_default_params
+
+    def shifted():
+        params = real()
+        params.type_k = 0
+        return params
+
+    monkeypatch.setattr(lib, "llama_context_default_params", shifted)
+    with pytest.raises(UnsupportedBackendError, match=r"type_k=0 in llama_context_default_params, .* tested with 1"):
+        library.check_library()
+
+
+def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
+    """The same files but for the version that libllama says of itself."""
+    home = Path(backend.library_path()).parent
+    for file in home.iterdir():
+        if file.name == Path(backend.library_path()).name:
+            data = file.read_bytes()
+            assert data.count(b"0.5.0-dev\0") == 1
+            (tmp_path / file.name).write_bytes(data.replace(b"0.5.0-dev\0", b"0.4.9-dev\0"))
+        elif file.is_file():
+            (tmp_path / file.name).symlink_to(file)
+    code = "from hd_edge.backend import api\napi.load()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"LLAMA_CPP_LIB_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("hd_edge.errors.UnsupportedBackendError: "), done.stderr
+    assert "says llama_version 0.4.9-dev, hd_edge is tested with 0.5.0" in last
+    assert "LLAMA_CPP_LIB_PATH" in last

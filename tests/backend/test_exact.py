@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from tiny_gguf import FILE_TYPES
 
 from hd_edge import ExactModeError, Llama, _native
 from hd_edge.backend import exact as exact_mode
+from hd_edge.check.adversary import Adversary
 from hd_edge.model.gguf import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -90,7 +90,7 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
     llm.eval(prompt)
     verifier.begin(prefix)
     assert verifier.decode(np.array([9], dtype=np.int32), tree) == 0
-    rows = [verifier.logits(i, n_vocab).copy() for i in range(len(tree))]
+    rows = [verifier.logits(i).copy() for i in range(len(tree))]
     verifier.rollback()
     verifier.release(prefix)
 

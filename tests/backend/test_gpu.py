@@ -31,7 +31,7 @@ def test_rows_of_a_tree_are_those_of_its_paths(llm):
     llm.eval(prompt)
     llm._verifier.begin(len(prompt))
     assert llm._verifier.decode(np.array([341], np.int32), tree) == 0
-    rows = [llm._verifier.logits(node, llm.n_vocab()).copy() for node in range(len(tree))]
+    rows = [llm._verifier.logits(node).copy() for node in range(len(tree))]
     assert llm._verifier.commit(np.array([0, 4, 5], np.int32)) == 3
     assert llm._verifier.check_integrity() == ""
     llm._verifier.release(0)

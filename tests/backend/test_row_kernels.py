@@ -84,6 +84,8 @@ def test_switches(files: dict[str, Path]) -> None:
     assert result["auto"]["active"]
     assert result["auto"]["bytes"] == result["again"]["bytes"] > 0
     assert not result["off"]["active"]
+    assert not result["no extra"]["active"]
+    assert result["no extra"]["reason"] == "they took none of the model's weights"
     for name in ("off", "no extra", "disabled"):
         assert result[name]["bytes"] == 0, name
     assert result["changed"], "without extra buffer types llama.cpp's kernels run"
@@ -105,17 +107,33 @@ def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
     assert "this file holds F32" in result["exact"]  # what chooses the experts
 
 
-def test_a_model_loaded_before(files: dict[str, Path]) -> None:
-    assert child("loaded_before", path=str(files["Q4_0"])) == {
-        "active": False,
-        "reason": "a model was loaded before",
-        "isa": "",
-        "bytes": 0,
-    }
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["ours", "plain", "ours"],
+        ["plain", "ours", "plain"],
+        ["vocab", "ours", "ours"],
+        ["off", "ours", "off"],
+        ["plain", "off", "ours", "plain", "vocab", "ours"],
+        ["plain", "together", "plain"],
+        ["together"],
+    ],
+    ids="-".join,
+)
+def test_the_order_of_loading_does_not_matter(files: dict[str, Path], steps: list[str]) -> None:
+    models = child("order", path=str(files["Q4_0"]), steps=steps)
+    ours = [model for model in models if model["active"]]
+    others = [model for model in models if not model["active"]]
+    assert len(ours) == steps.count("ours") + 3 * steps.count("together")
+    assert all(model["own"] for model in ours)
+    assert len({model["digest"] for model in ours}) == 1
+    assert len({model["digest"] for model in others}) <= 1, "models of others compute as if we were not there"
+    assert not {model["digest"] for model in ours} & {model["digest"] for model in others}
 
 
 def test_untested_version() -> None:
     result = child("status_only", version="0.9.9")
+    assert result["warned"] == ["KernelWarning"]
     assert not result["active"]
     assert "0.9.9" in result["reason"]
     assert row_kernels.TESTED[0] in result["reason"]
@@ -131,7 +149,9 @@ def test_wrong_layouts_are_noticed() -> None:
         "ggml_type_size": "quantised types differ",
         "ggml_tensor_overhead": "ggml_tensor differs",
         "ggml_backend_buffer_get_base": "ggml_backend_buffer differs",
+        "ggml_backend_reg_name": "ggml_backend_reg differs",
         "ggml_backend_graph_compute": "a product differs from llama.cpp's",
+        "ggml_threadpool_chunk_add": "a row depends on its company",
         "nothing": "",  # what failed was taken back
     }
 
@@ -141,6 +161,7 @@ def test_switched_off_by_the_environment(value: str) -> None:
     result = child("status_only", {row_kernels.VARIABLE: value})
     assert not result["active"]
     assert row_kernels.VARIABLE in result["reason"]
+    assert result["warned"] == []
 
 
 def test_unknown_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from hd_edge import Llama
 from hd_edge.check import check
 from hd_edge.check import modes as check_modes
+from hd_edge.check.adversary import Adversary
+from hd_edge.check.replay import ReplayPlanner
 from hd_edge.cli import cli
 from hd_edge.cli.check import check as check_command
-from hd_edge.draft.replay import ReplayPlanner
+from hd_edge.draft.planner import NO_PREDICTION
 from hd_edge.errors import ContextFullError, ModelFileError
 from hd_edge.model.questions import read_prompts
 
@@ -27,14 +29,6 @@ def llm(models):
     llm.close()
 
 
-@pytest.fixture
-def planner(llm):
-    """Puts the planner back that a Comparison replaces."""
-    planner = llm._planner
-    yield planner
-    llm._planner = planner
-
-
 def run(llm, n=6, length=40, seeds=(0, 1)):
     prompts = [check.prompt_tokens(llm, text) for text in read_prompts()[:n]]
     comparison = check.Comparison(llm, length, 0.8)
@@ -42,7 +36,7 @@ def run(llm, n=6, length=40, seeds=(0, 1)):
     return comparison.outcome, found
 
 
-def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
+def test_drafted_answers_are_identical_and_the_drafts_were_long(llm):
     outcome, found = run(llm)
     assert found == [None] * 12
     assert outcome.identical
@@ -52,7 +46,7 @@ def test_drafted_answers_are_identical_and_the_drafts_were_long(llm, planner):
     assert report["mean_accepted_tokens"] > 1.3
 
 
-def test_a_context_before_the_prompts(llm, planner):
+def test_a_context_before_the_prompts(llm):
     before = check.prompt_tokens(llm, read_prompts()[7])
     comparison = check.Comparison(llm, 20, 0.8, before)
     assert list(comparison.run([[300, 301], [302]], [3])) == [None] * 4
@@ -60,9 +54,9 @@ def test_a_context_before_the_prompts(llm, planner):
 
 
 @pytest.mark.parametrize("seeds", [(), (5,)])
-def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatch, seeds):
+def test_a_wrong_row_is_found_with_its_place_and_margin(llm, monkeypatch, seeds):
     """The sampler takes the root's row instead of the node's: what a wrong row index would do."""
-    native = llm._verifier
+    native = llm.verifier
 
     class WrongRows:
         def __getattr__(self, name):
@@ -78,7 +72,10 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatc
     comparison = check.Comparison(llm, 30, 0.8)
     plain = list(comparison._answer(prompts[0], seeds[0] if seeds else None)) if seeds else None
     monkeypatch.setattr(llm, "_verifier", WrongRows())
-    monkeypatch.setattr(comparison._replay, "plan", ReplayRight(comparison._replay).plan)
+    always_right = Adversary([], llm.n_vocab(), right=1.0, sizes=[6])
+    always_right.random.random = lambda: 0.5  # no branches
+    monkeypatch.setattr(comparison._replay, "noisy", always_right)
+    monkeypatch.setattr(comparison._replay, "plan", always_right.plan)
     with monkeypatch.context() as patch:
         patch.setattr("hd_edge._native.Drafter.recycle", lambda *_: None)
         found = list(comparison.run(prompts, seeds))
@@ -95,30 +92,27 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, planner, monkeypatc
     assert comparison.outcome.to_dict()["differences"][-1]["index"] == wrong.index
 
 
-class ReplayRight:
-    """Right drafts in every step."""
-
-    def __init__(self, replay):
-        self.replay = replay
-        self.replay._random.random = lambda: 0.5  # no branches, no wrong nodes
-
-    def prepare(self, max_rows):
-        pass
-
-    def plan(self, max_rows, max_leaves):
-        return self.replay._replay(min(max_rows, 6), max_leaves)
-
-
-def test_replayed_trees_are_wide_deep_and_well_formed(llm, planner):
-    replay = ReplayPlanner(planner, 512, seed=1)
-    replay.follow(list(range(100, 180)))
-    replay.begin(np.array([1, 2, 3, 100], dtype=np.int32))
-    trees = [replay._replay(40, 8) for _ in range(50)]
+def test_adversarial_trees_are_wide_deep_and_well_formed():
+    adversary = Adversary(list(range(100, 180)), 512, 0.85, 1)
+    adversary.begin(np.array([100], dtype=np.int32), NO_PREDICTION)
+    trees = [adversary.plan(100, 40, 8) for _ in range(100)]
     assert max(tree.leaves for tree in trees) == 8
     assert max(int(tree.depth.max()) for tree in trees) > 10
+    assert {len(tree) for tree in trees} >= {1, 2}
     for tree in trees:
+        assert tree.check(512) == ""
         assert len(tree) <= 40
         assert (int(tree.token[0]), int(tree.parent[0])) == (100, -1)
+    assert all(len(Adversary([], 512, sizes=[9]).plan(100, 5, 8)) <= 5 for _ in range(20))
+
+
+def test_the_models_planner_and_the_adversary_take_turns(llm):
+    replay = ReplayPlanner(llm.planner, 512, seed=1)
+    replay.expect(list(range(100, 180)))
+    replay.begin(np.array([1, 2, 3, 100], dtype=np.int32), NO_PREDICTION)
+    right = [len(replay.plan(100, 63, 32).follow(list(range(101, 180)))) for _ in range(40)]
+    assert sum(right[::2]) > 2 * 20  # it knows what follows
+    assert sum(right[1::2]) == 20  # the roots alone
 
 
 def test_command_checks_both_modes(models, tmp_path):

@@ -13,11 +13,6 @@ from hd_edge.cli import cli
 from hd_edge.errors import ConfigError, ContextFullError
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr("hd_edge.draft.cost.BUDGET", 0.02)  # seconds of measuring the cost curve
-
-
 def bench(model, *arguments):
     return CliRunner().invoke(
         cli, ["bench", "-m", str(model), "-t", "1", "-c", "512", "-n", "12", *map(str, arguments)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 
-from planned import FLAT, VOCAB, follow, repeating
+from planned import FLAT, VOCAB, repeating
 
-from hd_edge import _native
 from hd_edge.cli.explain import Explanation
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.draft.tree_planner import TreePlanner
 
 
@@ -22,15 +22,15 @@ def test_a_page_shows_tokens_trees_and_costs(tmp_path):
     text = repeating()
     plan = TreePlanner(VOCAB, DraftConfig(), cost=CostCurve.of(FLAT))
     explain = Explanation(lambda token: f"<{token}>", plan)
-    plan.begin(text[:200])
+    plan.begin(text[:200], NO_PREDICTION)
     at, emitted_all = 200, []
     while at < 260:
-        tree = plan.plan(63, 16)
-        path = follow(tree, text[at:])
-        emitted = [int(t) for t in text[at : at + len(path)]]
-        plan.learn(None, tree, path, emitted, 1.0)
-        explain(tree, path, emitted)
-        emitted_all += emitted
+        tree = plan.plan(int(text[at - 1]), 63, 16)
+        path = tree.follow(text[at:].tolist())
+        step = Step(tree, path, text[at : at + len(path)].tolist(), 1.0)
+        plan.learn(step)
+        explain(step)
+        emitted_all += step.tokens
         at += len(path)
     explain.write(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -46,10 +46,8 @@ def test_a_page_shows_tokens_trees_and_costs(tmp_path):
 
 
 def test_text_cannot_end_the_script(tmp_path):
-    tree = _native.DraftTree()
-    tree.add(1, -1)
     explain = Explanation(lambda token: "</script><script>alert(1)</script>")
-    explain(tree, [0], [2])
+    explain(Step(root_alone(1), [0], [2], 1.0))
     explain.write(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("</script>") == 1

@@ -7,14 +7,15 @@ import json
 import llama_cpp
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
+from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.forced import ForcedPlanner, ForcedText, OneByteTokens, grammar_planner
-from hd_edge.draft.planner import NoDraft
+from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
+from hd_edge.draft.planner import NO_PREDICTION, NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine import sampling
 
@@ -45,14 +46,13 @@ def ours(models):
 def test_forced_text_saves_forwards_of_a_real_model(smollm2_q4_0):
     llm = Llama(str(smollm2_q4_0), exact=True, store=None, statistics=None, n_ctx=512, n_threads=1, n_threads_batch=1)
     llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})
-    drafting = llm._planner
     answers = []
-    for planner in (NoDraft(), drafting):
-        llm._planner = planner
+    for planner in (NoDraft(), llm.planner):
         llm.reset()
         message = {"role": "user", "content": "Invent a customer as JSON with name and kind."}
         form = {"type": "json_object", "schema": SCHEMA}
-        answer = llm.create_chat_completion([message], max_tokens=60, temperature=0.0, response_format=form)
+        with llm.drafting(planner):
+            answer = llm.create_chat_completion([message], max_tokens=60, temperature=0.0, response_format=form)
         answers.append(answer["choices"][0])
     assert answers[0] == answers[1]
     assert set(json.loads(answers[0]["message"]["content"])) == {"name", "kind"}
@@ -150,9 +150,9 @@ def test_planner_asks_whether_the_chain_is_worth_its_rows(ours):
     def chain(costs, tree_has=()):
         inner = TreePlanner(ours.n_vocab(), ours._draft_config, cost=CostCurve.of(costs))
         text = ForcedText(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
-        planner = ForcedPlanner(inner, text)
-        planner.begin(np.array([1, 300, 3 + ord("x")], np.int32))
-        return planner.plan(16, 8)
+        planner = JumpForward(inner, text)
+        planner.begin(np.array([1, 300, 3 + ord("x")], np.int32), NO_PREDICTION)
+        return planner.plan(3 + ord("x"), 16, 8)
 
     assert len(chain({1: 1.0, 2: 1.1, 4: 1.2, 8: 1.4})) in (4, 8)
     assert len(chain({1: 1.0, 2: 2.0, 4: 3.9, 8: 8.0})) == 1
@@ -170,20 +170,21 @@ def test_sent_tokens_end_the_foresight_without_harm(ours):
 
 
 def test_without_grammar_or_planner_nothing_changes(ours):
-    assert grammar_planner(ours, ours._planner, None) is ours._planner
     stub = Adversary([], 10)
-    assert grammar_planner(ours, stub, GRAMMAR) is stub
+    for planner, grammar in ((ours.planner, None), (stub, GRAMMAR)):
+        with jump_forward(ours, planner, grammar) as used:
+            assert used is planner
 
 
 def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
     """What GrammarGreedySampler relies on: the verdict on a token does not depend on the other candidates."""
     grammar = lib.llama_sampler_init_grammar(ours._model.vocab, GRAMMAR._grammar.encode(), b"root")
     rng = np.random.default_rng(1)
-    everything = np.zeros(ours.n_vocab(), sampling.CANDIDATE)
+    everything = np.zeros(ours.n_vocab(), CANDIDATE)
     everything["id"] = np.arange(ours.n_vocab())
     for _ in range(25):
-        together = sampling.allows(grammar, everything)
-        alone = [bool(sampling.allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
+        together = allows(grammar, everything)
+        alone = [bool(allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
         assert together.tolist() == alone
         choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
         lib.llama_sampler_accept(grammar, int(rng.choice(choices)))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pytest
 from planned import FLAT, STEEP, VOCAB, decode, noise, planner, repeating
 
-from hd_edge import _native
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.draft.tree_planner import TreePlanner
 
 
-def test_steps_that_were_not_planned_are_read_before_the_next_plan(monkeypatch):
+def test_steps_that_were_not_planned_are_known_to_the_next_plan():
     """Planning takes so long that it rests on noise; a copy of that noise is drafted all the same."""
-    monkeypatch.setattr("hd_edge.draft.tree_planner.perf_counter", count(0.0, 0.05).__next__)
     plan, rested = planner(), []
     rests = plan.guard.rests
     plan.guard.rests = lambda step: rested.append(rests(step)) or rested[-1]
-    decode(plan, np.tile(noise(600), 2), 100, seconds=FLAT.__getitem__)
+    decode(plan, np.tile(noise(600), 2), 100, seconds=FLAT.__getitem__, planning=0.1)
     assert sum(rested) > 200
     assert plan._steps < 900
     assert plan._drafter.check_integrity() == ""
@@ -39,27 +36,47 @@ def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
     assert plan.cost.change == pytest.approx(0.2)
 
 
-def chain(plan: TreePlanner, rows: int) -> _native.DraftTree:
-    """A draft of someone else's."""
-    tree = _native.DraftTree()
-    for node in range(rows + 1):
-        tree.add(plan._last, node - 1)
-    return tree
-
-
 def test_another_planners_tree_is_no_forward_over_one_row_while_planning_rests():
     plan = planner()
     plan.cost = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
-    plan.begin(noise(100))
-    for rows, seconds in ((1, 1.0), (4, 1.3)):  # the second one waits for the next forward over one row
-        plan.plan(1, 1)
-        plan.learn(None, chain(plan, rows - 1), [0], [7], seconds)
+    plan.begin(noise(100), NO_PREDICTION)
+
+    def learn(rows: int, seconds: float) -> None:
+        """A step over somebody else's draft, none of it right."""
+        tree = root_alone(1)
+        for node in range(rows - 1):
+            tree.add(8, node)
+        plan.plan(1, 16, 16)
+        plan.learn(Step(tree, [0], [7], seconds))
+
+    learn(1, 1.0)
+    learn(4, 1.3)  # this one waits for the next forward over one row
     plan.guard.rests = lambda _: True
     for _ in range(3):
-        plan.plan(16, 16)
-        plan.learn(None, chain(plan, 3), [0], [7], 1.3)
+        learn(4, 1.3)
     assert list(plan.cost._near) == [1.0]
     assert plan.context == 105
+
+
+def test_another_planners_tree_teaches_what_follows_its_root():
+    """The drafter must not take the nodes of a tree that it did not grow for its own."""
+    text = repeating()
+    ours, theirs = planner(), planner()
+    for plan in (ours, theirs):
+        decode(plan, text, 100)
+        plan.begin(text[:500], NO_PREDICTION)
+    root = int(text[499])
+    grown = ours.plan(root, 16, 8)
+    assert len(grown) > 4
+    wrong = root_alone(root)
+    for node in range(5):
+        wrong.add(int(text[500 + node]), node)
+    ours.learn(Step(wrong, [0, 1, 2], text[500:503].tolist(), 1.0))
+    theirs.plan(root, 1, 1)
+    theirs.learn(Step(root_alone(root), [0], text[500:501].tolist(), 1.0))
+    theirs._drafter.append(text[501:503])
+    assert ours.calibration() == theirs.calibration()
+    assert ours._drafter.check_integrity() == ""
 
 
 def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
@@ -69,30 +86,6 @@ def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
     assert sum(n == 8 for n in rows) > 100
     assert not plan.guard.paused
     assert plan.guard._loss < 2
-
-
-def test_a_cancelled_measurement_leaves_no_cost():
-    """Aborted forwards return at once; taken for measurements they would make every row look free."""
-
-    class Aborted:
-        decodes = 0
-
-        def decode(self, pending, tree):
-            self.decodes += 1
-            return 2
-
-        def rollback(self):
-            pass
-
-    planner, verifier = TreePlanner(20, DraftConfig()), Aborted()
-    planner.attach(verifier)
-    planner.begin(np.array([1, 2, 3], np.int32))
-    planner._steps = 100
-    planner.prepare(16)
-    assert verifier.decodes == 1
-    assert len(planner.plan(16, 4)) == 1
-    assert not planner.cost.known
-    assert planner.cost.rows() == []
 
 
 @pytest.mark.parametrize("bad", [{4: 10.0}, {}])

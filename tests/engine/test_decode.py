@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from adversary import Adversary
 from fake_target import N_VOCAB, FakeFirst, FakeTarget, logits_of, plain_greedy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hd_edge.check.adversary import Adversary
 from hd_edge.engine.decode import Decoder
 from hd_edge.engine.sampling import GreedySampler
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
@@ -17,13 +19,12 @@ from hd_edge.stats import GenerationStats
 PROMPT = [3, 1, 4]
 
 
-def start(target, planner, *, ordered=False, max_rows=16, leaves=6, stop=None, prompt=PROMPT):
-    verifier = target.verifier(max_rows, leaves, ordered)
+def start(target, planner, *, max_rows=16, leaves=6, stop=None, prompt=PROMPT, on_end=None):
+    verifier = target.verifier(max_rows, leaves)
     target.eval(prompt[target.n_tokens :])
     stats = GenerationStats()
-    decoder = Decoder(
-        target, verifier, planner, FakeFirst(target), GreedySampler(verifier), (max_rows, leaves), stop, stats
-    )
+    draws = SimpleNamespace(first=FakeFirst(target), node=GreedySampler(verifier))
+    decoder = Decoder(target, verifier, planner, draws, stats, stop=stop, on_end=on_end)
     return decoder, verifier, stats
 
 
@@ -50,21 +51,23 @@ def check_state(target, verifier, spoken):
     n=st.integers(0, 40),
     max_rows=st.integers(1, 16),
     leaves=st.integers(1, 6),
-    ordered=st.booleans(),
     logits_all=st.booleans(),
 )
-def test_any_draft_gives_plain_text_and_state(seed, right, n, max_rows, leaves, ordered, logits_all):
+def test_any_draft_gives_plain_text_and_state(seed, right, n, max_rows, leaves, logits_all):
     want = plain_greedy(PROMPT, 60)
     target = FakeTarget(logits_all=logits_all)
     planner = Adversary(PROMPT + want, N_VOCAB, right, seed)
-    decoder, verifier, stats = start(target, planner, ordered=ordered, max_rows=max_rows, leaves=leaves)
+    ended = []
+    decoder, verifier, stats = start(
+        target, planner, max_rows=max_rows, leaves=leaves, on_end=lambda *end: ended.append((end[0].tolist(), end[1]))
+    )
     got = take(decoder, n)
     assert got == want[:n]
     check_state(target, verifier, got)
     assert stats.tokens == n
     assert stats.forwards <= max(n - 1, 0)
     assert sum(stats.accepted.values()) + stats.forwards + 1 >= n
-    assert planner.finished == ([([*PROMPT, *got], 3)] if n else [])
+    assert ended == ([([*PROMPT, *got], [(3, 3 + n)])] if n else [])
     if logits_all:
         for i in range(len(PROMPT) - 1, target.n_tokens):
             assert np.array_equal(target.scores[i], logits_of(target.input_ids[: i + 1]))
@@ -83,11 +86,11 @@ def test_right_drafts_save_forwards():
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), ordered=st.booleans(), at=st.integers(1, 20))
-def test_sent_tokens_go_behind_the_token_just_yielded(seed, ordered, at):
+@given(seed=st.integers(0, 10**6), at=st.integers(1, 20))
+def test_sent_tokens_go_behind_the_token_just_yielded(seed, at):
     want = plain_greedy(PROMPT, 40)
     target = FakeTarget()
-    decoder, _, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, seed), ordered=ordered)
+    decoder, _, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, seed))
     generation = decoder.run()
     got = [next(generation) for _ in range(at)]
     sent = [5, 6]
@@ -105,11 +108,10 @@ def test_sent_token_outside_the_vocabulary():
         generation.send([N_VOCAB])
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_context_is_used_to_its_last_cell(ordered):
+def test_context_is_used_to_its_last_cell():
     target = FakeTarget(n_ctx=30)
     want = plain_greedy(PROMPT, 40)
-    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, 2), ordered=ordered)
+    decoder, verifier, _ = start(target, Adversary(PROMPT + want, N_VOCAB, 0.9, 2))
     got = []
     with pytest.raises(ContextFullError, match="30 tokens of 30"):
         got.extend(decoder.run())
@@ -183,7 +185,7 @@ def test_exception_in_the_sampler_settles():
                 raise KeyboardInterrupt
             return verifier.argmax(node)
 
-    decoder._sampler = Failing()
+    decoder._draws.node = Failing()
     got = []
     with pytest.raises(KeyboardInterrupt):
         for token in decoder.run():

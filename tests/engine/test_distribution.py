@@ -6,13 +6,15 @@ case fails by chance with probability 1e-4 (eight cases: 8e-4 together), and the
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import fake_target
 import numpy as np
 import pytest
 from fake_target import N_VOCAB, FakeTarget
 from scipy.stats import chi2
 
-from hd_edge import _native
+from hd_edge.draft.planner import root_alone
 from hd_edge.engine.decode import Decoder
 from hd_edge.stats import GenerationStats
 
@@ -47,7 +49,7 @@ class Drawing:
         self.verifier, self.rng = verifier, rng
 
     def sample(self, node):
-        return self.from_row(self.verifier.logits(node, N_VOCAB))
+        return self.from_row(self.verifier.logits(node))
 
     def from_row(self, row):
         weights = np.exp(row.astype(np.float64))
@@ -70,17 +72,13 @@ class Likeliest:
     def __init__(self, children, depth):
         self.children, self.depth = children, depth
 
-    def begin(self, tokens):
-        self.last = int(tokens[-1])
-
-    def prepare(self, max_rows):
+    def begin(self, tokens, prediction):
         pass
 
-    def plan(self, max_rows, max_leaves):
-        self.tree = tree = _native.DraftTree()
-        tree.add(self.last, -1)
-        self.grow(0, self.last, self.depth)
-        return tree
+    def plan(self, root, max_rows, max_leaves):
+        self.tree = root_alone(root)
+        self.grow(0, root, self.depth)
+        return self.tree
 
     def grow(self, node, token, depth):
         for child in np.argsort(-P[state(token)])[: self.children]:
@@ -88,10 +86,7 @@ class Likeliest:
             if depth > 1:
                 self.grow(below, int(child), depth - 1)
 
-    def learn(self, verifier, tree, path, emitted, seconds):
-        self.last = emitted[-1]
-
-    def finish(self, tokens, prompt_len):
+    def learn(self, step):
         pass
 
 
@@ -107,9 +102,8 @@ def draw(children, depth, count, sampler=Drawing, seed=0):
         drawing = sampler(verifier, rng)
         drawing.planner = planner
         stats = GenerationStats()
-        generation = Decoder(
-            target, verifier, planner, First(target, Drawing(verifier, rng)), drawing, (32, 16), None, stats
-        ).run()
+        draws = SimpleNamespace(first=First(target, Drawing(verifier, rng)), node=drawing)
+        generation = Decoder(target, verifier, planner, draws, stats).run()
         texts.append([2, *(next(generation) for _ in range(LENGTH))])
         generation.close()
         accepted += sum(stats.accepted.values())
@@ -166,7 +160,7 @@ class AcceptThenRedraw(Drawing):
     """Wrong on purpose: takes the likeliest child with its chance, else draws from all tokens again, not the rest."""
 
     def sample(self, node):
-        row = self.verifier.logits(node, N_VOCAB)
+        row = self.verifier.logits(node)
         tree = self.planner.tree
         if node + 1 < len(tree) and tree.parent[node + 1] == node:
             child = int(tree.token[node + 1])

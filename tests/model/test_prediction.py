@@ -26,6 +26,18 @@ def llm(smollm2_q4_0):
     llm.close()
 
 
+def watch(monkeypatch, llm, see):
+    """Calls `see` with the predictions of generations that begin."""
+    begin = llm.planner.begin
+
+    def begins(tokens, prediction):
+        if len(prediction):
+            see(prediction)
+        begin(tokens, prediction)
+
+    monkeypatch.setattr(llm.planner, "begin", begins)
+
+
 @pytest.fixture(scope="module")
 def answer(llm):
     """What the model says anyway: the best prediction there is."""
@@ -74,7 +86,7 @@ def test_a_wrong_prediction_keeps_the_text(llm, answer):
 
 def test_prediction_in_a_stream_is_taken_when_its_generation_begins(llm, answer, monkeypatch):
     seen = []
-    monkeypatch.setattr(llm._planner, "reference", lambda tokens: seen.append(tokens.tolist()))
+    watch(monkeypatch, llm, lambda tokens: seen.append(tokens.tolist()))
     with_prediction = llm.create_chat_completion(
         MESSAGES, max_tokens=20, temperature=0.0, stream=True, prediction=content(answer)
     )
@@ -89,7 +101,7 @@ def test_prediction_in_a_stream_is_taken_when_its_generation_begins(llm, answer,
 
 def test_prediction_of_create_completion_and_call(llm, monkeypatch):
     seen = []
-    monkeypatch.setattr(llm._planner, "reference", lambda tokens: seen.append(llm.detokenize(tokens.tolist()).decode()))
+    watch(monkeypatch, llm, lambda tokens: seen.append(llm.detokenize(tokens.tolist()).decode()))
     llm("One, two,", max_tokens=4, prediction=content(" three, four"))
     chunks = list(llm.create_completion("One, two,", max_tokens=4, stream=True, prediction=content(" five")))
     assert seen == [" three, four", " five"]
@@ -98,7 +110,7 @@ def test_prediction_of_create_completion_and_call(llm, monkeypatch):
 
 def test_a_sent_token_keeps_the_prediction(llm, monkeypatch):
     seen = []
-    monkeypatch.setattr(llm._planner, "reference", lambda tokens: seen.append(len(tokens)))
+    watch(monkeypatch, llm, lambda tokens: seen.append(len(tokens)))
     prompt = llm.tokenize(b"One, two,")
     with llm._expecting(np.array(prompt, np.int32)):
         generation = llm.generate(prompt, temp=0.0)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hd_edge.draft.planner import root_alone
+
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "replay"
 import replay as replaying  # noqa: E402
 from simulate_drafts import cost_table  # noqa: E402
@@ -22,22 +24,18 @@ class Copier:
         self.text, self.rows, self.at = text, rows, 0
         self.learned: list[int] = []
 
-    def begin(self, tokens) -> None:
+    def begin(self, tokens, prediction) -> None:
         self.at = len(tokens)
 
-    def prepare(self, max_rows):
-        pass
-
-    def plan(self, max_rows, max_leaves):
-        tree = replaying.DraftTree()
-        tree.add(int(self.text[self.at - 1]), -1)
+    def plan(self, root, max_rows, max_leaves):
+        tree = root_alone(root)
         for i in range(self.rows - 1):
             tree.add(int(self.text[min(self.at + i, len(self.text) - 1)]), i, 1, 0.9)
         return tree
 
-    def learn(self, verifier, tree, path, emitted, seconds) -> None:
-        self.learned += emitted
-        self.at += len(emitted)
+    def learn(self, step) -> None:
+        self.learned += step.tokens
+        self.at += len(step.tokens)
 
 
 def test_a_replay_emits_the_recorded_answer_and_adds_up():

@@ -14,11 +14,6 @@ from hd_edge.store.store import Store
 ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr("hd_edge.draft.cost.BUDGET", 0.02)  # seconds of measuring the cost curve
-
-
 @pytest.fixture
 def questions(tmp_path):
     file = tmp_path / "question.jsonl"

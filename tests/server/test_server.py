@@ -108,7 +108,13 @@ def test_openai_client_streams_with_usage_and_tiers(client, answer):
 
 def test_openai_client_predicts(client, llm, answer, monkeypatch):
     seen = []
-    monkeypatch.setattr(llm._planner, "reference", lambda tokens: seen.append(llm.detokenize(tokens.tolist()).decode()))
+    begin = llm.planner.begin
+
+    def begins(tokens, predicted):
+        seen.append(llm.detokenize(predicted.tolist()).decode())
+        begin(tokens, predicted)
+
+    monkeypatch.setattr(llm.planner, "begin", begins)
     prediction = {"type": "content", "content": answer}
     done = client.chat.completions.create(model="smollm2", messages=MESSAGES, prediction=prediction, **GREEDY)
     assert seen == [answer]

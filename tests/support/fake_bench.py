@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import contextmanager
 
 from hd_edge.bench.arm import Answer
 from hd_edge.stats import GenerationStats
@@ -28,8 +29,6 @@ class FakeLlama:
     The machine gets up to 40 % slower and faster again within a minute, and each step is off by some percent.
     """
 
-    _planner = _hierarchy = None
-
     def __init__(self, clock, noise=0.03):
         self.clock, self.noise, self.random = clock, noise, random.Random(1)
         self.stats = GenerationStats()
@@ -46,6 +45,10 @@ class FakeLlama:
 
     def detokenize(self, ids):
         return bytes(ids)
+
+    @contextmanager
+    def drafting(self, planner, memory=None):
+        yield
 
     def reset(self):
         pass

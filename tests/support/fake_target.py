@@ -64,7 +64,7 @@ class FakeTarget:
         }
         self.api = _native.LlamaApi({k: ctypes.cast(f, pointer).value or 0 for k, f in self._keep.items()})
 
-    def verifier(self, max_rows: int = 16, max_sequences: int = 6, ordered: bool = False) -> _native.Verifier:
+    def verifier(self, max_rows: int = 16, max_sequences: int = 6) -> _native.Verifier:
         return _native.Verifier(
             self.api,
             1,
@@ -73,7 +73,6 @@ class FakeTarget:
             n_ctx=self._n_ctx,
             max_rows=max_rows,
             max_sequences=max_sequences,
-            ordered=ordered,
         )
 
     def n_ctx(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
 
 VOCAB = 300
@@ -19,15 +20,6 @@ def planner(table=FLAT, **config) -> TreePlanner:
     return TreePlanner(VOCAB, DraftConfig(**config), cost=CostCurve.of(table))
 
 
-def follow(tree, continuation) -> list[int]:
-    path = [0]
-    for token in continuation[:-1]:
-        if (node := tree.child(path[-1], int(token))) < 0:
-            break
-        path.append(node)
-    return path
-
-
 def decode(
     plan: TreePlanner,
     text: np.ndarray,
@@ -35,25 +27,25 @@ def decode(
     max_rows: int = 63,
     begin: bool = True,
     seconds: Callable[[int], float] | None = None,
+    planning: float = 0.0,
 ) -> list[int]:
     """Decodes ``text`` from ``at`` on as the loop does; returns the rows of each forward.
 
-    ``seconds`` of a forward by rows; None: what the planner's own curve says.
+    ``seconds`` of a forward by rows; None: what the planner's own curve says. ``planning``: seconds of each plan.
     """
     if begin:
-        plan.begin(text[:at])
+        plan.begin(text[:at], NO_PREDICTION)
     rows = []
     while at < len(text):
-        tree = plan.plan(max_rows, 16)
+        tree = plan.plan(int(text[at - 1]), max_rows, 16)
         assert tree.check(VOCAB) == ""
-        path = follow(tree, text[at:])
-        emitted = [int(token) for token in text[at : at + len(path)]]
+        path = tree.follow(text[at:-1].tolist())
+        tokens = text[at : at + len(path)].tolist()
         taken = plan.cost.seconds(len(tree), at) if seconds is None else seconds(len(tree))
-        plan.learn(None, tree, path, emitted, taken)
+        plan.learn(Step(tree, path, tokens, taken, planning))
         rows.append(len(tree))
         at += len(path)
         assert plan.context == at
-    plan.finish(text, 0)
     return rows
 
 

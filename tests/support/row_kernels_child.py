@@ -1,4 +1,4 @@
-"""Runs in a process of its own, because llama.cpp reads its list of buffer types once: prints what a test asserts on.
+"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on.
 
 python row_kernels_child.py FUNCTION JSON-ARGUMENTS
 """
@@ -6,8 +6,11 @@ python row_kernels_child.py FUNCTION JSON-ARGUMENTS
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import sys
+import threading
+import warnings
 from typing import Any
 
 import llama_cpp
@@ -29,6 +32,7 @@ def load(
             path, n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
             type_k=lib.GGML_TYPE_Q8_0, type_v=lib.GGML_TYPE_Q8_0, **settings,
         )  # fmt: skip
+        status = row_kernels.used(status)
     facts = {"active": status.active, "reason": status.reason, "isa": status.isa}
     return model, facts | {"bytes": row_kernels.bytes_in_use() - before}
 
@@ -135,21 +139,55 @@ class Params:
         lib.llama_model_default_params = self.default
 
 
-def loaded_before(path: str) -> dict[str, Any]:
-    """A model that somebody else loaded first."""
-    other = llama_cpp.Llama(path, n_ctx=64, verbose=False)
-    model, facts = load(path)
-    logits(model, token_ids(model, 8), 0)
-    other.close()
-    return facts
+def order(path: str, steps: list[str]) -> list[dict[str, Any]]:
+    """Models of one process, loaded in this order: what each of ours took, and a digest of its logits.
+
+    Steps: "plain" and "vocab" are loads that know nothing of us and stay open; "ours", "off" (row_kernels=False);
+    "together" loads ours in three threads while the plain models so far compute.
+    """
+    others: list[llama_cpp.Llama] = []
+    out = []
+
+    def ours(setting: Any = "auto") -> None:
+        with row_kernels.offered(setting) as status:
+            # verbose: llama_cpp silences a load by redirecting the process's stdout, which threads cannot share
+            model = llama_cpp.Llama(path, n_ctx=128, n_threads=2, n_threads_batch=2, flash_attn=True, verbose=True)
+            state = row_kernels.used(status)
+        out.append(told(model) | {"active": state.active, "reason": state.reason})
+
+    def told(model: llama_cpp.Llama) -> dict[str, Any]:
+        digest = hashlib.sha256(logits(model, token_ids(model, 20), 0).tobytes()).hexdigest()
+        return {"digest": digest, "own": bool(row_kernels._library and row_kernels._library.hd_rows_taken())}
+
+    for step in steps:
+        if step == "plain":
+            others.append(llama_cpp.Llama(path, n_ctx=128, n_threads=2, flash_attn=True, verbose=False))
+            out.append(told(others[-1]) | {"active": False, "own": False})
+        elif step == "vocab":
+            llama_cpp.Llama(path, vocab_only=True, verbose=False)
+        elif step == "together":
+            threads = [threading.Thread(target=ours) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for other in others:
+                logits(other, token_ids(other, 20), 0)
+            for thread in threads:
+                thread.join()
+        else:
+            ours(False if step == "off" else "auto")
+    return out
 
 
 def status_only(version: str | None = None) -> dict[str, Any]:
     if version:
         llama_cpp.__version__ = version
     before = row_kernels.status()
-    after = row_kernels.enable()
-    return {"before": before.reason, "active": after.active, "reason": after.reason, "isa": after.isa}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        after = row_kernels.enable()
+        row_kernels.enable()
+    told = [warning.category.__name__ for warning in caught]
+    return {"warned": told, "before": before.reason, "active": after.active, "reason": after.reason, "isa": after.isa}
 
 
 def missing_function() -> dict[str, Any]:
@@ -174,7 +212,10 @@ def wrong_layout() -> dict[str, Any]:
         "ggml_type_size": ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_int)(lambda _: 17),
         "ggml_tensor_overhead": ctypes.CFUNCTYPE(ctypes.c_size_t)(lambda: 400),
         "ggml_backend_buffer_get_base": ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda _: 4096),
+        "ggml_backend_reg_name": ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(lambda _: b"CPU"),
         "ggml_backend_graph_compute": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: 0),
+        # Only several threads take chunks from it.
+        "ggml_threadpool_chunk_add": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(lambda *_: 1 << 30),
     }
     for changed, function in strange.items():
 

@@ -11,18 +11,23 @@ guessed as compact JSON is usually written, a space after ``:`` and ``,`` and no
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from hd_edge import _native
-from hd_edge.engine.sampling import CANDIDATE, allows
+from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.backend.tokens import token_bytes
 
-from .planner import DelegatingPlanner, Planner, TokenArray
+from .planner import root_alone
 from .tree_planner import TreePlanner
+
+if TYPE_CHECKING:
+    from hd_edge import _native
+
+    from .planner import Planner, Step, TokenArray
 
 MOST_BYTES = 48  # of forced text per step
 LEAST_TOKENS = 2  # shorter forced texts are left to the planner
@@ -51,9 +56,7 @@ class OneByteTokens:
 
     def piece(self, token: int) -> bytes:
         """Bytes of a token; empty for control tokens."""
-        buffer = ctypes.create_string_buffer(64)
-        size = int(lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, False))
-        return buffer.raw[: max(size, 0)]
+        return token_bytes(self.vocab, token, special=False)
 
 
 class ForcedText:
@@ -139,42 +142,35 @@ class ForcedText:
         return []
 
 
-class ForcedPlanner(DelegatingPlanner):
+class JumpForward:
     """Drafts forced text where it is worth its rows, else what the inner planner drafts.
 
     Args:
         inner: The model's planner; it goes on learning in every step.
-        text: Follows the grammar. Closed with the generation.
+        text: Follows the grammar.
     """
 
-    inner: TreePlanner
-
     def __init__(self, inner: TreePlanner, text: ForcedText) -> None:
-        super().__init__(inner)
+        self.inner = inner
         self._text = text
-        self._last = 0
-        self._length = 0  # of the conversation
         self._right, self._drafted = 9.0, 10.0  # forced tokens; the start says nine of ten
-        self._forced: list[int] = []  # in the tree of this step
+        self._chain: list[int] = []  # forced tokens in the tree of this step
 
-    def begin(self, tokens: TokenArray) -> None:
+    def begin(self, tokens: TokenArray, prediction: TokenArray) -> None:
         """The conversation so far; its last token was drawn under the grammar."""
-        self.inner.begin(tokens)
-        self._last, self._length = int(tokens[-1]), len(tokens)
-        self._text.accept(self._last)
+        self.inner.begin(tokens, prediction)
+        self._text.accept(int(tokens[-1]))
 
-    def plan(self, max_rows: int, max_leaves: int) -> _native.DraftTree:
+    def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
         """A chain of forced tokens, if the inner tree does not hold it and it is worth its rows."""
-        self._forced = []
-        tree = self.inner.plan(max_rows, max_leaves)
-        chain = self._text.foresee(self._last)
-        chain = chain[: self._worth(min(len(chain), max_rows - 1))]
-        if len(chain) < LEAST_TOKENS or _holds(tree, chain):
+        self._chain = []
+        tree = self.inner.plan(root, rows, leaves)
+        chain = self._text.foresee(root)
+        chain = chain[: self._worth(min(len(chain), rows - 1))]
+        if len(chain) < LEAST_TOKENS or len(tree.follow(chain)) > len(chain):
             return tree
-        self.inner.plan(1, 1)  # it learns from the root alone in this step
-        self._forced = chain
-        forced = _native.DraftTree()
-        forced.add(self._last, -1)
+        self._chain = chain
+        forced = root_alone(root)
         chance = 1.0
         for node, token in enumerate(chain):
             chance *= self._right / self._drafted
@@ -183,7 +179,7 @@ class ForcedPlanner(DelegatingPlanner):
 
     def _worth(self, longest: int) -> int:
         """Length of the chain that brings most tokens per cost; 0 if plain decoding does, or no costs are known."""
-        rows, cost = self.inner.cost.relative(self._length)
+        rows, cost = self.inner.cost.relative(self.inner.context)
         chance = self._right / self._drafted
         best, length = 1.0, 0
         for n, price in zip(rows.tolist(), cost.tolist(), strict=True):
@@ -191,46 +187,27 @@ class ForcedPlanner(DelegatingPlanner):
                 best, length = (1 - chance**n) / (1 - chance) / price, n - 1
         return length
 
-    def learn(
-        self,
-        verifier: _native.Verifier,
-        tree: _native.DraftTree,
-        path: Sequence[int],
-        emitted: Sequence[int],
-        seconds: float,
-    ) -> None:
-        """Follows the grammar, and counts how often forced text was said as foreseen."""
-        self.inner.learn(verifier, tree, path, emitted, seconds)
-        for token in emitted:
+    def learn(self, step: Step) -> None:
+        """Follows the grammar, and counts how often forced text was drawn as foreseen."""
+        self.inner.learn(step)
+        for token in step.tokens:
             self._text.accept(token)
-        if emitted:
-            self._last = emitted[-1]
-        self._length += len(emitted)
-        if self._forced:
-            said = len(path) - 1
-            self._right += said
-            self._drafted += min(said + 1, len(self._forced))
-
-    def finish(self, tokens: TokenArray, prompt_len: int) -> None:
-        """Passed on; the grammar is freed."""
-        self._text.close()
-        self.inner.finish(tokens, prompt_len)
+        if self._chain:
+            taken = len(step.path) - 1
+            self._right += taken
+            self._drafted += min(taken + 1, len(self._chain))
 
 
-def grammar_planner(llama: Any, planner: Planner, grammar: Any) -> Planner:
+@contextmanager
+def jump_forward(llama: Any, planner: Planner, grammar: Any) -> Iterator[Planner]:
     """`planner` for a generation under `grammar` (a ``LlamaGrammar`` or None); the vocabulary is read at first use."""
     if grammar is None or not isinstance(planner, TreePlanner):
-        return planner
+        yield planner
+        return
     tokens = llama.__dict__.setdefault("_one_byte_tokens", None) or OneByteTokens(llama)
     llama._one_byte_tokens = tokens
-    return ForcedPlanner(planner, ForcedText(tokens, grammar._grammar, grammar._root))
-
-
-def _holds(tree: _native.DraftTree, chain: Sequence[int]) -> bool:
-    """True if the chain is a path of the tree."""
-    node = 0
-    for token in chain:
-        node = tree.child(node, token)
-        if node < 0:
-            return False
-    return True
+    text = ForcedText(tokens, grammar._grammar, grammar._root)
+    try:
+        yield JumpForward(planner, text)
+    finally:
+        text.close()

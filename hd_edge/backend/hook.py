@@ -1,0 +1,38 @@
+"""ParameterHook: the parameters that llama_cpp's constructor makes, changed before it loads the model with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llama_cpp
+
+from .exact import ExactSettings
+
+
+class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
+    """llama_cpp assigns both attributes once, before it loads the model."""
+
+    _n_sequences: int
+    _exact: ExactSettings | None
+
+    @property
+    def context_params(self) -> Any:
+        """llama_cpp's context parameters, with room for one sequence id per branch in one unified KV cache."""
+        return self.__dict__["context_params"]
+
+    @context_params.setter
+    def context_params(self, params: Any) -> None:
+        params.n_seq_max = self._n_sequences
+        params.kv_unified = True
+        self.__dict__["context_params"] = params
+
+    @property
+    def model_params(self) -> Any:
+        """llama_cpp's model parameters, without weight repacking where exact mode rules it out."""
+        return self.__dict__["model_params"]
+
+    @model_params.setter
+    def model_params(self, params: Any) -> None:
+        if self._exact is not None and not self._exact.repacking:
+            params.use_extra_bufts = False
+        self.__dict__["model_params"] = params

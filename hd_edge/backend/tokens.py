@@ -1,0 +1,72 @@
+"""Bytes of tokens, and how many a prompt has at least: llama.cpp trusts its caller with both."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.errors import ContextFullError, TokenError
+
+PLENTY = 8  # bytes per token: shorter prompts are tokenized without asking for the longest token
+LONGEST = 1024  # bytes per token where the tokenizer drops text that no token stands for
+KEEPS_ALL = (1, 2)  # vocabulary types (SentencePiece, byte pairs) that spell every byte of a text
+
+
+def token_bytes(vocab: Any, token: int, special: bool) -> bytes:
+    """Bytes of a token.
+
+    Args:
+        vocab: ``llama_vocab*``.
+        token: Token id.
+        special: False: control tokens have none.
+
+    Raises:
+        TokenError: The id is outside the vocabulary; llama.cpp would end the process.
+    """
+    n_vocab = int(lib.llama_vocab_n_tokens(vocab))
+    if not 0 <= token < n_vocab:
+        msg = f"token id {token} is outside the vocabulary of {n_vocab}: tokenize with this model"
+        raise TokenError(msg)
+    buffer = ctypes.create_string_buffer(64)
+    size = int(lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, special))
+    if size < 0:  # the size it needs
+        buffer = ctypes.create_string_buffer(-size)
+        size = int(lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, special))
+    return buffer.raw[: max(size, 0)]
+
+
+class PromptSize:
+    """Refuses texts that cannot fit the context window however they are tokenized, before that takes seconds.
+
+    Args:
+        vocab: ``llama_vocab*``.
+        n_ctx: Tokens of the context window.
+    """
+
+    def __init__(self, vocab: Any, n_ctx: int) -> None:
+        self._vocab, self._n_ctx = vocab, n_ctx
+        self._longest = 0  # bytes; read when a text is long
+
+    def check(self, size: int) -> None:
+        """Checks a text of at least so many bytes.
+
+        Raises:
+            ContextFullError: It has more tokens than the context window, at the longest token's length.
+        """
+        if size <= self._n_ctx * PLENTY:
+            return
+        self._longest = self._longest or self._read_longest()
+        if size > self._n_ctx * self._longest:
+            msg = (
+                f"the prompt has {size} bytes or more, at least {size // self._longest} tokens, the context window "
+                f"{self._n_ctx}: shorten it, or load with a larger n_ctx"
+            )
+            raise ContextFullError(msg)
+
+    def _read_longest(self) -> int:
+        if lib.llama_vocab_type(self._vocab) not in KEEPS_ALL:
+            return LONGEST
+        tokens = range(int(lib.llama_vocab_n_tokens(self._vocab)))
+        return max(len(token_bytes(self._vocab, token, special=True)) for token in tokens) or 1

@@ -1,0 +1,97 @@
+"""OpenAI's error object for everything that goes wrong: ``{"error": {message, type, param, code}}``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from hd_edge.errors import ContextFullError, HDEdgeError
+
+log = logging.getLogger("hd_edge")
+
+
+class RefusedError(HDEdgeError):
+    """A request that is answered with an HTTP status and no generation.
+
+    Args:
+        status: HTTP status.
+        message: What happened, and what to do.
+        code: OpenAI's short name of it, for programs.
+        param: The field that is wrong.
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.param = status, code, param
+
+
+class Json(JSONResponse):
+    """JSON whose texts may hold half a surrogate pair, as a client may have sent one."""
+
+    def render(self, content: Any) -> bytes:
+        """As ``dumps`` below."""
+        return dumps(content)
+
+
+def dumps(content: Any) -> bytes:
+    """JSON in UTF-8; what UTF-8 cannot hold is escaped as JSON does it."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
+    """HTTP status and error object: 4xx for what the request got wrong, 5xx for the rest."""
+    status, code, param, message = 500, None, None, str(error)
+    if isinstance(error, RefusedError):
+        status, code, param = error.status, error.code, error.param
+    elif isinstance(error, ContextFullError):
+        status, code = 400, "context_length_exceeded"
+    elif isinstance(error, (ValueError, RecursionError)):  # also ConfigError, TokenError, UnicodeError
+        status = 400
+    else:
+        log.error("a request failed", exc_info=error)
+        message = f"{type(error).__name__}: {error}"
+    kind = "invalid_request_error" if status < 500 else "internal_server_error"
+    return status, {"message": message, "type": kind, "param": param, "code": code}
+
+
+def error_response(error: BaseException) -> Json:
+    """The error as a response."""
+    status, content = describe(error)
+    return Json({"error": content}, status_code=status)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the application's routes one of these."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Json:
+        return error_response(_invalid(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Json:
+        response = error_response(RefusedError(error.status_code, str(error.detail)))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(HDEdgeError)
+    @app.exception_handler(ValueError)
+    @app.exception_handler(RecursionError)
+    @app.exception_handler(Exception)
+    async def other(_: Request, error: Exception) -> Json:
+        return error_response(error)
+
+
+def _invalid(errors: Sequence[Any]) -> RefusedError:
+    """The first thing that is wrong with a body, and which field it is."""
+    first = errors[0] if errors else {}
+    place = [str(part) for part in first.get("loc", ()) if part != "body"]
+    param = place[0] if place else None
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return RefusedError(400, f"{'.'.join(place) or 'body'}: {first.get('msg', 'is not valid')}{more}", param=param)

@@ -1,0 +1,125 @@
+"""What is checked before a request is read: host, origin, key, content type, size.
+
+Our own checks, whatever the framework's version does: a web page of another origin can send a POST without a content
+type and without asking first, and no route should see a body that is larger than the limit.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import RefusedError, error_response
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+OPEN = ("/", "/health")  # without a key
+MOST_BYTES = 4 * 1024 * 1024  # of a body
+
+
+def is_local(host: str) -> bool:
+    """True for addresses that only this machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOCAL
+
+
+class Guard:
+    """ASGI middleware that refuses with OpenAI's error object.
+
+    Args:
+        app: What is guarded.
+        host: Address the server listens at. At a local one, requests for another host name are refused, so that no web
+            page can reach the model through a name of its own.
+        api_key: Asked for as bearer token; None: no key.
+        origins: Web origins that may call, beside the server's own page; ``*``: all.
+        most_bytes: Of a body.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        api_key: str | None = None,
+        origins: Sequence[str] = (),
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._app, self._api_key, self._most_bytes = app, api_key, most_bytes
+        self._hosts = {*LOCAL, host} if is_local(host) else None
+        self._origins = set(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+            if scope["method"] == "POST":
+                receive = await self._whole(scope, receive)
+        except RefusedError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._hosts is not None and _name(host) not in self._hosts:
+            msg = f"the host name is {host!r}, this server is one of {', '.join(sorted(self._hosts))}: use one of them"
+            raise RefusedError(400, msg, code="wrong_host")
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._may_call(origin, host):
+            msg = f"the web origin {origin!r} may not call this server: --cors {origin} allows it"
+            raise RefusedError(403, msg, code="wrong_origin")
+        if self._api_key is not None and scope["path"] not in OPEN:
+            scheme, _, key = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), self._api_key.encode()):
+                msg = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
+                raise RefusedError(401, msg, code="invalid_api_key")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != "application/json":
+            msg = f"the content type is {kind!r}: send 'Content-Type: application/json'"
+            raise RefusedError(415, msg, code="wrong_content_type")
+
+    def _may_call(self, origin: str | None, host: str) -> bool:
+        if origin is None or "*" in self._origins or origin in self._origins:
+            return True
+        return urlsplit(origin).netloc.lower() == host.lower() != ""
+
+    async def _whole(self, scope: Scope, receive: Receive) -> Receive:
+        """Reads the body as long as it is within the limit; returns what gives it to the application."""
+        length = Headers(scope=scope).get("content-length", "0")
+        self._fits(int(length) if length.isdecimal() and len(length) < 19 else 0)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            self._fits(len(body))
+        first: list[Message] = [message] if more else [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return first.pop() if first else await receive()
+
+        return replay
+
+    def _fits(self, size: int) -> None:
+        if size > self._most_bytes:
+            msg = f"the body has {size} bytes or more, at most {self._most_bytes} are read: send less"
+            raise RefusedError(413, msg, code="body_too_large")
+
+
+def _name(host: str) -> str:
+    """Host name of a ``Host`` header, without port and brackets."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,44 @@
+"""Runs the application until a signal ends it: the generation first, then the connections, then the model."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+GRACE = 2  # seconds for clients to take what was sent to them
+
+
+class Server(uvicorn.Server):
+    """Tells running requests that the server ends, where uvicorn would wait for them or tear them."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE, ws="none"
+        )
+        super().__init__(config)
+        self._app = app
+        self.socket = config.bind_socket()
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.socket.getsockname()[1]}"
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, after the running generation."""
+        await self._app.state.turn.stop()
+        await super().shutdown(sockets)
+
+    def serve_until_signal(self) -> None:
+        """Serves; SIGTERM ends the process with status 0, Ctrl-C with KeyboardInterrupt, both after all is closed."""
+        before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises a signal again when it has ended
+        try:
+            self.run(sockets=[self.socket])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _leave(*_: Any) -> None:
+    sys.exit(0)

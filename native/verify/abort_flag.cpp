@@ -1,0 +1,49 @@
+#include "abort_flag.hpp"
+
+namespace hd {
+
+namespace {
+
+thread_local bool aborting = false;
+
+struct Sink {
+    LogCallback callback;
+    void* data;
+};
+std::atomic<Sink*> sink{nullptr};
+
+void filtered(int level, const char* text, void*) {
+    if (aborting) return;
+    const Sink* to = sink.load();
+    if (to != nullptr && to->callback != nullptr) to->callback(level, text, to->data);
+}
+
+}  // namespace
+
+AbortFlag::AbortFlag(const LlamaApi& api, void* ctx) : set_callback_(api.set_abort_callback), ctx_(ctx) {
+    set_callback_(ctx_, asked, this);
+}
+
+void AbortFlag::detach() { set_callback_(ctx_, nullptr, nullptr); }
+
+void AbortFlag::clear() {
+    raised_ = false;
+    aborting = false;
+}
+
+bool AbortFlag::asked(void* flag) {
+    if (!static_cast<AbortFlag*>(flag)->raised_.load(std::memory_order_relaxed)) return false;
+    aborting = true;
+    return true;
+}
+
+void filter_log(LogGetter get, LogSetter set) {
+    LogCallback callback = nullptr;
+    void* data = nullptr;
+    get(&callback, &data);
+    if (callback == filtered) return;
+    sink = new Sink{callback, data};  // never freed: another thread may be logging through the one before
+    set(filtered, nullptr);
+}
+
+}  // namespace hd

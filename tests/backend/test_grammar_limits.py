@@ -1,0 +1,216 @@
+"""Grammars and biases that ended the process, or took minutes, in ``llama_cpp``: refused, or drawn with care."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
+
+from hd_edge import ConfigError, ContextFullError, Llama, TokenError
+from hd_edge.backend.grammar import MOST_NESTED, MOST_REPEATED, check_size
+from hd_edge.backend.tokens import token_bytes
+
+THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+
+
+@pytest.fixture(scope="module")
+def drafting(models):
+    with_drafts = Llama(str(models("Q4_0")), n_ctx=256, **THREADS)
+    yield with_drafts
+    with_drafts.close()
+
+
+@pytest.fixture(scope="module")
+def plain(mamba):
+    without = Llama(str(mamba), n_ctx=256, **THREADS)
+    yield without
+    without.close()
+
+
+@pytest.fixture(params=["drafting", "plain"])
+def llm(request):
+    return request.getfixturevalue(request.param)
+
+
+def grammar(text: str) -> LlamaGrammar:
+    return LlamaGrammar.from_string(text, verbose=False)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_grammar_that_ends_before_min_tokens_is_an_error(llm, temperature):
+    processors = LogitsProcessorList([MinTokensLogitsProcessor(8, llm.token_eos())])
+    with pytest.raises(ConfigError, match="the grammar allows no token that"):
+        llm("a", max_tokens=10, temperature=temperature, grammar=grammar('root ::= "ab"'), logits_processor=processors)
+    assert llm("a", max_tokens=10, grammar=grammar('root ::= "ab"'))["choices"][0]["text"] == "ab"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("bias", [-1e39, float("-inf")])
+def test_the_grammar_outweighs_a_bias_against_all_it_allows(llm, temperature, bias):
+    spelled = {token: bias for token in range(llm.n_vocab()) if llm.detokenize([token]).strip() == b"b"}
+    made = llm("a", max_tokens=4, temperature=temperature, grammar=grammar('root ::= "b"'), logit_bias=spelled)
+    assert made["choices"][0]["text"] == "b"
+
+
+def test_low_level_sampling_asks_the_grammar_too(models):
+    with contextlib.closing(Llama(str(models("Q4_0")), n_ctx=64, **THREADS)) as llm:
+        llm.eval(llm.tokenize(b"the cat"))
+        token = llm.sample(temp=0.0, grammar=grammar('root ::= "x"'))
+        assert llm.detokenize([token]) == b"x"
+        with pytest.raises(ConfigError, match="cannot parse"):
+            llm.sample(grammar=grammar("root ::= ("))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("root ::= " + "(" * 30_000 + '"a"' + ")" * 30_000, "brackets in brackets"),
+        ('root ::= "a"{10000000}', "repetitions of one item"),
+        ('root ::= "a"{2,99999999999999999999}', "repetitions of one item"),
+        ('root ::= ("abcdefghijklmnopqrstuvwxyz"{2000}) | "b"', "elements"),
+        ("root ::= " + " | ".join(["a"] * 11_000) + '\na ::= "x"', "elements"),
+        ('root ::= "' + "a" * 300_000 + '"', "bytes"),
+        ("root ::= (", "cannot parse"),
+        ("root ::= a\na ::= root", "cannot parse"),
+    ],
+)
+def test_grammars_that_are_refused(llm, text, message):
+    with pytest.raises(ConfigError, match=message):
+        llm("a", max_tokens=4, grammar=grammar(text))
+
+
+def test_no_text_is_no_grammar(drafting):
+    with pytest.raises(ConfigError, match="of type str, expected LlamaGrammar"):
+        drafting("a", grammar='root ::= "a"')
+
+
+def test_what_is_within_the_limits_is_parsed(drafting):
+    for text in (
+        "root ::= " + '("a" ' * 1000 + ")?" * 1000,  # how maxLength is written
+        f'root ::= "a"{{1,{MOST_REPEATED}}}',
+        "root ::= " + "(" * MOST_NESTED + '"a"' + ")" * MOST_NESTED,
+        'root ::= [(] "(((" # ((((\n',
+    ):
+        check_size(text)
+        assert drafting("a", max_tokens=2, temperature=0.0, grammar=grammar(text))["choices"][0]["text"]
+
+
+def test_brackets_in_literals_classes_and_comments_do_not_nest():
+    check_size('root ::= "' + "(" * 9000 + '" [' + "(" * 5000 + "] #" + "(" * 9000)
+
+
+SCHEMAS = [
+    ({"type": "array", "items": {"type": "string"}, "minItems": 10**7}, "as minItems"),
+    ({"type": "string", "maxLength": 10**9}, "as maxLength"),
+    ({"type": "string", "pattern": "^a{1000000000}$"}, "repetitions in a pattern"),
+    ({"enum": ["x" * 300_000]}, "bytes"),
+    ({"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(800)}}, "characters of grammar"),
+    ({"type": "array", "items": {"type": "string"}, "minItems": float("nan")}, "as minItems"),
+]
+nested: dict = {"type": "string"}
+for _ in range(200):
+    nested = {"type": "array", "items": nested}
+SCHEMAS.append((nested, "schemas in schemas"))
+doubling: dict = {f"d_{i}": {"type": "array", "items": [{"$ref": f"#/$defs/d_{i + 1}"}] * 2} for i in range(40)}
+SCHEMAS.append(({"$defs": {**doubling, "d_40": {"type": "string"}}, "$ref": "#/$defs/d_0"}, "schemas in|characters"))
+
+
+@pytest.mark.parametrize(("schema", "message"), SCHEMAS)
+@pytest.mark.parametrize("place", ["response_format", "tools", "functions"])
+def test_schemas_that_are_refused(drafting, schema, message, place):
+    function = {"name": "f", "parameters": schema}
+    settings = {
+        "response_format": {"response_format": {"type": "json_object", "schema": schema}},
+        "tools": {"tools": [{"type": "function", "function": function}]},
+        "functions": {"functions": [function]},
+    }
+    with pytest.raises(ConfigError, match=message):
+        drafting.create_chat_completion([{"role": "user", "content": "a"}], max_tokens=3, **settings[place])
+
+
+def test_schemas_in_use_are_taken(drafting):
+    recursive = {
+        "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},
+        "$ref": "#/$defs/node",
+    }
+    wide = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(60)}}
+    long = {"type": "array", "items": {"type": "string", "maxLength": 30, "pattern": "^[a-z]{2,8}$"}, "minItems": 20}
+    for schema in (recursive, wide, long, {"enum": [f"country {i}" for i in range(300)]}):
+        made = drafting.create_chat_completion(
+            [{"role": "user", "content": "a"}],
+            max_tokens=3,
+            temperature=0.0,
+            response_format={"type": "json_object", "schema": schema},
+        )
+        assert made["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("bias", "message"),
+    [
+        ({99_999: 1.0}, "token id 99999, the vocabulary 512"),
+        ({-1: 1.0}, "token id -1"),
+        ({"x": 1.0}, "not a mapping of token ids to numbers"),
+        ({1: float("nan")}, "not a mapping of token ids to numbers"),
+        ([1], "not a mapping of token ids to numbers"),
+    ],
+)
+def test_biases_that_are_refused(drafting, bias, message):
+    with pytest.raises(ConfigError, match=message):
+        drafting("a", max_tokens=2, logit_bias=bias)
+    with pytest.raises(ConfigError, match=message):
+        drafting.create_chat_completion([{"role": "user", "content": "a"}], max_tokens=2, logit_bias=bias)
+
+
+def test_a_bias_beside_a_processor_loses_neither(drafting):
+    seen = []
+    processors = LogitsProcessorList([lambda ids, scores: seen.append(len(ids)) or scores])
+    wanted = drafting.tokenize(b"x", add_bos=False)[-1]
+    made = drafting(
+        "a", max_tokens=3, temperature=0.0, logit_bias={wanted: 100.0}, logits_processor=processors, echo=False
+    )
+    assert made["choices"][0]["text"].strip() == drafting.detokenize([wanted] * 3).decode().strip()
+    assert len(seen) >= 3
+
+
+def test_token_ids_out_of_range_are_errors(drafting, models):
+    for wrong in (99_999_999, -1, 512):
+        with pytest.raises(TokenError, match=f"token id {wrong} is outside the vocabulary of 512"):
+            drafting.detokenize([1, wrong])
+    assert token_bytes(drafting._model.vocab, drafting.tokenize(b"a", add_bos=False)[-1], special=False) == b"a"
+
+
+def test_texts_that_cannot_fit_are_refused_before_they_are_tokenized(drafting, monkeypatch):
+    monkeypatch.setattr(type(drafting.tokenizer_), "tokenize", lambda *_, **__: pytest.fail("it was tokenized"))
+    long = "a" * 10_000_000
+    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
+        drafting(long)
+    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
+        drafting.generate(long)
+    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
+        drafting.create_chat_completion([{"role": "user", "content": [{"type": "text", "text": long}]}])
+    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
+        drafting("a", prediction={"type": "content", "content": long})
+
+
+def test_longest_token_bounds_every_text_that_fits(smollm2):
+    llm = Llama(str(smollm2), n_ctx=256, **THREADS)
+    longest = max((llm.detokenize([token], special=True) for token in range(llm.n_vocab())), key=len)
+    assert len(longest) > 32
+    assert max(len(token_bytes(llm._model.vocab, token, special=True)) for token in range(llm.n_vocab())) == len(
+        longest
+    )
+    text = (longest * 250).decode()
+    assert len(llm.tokenize(text.encode())) < 256
+    assert llm(text, max_tokens=1, temperature=0.0)["usage"]["completion_tokens"] == 1
+    with pytest.raises(ContextFullError, match="bytes or more"):
+        llm("a" * len(longest) * 257)
+    llm.close()
+
+
+def test_schema_text_of_users_is_checked_as_grammar(drafting):
+    schema = json.dumps({"type": "array", "items": {"type": "string"}, "minItems": 30_000})
+    with pytest.raises(ConfigError, match="the grammar has"):
+        drafting("a", grammar=LlamaGrammar.from_json_schema(schema, verbose=False))
