@@ -24,7 +24,7 @@ class UnsupportedBackendError(HDEdgeError, RuntimeError):
 
 
 class ExactModeError(HDEdgeError, ValueError):
-    """``exact=True`` cannot be had for this model or backend; the message says why."""
+    """``exact=True`` is unavailable for this model or backend; the message says why."""
 
 
 class TokenError(HDEdgeError, ValueError):

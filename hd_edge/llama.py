@@ -59,7 +59,7 @@ class Llama(Completions, ParameterHook):
     Raises:
         ConfigError: An argument has a wrong name, type or value.
         ModelFileError: The file is missing, truncated or no GGUF, or llama.cpp cannot load it.
-        ExactModeError: ``exact=True`` cannot be had for this file or machine.
+        ExactModeError: ``exact=True`` is unavailable for this file or machine.
         UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with.
 
     Attributes:

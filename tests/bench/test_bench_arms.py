@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
@@ -133,6 +135,7 @@ def test_hardware_and_model(arms, tmp_path, monkeypatch):
     assert found["processor"]
     assert found["cores"] >= found["physical_cores"] >= 1
     assert found["llama_cpp_python"].startswith("0.3.")
+    assert date.fromisoformat(found["date"]).year >= 2025
     monkeypatch.setenv("HD_EDGE_COMMIT", "abc")
     assert hardware(arms.llm)["commit"] == "abc"
     assert commit(tmp_path / "hd_edge") == ""
