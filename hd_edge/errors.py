@@ -24,7 +24,7 @@ class UnsupportedBackendError(HDEdgeError, RuntimeError):
 
 
 class ExactModeError(HDEdgeError, ValueError):
-    """``exact=True`` cannot be had for this model or backend; the message says why."""
+    """``exact=True`` is unavailable for this model or backend; the message says why."""
 
 
 class TokenError(HDEdgeError, ValueError):
@@ -64,8 +64,8 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""
+    """A corpus cannot be read, or holds nothing to learn from."""
 
 
 class KernelWarning(UserWarning):
-    """Our CPU kernels cannot be had here; llama.cpp's compute, and drafting gains less."""
+    """Our CPU kernels are unavailable here; llama.cpp's compute, and drafting gains less."""

@@ -57,13 +57,15 @@ class Llama(Completions, ParameterHook):
     Raises:
         ConfigError: An argument has a wrong name, type or value.
         ModelFileError: The file is missing, truncated or no GGUF, or llama.cpp cannot load it.
-        ExactModeError: ``exact=True`` cannot be had for this file or machine.
+        ExactModeError: ``exact=True`` is unavailable for this file or machine.
         UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with.
 
     Attributes:
         stats: ``GenerationStats`` of the last generation.
         total_stats: The same, summed over all of them.
     """
+
+    samplers: Callable[..., Samplers] = Samplers  # what a generation draws with: a seam for tools
 
     def __init__(
         self,
@@ -191,7 +193,7 @@ class Llama(Completions, ParameterHook):
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any], stats: GenerationStats
     ) -> Generator[int, Sequence[int] | None, None]:
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
-        samplers = Samplers(self, verifier, settings)
+        samplers = self.samplers(self, verifier, settings)
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()

@@ -139,9 +139,7 @@ def check_rows(llama: llama_cpp.Llama, widths: tuple[int, ...] = (9, 16)) -> Non
                     f" Another model may have run in this process before {TILED_SWITCH}=0 was set: load the exact "
                     "model first, or set the variable before Python starts."
                 )
-            msg = (
-                f"exact mode is not to be had here: the logits of {rows} rows differ from those of a single step.{hint}"
-            )
+            msg = f"exact mode is unavailable here: the logits of {rows} rows differ from those of a single step.{hint}"
             raise ExactModeError(msg)
 
 

@@ -16,8 +16,8 @@ from .values import INT32, LAYERS, POSITIVE, SEED, THREADS, Finite, Writable
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
-    from hd_edge.bench.questions import Question
     from hd_edge.bench.turns import Record, Results
+    from hd_edge.model.questions import Question
 
 ARM_NAMES = ("plain", "auto", "auto-warm", "paper", "llama-cpp", "llama-cpp-pld")
 COLOURS = {1: "green", -1: "red"}
@@ -64,7 +64,7 @@ def bench(**options: Any) -> None:
     from hd_edge.bench.arm import Settings
     from hd_edge.bench.arms import Arms
     from hd_edge.bench.plot import check_plot
-    from hd_edge.bench.questions import per_category, read_questions
+    from hd_edge.model.questions import per_category, read_questions
 
     names = _names(options["arms"])
     if options["plot_file"]:
@@ -132,8 +132,8 @@ def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[R
     try:
         made = [arms.make(name) for name in names]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, arms.settings)
-        run(made, questions, arms.settings, tell, results=results)
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
+        run(made, questions, arms.settings, arms.tokenize, tell, results=results)
     except KeyboardInterrupt:
         return results, True
     finally:

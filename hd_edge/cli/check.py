@@ -39,8 +39,8 @@ def check(**options: Any) -> None:
     Drafts come from a cold store in memory and from a noisy replay of the plain answer, so that they are long and often
     wrong. Exit status 1 if anything differs in exact mode.
     """
-    from hd_edge.check.check import read_prompts
     from hd_edge.check.modes import CheckSettings
+    from hd_edge.model.questions import read_prompts
 
     prompts = read_prompts(options["prompts"])[: options["limit"]]
     settings = CheckSettings(
@@ -84,7 +84,7 @@ def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, An
 def _describe(mode: str, result: dict[str, Any], settings: CheckSettings) -> str:
     """``exact mode: 100/100 identical (greedy) · 100/100 identical (T=0.8, seeds 0-4)`` and a line per difference."""
     if "unavailable" in result:
-        return f"{mode} mode: not to be had: {result['unavailable']}"
+        return f"{mode} mode is unavailable: {result['unavailable']}"
     parts = [f"{result['greedy']['identical']}/{result['greedy']['prompts']} identical (greedy)"]
     if settings.seeds:
         seeds = f"seeds {settings.seeds[0]}-{settings.seeds[-1]}" if len(settings.seeds) > 1 else "seed 0"

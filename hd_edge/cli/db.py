@@ -76,12 +76,13 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
     """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
     from hd_edge import Llama
-    from hd_edge.build.model import BuildProgress, build_model, read_prompts
+    from hd_edge.build.model import BuildProgress, build_model
+    from hd_edge.model.questions import read_prompts
     from hd_edge.store.identity import identify
     from hd_edge.store.safety import default_path
     from hd_edge.store.store import Store
 
-    texts = read_prompts(prompts, options["field"])[: options["limit"]]
+    texts = read_prompts(prompts, field=options["field"])[: options["limit"]]
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
     if options["threads"]:
         settings.update(n_threads=options["threads"], n_threads_batch=options["threads"])

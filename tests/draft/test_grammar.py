@@ -7,12 +7,12 @@ import json
 import llama_cpp
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
 from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft

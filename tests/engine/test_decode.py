@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from fake_target import N_VOCAB, FakeFirst, FakeTarget, logits_of, plain_greedy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hd_edge.check.adversary import Adversary
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.tree_planner import TreePlanner

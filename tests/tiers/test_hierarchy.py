@@ -1,14 +1,13 @@
 """Stores and a real ``Llama``: what is learned is drafted from, and nothing that happens to a file changes a token."""
 
-import json
 import warnings
 from itertools import pairwise
 
 import pytest
 
 from hd_edge import DraftConfig, Llama, _native
-from hd_edge.build.model import build_model, prompt_hash, read_prompts
-from hd_edge.errors import CorpusError, StoreWarning
+from hd_edge.build.model import build_model, prompt_hash
+from hd_edge.errors import StoreWarning
 from hd_edge.store.identity import identify
 from hd_edge.store.store import Store
 
@@ -186,17 +185,3 @@ def test_build_model_learns_each_prompt_once(model, path):
         assert store.is_built(prompt_hash(PROMPTS[3], 8))
         assert not store.is_built(prompt_hash(PROMPTS[3], 9))
     llm.close()
-
-
-def test_prompts_are_read_from_json_lines_and_text(tmp_path):
-    path = tmp_path / "prompts.jsonl"
-    path.write_text('{"prompt": "one"}\n\n"two"\n')
-    assert read_prompts(path) == ["one", "two"]
-    (tmp_path / "prompts.txt").write_text("one\n\ntwo\n")
-    assert read_prompts(tmp_path / "prompts.txt") == ["one", "two"]
-    path.write_text(json.dumps({"question": "one"}))
-    assert read_prompts(path, "question") == ["one"]
-    with pytest.raises(CorpusError, match="line 1"):
-        read_prompts(path)
-    with pytest.raises(CorpusError):
-        read_prompts(tmp_path / "missing.txt")

@@ -30,16 +30,21 @@ class Question:
     turns: tuple[str, ...]
 
 
-def read_questions(path: str | Path | None = None) -> list[Question]:
-    """Questions of a file: one per line, or JSON lines; None: the built-in set, in seven categories.
+def read_questions(
+    path: str | Path | None = None, *, field: str = "prompt", built_in: str = "questions.jsonl"
+) -> list[Question]:
+    """Questions of a file: one per line, or JSON lines; None: a built-in set.
 
     Args:
-        path: Lines of text, or JSON lines with ``turns`` or ``prompt`` and perhaps ``category`` and ``question_id``.
+        path: Lines of text, or JSON lines: texts, or objects with ``turns`` or the field, and perhaps ``category`` and
+            ``question_id``. JSON is told by the file's name, or a first line that begins with a brace.
+        field: Key of a question of one turn.
+        built_in: The set that None stands for: ``questions.jsonl`` in seven categories, ``prompts.txt`` of one turn.
 
     Raises:
         ConfigError: The file cannot be read, holds no question, or a line is neither.
     """
-    source = files("hd_edge") / "data" / "questions.jsonl" if path is None else Path(path)
+    source = files("hd_edge") / "data" / built_in if path is None else Path(path)
     try:
         lines = source.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -47,23 +52,33 @@ def read_questions(path: str | Path | None = None) -> list[Question]:
         raise ConfigError(msg) from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
-        msg = f"{source} holds no question: one per line, or JSON lines with a key 'prompt' or 'turns'"
+        msg = f"{source} holds no question: one per line, or JSON lines with a key {field!r} or 'turns'"
         raise ConfigError(msg)
-    if not numbered[0][1].lstrip().startswith("{"):
-        return [Question(f"{OWN}:{number}", OWN, (line,)) for number, line in numbered]
-    return [_question(line, number, f"{source} line {number}") for number, line in numbered]
+    if numbered[0][1].lstrip().startswith("{") or source.name.endswith((".jsonl", ".ndjson", ".json")):
+        return [_question(line, field, number, f"{source} line {number}") for number, line in numbered]
+    return [Question(f"{OWN}:{number}", OWN, (line,)) for number, line in numbered]
 
 
-def _question(line: str, number: int, where: str) -> Question:
+def read_prompts(path: str | Path | None = None, *, field: str = "prompt") -> list[str]:
+    """The first turns of a file's questions; None: a built-in set of 40.
+
+    Raises:
+        ConfigError: As ``read_questions``.
+    """
+    return [question.turns[0] for question in read_questions(path, field=field, built_in="prompts.txt")]
+
+
+def _question(line: str, field: str, number: int, where: str) -> Question:
     try:
         value = json.loads(line)
-        turns = [value["prompt"]] if "prompt" in value else value["turns"]
+        value = {field: value} if isinstance(value, str) else value
+        turns = [value[field]] if field in value else value["turns"]
         category = value.get("category", OWN)
         name = value.get("question_id", f"{category}:{number}")
     except (ValueError, KeyError, TypeError, AttributeError):
         turns, category, name = [], OWN, ""
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) and turn for turn in turns):
-        msg = f"{where}: expected a JSON object with a text in 'prompt' or texts in 'turns', got {line[:40]!r}"
+        msg = f"{where}: expected a JSON object with a text in {field!r} or texts in 'turns', got {line[:40]!r}"
         raise ConfigError(msg)
     return Question(str(name), str(category), tuple(turns))
 
