@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import (
         ConfigError,
         ContextFullError,
+        CorpusError,
         DecodeError,
         ExactModeError,
         HDEdgeError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         StoreBusyError,
         StoreCorruptError,
         StoreError,
+        StoreForeignError,
         StoreMismatchError,
         StoreVersionError,
         StoreWarning,
@@ -52,15 +54,18 @@ _HOME = {
     "StoreError": "errors",
     "StoreBusyError": "errors",
     "StoreCorruptError": "errors",
+    "StoreForeignError": "errors",
     "StoreMismatchError": "errors",
     "StoreVersionError": "errors",
     "StoreWarning": "errors",
+    "CorpusError": "errors",
     "Store": "store.store",
 }
 
 __all__ = [
     "ConfigError",
     "ContextFullError",
+    "CorpusError",
     "DecodeError",
     "DraftConfig",
     "ExactModeError",
@@ -72,6 +77,7 @@ __all__ = [
     "StoreBusyError",
     "StoreCorruptError",
     "StoreError",
+    "StoreForeignError",
     "StoreMismatchError",
     "StoreVersionError",
     "StoreWarning",

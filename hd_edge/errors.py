@@ -44,7 +44,11 @@ class StoreError(HDEdgeError):
 
 
 class StoreCorruptError(StoreError):
-    """The file is damaged, or no store of hd_edge."""
+    """The file is a store of hd_edge, but damaged."""
+
+
+class StoreForeignError(StoreError):
+    """The file is no store of hd_edge; it was left alone."""
 
 
 class StoreVersionError(StoreError):

@@ -14,6 +14,7 @@ from hd_edge.build.corpus import BLOCK, Corpus, pieces
 from hd_edge.build.statistics import StatisticsBuild
 from hd_edge.errors import CorpusError, StoreError
 from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
 from hd_edge.tiers import StatisticsTier
@@ -81,7 +82,7 @@ def test_frequent_rows_are_there_before_they_are_asked_for(model, corpus_file, t
     out = tmp_path / "statistics.sqlite3"
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     store = Store(out, kind="statistics", read_only=True)
-    tier = StatisticsTier(store, store.identity.n_vocab)
+    tier = StatisticsTier(SafeStore(out, store.identity, kind="statistics", learn=False))
     totals = {key: _native.record_total(key, row, store.identity.n_vocab) for key, row in store.scan()}
     assert tier.cache.complete == complete
     loaded = {key for key in totals if tier.cache.known(key)}
