@@ -140,7 +140,7 @@ class Llama(Completions):
                 store=store,
                 statistics=statistics,
                 learn=learn,
-                cost_settings=cost_settings(self._header, settings, exact),
+                cost_settings=cost_settings(self._header, settings, exact, kernels),
             )
             self._planner = self._hierarchy.planner(self._n_vocab, self._verifier)
 

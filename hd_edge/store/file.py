@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreError
 
 from .connection import check_length, connect, set_timeout, store_errors
-from .ownership import file_id, in_use, new_file
+from .ownership import file_id, in_use, new_file, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sqlite_utils import Database
 
@@ -49,7 +49,7 @@ class StoreFile:
         check: Callable[[Database], None],
     ) -> None:
         self.where = ":memory:" if path is None else str(path)
-        self.path = path and Path(os.path.realpath(path))  # SQLite's journal stands beside the file, not beside a link
+        self.path = path and real_path(path)
         self.read_only = read_only
         self.write_timeout = WRITE_TIMEOUT
         self._create = create

@@ -1,7 +1,7 @@
 """Whose file is it? What lacks our application id is never renamed, written, replaced or created over.
 
-SQLite's locks belong to the process and fall when it closes *any* descriptor of the file, so a file that a connection of
-this process may have open is looked at through SQLite only.
+SQLite's locks belong to the process and fall when it closes *any* descriptor of the file, so a file that a connection
+of this process may have open is looked at through SQLite only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from hd_edge.errors import StoreError, StoreForeignError
 
@@ -27,6 +27,11 @@ JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 SIDE_FILES = ("-journal", "-wal", "-shm")  # SQLite plays them into the database beside them, and deletes them
 
 in_use: Counter[tuple[int, int]] = Counter()  # device and inode of the stores that this process has open
+
+
+def real_path(path: Path) -> Path:
+    """Without symbolic links: SQLite's journal stands beside the file, not beside a link to it."""
+    return Path(os.path.realpath(path))
 
 
 def file_id(path: Path) -> tuple[int, int]:
@@ -62,7 +67,7 @@ def check_ours(path: Path, where: str) -> None:
         where: The path as the user knows it.
 
     Raises:
-        StoreForeignError: The file is no store of hd_edge, or a file beside it is what SQLite would take for its journal.
+        StoreForeignError: The file is no store of hd_edge, or a file beside it would be taken for its journal.
         StoreError: Another program has put the store into WAL mode.
         OSError: It cannot be read.
     """
@@ -111,9 +116,9 @@ def _start(path: Path, size: int) -> bytes:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A path to write a file at, which then appears at ``path`` as a whole, with mode 0600, and never over another file.
+    """A path to write a file at, which then appears at ``path`` as a whole, with mode 0600.
 
-    Where another process was faster, its file stays.
+    It never replaces another file: where another process was faster, its file stays.
 
     Raises:
         StoreForeignError: SQLite would take a file beside it for its journal.
@@ -121,15 +126,40 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_beside(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
-    os.close(handle)
-    new = Path(name)
-    try:
+    with _scratch(path) as new:
         yield new
         place(new, path)
+
+
+@contextmanager
+def new_text(path: Path, *, replaces: bool) -> Iterator[IO[str]]:
+    """A text file that appears at ``path`` when it is complete, with mode 0600.
+
+    Args:
+        path: No symbolic link.
+        replaces: The caller knows that what stands there may go.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with _scratch(path) as new:
+        with new.open("w", encoding="utf-8") as file:
+            yield file
+        if replaces:
+            new.replace(path)
+        else:
+            place(new, path)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
         for suffix in ("", *SIDE_FILES):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
+            Path(name + suffix).unlink(missing_ok=True)
 
 
 def place(new: Path, path: Path) -> None:

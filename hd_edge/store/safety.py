@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreForeignError, StoreWarning
 
 from .connection import store_errors
-from .ownership import may_move, move_aside
+from .ownership import may_move, move_aside, real_path
 from .places import data_folder
 from .store import DEFAULT_CAP, Store
 
@@ -85,8 +85,8 @@ class SafeStore:
     def read(self, use: Callable[[Store], T]) -> T | None:
         """Calls ``use`` with the store; None if the file does not let itself be read. For inside a step.
 
-        Waits shortly for another process, and not again before ``resume()``. Never raises a StoreError. Damage is mended
-        by the next ``write()``.
+        Waits shortly for another process, and not again before ``resume()``. Never raises a StoreError; the next
+        ``write()`` mends damage.
         """
         if self.store is None or self._pausing or self._damage is not None:
             return None
@@ -178,7 +178,7 @@ class SafeStore:
             raise error
         try:
             with store_errors(path):
-                real = path.resolve()
+                real = real_path(path)
                 if not self.learning or not may_move(real, default=self._default):
                     return self._go_without(error)
                 aside = move_aside(real)

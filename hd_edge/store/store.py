@@ -2,8 +2,8 @@
 
 A store holds n-gram records (``native/records/ngram_record.hpp`` tells their bytes), the mixer's calibration, the cost
 curve and a few counters. Records are read in batches of at most four point look-ups and written in one transaction per
-flush, so a process that dies leaves whole batches behind. Methods raise StoreError and its children; ``SafeStore`` turns
-them into one warning for those who only want to generate.
+flush, so a process that dies leaves whole batches behind. Methods raise StoreError and its children; ``SafeStore``
+turns them into one warning for those who only want to generate.
 """
 
 from __future__ import annotations
@@ -220,9 +220,7 @@ class Store:
             ).fetchall()
         return [point for point in points if _is_cost(*point)]
 
-    def save_planner(
-        self, calibration: bytes, settings: str, points: Sequence[tuple[int, int, float, int]]
-    ) -> None:
+    def save_planner(self, calibration: bytes, settings: str, points: Sequence[tuple[int, int, float, int]]) -> None:
         """Keeps the state of the mixer and replaces the cost curve of these settings, in one transaction."""
         names = ("settings", "rows", "context", "seconds", "samples")
         with self.file.writing() as db:

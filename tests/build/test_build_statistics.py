@@ -73,7 +73,7 @@ def test_counts_are_exact(model, corpus_file, tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == [out.name]  # no scratch left
     with Store(out, kind="statistics", read_only=True) as store:
         assert store.meta()["corpus.tokens"] == result["tokens"]
-        assert len(store) == result["rows"]
+        assert len(store) == result["records"]
 
 
 @pytest.mark.parametrize(("memory", "complete"), [(1 << 20, True), (4000, False)])
@@ -130,7 +130,7 @@ def test_killed_build_loses_its_open_run_only(model, corpus_file, tmp_path, monk
     small_runs(monkeypatch, 1e-6)
     out = tmp_path / "statistics.sqlite3"
     build = StatisticsBuild(model, Corpus([corpus_file]), out)
-    real = build_statistics._Manifest.save
+    real = build_statistics.Manifest.save
     saves = []
 
     def dying(manifest, folder):
@@ -139,10 +139,10 @@ def test_killed_build_loses_its_open_run_only(model, corpus_file, tmp_path, monk
         saves.append(1)
         real(manifest, folder)
 
-    monkeypatch.setattr(build_statistics._Manifest, "save", dying)
+    monkeypatch.setattr(build_statistics.Manifest, "save", dying)
     with pytest.raises(SystemExit):
         build.run()
-    monkeypatch.setattr(build_statistics._Manifest, "save", real)
+    monkeypatch.setattr(build_statistics.Manifest, "save", real)
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     assert counts_of(out) == slow_counts(model, TEXTS)
 

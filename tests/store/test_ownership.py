@@ -27,7 +27,7 @@ def test_constructor_refuses_a_foreign_file_and_leaves_it(models, tmp_path, make
     path = folder / "notes.db"
     make(path)
     before = snapshot(folder)
-    with pytest.raises(StoreError, match="notes.db"):
+    with pytest.raises(StoreError, match=r"notes\.db"):
         Llama(str(models("Q4_0")), **{"store": None, "statistics": None, argument: path}, learn=learn, **SETTINGS)
     assert snapshot(folder) == before
 
@@ -39,7 +39,7 @@ def test_store_refuses_a_foreign_file_and_leaves_it(tmp_path, make, read_only):
     make(path)
     before = snapshot(tmp_path)
     for identity in (IDENTITY, None):
-        with pytest.raises(StoreError, match="notes.db"):
+        with pytest.raises(StoreError, match=r"notes\.db"):
             Store(path, identity, read_only=read_only)
     assert snapshot(tmp_path) == before
 

@@ -7,7 +7,6 @@ import threading
 import pytest
 from store_helpers import (
     IDENTITY,
-    N_VOCAB,
     OTHER_MODEL,
     OTHER_TOKENIZER,
     answer,
@@ -16,7 +15,7 @@ from store_helpers import (
     run_sql,
 )
 
-from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreMismatchError, StoreVersionError
+from hd_edge.errors import StoreBusyError, StoreError, StoreMismatchError, StoreVersionError
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import prune, purge, verify
 
