@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import (
         ConfigError,
         ContextFullError,
+        CorpusError,
         DecodeError,
         ExactModeError,
         HDEdgeError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         StoreBusyError,
         StoreCorruptError,
         StoreError,
+        StoreForeignError,
         StoreMismatchError,
         StoreVersionError,
         StoreWarning,
@@ -53,16 +55,19 @@ _HOME = {
     "StoreError": "errors",
     "StoreBusyError": "errors",
     "StoreCorruptError": "errors",
+    "StoreForeignError": "errors",
     "StoreMismatchError": "errors",
     "StoreVersionError": "errors",
     "StoreWarning": "errors",
     "KernelWarning": "errors",
+    "CorpusError": "errors",
     "Store": "store.store",
 }
 
 __all__ = [
     "ConfigError",
     "ContextFullError",
+    "CorpusError",
     "DecodeError",
     "DraftConfig",
     "ExactModeError",
@@ -75,6 +80,7 @@ __all__ = [
     "StoreBusyError",
     "StoreCorruptError",
     "StoreError",
+    "StoreForeignError",
     "StoreMismatchError",
     "StoreVersionError",
     "StoreWarning",

@@ -144,7 +144,7 @@ class Llama(Completions, ParameterHook):
                 store=store,
                 statistics=statistics,
                 learn=learn,
-                cost_settings=cost_settings(self._header, settings, exact),
+                cost_settings=cost_settings(self._header, settings, exact, kernels),
             )
             self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
 

@@ -78,13 +78,11 @@ def _machine() -> dict[str, Any]:
 
 def _store() -> dict[str, Any]:
     from hd_edge.store.places import data_folder
+    from hd_edge.store.report import all_stores
 
     folder = data_folder()
-    files = sorted(folder.glob("*.sqlite3")) if folder.is_dir() else []
-    return {
-        "folder": str(folder),
-        "files": [f"{f.name} ({f.stat().st_size / 1e6:.1f} MB)" for f in files] or "none yet",
-    }
+    files = [f"{path.relative_to(folder)} ({path.stat().st_size / 1e6:.1f} MB)" for path in all_stores()]
+    return {"folder": str(folder), "files": files or "none yet"}
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -141,7 +139,7 @@ def _cost(path: str) -> list[str]:
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import TreePlanner
 
-    llm = Llama(path)
+    llm = Llama(path, learn=False)
     try:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):

@@ -49,6 +49,9 @@ def demo_model() -> Path:
     if cached.is_file():
         return cached
     source = package_model()
+    if os.path.lexists(cached):
+        msg = f"{cached} is no model and was left alone: move it away, or use -m {source}"
+        raise ModelFileError(msg)
     cached.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=cached.parent, suffix=".part")
     os.close(handle)

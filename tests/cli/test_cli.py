@@ -87,6 +87,21 @@ def test_doctor(model):
     assert "llama_batch agrees" in run("doctor").stdout
 
 
+def test_doctor_and_models_info_read_the_stores_and_learn_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
+    for verb in (("doctor", "-m"), ("models", "info")):
+        assert run(*verb, model).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    assert run("generate", "-m", model, "-p", "the cat", "-n", 20, "-t", 1, "-c", 256).returncode == 0
+    (store,) = tmp_path.glob("models/*.sqlite3")
+    before = store.read_bytes()
+    for verb in (("doctor", "-m"), ("models", "info")):
+        assert run(*verb, model).returncode == 0
+    assert store.read_bytes() == before
+    (line,) = json.loads(run("doctor", "--json").stdout)["store"]["files"]
+    assert line.startswith(f"models/{store.name} (")
+
+
 def test_doctor_tells_what_exact_mode_needs_without_own_kernels(model, monkeypatch):
     monkeypatch.setenv("HD_EDGE_ROW_KERNELS", "off")
     report = json.loads(run("doctor", "--json", "-m", model).stdout)

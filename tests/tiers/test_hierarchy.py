@@ -142,19 +142,11 @@ def test_store_destroyed_between_two_prompts_changes_no_token(model, plain, path
         llm.close()
     said = [w for w in caught if issubclass(w.category, StoreWarning)]
     assert len(said) == 1, [str(w.message) for w in said]
+    if how == "garbage":  # no store any more, whoever wrote it: left alone
+        assert path.read_bytes() == b"garbage" * 999
+        return
     with Store(path) as store:
         assert store.counters()["answers"] >= 3
-
-
-@pytest.mark.parametrize("content", [b"text", b"", b"SQLite format 3\0" + bytes(84)])
-def test_bad_file_at_the_start_changes_no_token(model, plain, path, content):
-    path.write_bytes(content)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        llm = Llama(model, store=path, **SETTINGS)
-        assert generate(llm, PROMPTS[0]) == plain[PROMPTS[0]]
-        llm.close()
-    assert len([w for w in caught if issubclass(w.category, StoreWarning)]) == bool(content)
 
 
 def test_damaged_calibration_is_left_out(model, plain, path):
@@ -162,7 +154,7 @@ def test_damaged_calibration_is_left_out(model, plain, path):
     identity = identify(llm.model)
     llm.close()
     with Store(path, identity) as store:
-        store.save_calibration(b"nonsense")
+        store.save_planner(b"nonsense", "cpu", [])
     with pytest.warns(StoreWarning, match="calibration"):
         llm = Llama(model, store=path, **SETTINGS)
     assert generate(llm, PROMPTS[0]) == plain[PROMPTS[0]]
