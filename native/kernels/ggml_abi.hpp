@@ -18,7 +18,9 @@ struct Registry;
 struct Threadpool;
 
 constexpr int kTypeF32 = 0;
+constexpr int kTypeF16 = 1;
 constexpr int kOpMulMat = 29;
+constexpr int kOpFlashAttnExt = 74;
 constexpr int kDeviceCpu = 0;
 constexpr int kSuccess = 0;
 
@@ -102,6 +104,9 @@ class ExtraBufferType {
     X(ggml_init, Context*, (InitParams))                                          \
     X(ggml_free, void, (Context*))                                                \
     X(ggml_new_tensor_2d, Tensor*, (Context*, int32_t, int64_t, int64_t))         \
+    X(ggml_new_tensor_4d, Tensor*, (Context*, int32_t, int64_t, int64_t, int64_t, int64_t))                     \
+    X(ggml_flash_attn_ext, Tensor*, (Context*, Tensor*, Tensor*, Tensor*, Tensor*, float, float, float)) \
+    X(ggml_flash_attn_ext_add_sinks, void, (Tensor*, Tensor*)) \
     X(ggml_mul_mat, Tensor*, (Context*, Tensor*, Tensor*))                        \
     X(ggml_new_graph, Graph*, (Context*))                                         \
     X(ggml_build_forward_expand, void, (Graph*, Tensor*))                         \
