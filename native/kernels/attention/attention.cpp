@@ -9,6 +9,7 @@ constexpr int64_t kPairs = 128;             // queries of a unit, unless one row
 constexpr int64_t kUnitsPerThread = 4;      // a thread that is held up leaves its units to the others
 constexpr int64_t kChunkBytes = 1 << 20;    // parts of one chunk up to which chunks may be spread over threads
 constexpr int64_t kRoundBytes = 16 << 20;   // parts that are kept at a time
+constexpr int64_t kOwnShare = 6;            // eighths of the chunks that threads begin with, instead of claiming them
 constexpr int64_t kStreamed = 8;            // queries of a KV head up to which reading memory takes longest
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
@@ -104,9 +105,7 @@ void Attention::walk(const Plan& p, Team& team, const Visible& visible, ChunkWor
         for (int64_t r = 0; r < u.rows; r++) most = std::max(most, visible.count(u.stream, u.first_row + r));
         const int64_t chunks = parts_of(most, kChunk);
         for (u.chunk = 0; u.chunk < chunks; u.chunk++) {
-            Unit next = u;
-            next.chunk++;
-            worker.compute(u, next.chunk < chunks ? &next : nullptr, {parts, queries * step()});
+            worker.compute(u, {parts, queries * step()});
             for (int64_t i = 0; i < pairs; i++)
                 if (visible.in_chunk(u.stream, u.first_row + i % queries / group, u.chunk))
                     set_.fold(runs + i * step(), parts + i * step(), problem_.v.size);
@@ -120,20 +119,25 @@ void Attention::walk(const Plan& p, Team& team, const Visible& visible, ChunkWor
 
 void Attention::split(const Plan& p, Team& team, const Visible& visible, ChunkWorker& worker, float* shared) const {
     const int64_t per_chunk = p.units / p.chunks;
-    // The next unit is claimed before this one is computed, so that its memory can be asked for in time.
-    int64_t number = team.thread;
+    int64_t claimed = team.claim() - team.threads, done = 0;  // units that are claimed, counted over all rounds
     for (int64_t first = 0; first < p.chunks; first += round_) {
         const int64_t last = std::min(p.chunks, first + round_);
-        while (number < last * per_chunk) {
-            const Unit u = unit(p, number);
-            number = team.claim();
-            const Unit next = unit(p, std::min(number, p.units - 1));
+        const auto compute = [&](int64_t chunk, int64_t i) {
+            const Unit u = unit(p, chunk * per_chunk + i);
             worker.begin(u);
-            const int64_t query = u.first_row * problem_.group();
-            float* to = shared + (((u.chunk - first) * problem_.streams + u.stream) * problem_.kv_heads + u.first_head) *
+            float* to = shared + (((chunk - first) * problem_.streams + u.stream) * problem_.kv_heads + u.first_head) *
                                      problem_.queries() * step();
-            worker.compute(u, number < p.units ? &next : nullptr, {to + query * step(), problem_.queries() * step()});
-        }
+            worker.compute(u, {to + u.first_row * problem_.group() * step(), problem_.queries() * step()});
+        };
+        // A thread begins with chunks side by side, so that what it asks for ahead is what it needs next. The rest
+        // goes unit by unit to whoever is free.
+        const int64_t own = (last - first) * kOwnShare / 8 / team.threads, begin = first + own * team.thread;
+        for (int64_t i = 0; i < per_chunk; i++)
+            for (int64_t c = begin; c < begin + own; c++) compute(c, i);
+        const int64_t free = first + own * team.threads, units = (last - free) * per_chunk;
+        for (; claimed < done + units; claimed = team.claim() - team.threads)
+            compute(free + (claimed - done) / per_chunk, (claimed - done) % per_chunk);
+        done += units;
         team.barrier();
         fold(visible, team, shared, first, last, p.chunks);
         if (last < p.chunks) team.barrier();

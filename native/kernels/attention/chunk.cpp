@@ -6,7 +6,8 @@
 namespace hd::kernels {
 namespace {
 
-constexpr int kStream = 32;        // cells whose heads are visited one after the other, so that memory is read in order
+// Cells whose heads are visited one after the other, so that memory is read in order; as many cells ahead are asked for.
+constexpr int kStream = 16;
 constexpr int64_t kCopyFrom = 9;   // queries from which on they are copied to lie side by side
 constexpr int64_t kDirect = 2;     // blocks of queries up to which cells are converted anew for each
 
@@ -107,41 +108,35 @@ void ChunkWorker::each_block(int from, int count, const Visit& visit) const {
 }
 
 CellList ChunkWorker::list_of(const Cells& cells, const Unit& u, int64_t head, const int32_t* list, int n) const {
-    return {cells.of(u.first_head + head, problem_.kv_stream(u.stream)), cells.inner, list, n};
+    return {cells.of(u.first_head + head, problem_.kv_stream(u.stream)), cells.inner, list, n, nullptr, 0};
 }
 
-// Asks for the cells' vectors of all the unit's heads, in steps: step `step` of `steps` equal shares.
-void ChunkWorker::fetch(const Cells& cells, const Unit& u, const int32_t* list, int n, int64_t step,
-                        int64_t steps) const {
+// The cells from rank `from` on are asked for while those of `list` are read. Where the unit's heads lie side by side that
+// goes through memory in order: each head asks for an equal share of all heads' vectors.
+void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from, CellList& list) const {
     const int64_t width = vector_bytes(cells.type, cells.size);
-    const bool joined = cells.head == width;  // a cell's heads lie side by side
-    const int64_t bytes = joined ? width * u.heads : width, head = joined ? 0 : step;
-    const int64_t first = joined ? n * step / steps : 0, last = joined ? n * (step + 1) / steps : n;
-    const char* base = cells.of(u.first_head + head, problem_.kv_stream(u.stream));
-    for (int64_t i = first; i < last; i++) {
-        const char* p = base + list[i] * cells.inner;
-        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(p + b, 0, 2);
-    }
+    const bool joined = cells.head == width && cells.inner == width * u.heads;
+    list.ahead = cells.of(u.first_head + (joined ? 0 : head), problem_.kv_stream(u.stream)) +
+                 (static_cast<int64_t>(tile_cells_[0]) + from) * cells.inner + (joined ? head * list.n * width : 0);
+    list.ahead_step = joined ? width : cells.inner;
 }
 
 void ChunkWorker::all_scores(const Unit& u) {
     const Cells& k = problem_.k;
     const bool convert = blocks_ > kDirect;
     const CellKernels& kernels = set_.of(convert ? CellType::f32 : k.type);
-    for (int from = 0; from < tile_; from += kStream) {
-        const int n = std::min(kStream, tile_ - from), ahead = std::min(kStream, tile_ - from - n);
+    const int stream = u.heads == 1 ? 2 * kStream : kStream;
+    for (int from = 0; from < tile_; from += stream) {
+        const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
-            if (ahead)
-                fetch(k, u, tile_cells_ + from + n, ahead, h, u.heads);
-            else
-                fetch(problem_.v, u, tile_cells_, std::min(kStream, tile_), h, u.heads);
             CellList list = list_of(k, u, h, tile_cells_ + from, n);
+            ask(k, u, h, from + stream, list);
             if (convert) {
                 set_.of(k.type).convert(list, k.size, converted_);
-                list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n};
+                list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int64_t queries, int rank, int count) {
-                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count), k.size, dots(h, i) + rank);
+                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size, dots(h, i) + rank);
             });
         }
     }
@@ -156,36 +151,26 @@ void ChunkWorker::all_scores(const Unit& u) {
     }
 }
 
-void ChunkWorker::fetch_first(const Unit& u) const {
-    int32_t cells[kStream];
-    const int n = std::min(kStream, visible_.in_chunk(u.stream, u.first_row, u.chunk));
-    if (!n) return;
-    const int32_t first = visible_.first(u.stream, u.first_row, u.chunk);
-    for (int i = 0; i < n; i++) cells[i] = std::min(first + i, static_cast<int32_t>(problem_.cells - 1));
-    for (int64_t h = 0; h < u.heads; h++) fetch(problem_.k, u, cells, n, h, u.heads);
-}
-
-void ChunkWorker::all_values(const Unit& u, const Unit* next, const Parts& parts) {
+void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
     const Cells& v = problem_.v;
     const int64_t step = part_step(v.size);
     const bool convert = blocks_ > kDirect;
     const CellKernels& kernels = set_.of(convert ? CellType::f32 : v.type);
     const int stream = u.heads == 1 ? kChunk : kStream;
     for (int from = 0; from < tile_; from += stream) {
-        const int n = std::min(stream, tile_ - from), ahead = std::min(stream, tile_ - from - n);
+        const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
-            if (ahead) fetch(v, u, tile_cells_ + from + n, ahead, h, u.heads);
             CellList list = list_of(v, u, h, tile_cells_ + from, n);
+            ask(v, u, h, from + stream, list);
             if (convert) {
                 set_.of(v.type).convert(list, v.size, converted_);
-                list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n};
+                list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int64_t queries, int rank, int count) {
-                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count), v.size,
+                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == 0), v.size,
                                         part(parts, h, i) + kPartHead, step);
             });
         }
-        if (!ahead && next) fetch_first(*next);
     }
     for (int64_t i = 0; i < queries_; i++) {
         const int64_t r = i / problem_.group();
@@ -199,7 +184,7 @@ void ChunkWorker::all_values(const Unit& u, const Unit* next, const Parts& parts
     }
 }
 
-void ChunkWorker::compute(const Unit& u, const Unit* next, const Parts& parts) {
+void ChunkWorker::compute(const Unit& u, const Parts& parts) {
     find_cells(u);
     if (!tile_) return;
     all_scores(u);
@@ -214,7 +199,7 @@ void ChunkWorker::compute(const Unit& u, const Unit* next, const Parts& parts) {
                                      row.plain ? 1.0f : problem_.slope((u.first_head + h) * group + i % group)};
             set_.softmax(dots(h, i), row.seen, row.plain ? nullptr : values_ + (i / group) * kChunk, shape, to);
         }
-    all_values(u, next, parts);
+    all_values(u, parts);
 }
 
 }  // namespace hd::kernels

@@ -30,9 +30,8 @@ class ChunkWorker {
 
     // Queries of this unit's rows and heads are computed from now on, in any of its chunks.
     void begin(const Unit& unit);
-    // Writes the parts; queries that see nothing of the chunk are left out. `next`: what this thread computes next, or
-    // nullptr; its memory is asked for ahead.
-    void compute(const Unit& unit, const Unit* next, const Parts& parts);
+    // Writes the parts; queries that see nothing of the chunk are left out.
+    void compute(const Unit& unit, const Parts& parts);
 
   private:
     struct Row {
@@ -44,12 +43,11 @@ class ChunkWorker {
     template <class Visit>
     void each_block(int from, int count, const Visit& visit) const;
     void all_scores(const Unit& unit);
-    void all_values(const Unit& unit, const Unit* next, const Parts& parts);
-    void fetch_first(const Unit& next) const;
+    void all_values(const Unit& unit, const Parts& parts);
     float* part(const Parts& parts, int64_t head, int64_t query) const {
         return parts.data + head * parts.head_step + query * part_step(problem_.v.size);
     }
-    void fetch(const Cells& cells, const Unit& unit, const int32_t* list, int n, int64_t step, int64_t steps) const;
+    void ask(const Cells& cells, const Unit& unit, int64_t head, int from, CellList& list) const;
     CellList list_of(const Cells& cells, const Unit& unit, int64_t head, const int32_t* list, int n) const;
     float* dots(int64_t head, int64_t query) const { return dots_ + (head * queries_ + query) * kChunk; }
 

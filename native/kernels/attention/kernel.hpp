@@ -11,6 +11,16 @@
 namespace hd::kernels {
 namespace {
 
+// Asks for vectors v and v + 1 of the cell that begins there.
+template <class V, CellType T>
+HD_INLINE void fetch(const char* ahead, int64_t v) {
+    constexpr CellLayout kLayout = layout(T);
+    constexpr int kBytes = 2 * V::kLanes * kLayout.block_bytes / kLayout.columns;
+    if (kBytes < 32 && v * kBytes / 2 % 64 >= kBytes) return;  // another pair of this line has asked
+    __builtin_prefetch(ahead + v * kBytes / 2, 0, 3);
+    if constexpr (kBytes > 64) __builtin_prefetch(ahead + v * kBytes / 2 + 64, 0, 3);
+}
+
 // ---- scores ----------------------------------------------------------------------------------------------------
 
 // V::kScores sums are in flight: N queries times kScores / N cells. All sums are independent of each other.
@@ -29,12 +39,14 @@ HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t co
         int64_t v = 0;
         for (; v + 2 <= vectors; v += 2) {  // two vectors of a cell at a time: whole cache lines
             F x[N], y[N];
+            const char* ahead = keys.ahead + c * keys.ahead_step;
 #pragma GCC unroll 4
             for (int i = 0; i < N; i++) x[i] = V::load(q[i] + v * L), y[i] = V::load(q[i] + v * L + L);
 #pragma GCC unroll 16
             for (int j = 0; j < J; j++) {
                 F s, t;
                 V::template pair<T>(cell[j], v, s, t);
+                if (T != CellType::f32 && keys.ahead) fetch<V, T>(ahead, v), ahead += keys.ahead_step;
 #pragma GCC unroll 4
                 for (int i = 0; i < N; i++) a[i * J + j] = V::fma(t, y[i], V::fma(s, x[i], a[i * J + j]));
             }
@@ -81,6 +93,7 @@ HD_INLINE void values_block(const float* weights, const CellList& values, int64_
             for (int w = 0; w < W; w += 2) {
                 F x, y;
                 V::template pair<T>(cell, at + w, x, y);
+                if (T != CellType::f32 && values.ahead) fetch<V, T>(values.ahead + c * values.ahead_step, at + w);
 #pragma GCC unroll 4
                 for (int i = 0; i < N; i++) {
                     a[i][w] = V::fma(x, weight[i], a[i][w]);
@@ -122,6 +135,7 @@ HD_INLINE void convert_cells(const CellList& from, int64_t columns, float* to) {
         for (; v + 2 <= vectors; v += 2) {
             typename V::F x, y;
             V::template pair<T>(cell, v, x, y);
+            if (from.ahead) fetch<V, T>(from.ahead + c * from.ahead_step, v);
             V::store(to + v * V::kLanes, x);
             V::store(to + (v + 1) * V::kLanes, y);
         }

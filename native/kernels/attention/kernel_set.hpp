@@ -11,14 +11,19 @@ namespace hd::kernels {
 
 constexpr int kMaxQueries = 4;  // that share a load of K or V
 
-// `cells` are the numbers of `n` cells, `step` bytes apart in `data`.
+// `cells` are the numbers of `n` cells, `step` bytes apart in `data`. While cell i is read, as many bytes are asked for at
+// ahead + i * ahead_step, unless that is nullptr.
 struct CellList {
     const char* data;
     int64_t step;
     const int32_t* cells;
     int n;
+    const char* ahead;
+    int64_t ahead_step;
 
-    CellList from(int first, int count) const { return {data, step, cells + first, count}; }
+    CellList from(int first, int count, bool fetch) const {
+        return {data, step, cells + first, count, fetch && ahead ? ahead + first * ahead_step : nullptr, ahead_step};
+    }
 };
 
 // scores[i * kChunk + c] = <q[i], cell c> for the queries of one call.

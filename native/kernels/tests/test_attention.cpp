@@ -1,44 +1,17 @@
 // Attention against a reference in double precision, and bit for bit against itself: a row alone, in any company, on any
 // number of threads; a node of a tree and its path alone.
 #include <algorithm>
-#include <atomic>
 #include <random>
 #include <string>
-#include <thread>
 
 #include "../../tests/check.hpp"
-#include "../attention/attention.hpp"
 #include "../attention/reference.hpp"
 #include "../kernel_sets.hpp"
+#include "thread_team.hpp"
 
 using namespace hd::kernels;
 
 namespace {
-
-// The threads' common state, and one thread's view of it.
-struct Shared {
-    std::atomic<int64_t> next{0};
-    std::atomic<int> waiting{0}, passed{0};
-};
-
-class ThreadTeam : public Team {
-  public:
-    ThreadTeam(int number, int count, Shared& shared) : Team(number, count), shared_(shared) {}
-    void barrier() override {
-        const int turn = shared_.passed;
-        if (++shared_.waiting == threads) {
-            shared_.waiting = 0;
-            ++shared_.passed;
-            return;
-        }
-        while (shared_.passed == turn) std::this_thread::yield();
-    }
-    void restart(int first) override { shared_.next = first; }
-    int64_t claim() override { return shared_.next++; }
-
-  private:
-    Shared& shared_;
-};
 
 struct Shape {
     CellType k = CellType::f16, v = CellType::f16;
@@ -136,15 +109,7 @@ class Scene {
     void compute(const Problem& p, int threads) const {
         const Attention attention(p, set_);
         std::vector<char> work(attention.work_bytes(threads));
-        Shared shared;
-        const auto one = [&](int t) {
-            ThreadTeam team(t, threads, shared);
-            attention.run(team, work.data());
-        };
-        std::vector<std::thread> others;
-        for (int t = 1; t < threads; t++) others.emplace_back(one, t);
-        one(0);
-        for (auto& t : others) t.join();
+        with_team(threads, [&](Team& team) { attention.run(team, work.data()); });
     }
 
     void compare(const Problem& p, int64_t stream, int64_t h, int64_t r) const {
