@@ -30,7 +30,7 @@ int64_t widest(const Problem& p) { return std::max(p.k.size, p.v.size); }
 
 size_t ChunkWorker::bytes(const Problem& p, const Limits& limits) {
     const auto n = [](int64_t count, size_t size) { return rounded(static_cast<size_t>(count) * size); };
-    return n(limits.pairs, sizeof(float*)) + n(limits.rows, sizeof(Row)) + 2 * n(limits.rows * kChunk, 4) +
+    return n(limits.pairs, sizeof(float*)) + n(limits.pairs, 4) + n(limits.pairs, sizeof(Block)) + n(limits.rows, sizeof(Row)) + 2 * n(limits.rows * kChunk, 4) +
            n(limits.pairs * kChunk, 4) + n(kChunk * widest(p), 4) + n(limits.pairs * p.k.size, 4);
 }
 
@@ -39,6 +39,8 @@ ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const 
     : problem_(problem), set_(set), visible_(visible) {
     Memory m{static_cast<char*>(memory)};
     query_ = m.take<const float*>(limits.pairs);
+    rows_of_ = m.take<int32_t>(limits.pairs);
+    block_ = m.take<Block>(limits.pairs);
     row_ = m.take<Row>(limits.rows);
     cells_ = m.take<int32_t>(limits.rows * kChunk);
     values_ = m.take<float>(limits.rows * kChunk);
@@ -51,6 +53,7 @@ ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const 
 void ChunkWorker::begin(const Unit& unit) {
     queries_ = unit.rows * problem_.group();
     blocks_ = (queries_ + kMaxQueries - 1) / kMaxQueries;
+    for (int64_t i = 0; i < queries_; i++) rows_of_[i] = static_cast<int32_t>(i / problem_.group());
     for (int64_t h = 0; h < unit.heads; h++)
         for (int64_t i = 0; i < queries_; i++) {
             const float* q = problem_.query(unit.stream, unit.first_head + h, unit.first_row * problem_.group() + i);
@@ -90,19 +93,30 @@ void ChunkWorker::find_cells(const Unit& u) {
     }
 }
 
+void ChunkWorker::find_blocks() {
+    for (int64_t b = 0; b < blocks_; b++) {
+        const auto begin = static_cast<int>(queries_ * b / blocks_), end = static_cast<int>(queries_ * (b + 1) / blocks_);
+        Block block{begin, end - begin, kChunk, 0};
+        for (int i = begin; i < end; i++) {
+            const int agrees = row_[row_of(i)].agrees;
+            block.shared = std::min(block.shared, agrees);
+            block.most = std::max(block.most, agrees);
+        }
+        block_[b] = block;
+    }
+}
+
 // Ranks [from, from + count) of the tile, block by block: visit(first query, queries, first rank, ranks).
 template <class Visit>
 void ChunkWorker::each_block(int from, int count, const Visit& visit) const {
-    const int64_t group = problem_.group();
     for (int64_t b = 0; b < blocks_; b++) {
-        const int64_t begin = queries_ * b / blocks_, end = queries_ * (b + 1) / blocks_;
-        int shared = from + count;
-        for (int64_t r = begin / group; r <= (end - 1) / group; r++) shared = std::min(shared, row_[r].agrees);
-        if (shared > from) visit(begin, end - begin, from, shared - from);
-        const int rest = std::max(shared, from);
-        for (int64_t i = begin; i < end; i++) {
-            const int last = std::min(row_[i / group].agrees, from + count);
-            if (last > rest) visit(i, int64_t{1}, rest, last - rest);
+        const Block& block = block_[b];
+        const int shared = std::min(block.shared, from + count), rest = std::max(shared, from);
+        if (shared > from) visit(block.begin, block.queries, from, shared - from);
+        if (block.most <= rest) continue;
+        for (int i = block.begin; i < block.begin + block.queries; i++) {
+            const int last = std::min(row_[row_of(i)].agrees, from + count);
+            if (last > rest) visit(i, 1, rest, last - rest);
         }
     }
 }
@@ -135,13 +149,13 @@ void ChunkWorker::all_scores(const Unit& u) {
                 set_.of(k.type).convert(list, k.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
             }
-            each_block(from, n, [&](int64_t i, int64_t queries, int rank, int count) {
+            each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
                 kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size, dots(h, i) + rank);
             });
         }
     }
     for (int64_t i = 0; i < queries_; i++) {
-        const int64_t r = i / problem_.group();
+        const int64_t r = row_of(i);
         const Row& row = row_[r];
         if (row.seen > row.agrees)
             for (int64_t h = 0; h < u.heads; h++) {
@@ -166,20 +180,20 @@ void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
                 set_.of(v.type).convert(list, v.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
             }
-            each_block(from, n, [&](int64_t i, int64_t queries, int rank, int count) {
+            each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
                 kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == 0), v.size,
-                                        part(parts, h, i) + kPartHead, step);
+                                        part(parts, h, i) + kPartHead, step, rank == 0);
             });
         }
     }
     for (int64_t i = 0; i < queries_; i++) {
-        const int64_t r = i / problem_.group();
+        const int64_t r = row_of(i);
         const Row& row = row_[r];
         if (row.seen > row.agrees)
             for (int64_t h = 0; h < u.heads; h++) {
                 const CellList list = list_of(v, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
                 set_.of(v.type).values[1](dots(h, i) + row.agrees, list, v.size,
-                                          part(parts, h, i) + kPartHead, step);
+                                          part(parts, h, i) + kPartHead, step, row.agrees == 0);
             }
     }
 }
@@ -187,17 +201,17 @@ void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
 void ChunkWorker::compute(const Unit& u, const Parts& parts) {
     find_cells(u);
     if (!tile_) return;
+    find_blocks();
     all_scores(u);
     const int64_t group = problem_.group();
     for (int64_t h = 0; h < u.heads; h++)
         for (int64_t i = 0; i < queries_; i++) {
-            const Row& row = row_[i / group];
+            const Row& row = row_[row_of(i)];
             float* const to = part(parts, h, i);
             if (!row.seen) continue;
-            std::fill_n(to + kPartHead, problem_.v.size, 0.0f);
             const SoftmaxShape shape{problem_.scale, problem_.softcap,
                                      row.plain ? 1.0f : problem_.slope((u.first_head + h) * group + i % group)};
-            set_.softmax(dots(h, i), row.seen, row.plain ? nullptr : values_ + (i / group) * kChunk, shape, to);
+            set_.softmax(dots(h, i), row.seen, row.plain ? nullptr : values_ + row_of(i) * kChunk, shape, to);
         }
     all_values(u, parts);
 }

@@ -39,7 +39,14 @@ class ChunkWorker {
         bool plain;
     };
 
+    // Queries that share loads, and the ranks up to which all of them and any of them agree with the tile.
+    struct Block {
+        int begin, queries, shared, most;
+    };
+
     void find_cells(const Unit& unit);
+    void find_blocks();
+    int64_t row_of(int64_t query) const { return rows_of_[query]; }
     template <class Visit>
     void each_block(int from, int count, const Visit& visit) const;
     void all_scores(const Unit& unit);
@@ -58,6 +65,8 @@ class ChunkWorker {
     int32_t tile_cells_[kChunk], ranks_[kChunk];
     int tile_ = 0;  // cells of the tile: those of the row that sees most
     const float** query_;
+    int32_t* rows_of_;
+    Block* block_;
     Row* row_;
     int32_t* cells_;
     float *values_, *dots_, *converted_, *copies_;

@@ -75,14 +75,15 @@ HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t co
 // ---- values ----------------------------------------------------------------------------------------------------
 
 template <class V, CellType T, int N, int W>
-HD_INLINE void values_block(const float* weights, const CellList& values, int64_t at, float* out, int64_t out_step) {
+HD_INLINE void values_block(const float* weights, const CellList& values, int64_t at, float* out, int64_t out_step,
+                            bool fresh) {
     using F = typename V::F;
     constexpr int L = V::kLanes;
     F a[N][W];
 #pragma GCC unroll 4
     for (int i = 0; i < N; i++)
 #pragma GCC unroll 8
-        for (int w = 0; w < W; w++) a[i][w] = V::load(out + i * out_step + (at + w) * L);
+        for (int w = 0; w < W; w++) a[i][w] = fresh ? V::zero() : V::load(out + i * out_step + (at + w) * L);
     for (int c = 0; c < values.n; c++) {
         const char* cell = values.data + values.step * values.cells[c];
         F weight[N];
@@ -114,16 +115,17 @@ HD_INLINE void values_block(const float* weights, const CellList& values, int64_
 }
 
 template <class V, CellType T, int N>
-HD_INLINE void values_of(const float* weights, const CellList& values, int64_t columns, float* out, int64_t out_step) {
+HD_INLINE void values_of(const float* weights, const CellList& values, int64_t columns, float* out, int64_t out_step,
+                         bool fresh) {
     constexpr int W = V::values_together(N);
     const int64_t vectors = columns / V::kLanes;
     int64_t at = 0;
-    for (; at + W <= vectors; at += W) values_block<V, T, N, W>(weights, values, at, out, out_step);
+    for (; at + W <= vectors; at += W) values_block<V, T, N, W>(weights, values, at, out, out_step, fresh);
     if constexpr (W > 4)
-        for (; at + 4 <= vectors; at += 4) values_block<V, T, N, 4>(weights, values, at, out, out_step);
+        for (; at + 4 <= vectors; at += 4) values_block<V, T, N, 4>(weights, values, at, out, out_step, fresh);
     if constexpr (W > 2)
-        for (; at + 2 <= vectors; at += 2) values_block<V, T, N, 2>(weights, values, at, out, out_step);
-    for (; at < vectors; at++) values_block<V, T, N, 1>(weights, values, at, out, out_step);
+        for (; at + 2 <= vectors; at += 2) values_block<V, T, N, 2>(weights, values, at, out, out_step, fresh);
+    for (; at < vectors; at++) values_block<V, T, N, 1>(weights, values, at, out, out_step, fresh);
 }
 
 template <class V, CellType T>
@@ -176,25 +178,38 @@ HD_INLINE typename V::F tanh_of(typename V::F x) {
     return V::div(V::mul(y, p), q);
 }
 
-template <class V>
-HD_INLINE void softmax_of(float* dots, int n, const float* bias, const SoftmaxShape& shape, float* part) {
+// Scores of n cells from their dots, in place, and the largest in every lane.
+template <class V, bool Plain>
+HD_INLINE typename V::F scale_dots(float* dots, int n, const float* bias, const SoftmaxShape& shape) {
     using F = typename V::F;
     constexpr int L = V::kLanes;
-    const F lowest = V::set(kNothing);
-    for (int i = n; i % L; i++) dots[i] = 0;
+    const F lowest = V::set(kNothing), scale = V::set(shape.scale);
     F top = lowest;
     for (int i = 0; i < n; i += L) {
-        F s = V::mul(V::load(dots + i), V::set(shape.scale));
-        if (shape.softcap != 0.0f) s = V::mul(V::set(shape.softcap), tanh_of<V>(s));
-        if (bias) s = V::fma(V::set(shape.slope), V::load(bias + i), s);
+        F s = V::mul(V::load(dots + i), scale);
+        if constexpr (!Plain) {
+            if (shape.softcap != 0.0f) s = V::mul(V::set(shape.softcap), tanh_of<V>(s));
+            if (bias) s = V::fma(V::set(shape.slope), V::load(bias + i), s);
+        }
         if (i + L > n) s = V::first(n - i, s, lowest);
         V::store(dots + i, s);
         top = V::max(top, s);
     }
-    const float most = V::most(top);
+    return top;
+}
+
+template <class V>
+HD_INLINE void softmax_of(float* dots, int n, const float* bias, const SoftmaxShape& shape, float* part) {
+    using F = typename V::F;
+    constexpr int L = V::kLanes;
+    for (int i = n; i % L; i++) dots[i] = 0;
+    const bool plain = !bias && shape.softcap == 0.0f;
+    const float most = V::most(plain ? scale_dots<V, true>(dots, n, bias, shape) : scale_dots<V, false>(dots, n, bias, shape));
+    const F shift = V::set(most);
     F sum = V::zero();
+#pragma GCC unroll 2
     for (int i = 0; i < n; i += L) {
-        const F e = exp_of<V>(V::sub(V::load(dots + i), V::set(most)));
+        const F e = exp_of<V>(V::sub(V::load(dots + i), shift));
         V::store(dots + i, e);
         sum = V::add(sum, e);
     }

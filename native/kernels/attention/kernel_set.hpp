@@ -28,8 +28,9 @@ struct CellList {
 
 // scores[i * kChunk + c] = <q[i], cell c> for the queries of one call.
 using Scores = void (*)(const float* const* q, const CellList& keys, int64_t columns, float* scores);
-// out[i * out_step + d] += weights[i * kChunk + c] x cell c [d], cell after cell.
-using Values = void (*)(const float* weights, const CellList& values, int64_t columns, float* out, int64_t out_step);
+// out[i * out_step + d] += weights[i * kChunk + c] x cell c [d], cell after cell; `fresh`: from zero instead of out.
+using Values = void (*)(const float* weights, const CellList& values, int64_t columns, float* out, int64_t out_step,
+                        bool fresh);
 // to[c * columns + d] = cell c [d].
 using Convert = void (*)(const CellList& from, int64_t columns, float* to);
 

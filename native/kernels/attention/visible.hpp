@@ -7,7 +7,7 @@
 
 namespace hd::kernels {
 
-constexpr int kChunk = 128;  // ranks whose sums are added up before they join the others
+constexpr int kChunk = 256;  // ranks whose sums are added up before they join the others
 
 // Per mask row: where each chunk of ranks begins, and how many cells are seen.
 class Visible {
