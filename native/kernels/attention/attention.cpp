@@ -10,7 +10,7 @@ constexpr int64_t kUnitsPerThread = 4;      // a thread that is held up leaves i
 constexpr int64_t kChunkBytes = 1 << 20;    // parts of one chunk up to which chunks may be spread over threads
 constexpr int64_t kRoundBytes = 16 << 20;   // parts that are kept at a time
 constexpr int64_t kOwnShare = 6;            // eighths of the chunks that threads begin with, instead of claiming them
-constexpr int64_t kStreamed = 8;            // queries of a KV head up to which reading memory takes longest
+constexpr int64_t kStreamed = 32;           // queries of a KV head up to which reading memory takes longest
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 int64_t parts_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
