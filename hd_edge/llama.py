@@ -16,11 +16,13 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import DraftConfig
 from .draft.forced import grammar_planner
 from .draft.planner import NoDraft, Planner
 from .engine.decode import Decoder
+from .engine.pace import Pace
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers
 from .errors import ModelFileError
@@ -95,6 +97,7 @@ class Llama(Completions):
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
+        chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
@@ -118,6 +121,7 @@ class Llama(Completions):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
+        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
@@ -144,6 +148,13 @@ class Llama(Completions):
                 cost_settings=cost_settings(self._header, settings, exact),
             )
             self._planner = self._hierarchy.planner(self._n_vocab, self._verifier)
+        if not chosen and not backend.has_gpu():
+            self._pace = Pace(
+                settings["n_threads"],
+                set_threads(self.ctx),
+                self._planner,
+                most_cells=SPLIT_CELLS if threads_change_bits(self.context_params, own_attention=False) else None,
+            )
 
     # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
 
@@ -217,6 +228,9 @@ class Llama(Completions):
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
         samplers = Samplers(self, verifier, settings)
         started = perf_counter()
+        pace = self._pace
+        if pace is not None:
+            pace.gather()
         self.stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()
         if not prefill(self, verifier, tokens, reset):
@@ -226,13 +240,15 @@ class Llama(Completions):
         first, node = samplers.first, samplers.node
         planner = grammar_planner(self, self._planner, settings["grammar"])
         self._decoder = Decoder(
-            self, verifier, planner, first, node, limits, stop, self.stats, self.on_step, expected=self._expected
+            self, verifier, planner, first, node, limits, stop, self.stats, self.on_step, self._expected, pace
         )
         try:
             yield from self._decoder.run()
         finally:
             self._decoder = None
             samplers.close()
+            if pace is not None:
+                pace.gather()
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""

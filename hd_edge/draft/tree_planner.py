@@ -123,7 +123,7 @@ class TreePlanner:
             self._drafter.append(np.array(self._unread, np.int32))
             self._unread.clear()
         context = len(self._drafter)
-        priced = (self.cost.known, context >> 8, self.cost.samples >> 2)
+        priced = (id(self.cost), self.cost.known, context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(context))
             self._priced = priced

@@ -19,6 +19,7 @@ from hd_edge.draft.planner import Planner
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
+from .pace import Pace
 from .sampling import ChainSampler, Sampler
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
@@ -61,6 +62,7 @@ class Decoder:
         stats: Counts go here.
         on_step: Called after each step with tree, accepted path and emitted tokens.
         expected: Text that the answer is predicted to repeat.
+        pace: Chooses the threads of each forward; None: they stay as they are.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Decoder:
         stats: GenerationStats,
         on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None,
         expected: NDArray[np.int32] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._target = target
         self._verifier = verifier
@@ -86,6 +89,7 @@ class Decoder:
         self._stats = stats
         self._on_step = on_step
         self._expected = expected
+        self._pace = pace
         self._tree: _native.DraftTree | None = None
         self._path: list[int] = []  # nodes of self._tree accepted so far, root first
         self._emitted: list[int] = []  # tokens drawn at them
@@ -184,6 +188,8 @@ class Decoder:
         self._planner.prepare(max_rows)
         planned = perf_counter()
         tree = self._planner.plan(max_rows, self._max_leaves)
+        if self._pace is not None:
+            self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
         decoding = perf_counter()
         stats.draft_seconds += decoding - planned
         tokens = np.array(pending, dtype=np.int32)
@@ -201,6 +207,8 @@ class Decoder:
             )
             raise DecodeError(msg)
         self._seconds = perf_counter() - decoding
+        if self._pace is not None:
+            self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
         self._tree, self._path, self._emitted, self._refeed = tree, [0], [], []
         target.n_tokens += 1
         stats.forwards += 1
