@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -19,12 +19,14 @@ from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.decode import Decoder
+from .engine.pace import Pace
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers
 from .errors import ModelFileError
@@ -99,6 +101,7 @@ class Llama(Completions, ParameterHook):
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
+        chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
@@ -122,6 +125,7 @@ class Llama(Completions, ParameterHook):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
+        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
@@ -147,6 +151,9 @@ class Llama(Completions, ParameterHook):
                 cost_settings=cost_settings(self._header, settings, exact, kernels),
             )
             self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
+        if not chosen and not backend.has_gpu():
+            split = threads_change_bits(self.context_params, own_attention=False)
+            self._pace = Pace(settings["n_threads"], set_threads(self.ctx), most_cells=SPLIT_CELLS if split else None)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -197,14 +204,18 @@ class Llama(Completions, ParameterHook):
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()
-        if not prefill(self, verifier, tokens, reset):
-            return
-        stats.prompt_seconds = perf_counter() - started
-        memory = self._hierarchy
+        memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        with jump_forward(self, self._planner, settings["grammar"]) as planner:
+        paced = nullcontext() if pace is None else pace.generation(self._planner)
+        with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
+            if not prefill(self, verifier, tokens, reset):
+                return
+            stats.prompt_seconds = perf_counter() - started
             decoder = self._decoder = Decoder(
-                self, verifier, planner, samplers, stats, stop, self._expected, on_step=self.on_step, on_end=learn
+                *(self, verifier, planner, samplers, stats, stop, self._expected),
+                on_step=self.on_step,
+                on_end=learn,
+                pace=pace,
             )
             try:
                 yield from decoder.run()
