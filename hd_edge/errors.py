@@ -76,4 +76,4 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""
+    """A corpus, a list of prompts or an export cannot be read, or holds nothing to learn from."""
