@@ -76,7 +76,7 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus cannot be read, or holds nothing to learn from."""
+    """A corpus, a list of prompts or an export cannot be read, or holds nothing to learn from."""
 
 
 class KernelWarning(UserWarning):
