@@ -26,7 +26,7 @@ const char* const kSymbols[] = {
 constexpr int kSymbolCount = sizeof kSymbols / sizeof *kSymbols;
 static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
 
-int64_t test_bytes = 0;  // of the self-test's weights
+int64_t test_bytes = 0;                           // of the self-test's weights
 const char* attention_problem = "not installed";  // why attention stays llama.cpp's, or nullptr
 
 const char* install_attention(const KernelSet& kernels) {
@@ -89,7 +89,8 @@ HD_EXPORT const char* hd_attention_type(int i) { return i >= 0 && i < kCellTypes
 // Whether attention with K and V of these types (ggml's numbers) and head sizes is computed here, in contexts that may
 // use it. All its rows are then independent of each other.
 HD_EXPORT int hd_attention_takes(int type_k, int type_v, int size_k, int size_v) {
-    return !attention_problem && takes_cells(type_k, size_k) && takes_cells(type_v, size_v) && takes_sizes(size_k, size_v);
+    return !attention_problem && takes_cells(type_k, size_k) && takes_cells(type_v, size_v) &&
+           takes_sizes(size_k, size_v);
 }
 
 // Bytes of weights that are stored for the kernels since hd_rows_install.

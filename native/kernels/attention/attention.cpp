@@ -5,12 +5,12 @@
 namespace hd::kernels {
 namespace {
 
-constexpr int64_t kPairs = 128;             // queries of a unit, unless one row has more in a group
-constexpr int64_t kUnitsPerThread = 4;      // a thread that is held up leaves its units to the others
-constexpr int64_t kChunkBytes = 1 << 20;    // parts of one chunk up to which chunks may be spread over threads
-constexpr int64_t kRoundBytes = 16 << 20;   // parts that are kept at a time
-constexpr int64_t kOwnShare = 6;            // eighths of the chunks that threads begin with, instead of claiming them
-constexpr int64_t kStreamed = 32;           // queries of a KV head up to which reading memory takes longest
+constexpr int64_t kPairs = 128;            // queries of a unit, unless one row has more in a group
+constexpr int64_t kUnitsPerThread = 4;     // a thread that is held up leaves its units to the others
+constexpr int64_t kChunkBytes = 1 << 20;   // parts of one chunk up to which chunks may be spread over threads
+constexpr int64_t kRoundBytes = 16 << 20;  // parts that are kept at a time
+constexpr int64_t kOwnShare = 6;           // eighths of the chunks that threads begin with, instead of claiming them
+constexpr int64_t kStreamed = 32;          // queries of a KV head up to which reading memory takes longest
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 int64_t parts_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
@@ -156,8 +156,7 @@ void Attention::fold(const Visible& visible, Team& team, float* shared, int64_t 
         const int64_t seen = parts_of(visible.count(stream, query / problem_.group()), kChunk);
         for (int64_t c = first; c < std::min(last, seen); c++)
             set_.fold(run, shared + ((c - first) * all + i) * step(), problem_.v.size);
-        if (last == chunks)
-            set_.finish(run, sink(head, query), problem_.v.size, problem_.result(stream, head, query));
+        if (last == chunks) set_.finish(run, sink(head, query), problem_.v.size, problem_.result(stream, head, query));
     }
 }
 

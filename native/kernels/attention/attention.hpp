@@ -27,10 +27,11 @@ class Attention {
 
   private:
     struct Plan {
-        bool walk;  // a unit walks through all chunks of its rows; otherwise it has one chunk and parts are folded later
-        int64_t heads, rows;            // of a unit, at most
-        int64_t head_shares, tiles;     // how many units KV heads and rows make
-        int64_t chunks, units;          // chunks that any row needs; units in all (of one chunk unless walking)
+        bool
+            walk;  // a unit walks through all chunks of its rows; otherwise it has one chunk and parts are folded later
+        int64_t heads, rows;         // of a unit, at most
+        int64_t head_shares, tiles;  // how many units KV heads and rows make
+        int64_t chunks, units;       // chunks that any row needs; units in all (of one chunk unless walking)
     };
     Plan plan(int64_t chunks, int threads) const;
     Unit unit(const Plan& plan, int64_t number) const;

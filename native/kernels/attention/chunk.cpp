@@ -6,10 +6,11 @@
 namespace hd::kernels {
 namespace {
 
-// Cells whose heads are visited one after the other, so that memory is read in order; as many cells ahead are asked for.
+// Cells whose heads are visited one after the other, so that memory is read in order; as many cells ahead are asked
+// for.
 constexpr int kStream = 16;
-constexpr int64_t kCopyFrom = 9;   // queries from which on they are copied to lie side by side
-constexpr int64_t kDirect = 2;     // blocks of queries up to which cells are converted anew for each
+constexpr int64_t kCopyFrom = 9;  // queries from which on they are copied to lie side by side
+constexpr int64_t kDirect = 2;    // blocks of queries up to which cells are converted anew for each
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
@@ -30,8 +31,9 @@ int64_t widest(const Problem& p) { return std::max(p.k.size, p.v.size); }
 
 size_t ChunkWorker::bytes(const Problem& p, const Limits& limits) {
     const auto n = [](int64_t count, size_t size) { return rounded(static_cast<size_t>(count) * size); };
-    return n(limits.pairs, sizeof(float*)) + n(limits.pairs, 4) + n(limits.pairs, sizeof(Block)) + n(limits.rows, sizeof(Row)) + 2 * n(limits.rows * kChunk, 4) +
-           n(limits.pairs * kChunk, 4) + n(kChunk * widest(p), 4) + n(limits.pairs * p.k.size, 4);
+    return n(limits.pairs, sizeof(float*)) + n(limits.pairs, 4) + n(limits.pairs, sizeof(Block)) +
+           n(limits.rows, sizeof(Row)) + 2 * n(limits.rows * kChunk, 4) + n(limits.pairs * kChunk, 4) +
+           n(kChunk * widest(p), 4) + n(limits.pairs * p.k.size, 4);
 }
 
 ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const Visible& visible, const Limits& limits,
@@ -95,7 +97,8 @@ void ChunkWorker::find_cells(const Unit& u) {
 
 void ChunkWorker::find_blocks() {
     for (int64_t b = 0; b < blocks_; b++) {
-        const auto begin = static_cast<int>(queries_ * b / blocks_), end = static_cast<int>(queries_ * (b + 1) / blocks_);
+        const auto begin = static_cast<int>(queries_ * b / blocks_),
+                   end = static_cast<int>(queries_ * (b + 1) / blocks_);
         Block block{begin, end - begin, kChunk, 0};
         for (int i = begin; i < end; i++) {
             const int agrees = row_[row_of(i)].agrees;
@@ -125,8 +128,8 @@ CellList ChunkWorker::list_of(const Cells& cells, const Unit& u, int64_t head, c
     return {cells.of(u.first_head + head, problem_.kv_stream(u.stream)), cells.inner, list, n, nullptr, 0};
 }
 
-// The cells from rank `from` on are asked for while those of `list` are read. Where the unit's heads lie side by side that
-// goes through memory in order: each head asks for an equal share of all heads' vectors.
+// The cells from rank `from` on are asked for while those of `list` are read. Where the unit's heads lie side by side
+// that goes through memory in order: each head asks for an equal share of all heads' vectors.
 void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from, CellList& list) const {
     const int64_t width = vector_bytes(cells.type, cells.size);
     const bool joined = cells.head == width && cells.inner == width * u.heads;
@@ -150,7 +153,8 @@ void ChunkWorker::all_scores(const Unit& u) {
                 list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
-                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size, dots(h, i) + rank);
+                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size,
+                                        dots(h, i) + rank);
             });
         }
     }
@@ -192,8 +196,8 @@ void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
         if (row.seen > row.agrees)
             for (int64_t h = 0; h < u.heads; h++) {
                 const CellList list = list_of(v, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
-                set_.of(v.type).values[1](dots(h, i) + row.agrees, list, v.size,
-                                          part(parts, h, i) + kPartHead, step, row.agrees == 0);
+                set_.of(v.type).values[1](dots(h, i) + row.agrees, list, v.size, part(parts, h, i) + kPartHead, step,
+                                          row.agrees == 0);
             }
     }
 }

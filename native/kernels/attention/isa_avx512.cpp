@@ -25,7 +25,9 @@ struct Avx512 {
     HD_INLINE static F min(F a, F b) { return _mm512_min_ps(a, b); }
     HD_INLINE static F round(F x) { return _mm512_roundscale_ps(x, 0); }
     HD_INLINE static F scale(F x, F power) { return _mm512_scalef_ps(x, power); }
-    HD_INLINE static F zero_below(F x, F low, F y) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_GE_OQ), y); }
+    HD_INLINE static F zero_below(F x, F low, F y) {
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_GE_OQ), y);
+    }
     HD_INLINE static F first(int n, F x, F other) {
         return _mm512_mask_mov_ps(other, static_cast<__mmask16>((1U << n) - 1), x);
     }

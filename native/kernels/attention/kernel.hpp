@@ -174,7 +174,8 @@ HD_INLINE typename V::F tanh_of(typename V::F x) {
                           6.37261928875436e-04f, 4.89352455891786e-03f})
         p = V::fma(p, z, V::set(c));
     F q = V::set(1.19825839466702e-06f);
-    for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f}) q = V::fma(q, z, V::set(c));
+    for (const float c : {1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f})
+        q = V::fma(q, z, V::set(c));
     return V::div(V::mul(y, p), q);
 }
 
@@ -204,7 +205,8 @@ HD_INLINE void softmax_of(float* dots, int n, const float* bias, const SoftmaxSh
     constexpr int L = V::kLanes;
     for (int i = n; i % L; i++) dots[i] = 0;
     const bool plain = !bias && shape.softcap == 0.0f;
-    const float most = V::most(plain ? scale_dots<V, true>(dots, n, bias, shape) : scale_dots<V, false>(dots, n, bias, shape));
+    const float most =
+        V::most(plain ? scale_dots<V, true>(dots, n, bias, shape) : scale_dots<V, false>(dots, n, bias, shape));
     const F shift = V::set(most);
     F sum = V::zero();
 #pragma GCC unroll 2

@@ -11,8 +11,8 @@ namespace hd::kernels {
 
 constexpr int kMaxQueries = 4;  // that share a load of K or V
 
-// `cells` are the numbers of `n` cells, `step` bytes apart in `data`. While cell i is read, as many bytes are asked for at
-// ahead + i * ahead_step, unless that is nullptr.
+// `cells` are the numbers of `n` cells, `step` bytes apart in `data`. While cell i is read, as many bytes are asked for
+// at ahead + i * ahead_step, unless that is nullptr.
 struct CellList {
     const char* data;
     int64_t step;

@@ -20,7 +20,8 @@ struct CellLayout {
     int block_bytes;  // of one block
 };
 
-constexpr CellLayout kCellLayouts[kCellTypes] = {{"F16", 1, 1, 2}, {"BF16", 30, 1, 2}, {"F32", 0, 1, 4}, {"Q8_0", 8, 32, 34}};
+constexpr CellLayout kCellLayouts[kCellTypes] = {
+    {"F16", 1, 1, 2}, {"BF16", 30, 1, 2}, {"F32", 0, 1, 4}, {"Q8_0", 8, 32, 34}};
 
 constexpr const CellLayout& layout(CellType type) { return kCellLayouts[static_cast<int>(type)]; }
 constexpr int64_t vector_bytes(CellType type, int64_t columns) {
@@ -56,8 +57,8 @@ struct Problem {
     int64_t group() const { return heads / kv_heads; }
     int64_t queries() const { return rows * group(); }  // of one KV head and stream; query i is (row, head in group)
     const float* query(int64_t stream, int64_t kv_head, int64_t i) const {
-        return reinterpret_cast<const float*>(q.data + (i / group()) * q.inner + (kv_head * group() + i % group()) * q.head +
-                                              stream * q.stream);
+        return reinterpret_cast<const float*>(q.data + (i / group()) * q.inner +
+                                              (kv_head * group() + i % group()) * q.head + stream * q.stream);
     }
     float* result(int64_t stream, int64_t kv_head, int64_t i) const {
         return reinterpret_cast<float*>(const_cast<char*>(out.data) + (i / group()) * out.inner +

@@ -1,5 +1,5 @@
-// Attention in double precision, cell by cell, and cells of every type from small numbers: what the kernels are compared
-// with at load and in tests.
+// Attention in double precision, cell by cell, and cells of every type from small numbers: what the kernels are
+// compared with at load and in tests.
 #pragma once
 
 #include <cmath>

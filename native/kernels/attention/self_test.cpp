@@ -89,10 +89,15 @@ const char* test_case(const Case& c) {
     const int64_t last = c.rows - 1;
     for (int64_t s = 0; s < c.streams; s++) {
         for (int64_t h = 0; h < heads; h++)
-            std::memcpy(static_cast<char*>(one_q->data) + h * static_cast<int64_t>(one_q->nb[2]) + s * static_cast<int64_t>(one_q->nb[3]),
-                        static_cast<char*>(q->data) + last * static_cast<int64_t>(q->nb[1]) + h * static_cast<int64_t>(q->nb[2]) + s * static_cast<int64_t>(q->nb[3]), q->nb[1]);
+            std::memcpy(static_cast<char*>(one_q->data) + h * static_cast<int64_t>(one_q->nb[2]) +
+                            s * static_cast<int64_t>(one_q->nb[3]),
+                        static_cast<char*>(q->data) + last * static_cast<int64_t>(q->nb[1]) +
+                            h * static_cast<int64_t>(q->nb[2]) + s * static_cast<int64_t>(q->nb[3]),
+                        q->nb[1]);
         std::memcpy(static_cast<char*>(one_mask->data) + s * static_cast<int64_t>(one_mask->nb[3]),
-                    static_cast<char*>(mask->data) + last * static_cast<int64_t>(mask->nb[1]) + s * static_cast<int64_t>(mask->nb[3]), mask->nb[1]);
+                    static_cast<char*>(mask->data) + last * static_cast<int64_t>(mask->nb[1]) +
+                        s * static_cast<int64_t>(mask->nb[3]),
+                    mask->nb[1]);
     }
 
     r.backend = api.ggml_backend_cpu_init();
@@ -108,8 +113,10 @@ const char* test_case(const Case& c) {
                 double difference = 0, size = 0;
                 for (size_t d = 0; d < right.size(); d++)
                     difference += std::pow(static_cast<double>(mine[d]) - right[d], 2), size += std::pow(right[d], 2);
-                if (!(std::sqrt(difference / size) < kTolerance)) return "attention differs from a computation in double precision";
-                if (row == last && std::memcmp(mine, single.result(s, h / c.group, h % c.group), static_cast<size_t>(c.size) * 4))
+                if (!(std::sqrt(difference / size) < kTolerance))
+                    return "attention differs from a computation in double precision";
+                if (row == last &&
+                    std::memcmp(mine, single.result(s, h / c.group, h % c.group), static_cast<size_t>(c.size) * 4))
                     return "attention of a row depends on its company";
             }
     return nullptr;

@@ -38,7 +38,9 @@ class Visible {
 
   private:
     // count, whether all values are zero, first cell of each chunk, one behind the last cell seen
-    int32_t* head(int64_t stream, int64_t row) const { return table_ + (stream % streams_ * problem_.rows + row) * step_; }
+    int32_t* head(int64_t stream, int64_t row) const {
+        return table_ + (stream % streams_ * problem_.rows + row) * step_;
+    }
 
     const Problem& problem_;
     int32_t* table_;

@@ -1,5 +1,5 @@
-// Attention against a reference in double precision, and bit for bit against itself: a row alone, in any company, on any
-// number of threads; a node of a tree and its path alone.
+// Attention against a reference in double precision, and bit for bit against itself: a row alone, in any company, on
+// any number of threads; a node of a tree and its path alone.
 #include <algorithm>
 #include <random>
 #include <string>
@@ -36,7 +36,8 @@ class Scene {
             for (int64_t i = 0; i < s.streams * s.cells * s.kv_heads; i++) {
                 const int64_t cell = i / s.kv_heads % s.cells;
                 const int64_t content = contents.empty() ? cell : contents[static_cast<size_t>(cell)];
-                auto state = static_cast<uint32_t>((content * 64 + i % s.kv_heads) * 8 + i / s.kv_heads / s.cells * 2 + keys);
+                auto state =
+                    static_cast<uint32_t>((content * 64 + i % s.kv_heads) * 8 + i / s.kv_heads / s.cells * 2 + keys);
                 for (auto& x : numbers) {
                     state = state * 1664525U + 1013904223U;
                     x = static_cast<int8_t>((state >> 16) % 255 - 127);
@@ -49,23 +50,25 @@ class Scene {
 
     int64_t heads() const { return s.kv_heads * s.group; }
 
-    // Results of rows with these numbers, which see these cells, [row][stream][head][column]; `check` compares them with
-    // the reference.
+    // Results of rows with these numbers, which see these cells, [row][stream][head][column]; `check` compares them
+    // with the reference.
     std::vector<std::vector<float>> run(const std::vector<int>& numbers, const std::vector<Row>& rows, int threads,
                                         bool check = false) const {
         const auto n = static_cast<int64_t>(rows.size());
         const int64_t width = heads() * s.size, out_width = heads() * s.value_size;
-        std::vector<float> q(static_cast<size_t>(s.streams * n * width)), out(static_cast<size_t>(s.streams * n * out_width), NAN);
+        std::vector<float> q(static_cast<size_t>(s.streams * n * width)),
+            out(static_cast<size_t>(s.streams * n * out_width), NAN);
         std::vector<uint16_t> mask(static_cast<size_t>(s.streams * n * s.cells), kHidden);
         for (int64_t stream = 0; stream < s.streams; stream++)
             for (int64_t r = 0; r < n; r++) {
                 std::mt19937 random(static_cast<uint32_t>(numbers[static_cast<size_t>(r)] * 3 + stream));
                 std::normal_distribution<float> normal;
-                for (int64_t i = 0; i < width; i++) q[static_cast<size_t>((stream * n + r) * width + i)] = normal(random);
+                for (int64_t i = 0; i < width; i++)
+                    q[static_cast<size_t>((stream * n + r) * width + i)] = normal(random);
                 const Row& row = rows[static_cast<size_t>(r)];
                 for (size_t i = 0; i < row.size(); i++)
-                    mask[static_cast<size_t>((stream * n + r) * s.cells + row[i])] =
-                        reference::to_half(s.max_bias > 0 ? static_cast<float>(i) - static_cast<float>(row.size()) + 1 : 0);
+                    mask[static_cast<size_t>((stream * n + r) * s.cells + row[i])] = reference::to_half(
+                        s.max_bias > 0 ? static_cast<float>(i) - static_cast<float>(row.size()) + 1 : 0);
             }
         Problem p{};
         p.q = {reinterpret_cast<const char*>(q.data()), width * 4, s.size * 4, n * width * 4};
@@ -152,9 +155,10 @@ void check_company(const AttentionSet& set, const Shape& shape, const std::vecto
             const std::vector<Row> some(rows.begin() + from, rows.end());
             const std::vector<int> their(numbers.begin() + from, numbers.end());
             const auto got = scene.run(their, some, threads, threads == 2);
-            const bool same = std::equal(got.begin(), got.end(), alone.begin() + from, [](const auto& a, const auto& b) {
-                return a.size() == b.size() && !std::memcmp(a.data(), b.data(), a.size() * sizeof(float));
-            });
+            const bool same =
+                std::equal(got.begin(), got.end(), alone.begin() + from, [](const auto& a, const auto& b) {
+                    return a.size() == b.size() && !std::memcmp(a.data(), b.data(), a.size() * sizeof(float));
+                });
             if (!same)
                 std::fprintf(stderr, "%s %s/%s size %d: %d rows, %d threads\n", set.isa, layout(shape.k).name,
                              layout(shape.v).name, int(shape.size), count, threads);
