@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .config import TIERS
+from .errors import DecodeError
 
 if TYPE_CHECKING:
     from . import _native
@@ -123,16 +124,23 @@ class GenerationStats:
 
 
 def count_plain(
-    generation: Generator[int, Sequence[int] | None, None], stats: GenerationStats, prompt_tokens: int
+    generation: Generator[int, Sequence[int] | None, None],
+    stats: GenerationStats,
+    prompt_tokens: int,
+    cancelled: Callable[[], bool],
 ) -> Generator[int, Sequence[int] | None, None]:
-    """Passes on a generation of ``llama_cpp`` itself, counting its tokens; one forward each."""
+    """Passes on a generation of ``llama_cpp`` itself, counting its tokens; one forward each. Ends when cancelled."""
     stats.prompt_tokens = prompt_tokens
     sent = None
-    while True:
+    while not cancelled():
         started = perf_counter()
         try:
             token = generation.send(sent)
         except StopIteration:
+            return
+        except DecodeError:
+            if not cancelled():
+                raise
             return
         seconds = perf_counter() - started
         if stats.tokens == 0:

@@ -96,7 +96,6 @@ class Decoder:
         self._spans = [(target.n_tokens, target.n_tokens)]  # of the output tokens that have been handed out
         self._open: int | None = None  # token yielded last, not yet in input_ids
         self._since: float | None = None  # None while the consumer has the token
-        self._settled = False
         self.tier = TIER_NAMES[0]  # of the token yielded last
 
     def run(self) -> Consumer:
@@ -232,9 +231,6 @@ class Decoder:
             self._open = token
             self._clock(running=False)
             sent = yield token
-            if self._settled:
-                msg = "this generation ended when another generation began on the same object: use one at a time"
-                raise DecodeError(msg)
             self._clock(running=True)
             self._open = None
             if sent is None:
@@ -280,11 +276,16 @@ class Decoder:
             self._stats.seconds += now - self._since
         self._since = now if running else None
 
+    def pause(self) -> None:
+        """Between two tokens: leaves KV cache and target as plain decoding has them; the generation goes on."""
+        self._learn()
+        if self._refeed:
+            self._feed([])
+        self._verifier.release(self._target.n_tokens)
+        self._target._requires_eval = True
+
     def settle(self) -> None:
         """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
-        if self._settled:
-            return
-        self._settled = True
         target, verifier = self._target, self._verifier
         want = target.n_tokens
         if self._tree is not None:
