@@ -16,13 +16,12 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
-from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import DraftConfig
 from .draft.forced import grammar_planner
 from .draft.planner import NoDraft, Planner
 from .engine.decode import Decoder
-from .engine.pace import Pace
+from .engine.pace import Pace, pace_of
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers
 from .errors import ModelFileError
@@ -52,7 +51,7 @@ class Llama(Completions):
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads are the physical cores.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
@@ -148,13 +147,7 @@ class Llama(Completions):
                 cost_settings=cost_settings(self._header, settings, exact),
             )
             self._planner = self._hierarchy.planner(self._n_vocab, self._verifier)
-        if not chosen and not backend.has_gpu():
-            self._pace = Pace(
-                settings["n_threads"],
-                set_threads(self.ctx),
-                self._planner,
-                most_cells=SPLIT_CELLS if threads_change_bits(self.context_params, own_attention=False) else None,
-            )
+        self._pace = None if chosen else pace_of(self, settings["n_threads"], self._planner)
 
     # -- the constructor hook: llama_cpp assigns both attributes once, before it loads the model -------------------
 
@@ -228,9 +221,8 @@ class Llama(Completions):
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
         samplers = Samplers(self, verifier, settings)
         started = perf_counter()
-        pace = self._pace
-        if pace is not None:
-            pace.gather()
+        if (pace := self._pace) is not None:
+            pace.prompt(min(len(tokens), self.n_batch), len(tokens))
         self.stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()
         if not prefill(self, verifier, tokens, reset):

@@ -70,7 +70,7 @@ class TreePlanner:
         self.guard = Guard()
         self.measure_seconds = 0.0  # what measuring the cost curve took
         self._verifier: _native.Verifier | None = None
-        self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
+        self._priced: tuple[int, bool, int, int] | None = None  # when the drafter was told the curve
         self._recycling = 0.0  # seconds that reading rows may take
         self._last = 0  # token of the conversation
         self._unread: list[int] = []  # tokens of steps that were not planned

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from hd_edge.backend.team import Team
+from hd_edge.backend.api import has_gpu
+from hd_edge.backend.team import SPLIT_CELLS, Team, set_threads, threads_change_bits
+from hd_edge.backend.threads import running_threads
 
 
 class Pace:
@@ -20,12 +22,19 @@ class Pace:
         apply: Sets the number of threads of the next forward.
         planner: Its ``cost``, if it has one, is the curve.
         most_cells: As for ``Team``.
+        running: The same.
     """
 
     def __init__(
-        self, most: int, apply: Callable[[int], None], planner: Any = None, *, most_cells: int | None = None
+        self,
+        most: int,
+        apply: Callable[[int], None],
+        planner: Any = None,
+        *,
+        most_cells: int | None = None,
+        running: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self.team = Team(most, self._changed, most_cells=most_cells)
+        self.team = Team(most, self._changed, most_cells=most_cells, running=running)
         self._apply = apply
         self._planner = planner
         self._curves = {most: planner.cost} if hasattr(planner, "cost") else {}
@@ -39,13 +48,33 @@ class Pace:
         price = self._planner.cost.cost(rows, cells) if self._curves else 0.0
         self.team.after(seconds / price if price > 0 else seconds if rows == 1 else 0.0)
 
+    def prompt(self, rows: int, cells: int) -> None:
+        """A prompt comes, in forwards of so many rows, after which the KV cache holds so many cells."""
+        self.team.prompt(rows, cells)
+
     def gather(self) -> None:
-        """All threads: for a prompt, and between generations."""
+        """All threads, between generations."""
         self.team.gather()
 
     def _changed(self, size: int) -> None:
         self._apply(size)
-        if self._curves:
-            if size not in self._curves:
-                self._curves[size] = deepcopy(self._curves[self.team.most])
-            self._planner.cost = self._curves[size]
+        if not self._curves:
+            return
+        if size != self.team.most and (size != self.team.home or size not in self._curves):
+            self._curves[size] = deepcopy(self._curves[self.team.most])  # a trial begins with what is known
+        self._planner.cost = self._curves[size]
+
+
+def pace_of(llama: Any, most: int, planner: Any) -> Pace | None:
+    """The pace of a ``llama_cpp.Llama`` whose number of threads was left to us; None where a GPU may compute.
+
+    Args:
+        llama: Loaded.
+        most: Its threads.
+        planner: As for ``Pace``.
+    """
+    if has_gpu():
+        return None
+    bound = threads_change_bits(llama.context_params, own_attention=False)
+    cells = SPLIT_CELLS if bound else None
+    return Pace(most, set_threads(llama.ctx), planner, most_cells=cells, running=running_threads)
