@@ -50,7 +50,11 @@ def competitors(load: str) -> Iterator[None]:
 
 
 class Arm:
-    """One program in a process of its own, which answers one prompt whenever it is told to."""
+    """One program in a process of its own, which answers one prompt whenever it is told to.
+
+    Attributes:
+        hardware: What its process says of the machine.
+    """
 
     def __init__(self, name: str, model: str) -> None:
         kind, *environment = name.split("+")
@@ -58,6 +62,7 @@ class Arm:
         command = [sys.executable, __file__, "--worker", kind, "-m", model]
         env = os.environ | dict(item.split("=", 1) for item in environment)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.hardware = self._answer()
 
     def turn(self, prompt: str, tokens: int) -> dict[str, Any]:
         """Answers a prompt.
@@ -66,9 +71,12 @@ class Arm:
             ``tokens`` and ``seconds`` of decoding, ``prompt_seconds``, and ``threads`` of the last forward.
         """
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([prompt, tokens]) + "\n")
         self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
         answer = self.process.stdout.readline()
         if not answer:
             message = f"arm {self.name} ended with exit code {self.process.wait()}"
@@ -86,6 +94,7 @@ def work(kind: str, model: str) -> None:
     import llama_cpp
 
     from hd_edge import Llama
+    from hd_edge.bench.hardware import hardware
 
     program, threads = kind.split(":")
     settings: dict[str, Any] = {"n_ctx": 2048, "flash_attn": True, "verbose": False}
@@ -96,6 +105,7 @@ def work(kind: str, model: str) -> None:
         llm = llama_cpp.Llama(model, **settings)
     else:
         llm = Llama(model, draft="off" if program == "plain" else "auto", store=None, statistics=None, **settings)
+    print(json.dumps(hardware(llm)), flush=True)
     for line in sys.stdin:
         prompt, count = json.loads(line)
         text = f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
@@ -125,6 +135,7 @@ def measure(load: str, arms: list[Arm], prompts: list[str], tokens: int) -> dict
         for number, prompt in enumerate(prompts):
             order = arms[number % len(arms) :] + arms[: number % len(arms)]
             for arm in order:
+                time.sleep(0.1)  # the threads of the arm before spin for a while
                 turns[arm.name].append(arm.turn(prompt, tokens))
     return {
         name: {
@@ -150,7 +161,6 @@ def compare(result: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     from hd_edge.backend.threads import physical_cores
-    from hd_edge.bench.hardware import hardware
     from hd_edge.check.check import read_prompts
     from hd_edge.model.demo import demo_model
 
@@ -192,7 +202,7 @@ def main() -> None:
     if options.json:
         report = {
             "schema": 1,
-            "hardware": hardware(),
+            "hardware": running[0].hardware,
             "settings": {"model": model, "rounds": options.rounds, "tokens": options.tokens},
             "loads": results,
             "of_best": {load: compare(result) for load, result in results.items()},
