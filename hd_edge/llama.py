@@ -23,7 +23,6 @@ from .backend.lora import apply_lora
 from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
-from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
 from .draft.jump_forward import jump_forward
@@ -31,7 +30,7 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.decode import Decoder
 from .engine.options import check_options
-from .engine.pace import Pace
+from .engine.pace import Pace, pace_of
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
 from .errors import HDEdgeError, ModelFileError
@@ -61,7 +60,7 @@ class Llama(Completions, ParameterHook):
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads are the physical cores.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
@@ -116,8 +115,10 @@ class Llama(Completions, ParameterHook):
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                self._exact = exact_mode.plan(self._header, settings, kernels.types)
+                self._exact = exact_mode.plan(self._header, settings, kernels)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
+            else:
+                self._exact = exact_mode.by_default(self._header, {**settings, "lora_path": lora}, kernels)
             try:
                 super().__init__(model_path, verbose=verbose, **settings)
                 if lora is not None:
@@ -164,9 +165,13 @@ class Llama(Completions, ParameterHook):
                 cost_settings=cost_settings(self._header, settings, exact, kernels),
             )
             self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
-        if not chosen and not backend.has_gpu():
-            split = threads_change_bits(self.context_params, own_attention=False)
-            self._pace = Pace(settings["n_threads"], set_threads(self.ctx), most_cells=SPLIT_CELLS if split else None)
+        self._pace = (
+            None
+            if chosen
+            else pace_of(
+                self, settings["n_threads"], own_attention=self._exact is not None and self._exact.own_attention
+            )
+        )
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -227,6 +232,8 @@ class Llama(Completions, ParameterHook):
         learn = None if memory is None else partial(memory.finished, stats=stats)
         paced = nullcontext() if pace is None else pace.generation(self._planner)
         with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
+            if pace is not None:
+                pace.prompt(min(len(tokens), self.n_batch), len(tokens))
             if not prefill(self, verifier, tokens, reset):
                 return
             stats.prompt_seconds = perf_counter() - started
@@ -251,6 +258,11 @@ class Llama(Completions, ParameterHook):
             yield
         finally:
             self._planner, self._hierarchy = before
+
+    @property
+    def exact(self) -> bool:
+        """Whether n rows give bit for bit the logits of n single steps, so that drafted text is plain text."""
+        return self._exact is not None
 
     @property
     def planner(self) -> Planner:

@@ -67,12 +67,13 @@ def _backend() -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    from hd_edge.backend.threads import physical_cores
+    from hd_edge.backend.threads import physical_cores, running_threads
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "logical cores": os.cpu_count(),
-        "threads used": physical_cores(),
+        "threads used": f"{physical_cores()}, fewer while other programs take cores",
+        "threads running now": running_threads() or "unknown",
     }
 
 
@@ -105,7 +106,7 @@ def _model(name: str) -> dict[str, Any]:
         "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
     }
     try:
-        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable().types).reasons)
+        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     report["cost of rows"] = _cost(path)
