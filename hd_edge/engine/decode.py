@@ -292,6 +292,7 @@ class Decoder:
         self._spans[-1] = (self._spans[-1][0], len(text))
         if target.n_tokens < want and not verifier.cancelled:
             target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
+            verifier.begin(target.n_tokens)
         self._clock(running=False)
         self._stats.draft_seconds += self._planning
         if self._on_end is not None:
