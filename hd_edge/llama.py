@@ -103,7 +103,7 @@ class Llama(Completions, ParameterHook):
         }
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
-        model_path, lora = as_path("model_path", model_path), settings.pop("lora_path", None)
+        model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
@@ -120,7 +120,7 @@ class Llama(Completions, ParameterHook):
             else:
                 self._exact = exact_mode.by_default(self._header, {**settings, "lora_path": lora}, kernels)
             try:
-                super().__init__(model_path, verbose=verbose, **settings)
+                super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
             except ValueError as error:

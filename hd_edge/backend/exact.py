@@ -14,12 +14,13 @@ from typing import Any
 import llama_cpp
 
 from hd_edge.errors import ExactModeError
-from hd_edge.model.gguf import GGUFHeader
+from hd_edge.model.gguf import GGUFHeader, read_header
 
 from .kernels import Status, computes_attention
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
 NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}
+FLOATS = frozenset(("F32", "F16", "BF16"))
 OWN_ROWS = 16  # the own kernels take weights whose rows fill their panels, of at most so many
 TILED_SWITCH = "GGML_CPU_TILED_MM"
 
@@ -80,7 +81,15 @@ def plan(header: GGUFHeader, settings: dict[str, Any], kernels: Status) -> Exact
     Raises:
         ExactModeError: A tensor type or a setting rules it out.
     """
-    floats = sorted(header.matrix_types & {"F32", "F16", "BF16"})
+    lora = settings.get("lora_path")
+    if lora is not None and (floats := sorted(read_header(lora).matrix_types & FLOATS)):
+        msg = (
+            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(lora)} holds {' and '.join(floats)} "
+            "matrices: two or more rows of those go through another kernel than one row. Use a quantised adapter, or "
+            "exact=False"
+        )
+        raise ExactModeError(msg)
+    floats = sorted(header.matrix_types & FLOATS)
     if floats:
         msg = (
             f"exact mode needs quantised weights, this file holds {' and '.join(floats)} matrices: two "

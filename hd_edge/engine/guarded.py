@@ -102,8 +102,9 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if len(tokens) > room:
                 msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
                 raise ContextFullError(msg)
+            self._check_weights()
             if self._ctx.memory is None:
-                msg = "the model has no KV cache (it only embeds, or vocab_only=True): it cannot generate"
+                msg = "the model has no KV cache: it embeds, it cannot generate"
                 raise DecodeError(msg)
             try:
                 super().eval(tokens)
@@ -176,7 +177,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if self._ctx.memory is not None:
                 self._ctx.kv_cache_seq_keep(0)
             if self._verifier is not None:
-                self._verifier.release(n_tokens)
+                self._verifier.begin(n_tokens)
 
     def set_cache(self, cache: Any) -> None:
         """As ``llama_cpp.Llama.set_cache``."""
@@ -201,6 +202,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             msg = "there is nothing to embed: at least 1 text is needed, got 0"
             raise TokenError(msg)
         with self._life.operation():
+            self._check_weights()
             try:
                 return super().embed(input, *args, **kwargs)
             except RuntimeError as error:
@@ -250,6 +252,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """The last token once more, for its row."""
         self.n_tokens -= 1
         self.eval([int(self.input_ids[self.n_tokens])])
+
+    def _check_weights(self) -> None:
+        if self.model_params.vocab_only:
+            msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
+            raise DecodeError(msg)
 
     def _forget(self) -> None:
         """Nothing is known any more."""
