@@ -14,11 +14,11 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar, LlamaRAMCache, LogitsProcessorList
 
 import hd_edge
 from hd_edge import ClosedError, ConfigError, ContextFullError, DecodeError, Llama, TokenError
+from hd_edge.check.adversary import Adversary
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8, "seed": 5}
 PROMPT = "the cat sat on the mat and then the cat"

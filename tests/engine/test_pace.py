@@ -64,8 +64,10 @@ def test_a_number_of_the_users_own_stays(models: Any) -> None:
 
 
 def test_where_the_number_of_threads_changes_bits(models: Any) -> None:
-    for kv, bound in ((lib.GGML_TYPE_F16, SPLIT_CELLS), (lib.GGML_TYPE_Q8_0, None)):
-        llm = Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, type_k=kv, type_v=kv)
+    f16, q8_0 = lib.GGML_TYPE_F16, lib.GGML_TYPE_Q8_0
+    for kernels, kv, bound in (("auto", f16, None), (False, f16, SPLIT_CELLS), (False, q8_0, None)):
+        settings = {"type_k": kv, "type_v": kv, "row_kernels": kernels}
+        llm = Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, **settings)
         assert llm._pace is not None
         assert llm._pace.team._most_cells == bound
         assert not threads_change_bits(llm.context_params, own_attention=True)
@@ -78,17 +80,17 @@ def test_each_size_has_a_cost_curve_of_its_own() -> None:
 
     planner = Planner()
     full = planner.cost
-    pace = Pace(2, lambda size: None, planner)
-    pace.after(4, 0, 0.012)
-    assert pace.team._recent[-1] == pytest.approx(0.010)
-    pace.team._set(1)  # a trial
-    assert planner.cost is not full
-    for _ in range(3):
-        planner.cost.observe(1, 0, 0.010)
-    for _ in range(30):
-        planner.cost.observe(4, 0, 0.030)
-        planner.cost.observe(1, 0, 0.010)
-    assert planner.cost.cost(4, 0) == pytest.approx(3.0, rel=0.01)
-    pace.gather()
+    pace = Pace(2, lambda size: None)
+    with pace.generation(planner):
+        pace.after(4, 0, 0.012)
+        assert pace.team._recent[-1] == pytest.approx(0.010)
+        pace.team._set(1)  # a trial
+        assert planner.cost is not full
+        for _ in range(3):
+            planner.cost.observe(1, 0, 0.010)
+        for _ in range(30):
+            planner.cost.observe(4, 0, 0.030)
+            planner.cost.observe(1, 0, 0.010)
+        assert planner.cost.cost(4, 0) == pytest.approx(3.0, rel=0.01)
     assert planner.cost is full
     assert full.cost(4, 0) == pytest.approx(1.2)
