@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -21,6 +20,7 @@ from .backend.kernels import offered, used
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
+from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
@@ -31,15 +31,15 @@ from .errors import ModelFileError
 from .model import gguf as gguf_file
 from .model.completion import Completions
 from .model.text import Piece, PieceStream, PieceTokenizer
+from .model.vocabulary import identify
 from .stats import TIER_NAMES, GenerationStats, count_plain
-from .store.identity import identify
 from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
 
 
-class Llama(Completions, ParameterHook):
+class Llama(Completions, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -126,6 +126,7 @@ class Llama(Completions, ParameterHook):
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
             return
+        self._cost_settings = cost_settings(self._header, settings, exact, kernels)
         if exact:
             exact_mode.check_rows(self)
         self._verifier = _native.Verifier(
@@ -138,15 +139,9 @@ class Llama(Completions, ParameterHook):
             max_sequences=self._n_sequences,
         )
         if self._draft_config.profile != "off":
-            self._hierarchy = Hierarchy(
-                identify(self.model),
-                self._draft_config,
-                store=store,
-                statistics=statistics,
-                learn=learn,
-                cost_settings=cost_settings(self._header, settings, exact, kernels),
+            self._planner, self._hierarchy = self.make_planner(
+                self._draft_config, store=store, statistics=statistics, learn=learn
             )
-            self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -213,30 +208,24 @@ class Llama(Completions, ParameterHook):
                     self._decoder = None
                 samplers.close()
 
-    @contextmanager
-    def drafting(self, planner: Planner, memory: Hierarchy | None = None) -> Iterator[None]:
-        """Generations that begin inside draft with this planner and are learned by this memory: a seam for tools."""
-        before = self._planner, self._hierarchy
-        self._planner, self._hierarchy = planner, memory
-        try:
-            yield
-        finally:
-            self._planner, self._hierarchy = before
-
-    @property
-    def planner(self) -> Planner:
-        """What drafts now, for tools that show its cost curve."""
-        return self._planner
-
-    @property
-    def verifier(self) -> _native.Verifier | None:
-        """The native verifier, for tools that time it; None where this model decodes plainly."""
-        return self._verifier
-
-    @property
-    def plain_reason(self) -> str:
-        """Why this model decodes plainly; empty if it need not."""
-        return self._plain_reason
+    def make_planner(
+        self,
+        config: DraftConfig,
+        *,
+        store: str | PathLike[str] | None,
+        statistics: str | PathLike[str] | None,
+        learn: bool,
+    ) -> tuple[Planner, Hierarchy]:
+        """A planner for this model, and the memory that it drafts from and learns into."""
+        memory = Hierarchy(
+            identify(self.model),
+            config,
+            store=store,
+            statistics=statistics,
+            learn=learn,
+            cost_settings=self._cost_settings,
+        )
+        return planner_for(config, self._n_vocab, memory), memory
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""

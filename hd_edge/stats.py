@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .config import TIERS
-
 if TYPE_CHECKING:
     from . import _native
 
+TIERS = ("context", "model", "statistics")
 TIER_NAMES = ("target", *TIERS)  # index = native Tier
 
 

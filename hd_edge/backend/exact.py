@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
 from hd_edge.errors import ExactModeError
-from hd_edge.model.gguf import GGUFHeader
+
+if TYPE_CHECKING:
+    from hd_edge.model.gguf import GGUFHeader
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
 NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}

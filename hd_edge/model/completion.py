@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import CheckedDraw, check_grammar
 from hd_edge.backend.tokens import PromptSize
-from hd_edge.engine.prefill import too_long
 from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.stats import GenerationStats
 
@@ -131,7 +130,7 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             n = len(prompt) if isinstance(prompt, list) else len(self.tokenize(prompt.encode("utf-8"), special=True))
             if n < self._n_ctx:
                 raise
-            raise ContextFullError(too_long(n, self._n_ctx)) from error
+            raise ContextFullError.of_prompt(n, self._n_ctx) from error
 
     def _chunks(self, chunks: Any, expected: NDArray[np.int32] | None, prompt: str | list[int]) -> Iterator[Any]:
         """A stream whose generation begins with its first chunk, long after the call that asked for it."""

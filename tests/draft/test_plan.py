@@ -12,7 +12,7 @@ from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
-from hd_edge.tiers import ModelTier
+from hd_edge.tiers.model import ModelTier
 
 
 def test_repeating_text_needs_few_forwards():
