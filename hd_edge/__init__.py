@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .config import DraftConfig
     from .errors import (
+        ClosedError,
         ConfigError,
         ContextFullError,
         CorpusError,
@@ -45,6 +46,7 @@ _HOME = {
     "GenerationStats": "stats",
     "TierDraft": "integrations.tier_draft",
     "HDEdgeError": "errors",
+    "ClosedError": "errors",
     "ConfigError": "errors",
     "ModelFileError": "errors",
     "UnsupportedBackendError": "errors",
@@ -65,6 +67,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ClosedError",
     "ConfigError",
     "ContextFullError",
     "CorpusError",

@@ -54,6 +54,13 @@ class DecodeError(HDEdgeError, RuntimeError):
     """The forward of the target failed; the KV cache is as before it."""
 
 
+class ClosedError(HDEdgeError, RuntimeError):
+    """The model was closed, or belongs to the process that this one was forked from."""
+
+    def __init__(self, message: str = "the model is closed: load it again with Llama(...)") -> None:
+        super().__init__(message)
+
+
 class StoreError(HDEdgeError):
     """A store cannot be opened, read or written."""
 
@@ -83,7 +90,7 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus cannot be read, or holds nothing to learn from."""
+    """A corpus, a list of prompts or an export cannot be read, or holds nothing to learn from."""
 
 
 class KernelWarning(UserWarning):

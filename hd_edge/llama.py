@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -17,26 +19,35 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
+from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .backend.signals import held_signals
+from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
+from .engine.completion import Completions
 from .engine.decode import Decoder
+from .engine.options import check_options
+from .engine.pace import Pace
+from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
-from .engine.sampling import Samplers
-from .errors import ModelFileError
+from .engine.sampling import Samplers, close_chain
+from .errors import HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
-from .model.completion import Completions
+from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
 from .model.vocabulary import identify
-from .stats import TIER_NAMES, GenerationStats, count_plain
+from .stats import TIER_NAMES, GenerationStats
 from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
+
+LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
 class Llama(Completions, Drafting, ParameterHook):
@@ -69,7 +80,7 @@ class Llama(Completions, Drafting, ParameterHook):
 
     def __init__(
         self,
-        model_path: str,
+        model_path: str | PathLike[str],
         *,
         draft: str | DraftConfig = "auto",
         store: str | PathLike[str] | None = "default",
@@ -80,8 +91,7 @@ class Llama(Completions, Drafting, ParameterHook):
         verbose: bool = False,
         **settings: Any,
     ) -> None:
-        self._verifier: _native.Verifier | None = None
-        self._decoder: Decoder | None = None
+        self._begin_life()
         self.on_step: Callable[[Step], None] | None = None
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
@@ -96,21 +106,27 @@ class Llama(Completions, Drafting, ParameterHook):
         }
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
+        model_path, lora = as_path("model_path", model_path), settings.pop("lora_path", None)
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
+        chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
-        with offered(row_kernels) as kernels:
+        with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
                 self._exact = exact_mode.plan(self._header, settings, kernels.types)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             try:
                 super().__init__(model_path, verbose=verbose, **settings)
+                if lora is not None:
+                    apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
             except ValueError as error:
+                if isinstance(error, HDEdgeError):
+                    raise
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
                 raise ModelFileError(msg) from error
         self._kernels = used(kernels).text
@@ -122,9 +138,11 @@ class Llama(Completions, Drafting, ParameterHook):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
+        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
+            self._take_abort(_native.AbortFlag(api, address(self.ctx)))
             return
         self._cost_settings = cost_settings(self._header, settings, exact, kernels)
         if exact:
@@ -138,10 +156,14 @@ class Llama(Completions, Drafting, ParameterHook):
             max_rows=min(self._draft_config.max_rows, self.n_batch),
             max_sequences=self._n_sequences,
         )
+        self._take_abort(self._verifier)
         if self._draft_config.profile != "off":
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, store=store, statistics=statistics, learn=learn
             )
+        if not chosen and not backend.has_gpu():
+            split = threads_change_bits(self.context_params, own_attention=False)
+            self._pace = Pace(settings["n_threads"], set_threads(self.ctx), most_cells=SPLIT_CELLS if split else None)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -159,29 +181,36 @@ class Llama(Completions, Drafting, ParameterHook):
 
         Raises:
             TokenError: No tokens, or an id outside the vocabulary.
+            ConfigError: A sampling option is out of range.
             ContextFullError: The prompt does not fit the context.
+            ClosedError: The model was closed; the generator raises it too.
         """
         bound = BASE_GENERATE.bind(self, tokens, *args, **kwargs)
         bound.apply_defaults()
         settings = dict(bound.arguments)
         del settings["self"], settings["tokens"]
+        check_options(settings)
+        if (stop := settings["stopping_criteria"]) is not None:
+            settings["stopping_criteria"] = self._life.callback(stop)
         if isinstance(tokens, str):
-            self._prompt_size.check(len(tokens))
-            ids = self.tokenize(tokens.encode("utf-8"), add_bos=self._model.add_bos_token(), special=True)
-            return self._pieces(check_prompt(self, ids, settings["reset"]), settings)
-        return self._tokens(check_prompt(self, tokens, settings["reset"]), settings)
+            self._check_size(len(tokens))
+            ids = self.tokenize(
+                tokens.encode("utf-8"), add_bos=self._life.read(self._model.add_bos_token), special=True
+            )
+            return self._life.steps(self._pieces(check_prompt(self, ids, settings["reset"]), settings))
+        return self._life.steps(self._tokens(check_prompt(self, tokens, settings["reset"]), settings))
 
     def _tokens(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
         """One generation over token ids, counted in ``stats``."""
-        if self._decoder is not None:
-            self._decoder.settle()  # a generator left open by the caller ends here
         stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
-                yield from count_plain(super().generate(tokens, **settings), stats, len(tokens))
+                generation = super().generate(tokens, **settings)
+                yield from count_plain(generation, stats, len(tokens), lambda: self._life.cancelled)
             else:
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
+            close_chain(self)
             self.total_stats.add(stats)
 
     def _drafted(
@@ -191,22 +220,24 @@ class Llama(Completions, Drafting, ParameterHook):
         samplers = self.samplers(self, verifier, settings)
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
-        verifier.clear_cancel()
-        if not prefill(self, verifier, tokens, reset):
-            return
-        stats.prompt_seconds = perf_counter() - started
-        memory = self._hierarchy
+        memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        with jump_forward(self, self._planner, settings["grammar"]) as planner:
-            decoder = self._decoder = Decoder(
-                self, verifier, planner, samplers, stats, stop, self._expected, on_step=self.on_step, on_end=learn
+        paced = nullcontext() if pace is None else pace.generation(self._planner)
+        with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
+            if not prefill(self, verifier, tokens, reset):
+                return
+            stats.prompt_seconds = perf_counter() - started
+            seen = self.on_step and self._life.callback(self.on_step)
+            self._decoder = Decoder(
+                *(self, verifier, planner, samplers, stats, stop, self._expected),
+                on_step=seen,
+                on_end=learn,
+                pace=pace,
             )
             try:
-                yield from decoder.run()
+                yield from self._decoder.run()
             finally:
-                if self._decoder is decoder:
-                    self._decoder = None
-                samplers.close()
+                self._decoder = None
 
     def make_planner(
         self,
@@ -227,7 +258,7 @@ class Llama(Completions, Drafting, ParameterHook):
         )
         return planner_for(config, self._n_vocab, memory), memory
 
-    def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Iterator[Piece]:
+    def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
         stream = PieceStream()
         room = self._n_ctx - len(tokens)
@@ -249,37 +280,15 @@ class Llama(Completions, Drafting, ParameterHook):
         """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
         return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
 
-    def cancel(self) -> None:
-        """Ends the running generation; may be called from another thread.
-
-        On the CPU the forward under way is aborted, on a GPU awaited. The state stays good for the next prompt.
-        """
-        if self._verifier is not None:
-            self._verifier.cancel()
-
-    # -- state -----------------------------------------------------------------------------------------------------
-
-    def load_state(self, state: Any) -> None:
-        """As ``llama_cpp.Llama.load_state``."""
-        super().load_state(state)
-        if self._verifier is not None:
-            self._verifier.release(self.n_tokens)
-
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         state.update(self._arguments)
         return state
 
-    def close(self) -> None:
-        """Frees the model; may be called twice."""
-        if getattr(self, "_decoder", None) is not None:
-            self._decoder.settle()  # type: ignore[union-attr]
-            self._decoder = None
-        if getattr(self, "_hierarchy", None) is not None:
-            self._hierarchy.close()  # type: ignore[union-attr]
+    def _free(self) -> None:
+        try:
+            if (hierarchy := self.__dict__.get("_hierarchy")) is not None:
+                hierarchy.close()
+        finally:
             self._hierarchy = None
-        if getattr(self, "_verifier", None) is not None:
-            self._verifier.detach()  # type: ignore[union-attr]
-            self._verifier = None
-        if hasattr(self, "_stack"):
-            super().close()
+            super()._free()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import llama_cpp
+from llama_cpp import llama_cpp as lib
 
 from .exact import ExactSettings
+from .signals import HeldSignals
 
 
 class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
@@ -14,6 +16,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
 
     _n_sequences: int
     _exact: ExactSettings | None
+    _held: HeldSignals
 
     @property
     def context_params(self) -> Any:
@@ -28,11 +31,16 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
 
     @property
     def model_params(self) -> Any:
-        """llama_cpp's model parameters, without weight repacking where exact mode rules it out."""
+        """llama_cpp's model parameters, without weight repacking where exact mode rules it out.
+
+        A signal whose handler raised ends the loading.
+        """
         return self.__dict__["model_params"]
 
     @model_params.setter
     def model_params(self, params: Any) -> None:
         if self._exact is not None and not self._exact.repacking:
             params.use_extra_bufts = False
+        held = self._held  # not self, which keeps the parameters
+        params.progress_callback = lib.llama_progress_callback(lambda _done, _data: held.error is None)
         self.__dict__["model_params"] = params

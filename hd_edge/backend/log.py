@@ -9,6 +9,10 @@ from contextlib import contextmanager
 
 from llama_cpp import llama_cpp as lib
 
+from hd_edge import _native
+
+from .signals import held_signals
+
 _LOCK = threading.Lock()
 
 
@@ -16,12 +20,21 @@ _LOCK = threading.Lock()
 def captured_log() -> Iterator[list[str]]:
     """Collects what llama.cpp logs in this block, from whatever thread, instead of printing it."""
     lines: list[str] = []
-    with _LOCK:
-        before, data = lib.llama_log_callback(), ctypes.c_void_p()
-        lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
+    before, data = lib.llama_log_callback(), ctypes.c_void_p()
+    with held_signals(), _LOCK:
         callback = lib.llama_log_callback(lambda _level, text, _data: lines.append(text.decode("utf-8", "replace")))
+        lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
         lib.llama_log_set(callback, None)
         try:
             yield lines
         finally:
             lib.llama_log_set(before, data)
+
+
+def quiet_aborts() -> None:
+    """No line for each forward that was cancelled, from now on; other lines go where they went."""
+    get, set_ = (
+        ctypes.cast(getattr(lib._lib, name), ctypes.c_void_p).value for name in ("llama_log_get", "llama_log_set")
+    )
+    with _LOCK:
+        _native.filter_log(get or 0, set_ or 0)

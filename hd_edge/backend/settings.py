@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
 
 from .kernels import Status
+from .ranges import check_ranges
 
 BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
 BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
 
 
 def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
-    """Refuses unknown names, and wrong types where llama.cpp would abort or misread them.
+    """Refuses unknown names, and values that llama.cpp would abort at or misread.
 
     Raises:
         ConfigError: Names the argument, its value and what is expected.
@@ -38,15 +39,7 @@ def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
         if not isinstance(value, bool):
             msg = f"{name}={value!r} is of type {type(value).__name__}, expected bool"
             raise ConfigError(msg)
-    least = {"n_ctx": 0, "n_batch": 1, "n_ubatch": 1, "n_threads": 1, "n_threads_batch": 1}
-    for name, lowest in least.items():
-        value = settings.get(name)
-        if value is None and name.startswith("n_threads"):
-            continue
-        value = settings.get(name, lowest)
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            msg = f"{name}={value!r} is not an integer of at least {lowest}"
-            raise ConfigError(msg)
+    check_ranges(settings)
 
 
 def batch_rows(settings: dict[str, Any]) -> int:

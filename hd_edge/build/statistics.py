@@ -239,7 +239,6 @@ class StatisticsBuild:
         if os.path.lexists(target):
             move_aside(target)
         place(path, target)
-        self._is_sound(identity)  # somebody may have been faster
 
     def _tell(self, phase: str, done: int, total: int | None, manifest: Manifest) -> None:
         now = time.perf_counter()

@@ -44,7 +44,8 @@ class OneByteTokens:
 
     def __init__(self, llama: Any) -> None:
         self.vocab = llama._model.vocab
-        self.tokenize: Callable[[bytes], list[int]] = lambda text: llama._model.tokenize(text, False, False)
+        model = llama._model  # not llama, which keeps these tokens: a cycle would outlive `del llm`
+        self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(text, False, False)
         found: dict[int, int] = {}
         for token in range(llama.n_vocab()):
             piece = self.piece(token)

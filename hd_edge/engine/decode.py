@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hd_edge import _native
     from hd_edge.draft.planner import Planner, TokenArray
 
+    from .pace import Pace
     from .sampling import Draws
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
@@ -62,6 +63,7 @@ class Decoder:
         prediction: Text that the answer is predicted to repeat.
         on_step: Called after each step.
         on_end: Called once, with the conversation and the spans of it that are output tokens.
+        pace: Chooses the threads of each forward; None: they stay as they are.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class Decoder:
         *,
         on_step: Callable[[Step], None] | None = None,
         on_end: Callable[[TokenArray, list[tuple[int, int]]], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._target, self._verifier, self._planner, self._draws = target, verifier, planner, draws
         self._stats, self._stop = stats, stop
         self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
         self._on_end = on_end
+        self._pace = pace
         self._tree: _native.DraftTree | None = None  # verified, its step not learned yet
         self._path: list[int] = []  # nodes of it accepted so far, root first
         self._drawn: list[int] = []  # output tokens drawn at them
@@ -92,7 +96,6 @@ class Decoder:
         self._spans = [(target.n_tokens, target.n_tokens)]  # of the output tokens that have been handed out
         self._open: int | None = None  # token yielded last, not yet in input_ids
         self._since: float | None = None  # None while the consumer has the token
-        self._settled = False
         self.tier = TIER_NAMES[0]  # of the token yielded last
 
     def run(self) -> Consumer:
@@ -173,9 +176,12 @@ class Decoder:
 
     def _forward(self, tree: _native.DraftTree) -> bool:
         """Verifies a tree, or its root alone where it does not fit; False if the generation was cancelled."""
-        target, verifier, started = self._target, self._verifier, perf_counter()
+        target, verifier = self._target, self._verifier
         root = int(tree.token[0])
         pending = np.array([*self._refeed, root], dtype=np.int32)
+        if self._pace is not None:
+            self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
+        started = perf_counter()
         code = verifier.decode(pending, tree)
         if code == NO_SLOT and len(tree) > 1:  # the root alone needs one cell
             tree = root_alone(root)
@@ -190,6 +196,8 @@ class Decoder:
             raise DecodeError(msg)
         self._tree, self._path, self._drawn, self._refeed = tree, [0], [], []
         self._seconds = perf_counter() - started
+        if self._pace is not None:
+            self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
         target.n_tokens += 1
         return True
 
@@ -223,9 +231,6 @@ class Decoder:
             self._open = token
             self._clock(running=False)
             sent = yield token
-            if self._settled:
-                msg = "this generation ended when another generation began on the same object: use one at a time"
-                raise DecodeError(msg)
             self._clock(running=True)
             self._open = None
             if sent is None:
@@ -271,11 +276,16 @@ class Decoder:
             self._stats.seconds += now - self._since
         self._since = now if running else None
 
+    def pause(self) -> None:
+        """Between two tokens: leaves KV cache and target as plain decoding has them; the generation goes on."""
+        self._learn()
+        if self._refeed:
+            self._feed([])
+        self._verifier.release(self._target.n_tokens)
+        self._target._requires_eval = True
+
     def settle(self) -> None:
         """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
-        if self._settled:
-            return
-        self._settled = True
         target, verifier = self._target, self._verifier
         want = target.n_tokens
         if self._tree is not None:

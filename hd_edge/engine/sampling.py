@@ -8,7 +8,7 @@ by construction: every token is the target's own sample).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from hd_edge import _native
 from hd_edge.backend.grammar import CheckedDraw
+
+if TYPE_CHECKING:
+    from .life import Life
 
 
 class Sampler(Protocol):
@@ -43,11 +46,11 @@ class GreedySampler:
 class ChainSampler:
     """The chain of ``llama_cpp``, over the row in place."""
 
-    def __init__(self, verifier: _native.Verifier, sampler: Any, ctx: Any, guard: ProcessorGuard | None) -> None:
+    def __init__(self, verifier: _native.Verifier, sampler: Any, ctx: Any) -> None:
         self._verifier = verifier
         self._chain = sampler.sampler
         self._ctx = ctx
-        self._guard = guard
+        self._guard: ProcessorGuard | None = sampler.guard
         self.draw: CheckedDraw | None = sampler.draw  # for chains with a grammar
 
     def sample(self, node: int) -> int:
@@ -69,8 +72,8 @@ class ChainSampler:
         lib.llama_sampler_accept(self._chain, token)
 
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
-        """Logits of the last row of the last batch, n_vocab floats."""
-        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, -1), shape=(n_vocab,))
+        """Logits of the last row of the last batch, n_vocab floats; a copy, whoever gets it may keep it."""
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, -1), shape=(n_vocab,)).copy()
 
 
 class GrammarGreedySampler:
@@ -95,10 +98,17 @@ class GrammarGreedySampler:
 
 
 class ProcessorGuard:
-    """Keeps what a logits processor raises inside llama.cpp's callback, where ctypes would only print it."""
+    """Keeps what a logits processor raises inside llama.cpp's callback, where ctypes would only print it.
 
-    def __init__(self, processors: Any) -> None:
-        self._processors = processors
+    Processors get a copy of the scores: llama.cpp's are gone after the draw.
+
+    Args:
+        processors: Of the user.
+        life: They run within a step of its model.
+    """
+
+    def __init__(self, processors: Any, life: Life) -> None:
+        self._processors = [life.callback(processor) for processor in processors]
         self._error: BaseException | None = None
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
@@ -106,6 +116,7 @@ class ProcessorGuard:
         if self._error is not None:
             return scores
         try:
+            scores = np.array(scores)
             for processor in self._processors:
                 scores = processor(input_ids, scores)
         except BaseException as error:
@@ -143,17 +154,56 @@ class Samplers:
     """
 
     def __init__(self, llama: Any, verifier: _native.Verifier, settings: dict[str, Any]) -> None:
-        greedy, guard = is_greedy(settings), None
-        if settings["logits_processor"] is not None:
-            guard = ProcessorGuard(settings["logits_processor"])
-            settings = {**settings, "logits_processor": [guard]}
         self._chain = llama._sampler = llama._init_sampler(**settings)
-        self.first = ChainSampler(verifier, self._chain, llama.ctx, guard)
+        self.first = ChainSampler(verifier, self._chain, llama.ctx)
         self.node: Sampler = self.first
-        if greedy:
+        if is_greedy(settings):
             draw = self._chain.draw
             self.node = GreedySampler(verifier) if draw is None else GrammarGreedySampler(verifier, self.first, draw)
 
-    def close(self) -> None:
-        """Frees the chain."""
-        self._chain.close()
+
+def guard_chain(
+    build: Callable[..., Any], life: Life, n_vocab: int, *args: Any, logits_processor: Any = None, **kwargs: Any
+) -> Any:
+    """A chain of llama_cpp whose draws raise what processors raise, and accept nothing that its grammar forbids.
+
+    Args:
+        build: ``llama_cpp.Llama._init_sampler``.
+        life: Of the model.
+        n_vocab: Size of the vocabulary.
+        *args: For ``build``.
+        logits_processor: As in llama_cpp.
+        **kwargs: For ``build``.
+
+    Returns:
+        A ``LlamaSampler`` with two attributes more, ``draw`` and ``guard``: what its ``sample()`` does for a grammar
+        and for processors, or None.
+    """
+    guard = None if logits_processor is None else ProcessorGuard(logits_processor, life)
+    sampler = build(*args, logits_processor=None if guard is None else [guard], **kwargs)
+    draw = None if kwargs.get("grammar") is None else CheckedDraw(sampler, n_vocab)
+    chain = sampler.sampler
+
+    def sample(context: Any, row: int = -1) -> int:  # refers to the chain, not to its owner: no cycle
+        token = int(lib.llama_sampler_sample(chain, context.ctx, row)) if draw is None else draw(context.ctx, row)
+        if guard is not None:
+            guard.raise_error()
+        return token
+
+    sampler.draw, sampler.guard = draw, guard
+    if draw is not None or guard is not None:
+        sampler.sample = sample
+    return sampler
+
+
+def close_chain(llama: Any) -> None:
+    """Frees the chain that ``llama`` draws with; the next draw builds its own.
+
+    llama_cpp's custom samplers are reference cycles that hold the model: they are taken apart.
+    """
+    sampler, llama._sampler = llama._sampler, None
+    if sampler is not None:
+        sampler.close()
+        for _, custom in sampler.custom_samplers:
+            vars(custom).clear()
+        sampler.custom_samplers.clear()

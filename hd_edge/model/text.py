@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from typing import Any
 
 from llama_cpp.llama_tokenizer import LlamaTokenizer
 
@@ -32,8 +33,9 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
     ``bytes.join`` instead of a call into llama.cpp per token. The bytes are the same.
     """
 
-    def __init__(self, llama: object) -> None:
+    def __init__(self, llama: Any) -> None:
         super().__init__(llama)
+        self._read = llama._life.read
         self._pieces: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
         self._bos = self._model.token_bos()
 
@@ -48,7 +50,7 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
             text = b"".join([pieces[token] for token in tokens])
         except KeyError:
             for token in set(tokens) - pieces.keys():
-                pieces[token] = token_bytes(self._model.vocab, token, special)
+                pieces[token] = self._read(token_bytes, self._model.vocab, token, special)
             text = b"".join([pieces[token] for token in tokens])
         return text[1:] if tokens and tokens[0] == self._bos and text[:1] == b" " else text
 

@@ -13,8 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hd_edge import Llama
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.model.completion import timings, token_details
-from hd_edge.stats import GenerationStats
+from hd_edge.stats import GenerationStats, timings, token_details
 
 from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, dumps, error_response

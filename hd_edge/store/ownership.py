@@ -128,7 +128,8 @@ def new_file(path: Path) -> Iterator[Path]:
     check_beside(path)
     with _scratch(path) as new:
         yield new
-        place(new, path)
+        with suppress(FileExistsError):
+            place(new, path)
 
 
 @contextmanager
@@ -140,6 +141,7 @@ def new_text(path: Path, *, replaces: bool) -> Iterator[IO[str]]:
         replaces: The caller knows that what stands there may go.
 
     Raises:
+        FileExistsError: Something else has appeared there.
         OSError: It cannot be written.
     """
     with _scratch(path) as new:
@@ -163,17 +165,18 @@ def _scratch(path: Path) -> Iterator[Path]:
 
 
 def place(new: Path, path: Path) -> None:
-    """Gives a complete file its name unless something has that name already.
+    """Gives a complete file its name.
 
     Raises:
+        FileExistsError: Something has that name already.
         OSError: It cannot be written.
     """
     try:
         os.link(new, path)
     except FileExistsError:
-        return
+        raise
     except OSError:  # a file system without hard links
-        with suppress(FileExistsError), path.open("xb") as file:
+        with path.open("xb") as file:
             path.chmod(0o600)
             file.write(new.read_bytes())
 

@@ -23,14 +23,14 @@ const char* check_types() {
         return "operation numbers differ";
     if (std::strcmp(api.ggml_type_name(kTypeF32), "f32") || std::strcmp(api.ggml_type_name(kTypeF16), "f16"))
         return "type numbers differ";
-    for (const CellLayout& l : kCellLayouts)
-        if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
-            api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
-            return "cell types differ";
     for (const Layout& l : kLayouts)
         if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
             api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
             return "quantised types differ";
+    for (const CellLayout& l : kCellLayouts)
+        if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
+            api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
+            return "cell types differ";
     return nullptr;
 }
 

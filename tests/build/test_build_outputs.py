@@ -74,6 +74,20 @@ def test_file_that_appears_during_a_build_stays(model, corpus, out):
     assert out.read_text() == "mine"
 
 
+def test_file_that_appears_at_the_last_moment_stays(model, corpus, out, monkeypatch):
+    link = os.link
+
+    def late(source, target):
+        if target == out:
+            out.write_text("mine")
+        link(source, target)
+
+    monkeypatch.setattr("os.link", late)
+    with pytest.raises(StoreError, match="File exists"):
+        StatisticsBuild(model, corpus, out).run()
+    assert out.read_text() == "mine"
+
+
 def test_link_to_a_build_stays_a_link(model, corpus, out):
     target = out.with_name("real.sqlite3")
     out.symlink_to(target)

@@ -12,7 +12,6 @@ from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
-from hd_edge.tiers.model import ModelTier
 
 
 def test_repeating_text_needs_few_forwards():
@@ -73,12 +72,12 @@ def test_the_context_tier_can_be_left_out():
 # -- the tiers in the store ----------------------------------------------------------------------------------------
 
 
-class Rows(ModelTier):
+class Rows:
     """A tier whose file is a dict; counts what is asked of it."""
 
     def __init__(self, name: str, rows: dict[int, bytes]) -> None:
-        super().__init__(None, VOCAB)
         self.name = name
+        self.cache = _native.TierCache(VOCAB, 1 << 20)
         self.rows = rows
         self.asked: list[int] = []
 

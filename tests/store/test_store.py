@@ -1,8 +1,10 @@
 """Store: what is written is read, in one transaction, by the right model, from any thread and process."""
 
 import os
+import signal
 import stat
 import threading
+import warnings
 
 import pytest
 from store_helpers import (
@@ -160,6 +162,36 @@ def test_child_after_fork_opens_its_own_connection(path):
         store.add(rows_of(answer(3)))
         assert store.counters()["answers"] == 3
         assert verify(store) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_is_not_held_up_by_a_thread_that_the_fork_left_behind(path):
+    with Store(path, IDENTITY) as store:
+        inside, done = threading.Event(), threading.Event()
+
+        def hold():
+            with store.file.reading():
+                inside.set()
+                done.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        inside.wait()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # forking with threads: Python 3.12 warns
+            child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            try:
+                store.add(rows_of(answer(2)))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitpid(child, 0)[1]
+        done.set()
+        thread.join()
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert store.counters()["answers"] == 1
 
 
 def test_calibration_and_cost_are_kept_per_settings(path):

@@ -5,13 +5,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from foreign_files import snapshot
-from store_helpers import IDENTITY, answer, contents, expected_counts, rows_of, use
+from store_helpers import IDENTITY, answer, contents, expected_counts, numbered_answer, rows_of, use
 
 from hd_edge.cli import cli
 from hd_edge.errors import StoreError
@@ -106,6 +107,27 @@ def test_two_processes_learn_into_one_file(tmp_path):
         assert err == ""  # nobody sees "database is locked"
         assert child.returncode == 0
         assert len(out.split()) == 30
+    with Store(path, IDENTITY) as store:
+        assert store.counters()["answers"] == 60
+        assert contents(store) == expected_counts(range(60))[0]
+        assert verify(store) == []
+
+
+def test_threads_that_open_and_close_share_a_file_with_a_process(tmp_path):
+    path = tmp_path / "model.sqlite3"
+    child = start(path, 0, 30)
+
+    def learn(first):
+        for number in range(first, first + 15):
+            with Store(path, IDENTITY) as store:  # every opening looks at a file that others are writing
+                store.add(rows_of(numbered_answer(number)))
+
+    threads = [threading.Thread(target=learn, args=(first,)) for first in (30, 45)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert child.communicate(timeout=120)[1] == ""
     with Store(path, IDENTITY) as store:
         assert store.counters()["answers"] == 60
         assert contents(store) == expected_counts(range(60))[0]

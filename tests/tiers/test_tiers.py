@@ -8,9 +8,8 @@ from hd_edge import _native
 from hd_edge.errors import StoreWarning
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.tiers.model import ModelTier
+from hd_edge.tiers.model import MAX_PENDING, ModelTier
 from hd_edge.tiers.statistics import StatisticsTier
-from hd_edge.tiers.model import MAX_PENDING
 
 
 @pytest.fixture
@@ -64,6 +63,20 @@ def test_learned_text_is_found_and_counts_once_per_answer(tier):
     assert tier.cache.find(ids(9, 8, 7), 3) == (2, [(5, 2)])  # the prompt's end leads into the answer
     tier.fetch([key(9, 8)])
     assert tier.cache.find(ids(9, 8), 2) == (0, [])  # the prompt itself is not learned
+
+
+def test_another_file_in_place_of_the_old_one_is_read_anew(tier, path, tmp_path):
+    assert tier.fetch([key(5, 6)]) == 1  # there is no such record
+    other = tmp_path / "other.sqlite3"
+    with Store(other, IDENTITY) as store:
+        store.add(rows_of([5, 6, 7]))
+    other.replace(path)
+    tier.learn(ids(20, 21, 22), 0)
+    with pytest.warns(StoreWarning, match="replaced while in use"):
+        tier.flush()
+    assert tier.cache.find(ids(5, 6), 2) is None  # to be asked for
+    assert tier.fetch([key(5, 6)]) == 1
+    assert tier.cache.find(ids(5, 6), 2) == (1, [(7, 1)])
 
 
 def test_flush_renews_rows_that_are_cached(tier):

@@ -5,8 +5,8 @@ What would abort the process, or take minutes, is refused here before ``llama_cp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -14,17 +14,20 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from hd_edge.backend.grammar import CheckedDraw, check_grammar
+from hd_edge.backend.grammar import check_grammar
 from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
-from hd_edge.stats import GenerationStats
+from hd_edge.model.bias import merge_bias
+from hd_edge.model.prediction import prediction_text
+from hd_edge.model.schema import check_schemas
+from hd_edge.stats import GenerationStats, timings, token_details
 
-from .bias import merge_bias
-from .prediction import prediction_text
-from .schema import check_schemas
+from .guarded import Guarded
+from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
+from .sampling import guard_chain
 
 
-class Completions(llama_cpp.Llama):  # type: ignore[misc]
+class Completions(Guarded):
     """The completion calls of ``hd_edge.Llama``."""
 
     stats: GenerationStats
@@ -46,20 +49,25 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape, ``logit_bias`` names no token, or the grammar is too large,
-                does not parse, or allows nothing that the other settings leave.
+            ConfigError: ``prediction`` has another shape, an option is out of range, ``logit_bias`` names no token, or
+                the grammar is too large, does not parse, or allows nothing that the other settings leave.
             ContextFullError: The prompt does not fit the context.
+            ClosedError: The model was closed, before or meanwhile.
         """
+        settings = arguments(COMPLETION, self, prompt, *args, **kwargs)
+        del settings["self"], settings["prompt"]
+        check_options(settings)
         if isinstance(prompt, str):
-            self._prompt_size.check(len(prompt))
-        merge_bias(kwargs, self._n_vocab)
-        expected = self._expected if prediction is None else self._prediction_ids(prediction)
-        with self._expecting(expected), self._context_errors(prompt):
-            completion = super().create_completion(prompt, *args, **kwargs)
-        if isinstance(completion, dict):
-            add_counts(completion, self.stats)
-            return completion
-        return self._with_timings(self._chunks(completion, expected, prompt))
+            self._check_size(len(prompt))
+        merge_bias(settings, self._n_vocab)
+        with self._life.call() if not settings.get("stream") else nullcontext():
+            expected = self._expected if prediction is None else self._prediction_ids(prediction)
+            with self._expecting(expected), self._context_errors(prompt):
+                completion = super().create_completion(prompt, **settings)
+            if isinstance(completion, dict):
+                add_counts(completion, self.stats)
+                return completion
+        return self._life.chunks(self._with_timings(self._chunks(completion, expected, prompt)))
 
     def __call__(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``create_completion``."""
@@ -71,17 +79,30 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
         Raises:
             ConfigError: As ``create_completion``, or a JSON schema is too large.
             ContextFullError: The conversation does not fit the context.
+            ClosedError: The model was closed, before or meanwhile.
         """
-        check_schemas(*(kwargs.get(name) for name in ("response_format", "tools", "functions")))
-        messages = args[0] if args else kwargs.get("messages", ())
-        self._prompt_size.check(sum(text_size(message) for message in messages))
-        expected = None if prediction is None else self._prediction_ids(prediction)
-        with self._expecting(expected):
-            completion = super().create_chat_completion(*args, **kwargs)
-        if isinstance(completion, dict):
-            add_counts(completion, self.stats)
-            return completion
-        return self._with_timings(completion)
+        settings = arguments(CHAT, self, *args, **kwargs)
+        del settings["self"]
+        check_options(settings)
+        check_schemas(*(settings.get(name) for name in ("response_format", "tools", "functions")))
+        self._check_size(sum(text_size(message) for message in settings.get("messages", ())))
+        with self._life.call() if not settings.get("stream") else nullcontext():
+            expected = None if prediction is None else self._prediction_ids(prediction)
+            with self._expecting(expected):
+                completion = super().create_chat_completion(**settings)
+            if isinstance(completion, dict):
+                add_counts(completion, self.stats)
+                return completion
+        return self._life.chunks(self._with_timings(completion))
+
+    def set_seed(self, seed: int) -> None:
+        """As ``llama_cpp.Llama.set_seed``.
+
+        Raises:
+            ConfigError: The seed is out of range.
+        """
+        check_seed(seed, SEEDS)  # llama_cpp draws seeds up to and with 2**32
+        super().set_seed(seed % SEEDS)
 
     def _init_sampler(self, *args: Any, **kwargs: Any) -> Any:
         """As ``llama_cpp.Llama._init_sampler``; a chain with a grammar draws what the grammar allows, or raises.
@@ -94,12 +115,12 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
                 msg = f"grammar is of type {type(grammar).__name__}, expected LlamaGrammar (LlamaGrammar.from_string)"
                 raise ConfigError(msg)
             check_grammar(self._model.vocab, grammar._grammar, grammar._root)
-        sampler = super()._init_sampler(*args, **kwargs)
-        sampler.draw = None
-        if grammar is not None:
-            draw = sampler.draw = CheckedDraw(sampler, self._n_vocab)
-            sampler.sample = lambda context, row: draw(context.ctx, row)
-        return sampler
+        check_options(kwargs)
+        return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, **kwargs)
+
+    def _check_size(self, size: int) -> None:
+        """Refuses a text of so many bytes that cannot fit the context."""
+        self._life.read(lambda: self._prompt_size.check(size))
 
     @cached_property
     def _prompt_size(self) -> PromptSize:
@@ -107,7 +128,7 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
 
     def _prediction_ids(self, prediction: Any) -> NDArray[np.int32]:
         text = prediction_text(prediction)
-        self._prompt_size.check(len(text))
+        self._check_size(len(text))
         return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager
@@ -132,7 +153,9 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
                 raise
             raise ContextFullError.of_prompt(n, self._n_ctx) from error
 
-    def _chunks(self, chunks: Any, expected: NDArray[np.int32] | None, prompt: str | list[int]) -> Iterator[Any]:
+    def _chunks(
+        self, chunks: Any, expected: NDArray[np.int32] | None, prompt: str | list[int]
+    ) -> Generator[Any, None, None]:
         """A stream whose generation begins with its first chunk, long after the call that asked for it."""
         try:
             with self._expecting(expected), self._context_errors(prompt):
@@ -142,7 +165,7 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
         finally:
             chunks.close()
 
-    def _with_timings(self, chunks: Iterator[Any]) -> Iterator[Any]:
+    def _with_timings(self, chunks: Iterator[Any]) -> Generator[Any, None, None]:
         for chunk in chunks:
             if chunk["choices"] and chunk["choices"][0]["finish_reason"]:
                 chunk["timings"] = timings(self.stats)
@@ -164,22 +187,3 @@ def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:
     """
     completion["usage"]["completion_tokens_details"] = token_details(stats)
     completion["timings"] = timings(stats)
-
-
-def token_details(stats: GenerationStats) -> dict[str, int]:
-    """OpenAI's ``completion_tokens_details``: drafted tokens that the target accepted and rejected."""
-    accepted, drafted = sum(stats.accepted.values()), sum(stats.drafted.values())
-    return {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": drafted - accepted}
-
-
-def timings(stats: GenerationStats) -> dict[str, Any]:
-    """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
-    return {
-        "prompt_n": stats.prompt_tokens,
-        "prompt_ms": stats.prompt_seconds * 1e3,
-        "predicted_n": stats.tokens,
-        "predicted_ms": stats.seconds * 1e3,
-        "predicted_per_second": stats.tokens_per_second,
-        "draft_n": sum(stats.drafted.values()),
-        "draft_n_accepted": sum(stats.accepted.values()),
-    }

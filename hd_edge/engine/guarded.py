@@ -1,0 +1,273 @@
+"""llama_cpp's methods that touch the model or its context, as the model's life allows them.
+
+Where ``llama_cpp.Llama`` reads freed memory, crashes, or goes on with a context that is not what it thinks it is, these
+raise an error that says what happened. What they compute is the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.backend.log import quiet_aborts
+from hd_edge.errors import ContextFullError, DecodeError, TokenError
+
+from .closed import bury
+from .life import Life
+from .options import SAMPLE, arguments
+from .sampling import close_chain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from hd_edge import _native
+
+    from .decode import Decoder
+
+
+NO_SLOT, ABORTED, UNTOUCHED = 1, 2, (1, -1)  # answers of llama_decode; those after which nothing was computed
+
+
+class Guarded(llama_cpp.Llama):  # type: ignore[misc]
+    """``llama_cpp.Llama``, one caller at a time."""
+
+    input_ids: NDArray[np.intc]
+    _sampler: Any
+
+    def _begin_life(self) -> None:
+        """First of all, so that a constructor that fails can be cleaned up."""
+        self._life = Life(self._free)
+        self._abort: _native.AbortFlag | _native.Verifier | None = None
+        self._verifier: _native.Verifier | None = None
+        self._decoder: Decoder | None = None
+
+    def _take_abort(self, flag: _native.AbortFlag | _native.Verifier) -> None:
+        """The model is loaded: from now on it can be cancelled."""
+        self._abort = flag
+        self._life.threads = max(self.n_threads, self.n_threads_batch)
+        self._life.attach(flag)
+        quiet_aborts()
+
+    def cancel(self) -> None:
+        """Ends the running generation, or nothing; may be called from any thread at any moment.
+
+        On the CPU the forward under way is aborted, on a GPU awaited. The state stays good for the next prompt.
+        """
+        self._life.cancel()
+
+    def close(self) -> None:
+        """Frees the model; may be called twice, and from any thread.
+
+        A generation that runs is cancelled and ends after the step under way, and what it said is learned. Whatever is
+        called afterwards raises a ``ClosedError``.
+        """
+        if "_life" in self.__dict__:
+            self._life.close(self._free)
+
+    def _free(self) -> None:
+        with ExitStack() as parts:
+            if "_stack" in self.__dict__:
+                parts.callback(bury, self)
+                parts.callback(super().close)
+            if self._abort is not None:
+                parts.callback(self._abort.detach)
+        self._abort = self._verifier = None
+
+    def __enter__(self) -> Self:
+        with self._life.part():
+            return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the low-level loop --------------------------------------------------------------------------------------
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        """As ``llama_cpp.Llama.eval``.
+
+        Raises:
+            ContextFullError: The tokens do not fit behind those of the context.
+            DecodeError: The forward failed or was cancelled; the context is as before it, or, where the model cannot
+                roll back, empty.
+        """
+        with self._life.part():
+            room = self._n_ctx - self.n_tokens
+            if len(tokens) > room:
+                msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
+                raise ContextFullError(msg)
+            if self._ctx.memory is None:
+                msg = "the model has no KV cache (it only embeds, or vocab_only=True): it cannot generate"
+                raise DecodeError(msg)
+            try:
+                super().eval(tokens)
+            except RuntimeError as error:
+                code = _code(error)
+                if self._verifier is not None:
+                    self._verifier.release(self.n_tokens)
+                elif code not in UNTOUCHED:  # recurrent states and sliding windows have no way back
+                    self._forget()
+                raise self._decode_error(code, len(tokens)) from error
+
+    def sample(self, *args: Any, **kwargs: Any) -> int:
+        """As ``llama_cpp.Llama.sample``: from the last row, whatever was generated before.
+
+        Raises:
+            DecodeError: There is no row to draw from.
+        """
+        with self._life.part():
+            settings = arguments(SAMPLE, self, *args, **kwargs)
+            idx = settings.pop("idx", None)
+            row = -1 if idx is None else idx - self.n_tokens
+            if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
+                self._again()  # the last forward was over a draft tree, or made for another state
+            if not self.n_tokens or not lib.llama_get_logits_ith(self.ctx, row):
+                msg = f"there are no logits of row {row} to draw from, {self.n_tokens} tokens are known: eval() first"
+                raise DecodeError(msg)
+            if self._sampler is not None:  # of the generation in whose step this is
+                return int(super().sample(idx=idx))
+            del settings["self"]
+            self._sampler = self._init_sampler(**settings)
+            try:
+                return int(super().sample(idx=idx))
+            finally:
+                close_chain(self)
+
+    def reset(self) -> None:
+        """As ``llama_cpp.Llama.reset``."""
+        with self._life.part():
+            super().reset()
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def save_state(self) -> Any:
+        """As ``llama_cpp.Llama.save_state``, in the middle of a generation too, which goes on."""
+        with self._life.operation(ends=False):
+            if self._decoder is not None:
+                self._decoder.pause()
+            return super().save_state()
+
+    def load_state(self, state: Any) -> None:
+        """As ``llama_cpp.Llama.load_state``.
+
+        Raises:
+            DecodeError: The state is none of this model with this context; the context is empty.
+        """
+        with self._life.operation():
+            ids, n_tokens = self.input_ids, int(state.n_tokens)
+            if not 0 <= n_tokens <= min(self._n_ctx, len(state.input_ids)):
+                msg = f"the state holds {n_tokens} tokens, this context {self._n_ctx}: load with a larger n_ctx"
+                raise ContextFullError(msg)
+            try:
+                super().load_state(state)
+            except (RuntimeError, ValueError) as error:
+                self._forget()
+                msg = f"the state does not fit this model, or its context of {self._n_ctx} tokens: {error}"
+                raise DecodeError(msg) from error
+            finally:
+                self.input_ids = ids  # of this context's length
+            ids[:n_tokens] = state.input_ids[:n_tokens]
+            if self._ctx.memory is not None:
+                self._ctx.kv_cache_seq_keep(0)
+            if self._verifier is not None:
+                self._verifier.release(n_tokens)
+
+    def set_cache(self, cache: Any) -> None:
+        """As ``llama_cpp.Llama.set_cache``."""
+        with self._life.part():
+            super().set_cache(cache)
+
+    # -- embeddings ----------------------------------------------------------------------------------------------
+
+    def embed(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """As ``llama_cpp.Llama.embed``.
+
+        Raises:
+            TokenError: A text without any token.
+            DecodeError: The forward failed or was cancelled.
+        """
+        texts = [input] if isinstance(input, str) else list(input)
+        for place, text in enumerate(texts):
+            if not self.tokenize(text.encode("utf-8")):
+                msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
+                raise TokenError(msg)
+        if not texts:
+            msg = "there is nothing to embed: at least 1 text is needed, got 0"
+            raise TokenError(msg)
+        with self._life.operation():
+            try:
+                return super().embed(input, *args, **kwargs)
+            except RuntimeError as error:
+                code = _code(error)
+                self._forget()
+                if not code:
+                    raise
+                raise self._decode_error(code, len(texts)) from error
+
+    # -- what reads the model only -------------------------------------------------------------------------------
+
+    def tokenize(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``llama_cpp.Llama.tokenize``."""
+        return self._life.read(lambda: super(Guarded, self).tokenize(*args, **kwargs))
+
+    def n_ctx(self) -> int:
+        """Tokens of the context window."""
+        return int(self._life.read(super().n_ctx))
+
+    def n_embd(self) -> int:
+        """Values of an embedding."""
+        return int(self._life.read(super().n_embd))
+
+    def n_vocab(self) -> int:
+        """Tokens of the vocabulary."""
+        return int(self._life.read(super().n_vocab))
+
+    def token_eos(self) -> int:
+        """Id of the end-of-sequence token, -1 if there is none."""
+        return int(self._life.read(super().token_eos))
+
+    def token_bos(self) -> int:
+        """Id of the beginning-of-sequence token, -1 if there is none."""
+        return int(self._life.read(super().token_bos))
+
+    def token_nl(self) -> int:
+        """Id of the newline token, -1 if there is none."""
+        return int(self._life.read(super().token_nl))
+
+    def pooling_type(self) -> Any:
+        """As ``llama_cpp.Llama.pooling_type``."""
+        return self._life.read(super().pooling_type)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _again(self) -> None:
+        """The last token once more, for its row."""
+        self.n_tokens -= 1
+        self.eval([int(self.input_ids[self.n_tokens])])
+
+    def _forget(self) -> None:
+        """Nothing is known any more."""
+        self._ctx.kv_cache_clear()
+        self._batch.reset()
+        self.n_tokens = 0
+        self._requires_eval = True
+
+    def _decode_error(self, code: int, items: int) -> DecodeError | ContextFullError:
+        if code == ABORTED:
+            return DecodeError(f"cancel() ended a forward over {items} tokens or texts; {self.n_tokens} are known now")
+        if code == NO_SLOT:
+            msg = f"the context of {self._n_ctx} tokens has no room for {items} more behind {self.n_tokens}"
+            return ContextFullError(msg)
+        return DecodeError(f"llama_decode returned {code} for {items} tokens, 0 is expected; {self.n_tokens} are known")
+
+
+def _code(error: RuntimeError) -> int:
+    """What llama_decode returned; 0 for another error."""
+    found = re.search(r"returned (-?\d+)", str(error))
+    return int(found[1]) if found else 0
