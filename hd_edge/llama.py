@@ -247,8 +247,8 @@ class Llama(Completions, Drafting, ParameterHook):
         learn: bool,
     ) -> tuple[Planner, Hierarchy]:
         """A planner for this model, and the memory that it drafts from and learns into."""
-        where = {"store": store, "statistics": statistics, "learn": learn, "cost_settings": self._cost_settings}
-        memory = Hierarchy(identify(self.model), config, **where)
+        identity, cost = identify(self.model), self._cost_settings
+        memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
         return planner_for(config, self._n_vocab, memory), memory
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:

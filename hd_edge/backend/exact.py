@@ -88,9 +88,9 @@ def plan(
     """
     if lora is not None and (floats := sorted(lora.matrix_types & FLOATS)):
         msg = (
-            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(settings['lora_path'])} holds {' and '.join(floats)} "
-            "matrices: two or more rows of those go through another kernel than one row. Use a quantised adapter, or "
-            "exact=False"
+            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(settings['lora_path'])} holds "
+            f"{' and '.join(floats)} matrices: two or more rows of those go through another kernel than one row. Use a "
+            "quantised adapter, or exact=False"
         )
         raise ExactModeError(msg)
     floats = sorted(header.matrix_types & FLOATS)

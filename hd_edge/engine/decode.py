@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
@@ -24,30 +23,10 @@ if TYPE_CHECKING:
     from hd_edge.draft.planner import Planner, TokenArray
 
     from .sampling import Draws
+    from .target import StopTest, Target
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
 
-
-class Target(Protocol):
-    """The state of ``llama_cpp.Llama`` that a generation reads and keeps right."""
-
-    n_tokens: int  # tokens in the KV cache, which are input_ids[:n_tokens]
-    input_ids: NDArray[np.intc]
-    scores: NDArray[np.single]
-    _n_vocab: int
-    _logits_all: bool
-    _requires_eval: bool
-
-    def eval(self, tokens: Sequence[int]) -> None:
-        """Plain forwards over tokens behind the KV cache's end."""
-        ...
-
-    def n_ctx(self) -> int:
-        """Size of the context window."""
-        ...
-
-
-StopTest = Callable[[NDArray[np.intc], NDArray[np.single]], bool]
 Consumer = Generator[int, Sequence[int] | None, int | None]
 
 

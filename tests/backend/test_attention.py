@@ -9,15 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import make_random_gguf
 import pytest
+from make_random_gguf import Shape
 
 from hd_edge import row_kernels
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-import make_random_gguf
-from make_random_gguf import Shape
-
-CHILD = Path(__file__).with_name("attention_child.py")
+CHILD = Path(__file__).parents[1] / "support" / "attention_child.py"
 SHAPES = {
     "size 64": Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4),
     "size 128, one KV head": Shape(layers=2, width=512, feed_forward=1024, heads=4, kv_heads=1),
