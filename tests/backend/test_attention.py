@@ -13,7 +13,7 @@ import make_random_gguf
 import pytest
 from make_random_gguf import Shape
 
-from hd_edge import row_kernels
+from hd_edge.backend import kernels as row_kernels
 
 CHILD = Path(__file__).parents[1] / "support" / "attention_child.py"
 SHAPES = {
@@ -28,7 +28,7 @@ def child(function: str, env: dict[str, str] | None = None, timeout: float = 600
         [sys.executable, str(CHILD), function, json.dumps(arguments)],
         capture_output=True,
         text=True,
-        env=os.environ | (env or {}),
+        env=os.environ | {"PYTHONPATH": str(Path(make_random_gguf.__file__).parent)} | (env or {}),
         timeout=timeout,
         check=False,
     )

@@ -14,7 +14,8 @@ import llama_cpp
 import numpy as np
 from row_kernels_child import logits, token_ids
 
-from hd_edge import Llama, _native, row_kernels
+from hd_edge import Llama, _native
+from hd_edge.backend import kernels as row_kernels
 
 ROWS = (1, 2, 3, 5, 8, 16, 33, 64, 200)
 
