@@ -12,6 +12,7 @@ Profile = Literal["auto", "paper", "off"]
 PROFILES: tuple[Profile, ...] = ("auto", "paper", "off")
 TIERS = ("context", "model", "statistics")
 MAX_ROWS = 63  # from 64 rows on llama.cpp's CPU attention takes another kernel
+MAX_LEAVES = 8  # of a draft tree; more gain nothing, and each is a sequence whose cells llama.cpp has to look for
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,16 @@ exception that ``llama_cpp`` raises in the same place, so code written for ``lla
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Text of a file, safe to show: control characters, also those that turn the writing direction, as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 class HDEdgeError(Exception):
-    """Base of all errors of hd_edge."""
+    """Base of all errors of hd_edge. Messages may quote files of others, so they are made printable."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(HDEdgeError, ValueError):
@@ -24,7 +32,7 @@ class UnsupportedBackendError(HDEdgeError, RuntimeError):
 
 
 class ExactModeError(HDEdgeError, ValueError):
-    """``exact=True`` cannot be had for this model or backend; the message says why."""
+    """``exact=True`` is unavailable for this model or backend; the message says why."""
 
 
 class TokenError(HDEdgeError, ValueError):
@@ -51,7 +59,11 @@ class StoreError(HDEdgeError):
 
 
 class StoreCorruptError(StoreError):
-    """The file is damaged, or no store of hd_edge."""
+    """The file is a store of hd_edge, but damaged."""
+
+
+class StoreForeignError(StoreError):
+    """The file is no store of hd_edge; it was left alone."""
 
 
 class StoreVersionError(StoreError):
@@ -71,8 +83,8 @@ class StoreWarning(UserWarning):
 
 
 class CorpusError(HDEdgeError, ValueError):
-    """A corpus or a list of prompts cannot be read, or holds nothing to learn from."""
+    """A corpus, a list of prompts or an export cannot be read, or holds nothing to learn from."""
 
 
 class KernelWarning(UserWarning):
-    """Our CPU kernels cannot be had here; llama.cpp's compute, and drafting gains less."""
+    """Our CPU kernels are unavailable here; llama.cpp's compute, and drafting gains less."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -24,12 +24,13 @@ from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
-from .config import DraftConfig
+from .config import MAX_LEAVES, DraftConfig
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.decode import Decoder
 from .engine.options import check_options
+from .engine.pace import Pace, pace_of
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
 from .errors import HDEdgeError, ModelFileError
@@ -44,7 +45,6 @@ log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
 
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
-MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
 
 
 class Llama(Completions, ParameterHook):
@@ -60,18 +60,20 @@ class Llama(Completions, ParameterHook):
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads are the physical cores.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
         ModelFileError: The file is missing, truncated or no GGUF, or llama.cpp cannot load it.
-        ExactModeError: ``exact=True`` cannot be had for this file or machine.
+        ExactModeError: ``exact=True`` is unavailable for this file or machine.
         UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with.
 
     Attributes:
         stats: ``GenerationStats`` of the last generation.
         total_stats: The same, summed over all of them.
     """
+
+    samplers: Callable[..., Samplers] = Samplers  # what a generation draws with: a seam for tools
 
     def __init__(
         self,
@@ -105,15 +107,18 @@ class Llama(Completions, ParameterHook):
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
+        chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
-        self._n_sequences = 1 if self._header.keeps_state else min(MAX_SEQUENCES, batch_rows(settings))
+        self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                self._exact = exact_mode.plan(self._header, settings, kernels.types)
+                self._exact = exact_mode.plan(self._header, settings, kernels)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
+            else:
+                self._exact = exact_mode.by_default(self._header, {**settings, "lora_path": lora}, kernels)
             try:
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
@@ -132,6 +137,7 @@ class Llama(Completions, ParameterHook):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
+        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
@@ -156,9 +162,16 @@ class Llama(Completions, ParameterHook):
                 store=store,
                 statistics=statistics,
                 learn=learn,
-                cost_settings=cost_settings(self._header, settings, exact),
+                cost_settings=cost_settings(self._header, settings, exact, kernels),
             )
             self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
+        self._pace = (
+            None
+            if chosen
+            else pace_of(
+                self, settings["n_threads"], own_attention=self._exact is not None and self._exact.own_attention
+            )
+        )
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -212,18 +225,24 @@ class Llama(Completions, ParameterHook):
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any], stats: GenerationStats
     ) -> Generator[int, Sequence[int] | None, None]:
         reset, stop = settings.pop("reset"), settings.pop("stopping_criteria")
-        samplers = Samplers(self, verifier, settings)
+        samplers = self.samplers(self, verifier, settings)
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
-        if not prefill(self, verifier, tokens, reset):
-            return
-        stats.prompt_seconds = perf_counter() - started
-        memory = self._hierarchy
+        memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        with jump_forward(self, self._planner, settings["grammar"]) as planner:
+        paced = nullcontext() if pace is None else pace.generation(self._planner)
+        with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
+            if pace is not None:
+                pace.prompt(min(len(tokens), self.n_batch), len(tokens))
+            if not prefill(self, verifier, tokens, reset):
+                return
+            stats.prompt_seconds = perf_counter() - started
             seen = self.on_step and self._life.callback(self.on_step)
             self._decoder = Decoder(
-                self, verifier, planner, samplers, stats, stop, self._expected, on_step=seen, on_end=learn
+                *(self, verifier, planner, samplers, stats, stop, self._expected),
+                on_step=seen,
+                on_end=learn,
+                pace=pace,
             )
             try:
                 yield from self._decoder.run()
@@ -239,6 +258,11 @@ class Llama(Completions, ParameterHook):
             yield
         finally:
             self._planner, self._hierarchy = before
+
+    @property
+    def exact(self) -> bool:
+        """Whether n rows give bit for bit the logits of n single steps, so that drafted text is plain text."""
+        return self._exact is not None
 
     @property
     def planner(self) -> Planner:

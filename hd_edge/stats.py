@@ -75,10 +75,10 @@ class GenerationStats:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.draft_seconds += other.draft_seconds
         self.forward_seconds += other.forward_seconds
-        for tier in TIERS:
-            self.drafted[tier] += other.drafted[tier]
-            self.accepted[tier] += other.accepted[tier]
-            self.lookups[tier] += other.lookups[tier]
+        for name in ("drafted", "accepted", "lookups"):  # programs beside hd_edge have tiers of their own
+            counts: dict[str, int] = getattr(self, name)
+            for tier, count in getattr(other, name).items():
+                counts[tier] = counts.get(tier, 0) + count
         self.kernels = other.kernels or self.kernels
         missing = len(other.accepted_by_depth) - len(self.accepted_by_depth)
         self.accepted_by_depth += [0] * max(missing, 0)

@@ -59,6 +59,7 @@ def main() -> None:
     print(f"{DIM}tokens per second while decoding, one run each; mean ratio {mean:.2f}{OFF}")
     for llm in (plain, drafted):
         llm.close()
+    print(f"\n{BOLD}source .venv/bin/activate{OFF} puts hd-edge on the path; then: hd-edge chat -m demo")
     sys.exit(0 if all(same for *_, same in rows) else 1)
 
 

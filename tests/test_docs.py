@@ -97,6 +97,18 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
+def test_the_readme_does_not_install_what_is_not_published():
+    """Every message and page that names an extra installs from a checkout."""
+    for path in (*PAGES, *(ROOT / "hd_edge").rglob("*.py")):
+        assert not re.search(r"pip install '?hd[-_]edge", path.read_text(encoding="utf-8")), path
+
+
 @pytest.mark.parametrize("name", MINE)
 def test_python_examples_compile(name):
     for block in blocks(ROOT / "docs" / f"{name}.md", "python"):

@@ -7,10 +7,10 @@ import threading
 import llama_cpp
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar, LogitsProcessorList, StoppingCriteriaList
 
 from hd_edge import ConfigError, Llama
+from hd_edge.check.adversary import Adversary
 from hd_edge.stats import GenerationStats
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8, "seed": 5}

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from adversary import Adversary
 
 from hd_edge import Llama
+from hd_edge.check.adversary import Adversary
 
 ROOT = Path(__file__).parent.parent
 SPEC_BENCH = Path(os.environ.get("HD_EDGE_SPEC_BENCH", ROOT.parent / "shared/data/spec_bench/question.jsonl"))

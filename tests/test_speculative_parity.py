@@ -11,9 +11,9 @@ import threading
 
 import numpy as np
 import pytest
-from adversary import Adversary
 
 from hd_edge import ContextFullError, DraftConfig, Llama
+from hd_edge.check.adversary import Adversary
 from hd_edge.draft.planner import root_alone
 
 SAMPLING = {"temp": 0.2, "top_k": 5}
@@ -54,41 +54,23 @@ def plain(request, models):
     llm.close()
 
 
-@pytest.fixture
-def llm(plain):
-    llm = plain[0]
-    planner = llm._planner
-    yield llm
-    llm._planner = planner
-
-
-def test_with_and_without_draft(llm, plain):
-    _, tokens, want = plain
-    llm._planner = Adversary(tokens + want, llm.n_vocab(), 0.8, 1)
-    assert say(llm, 48)[1] == want
-    assert sum(llm.stats.accepted.values()) > 10
-
-
-def test_with_a_draft_of_which_nothing_is_accepted(llm, plain):
-    _, tokens, want = plain
-    llm._planner = AllWrong(tokens + want, llm.n_vocab())
-    assert say(llm, 48)[1] == want
+def test_with_a_draft_of_which_nothing_is_accepted(plain):
+    llm, tokens, want = plain
+    with llm.drafting(AllWrong(tokens + want, llm.n_vocab())):
+        assert say(llm, 48)[1] == want
     assert sum(llm.stats.drafted.values()) >= 6 * 40
     assert sum(llm.stats.accepted.values()) == 0
     assert llm.stats.forwards == 47
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 9, 17, 33, 63])
-def test_drafts_of_several_lengths(llm, plain, rows):
-    class Limited(Adversary):
-        def plan(self, root, max_rows, max_leaves):
-            return super().plan(root, min(rows, max_rows), max_leaves)
-
-    _, tokens, want = plain
-    llm._planner = Limited(tokens + want, llm.n_vocab(), 0.9, rows)
-    assert say(llm, 48)[1] == want
-    if rows == 1:
-        assert sum(llm.stats.drafted.values()) == 0
+def test_with_drafts_of_several_lengths_and_without(plain, rows):
+    llm, tokens, want = plain
+    with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.9, rows, sizes=[rows])):
+        assert say(llm, 48)[1] == want
+    drafted, accepted = (sum(counts.values()) for counts in (llm.stats.drafted, llm.stats.accepted))
+    assert drafted <= (rows - 1) * llm.stats.forwards
+    assert accepted > 10 if rows > 1 else drafted == 0
 
 
 @pytest.mark.parametrize("config", ["auto", "paper", DraftConfig(max_rows=4), DraftConfig(tiers=("context",))])
@@ -121,8 +103,8 @@ def test_the_context_is_not_exceeded(models, n_ctx):
 
     want = to_the_end(off)
     assert want[1] == off.n_ctx()
-    off._planner = Adversary(want[0], off.n_vocab(), 0.9, 3)
-    assert to_the_end(off) == want
+    with off.drafting(Adversary(want[0], off.n_vocab(), 0.9, 3)):
+        assert to_the_end(off) == want
     assert off._verifier.check_integrity() == ""
     off.close()
 
@@ -134,8 +116,8 @@ def test_two_objects_side_by_side(models):
     results = [None, None]
 
     def work(i):
-        llms[i]._planner = Adversary(want[0] + want[1], llms[i].n_vocab(), 0.8, i)
-        results[i] = say(llms[i], 60)
+        with llms[i].drafting(Adversary(want[0] + want[1], llms[i].n_vocab(), 0.8, i)):
+            results[i] = say(llms[i], 60)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
     for thread in threads:
@@ -147,9 +129,9 @@ def test_two_objects_side_by_side(models):
         llm.close()
 
 
-def test_forwards_are_never_more_than_plain_ones(llm, plain):
-    _, tokens, want = plain
+def test_forwards_are_never_more_than_plain_ones(plain):
+    llm, tokens, want = plain
     for right in np.linspace(0, 1, 4):
-        llm._planner = Adversary(tokens + want, llm.n_vocab(), float(right), 7)
-        assert say(llm, 40)[1] == want[:40]
+        with llm.drafting(Adversary(tokens + want, llm.n_vocab(), float(right), 7)):
+            assert say(llm, 40)[1] == want[:40]
         assert llm.stats.forwards <= 39

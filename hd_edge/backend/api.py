@@ -25,6 +25,7 @@ FUNCTIONS = (
     "llama_get_logits_ith",
     "llama_memory_seq_rm",
     "llama_memory_seq_cp",
+    "llama_memory_seq_keep",
     "llama_memory_seq_pos_max",
     "llama_set_abort_callback",
 )

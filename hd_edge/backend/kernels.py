@@ -40,6 +40,8 @@ class Status:
         isa: Instruction set in use, such as ``"AVX2"``; empty if not active.
         types: Weight types with kernels of ours, as in ``("Q4_0", "Q4_1", ...)``.
         chosen: True if they are off because the user said so.
+        attention: Types of K and V with attention of ours; empty if attention stays llama.cpp's.
+        attention_reason: Why it stays; empty if it does not.
     """
 
     active: bool
@@ -47,6 +49,8 @@ class Status:
     isa: str
     types: tuple[str, ...]
     chosen: bool = False
+    attention: tuple[str, ...] = ()
+    attention_reason: str = ""
 
     @property
     def text(self) -> str:
@@ -118,10 +122,24 @@ def offered(setting: Any) -> Iterator[Status]:
         yield state
         return
     _library.hd_rows_offer(int(state.active))
+    _library.hd_attention_offer(int(state.active))
     try:
         yield state
     finally:
         _library.hd_rows_offer(0)
+        _library.hd_attention_offer(0)
+
+
+def computes_attention(type_k: int, type_v: int, size_k: int, size_v: int) -> bool:
+    """Whether attention over such a KV cache is computed here, each row independent of the others.
+
+    Args:
+        type_k: ggml's number of the type of K.
+        type_v: The same for V.
+        size_k: Columns of a head of K.
+        size_v: Columns of a head of V.
+    """
+    return _library is not None and bool(_library.hd_attention_takes(type_k, type_v, size_k, size_v))
 
 
 def used(offer: Status) -> Status:
@@ -187,7 +205,17 @@ def _install() -> Status:
     if problem is not None:
         return _inactive(problem.decode())
     _library = library
-    return Status(active=True, reason="", isa=found.decode(), types=tuple(_strings(library.hd_rows_type)))
+    problem = library.hd_attention_problem()
+    if problem is not None:
+        log.info("llama.cpp's own attention stays in use: %s", problem.decode())
+    return Status(
+        active=True,
+        reason="",
+        isa=found.decode(),
+        types=tuple(_strings(library.hd_rows_type)),
+        attention=tuple(_strings(library.hd_attention_type)) if problem is None else (),
+        attention_reason=problem.decode() if problem is not None else "",
+    )
 
 
 def _library_path() -> Path | None:
@@ -199,8 +227,15 @@ def _library_path() -> Path | None:
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    library.hd_rows_symbol.argtypes = library.hd_rows_type.argtypes = (ctypes.c_int,)
-    library.hd_rows_symbol.restype = library.hd_rows_type.restype = ctypes.c_char_p
+    for strings in (library.hd_rows_symbol, library.hd_rows_type, library.hd_attention_type):
+        strings.argtypes = (ctypes.c_int,)
+        strings.restype = ctypes.c_char_p
+    library.hd_attention_problem.argtypes = ()
+    library.hd_attention_problem.restype = ctypes.c_char_p
+    library.hd_attention_offer.argtypes = (ctypes.c_int,)
+    library.hd_attention_offer.restype = None
+    library.hd_attention_takes.argtypes = (ctypes.c_int,) * 4
+    library.hd_attention_takes.restype = ctypes.c_int
     library.hd_rows_isa.argtypes = library.hd_rows_known.argtypes = (ctypes.c_char_p,)
     library.hd_rows_isa.restype = ctypes.c_char_p
     library.hd_rows_known.restype = ctypes.c_int

@@ -1,4 +1,4 @@
-"""llama.cpp's log: taken aside for a moment, because its lines tell users of hd_edge nothing that our errors do not."""
+"""llama.cpp's log, taken aside for a moment where our errors say more than its lines."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from llama_cpp import llama_cpp as lib
 from hd_edge.errors import ConfigError
 from hd_edge.model.gguf import GGUFHeader
 
+from .kernels import Status
 from .ranges import check_ranges
 
 BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
@@ -46,12 +47,20 @@ def batch_rows(settings: dict[str, Any]) -> int:
     return min(n_batch, n_ctx) if n_ctx else n_batch
 
 
-def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool) -> str:
-    """What the cost of a forward depends on, as a key of the stored cost curves."""
+def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool, kernels: Status) -> str:
+    """What the cost of a forward depends on, as a key of the stored cost curves.
+
+    Args:
+        header: The model.
+        settings: The constructor's arguments.
+        exact: Whether the mode is exact.
+        kernels: What was offered to the model when it was loaded.
+    """
     kinds = "+".join(sorted(header.matrix_types))
     names = ("n_threads", "n_gpu_layers", "type_k", "type_v", "flash_attn", "offload_kqv")
     chosen = ",".join(f"{name}={settings.get(name)}" for name in names)
-    return f"{platform.machine()},cores={os.cpu_count()},{kinds},{chosen},exact={exact}"
+    rows = kernels.isa + ("+attention" if kernels.attention else "") if kernels.active else "llama.cpp"
+    return f"{platform.machine()},cores={os.cpu_count()},{kinds},{chosen},exact={exact},kernels={rows}"
 
 
 def address(pointer: Any) -> int:

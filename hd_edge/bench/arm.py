@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, fields, replace
 from time import perf_counter
 from typing import Any, Protocol
 
-from hd_edge.errors import ContextFullError
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.errors import ContextFullError, DecodeError
 from hd_edge.stats import GenerationStats
 
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "..."}, ...]
@@ -50,56 +54,32 @@ class Settings:
 class Answer:
     """What one answer was and what it cost.
 
-    The first token belongs to the prompt's forward, so ``seconds`` buys ``tokens - 1`` tokens.
-
     Attributes:
-        text: The answer.
+        text: The answer; empty where it was given.
         ids: Its token ids, the one that ends it included; None where an arm does not tell.
-        prompt_tokens: Tokens of the prompt.
-        tokens: Tokens generated, the one that ends the answer included.
-        prompt_seconds: Up to the first token.
-        seconds: From the first token to the last, clean-up included.
-        forwards: Forwards of the target after the prompt's.
-        drafts: Of those, how many verified a draft.
-        rows: Rows of those forwards, roots included.
-        draft_seconds: Proposing, planning and learning.
-        forward_seconds: In the forwards.
-        accepted_by_tier: Accepted tokens.
-        drafted_by_tier: Drafted tokens.
-        accepted_by_depth: ``[d]``: accepted tokens that stood at depth d + 1.
-        lookups: Rows asked of the stores' files, by tier.
+        stats: Its counts. Times are taken from outside: ``prompt_seconds`` up to the first token, which belongs to the
+            prompt's forward, ``seconds`` from then to the last, clean-up included.
     """
 
     text: str
     ids: list[int] | None
-    prompt_tokens: int
-    tokens: int
-    prompt_seconds: float
-    seconds: float
-    forwards: int = 0
-    drafts: int = 0
-    rows: int = 0
-    draft_seconds: float = 0.0
-    forward_seconds: float = 0.0
-    accepted_by_tier: dict[str, int] = field(default_factory=dict)
-    drafted_by_tier: dict[str, int] = field(default_factory=dict)
-    accepted_by_depth: list[int] = field(default_factory=list)
-    lookups: dict[str, int] = field(default_factory=dict)
+    stats: GenerationStats
 
     @property
     def timed_tokens(self) -> int:
-        """Tokens that ``seconds`` bought."""
-        return max(self.tokens - 1, 0)
+        """Tokens that ``stats.seconds`` bought."""
+        return max(self.stats.tokens - 1, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        return asdict(self)
+        return {"text": self.text, "ids": self.ids, **asdict(self.stats)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Answer:
         """From ``to_dict()``; keys it does not know are left out."""
-        known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        known = {item.name for item in fields(GenerationStats)}
+        stats = GenerationStats(**{name: value for name, value in values.items() if name in known})
+        return cls(values["text"], values["ids"], stats)
 
 
 class Arm(Protocol):
@@ -111,12 +91,12 @@ class Arm(Protocol):
 
     name: str
 
-    def warm_up(self, messages: Messages, settings: Settings) -> None:
+    def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
         """Begins an answer, untimed, so that the first timed one finds everything ready; learns nothing."""
         ...
 
-    def answer(self, messages: Messages, settings: Settings) -> Answer:
-        """Answers a conversation, its prompt from the beginning.
+    def answer(self, prompt: Sequence[int], settings: Settings) -> Answer:
+        """Answers a prompt from its beginning.
 
         Raises:
             ContextFullError: Prompt and answer do not fit the context.
@@ -126,6 +106,77 @@ class Arm(Protocol):
     def close(self) -> None:
         """Frees what belongs to this arm alone."""
         ...
+
+
+class LocalArm(ABC):
+    """A way of answering in this process, by tokens of its own or by given ones.
+
+    Args:
+        name: Name of the arm.
+        llm: A loaded model, which several arms may share.
+        clock: Seconds.
+    """
+
+    warm_up_tokens = WARM_UP
+
+    def __init__(self, name: str, llm: Any, clock: Clock = perf_counter) -> None:
+        self.name = name
+        self.llm = llm
+        self._clock = clock
+
+    def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
+        """As ``Arm.warm_up``."""
+        with self._ready(None):
+            timed(self._generation(prompt, settings), self.warm_up_tokens, never)
+
+    def answer(self, prompt: Sequence[int], settings: Settings, script: Sequence[int] | None = None) -> Answer:
+        """As ``Arm.answer``.
+
+        Args:
+            prompt: Token ids.
+            settings: Of all arms.
+            script: The tokens that the model shall choose: every row is sampled as ever and the result replaced. None:
+                its own.
+
+        Raises:
+            ContextFullError: Prompt and answer do not fit the context.
+            DecodeError: The arm gave other tokens than those of the script.
+        """
+        most = settings.max_tokens if script is None else len(script)
+        check_room(len(prompt), most, settings.n_ctx)
+        with self._ready(script):
+            run = timed(self._generation(prompt, settings), most, self._ends if script is None else never, self._clock)
+        stats = replace(self._stats(), prompt_tokens=len(prompt), tokens=len(run.ids))
+        stats.prompt_seconds, stats.seconds = run.prompt_seconds, run.seconds
+        if script is None:
+            return Answer(text_of(self.llm, run.ids), run.ids, stats)
+        if run.ids != list(script):
+            msg = f"{self.name} gave {run.ids[:8]}..., the script is {list(script[:8])}..."
+            raise DecodeError(msg)
+        return Answer("", None, stats)  # the script is not ours to hand on
+
+    def _generation(self, prompt: Sequence[int], settings: Settings) -> Callable[[], Iterator[int]]:
+        self.llm.reset()
+        self.llm.set_seed(settings.seed)
+        return lambda: self._generate(list(prompt), settings.temperature)
+
+    def _ends(self, token: int) -> bool:
+        return bool(lib.llama_vocab_is_eog(self.llm._model.vocab, token))
+
+    @abstractmethod
+    def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
+        """The answer's tokens; what follows the last one happens when it is closed."""
+
+    @abstractmethod
+    def _ready(self, script: Sequence[int] | None) -> AbstractContextManager[None]:
+        """Lends the model what makes this arm."""
+
+    @abstractmethod
+    def _stats(self) -> GenerationStats:
+        """Counts of the last generation, the prompt's forward left out."""
+
+    def close(self) -> None:  # noqa: B027 (most arms own nothing)
+        """As ``Arm.close``; the model belongs to who made the arm."""
 
 
 @dataclass(frozen=True)
@@ -164,36 +215,25 @@ def timed(
     return Timed(ids, first - started, clock() - first)
 
 
-def answered(run: Timed, stats: GenerationStats, prompt_tokens: int, text: str, ids: list[int] | None) -> Answer:
-    """What a generation of hd_edge's decode loop was and cost."""
-    return Answer(
-        text=text,
-        ids=ids,
-        prompt_tokens=prompt_tokens,
-        tokens=len(run.ids),
-        prompt_seconds=run.prompt_seconds,
-        seconds=run.seconds,
-        forwards=stats.forwards,
-        drafts=stats.drafts,
-        rows=stats.rows,
-        draft_seconds=stats.draft_seconds,
-        forward_seconds=stats.forward_seconds,
-        accepted_by_tier=dict(stats.accepted),
-        drafted_by_tier=dict(stats.drafted),
-        accepted_by_depth=list(stats.accepted_by_depth),
-        lookups=dict(stats.lookups),
-    )
+def never(_token: int) -> bool:
+    """No token ends the answer."""
+    return False
 
 
-def check_room(prompt: list[int], settings: Settings) -> None:
+def text_of(llm: Any, ids: list[int]) -> str:
+    """The text of an answer."""
+    return str(llm.detokenize(ids).decode("utf-8", errors="replace"))
+
+
+def check_room(prompt: int, answer: int, n_ctx: int) -> None:
     """An answer that the context cuts short would compare unequal things.
 
     Raises:
         ContextFullError: The prompt and the longest answer do not fit.
     """
-    if len(prompt) + settings.max_tokens > settings.n_ctx:
+    if prompt + answer > n_ctx:
         msg = (
-            f"the prompt has {len(prompt)} tokens, the answer up to {settings.max_tokens}, the context window "
-            f"{settings.n_ctx}: shorten it, or take a larger context"
+            f"the prompt has {prompt} tokens, the answer up to {answer}, the context window {n_ctx}: "
+            "shorten it, or take a larger context"
         )
         raise ContextFullError(msg)

@@ -12,10 +12,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hd_edge import _native
 from hd_edge.config import DraftConfig
 from hd_edge.errors import ConfigError
+from hd_edge.model.chat_prompt import chat_tokens
 
-from .arm import Arm, Clock, Settings
+from .arm import Clock, LocalArm, Messages, Settings
 from .drafted import Drafted, Slowed
 from .reference import Reference
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 ARMS = {
     "plain": "hd_edge without drafts: what every speed-up is measured against",
     "auto": "hd_edge as it comes, its store empty at the beginning; it learns from one answer to the next",
-    "auto-warm": "the same, beginning with what the model said before to other prompts",
+    "auto-warm": "the same, beginning with what the model answered to other prompts before",
     "paper": "the published configuration of Hierarchy Drafting, its store empty at the beginning",
     "llama-cpp": "llama_cpp.Llama",
     "llama-cpp-pld": "llama_cpp.Llama with its prompt lookup",
@@ -43,12 +47,14 @@ class Tiers:
 
     Attributes:
         warm_store: A store that ``auto-warm`` begins with a copy of; the file is only read.
-        warm_prompts: Prompts whose answers it learns beforehand, after those of the store.
+        warm_texts: Conversations that it learns after those of the store: token ids, and how many are the prompt's.
+        warm_prompts: Prompts whose answers it learns after those.
         warm_tokens: Longest of those answers.
         statistics: File of the statistics tier of all drafting arms; None: no such tier.
     """
 
     warm_store: Path | None = None
+    warm_texts: tuple[tuple[list[int], int], ...] = ()
     warm_prompts: tuple[str, ...] = ()
     warm_tokens: int = 512
     statistics: Path | None = None
@@ -65,6 +71,10 @@ class Arms:
             temporary folder.
         clock: Seconds.
         progress: Called while ``auto-warm`` learns beforehand, with answers made and their number.
+        one_model: The arms of llama-cpp-python decode on hd_edge's model, with its kernels, too.
+
+    Attributes:
+        tiers: Of the arms that are made next.
     """
 
     def __init__(
@@ -76,15 +86,17 @@ class Arms:
         folder: Path | None = None,
         clock: Clock = perf_counter,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        one_model: bool = False,
     ) -> None:
         self.model = model
         self.settings = settings
-        self._tiers = tiers or Tiers()
+        self.tiers = tiers or Tiers()
+        self._one_model = one_model
         self._clock = clock
         self._progress = progress
         self._ours: Any = None
         self._theirs: Any = None
-        self._made: list[Arm] = []
+        self._made: list[LocalArm] = []
         self._temporary = tempfile.TemporaryDirectory(prefix="hd_edge-bench-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary else Path(str(folder))
 
@@ -104,7 +116,11 @@ class Arms:
             )
         return self._ours
 
-    def make(self, name: str) -> Arm:
+    def tokenize(self, messages: Messages) -> list[int]:
+        """A conversation as every arm is asked it."""
+        return chat_tokens(self.llm, messages)
+
+    def make(self, name: str) -> LocalArm:
         """The arm of that name, one of ARMS.
 
         Raises:
@@ -115,7 +131,7 @@ class Arms:
         self._made.append(arm)
         return arm
 
-    def _make(self, name: str) -> Arm:
+    def _make(self, name: str) -> LocalArm:
         if name in ("plain", "plain-again"):
             return Drafted(name, self.llm, clock=self._clock)
         if name == "plain-slowed":
@@ -142,6 +158,8 @@ class Arms:
         }
 
     def _base(self) -> Any:
+        if self._one_model:
+            return self.llm
         if self._theirs is None:
             import llama_cpp
 
@@ -167,7 +185,7 @@ class Arms:
         from hd_edge.store.identity import identify
         from hd_edge.tiers.memory import Hierarchy
 
-        statistics = self._tiers.statistics
+        statistics = self.tiers.statistics
         config, identity = DraftConfig(profile), identify(self.llm.model)
         hierarchy = Hierarchy(identity, config, store=path, statistics=statistics, learn=True)
         return planner_for(config, self.llm.n_vocab(), hierarchy), hierarchy
@@ -179,8 +197,8 @@ class Arms:
         from hd_edge.store.store import Store
         from hd_edge.store.transfer import merge
 
-        tiers, llm = self._tiers, self.llm
-        if tiers.warm_store is None and not tiers.warm_prompts:
+        tiers, llm = self.tiers, self.llm
+        if tiers.warm_store is None and not tiers.warm_texts and not tiers.warm_prompts:
             msg = (
                 "arm 'auto-warm' has nothing to begin with: name a store (hd-edge db build-model makes one) or prompts"
             )
@@ -194,6 +212,9 @@ class Arms:
             if tiers.warm_store is not None:
                 with Store(tiers.warm_store, identity, read_only=True) as source:
                     merge(store, source)
+            counter = _native.AnswerCounter(identity.n_vocab)
+            for tokens, prompt_len in tiers.warm_texts:
+                store.add(dict(counter.rows(np.array(tokens, np.int32), prompt_len)))
             if tiers.warm_prompts:
                 planner, helper = self._planner("auto", None)
                 with llm.drafting(planner):

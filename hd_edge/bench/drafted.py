@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-from llama_cpp import llama_cpp as lib
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.planner import NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
-from hd_edge.model.chat_prompt import chat_tokens
 
-from .arm import WARM_UP, WARM_UP_DRAFTED, Answer, Clock, Messages, Settings, answered, check_room, timed
+from .arm import WARM_UP_DRAFTED, Clock, LocalArm, Settings
+from .script import following
 
 if TYPE_CHECKING:
     from hd_edge.draft.planner import Planner
+    from hd_edge.stats import GenerationStats
     from hd_edge.tiers.memory import Hierarchy
 
 
-class Drafted:
+class Drafted(LocalArm):
     """Answers with a planner; without one, plainly.
 
     Args:
@@ -41,34 +41,29 @@ class Drafted:
         *,
         clock: Clock = perf_counter,
     ) -> None:
-        self.name = name
-        self.llm = llm
+        super().__init__(name, llm, clock)
         self.planner = planner or NoDraft()
         self.hierarchy = hierarchy
-        self._clock = clock
 
-    def warm_up(self, messages: Messages, settings: Settings) -> None:
+    def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
         """Also samples the cost curve, which a user's store has from the first use on."""
-        planner: Planner = NoDraft()
-        tokens = WARM_UP
+        arm = Drafted(self.name, self.llm)
         if isinstance(self.planner, TreePlanner):
-            planner, tokens = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost), WARM_UP_DRAFTED
-        with self.llm.drafting(planner):
-            timed(self._generation(chat_tokens(self.llm, messages), settings), tokens, lambda _: False)
+            arm.planner = TreePlanner(self.llm.n_vocab(), DraftConfig(), cost=self.planner.cost)
+            arm.warm_up_tokens = WARM_UP_DRAFTED
+        LocalArm.warm_up(arm, prompt, settings)
 
-    def answer(self, messages: Messages, settings: Settings) -> Answer:
-        """As ``Arm.answer``."""
-        llm = self.llm
-        prompt = chat_tokens(llm, messages)
-        check_room(prompt, settings)
-        with llm.drafting(self.planner, self.hierarchy):
-            run = timed(self._generation(prompt, settings), settings.max_tokens, end_test(llm), self._clock)
-        return answered(run, llm.stats, len(prompt), text_of(llm, run.ids), run.ids)
+    def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
+        return iter(self.llm.generate(prompt, temp=temperature))
 
-    def _generation(self, prompt: list[int], settings: Settings) -> Callable[[], Iterator[int]]:
-        self.llm.reset()
-        self.llm.set_seed(settings.seed)
-        return lambda: self.llm.generate(prompt, temp=settings.temperature)
+    @contextmanager
+    def _ready(self, script: Sequence[int] | None) -> Iterator[None]:
+        with self.llm.drafting(self.planner, self.hierarchy), following(self.llm, script):
+            yield
+
+    def _stats(self) -> GenerationStats:
+        stats: GenerationStats = self.llm.stats
+        return stats
 
     def cost_rows(self) -> list[Any]:
         """The cost curve that the arm used: (rows, context bucket, seconds, samples)."""
@@ -104,28 +99,13 @@ class Slowed(Drafted):
         self._share = share
         self._sleep = sleep
 
-    def _generation(self, prompt: list[int], settings: Settings) -> Callable[[], Iterator[int]]:
-        generate = super()._generation(prompt, settings)
-
-        def slowed() -> Iterator[int]:
-            generation = generate()
-            try:
+    def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
+        generation = super()._generate(prompt, temperature)
+        try:
+            started = self._clock()
+            for token in generation:
+                self._sleep(self._share * (self._clock() - started))
+                yield token
                 started = self._clock()
-                for token in generation:
-                    self._sleep(self._share * (self._clock() - started))
-                    yield token
-                    started = self._clock()
-            finally:
-                generation.close()  # type: ignore[attr-defined]
-
-        return slowed
-
-
-def end_test(llm: Any) -> Callable[[int], bool]:
-    """Whether a token ends the answer."""
-    return lambda token: bool(lib.llama_vocab_is_eog(llm._model.vocab, token))
-
-
-def text_of(llm: Any, ids: list[int]) -> str:
-    """The text of an answer."""
-    return str(llm.detokenize(ids).decode("utf-8", errors="replace"))
+        finally:
+            generation.close()  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hd_edge.backend.threads import physical_cores
 
 
 def hardware(llm: Any) -> dict[str, Any]:
-    """Processor, cores, GPU and versions.
+    """Processor, cores, GPU, versions and date.
 
     ``HD_EDGE_COMMIT`` and ``HD_EDGE_GPU_NAME`` say what the machine cannot: the commit of a copy without its
     repository, the name of the GPU.
@@ -38,6 +39,7 @@ def hardware(llm: Any) -> dict[str, Any]:
         "llama_cpp_python": llama_cpp.__version__,
         "hd_edge": mine,
         "commit": os.environ.get("HD_EDGE_COMMIT") or commit(Path(hd_edge.__file__).parent),
+        "date": date.today().isoformat(),
     }
 
 

@@ -19,7 +19,7 @@ def check_plot(path: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = f"a plot needs the extra bench ({error.name} is missing): pip install 'hd-edge[bench]'"
+        msg = f"a plot needs {error.name}: pip install matplotlib"
         raise ConfigError(msg) from error
     kinds = sorted(Figure().canvas.get_supported_filetypes())
     if Path(path).suffix.lstrip(".") not in kinds:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .questions import OWN
+from hd_edge.model.questions import OWN
+
 from .turns import PLAIN
 
 ENOUGH = 2  # answers of a group

@@ -8,55 +8,45 @@ as the turns of one are no independent samples.
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from hd_edge.stats import GenerationStats
+
 from .arm import Answer
 from .turns import PLAIN, Record, Results
 
 RESAMPLED = 2000
-SUMMED = ("tokens", "seconds", "forwards", "drafts", "rows", "draft_seconds", "forward_seconds", "prompt_seconds")
-COUNTED = ("accepted_by_tier", "drafted_by_tier", "lookups")
 Time = Callable[[Answer], float]  # seconds per token; 0.0 where an answer was too short to tell
 
 
 def decode_time(answer: Answer) -> float:
     """Seconds per token after the first."""
-    return answer.seconds / answer.timed_tokens if answer.timed_tokens else 0.0
+    return answer.stats.seconds / answer.timed_tokens if answer.timed_tokens else 0.0
 
 
 def request_time(answer: Answer) -> float:
     """Seconds per token of the whole request, the prompt's forward included."""
-    return (answer.prompt_seconds + answer.seconds) / answer.tokens if answer.tokens else 0.0
+    stats = answer.stats
+    return (stats.prompt_seconds + stats.seconds) / stats.tokens if stats.tokens else 0.0
 
 
 def total(answers: Sequence[Answer]) -> dict[str, Any]:
     """Sums over answers of one arm, and the figures people read; ``tokens`` are those that ``seconds`` bought."""
-    summed: dict[str, Any] = {name: sum(getattr(answer, name) for answer in answers) for name in SUMMED}
-    summed["answers"] = len(answers)
-    tokens = summed["tokens"] = sum(answer.timed_tokens for answer in answers)
-    forwards = summed["forwards"]
+    summed = GenerationStats()
+    for answer in answers:
+        summed.add(answer.stats)
+    summed.tokens = sum(answer.timed_tokens for answer in answers)
     speeds = [1 / time for answer in answers if (time := decode_time(answer)) > 0]
-    summed["tokens_per_second"] = tokens / summed["seconds"] if summed["seconds"] else 0.0
-    summed["tokens_per_second_spread"] = statistics.stdev(speeds) if len(speeds) > 1 else 0.0
-    summed["mean_accepted_tokens"] = tokens / forwards if forwards else 0.0
-    summed["rows_per_forward"] = summed["rows"] / forwards if forwards else 0.0
-    summed["draft_seconds_per_step"] = summed["draft_seconds"] / forwards if forwards else 0.0
-    summed["draft_share"] = summed["draft_seconds"] / summed["forward_seconds"] if summed["forward_seconds"] else 0.0
-    for name in COUNTED:
-        counts: Counter[str] = Counter()
-        for answer in answers:
-            counts.update(getattr(answer, name))
-        summed[name] = dict(counts)
-    depths = max((len(answer.accepted_by_depth) for answer in answers), default=0)
-    summed["accepted_by_depth"] = [
-        sum(answer.accepted_by_depth[depth] for answer in answers if depth < len(answer.accepted_by_depth))
-        for depth in range(depths)
-    ]
-    return summed
+    return {
+        **summed.to_dict(),
+        "answers": len(answers),
+        "tokens_per_second_spread": statistics.stdev(speeds) if len(speeds) > 1 else 0.0,
+        "rows_per_forward": summed.rows / summed.forwards if summed.forwards else 0.0,
+        "draft_share": summed.draft_seconds / summed.forward_seconds if summed.forward_seconds else 0.0,
+    }
 
 
 def speedup(records: Iterable[Record], arm: str, time: Time = decode_time) -> dict[str, Any] | None:
@@ -76,7 +66,7 @@ def speedup(records: Iterable[Record], arm: str, time: Time = decode_time) -> di
         plain, other = time(record.answers[PLAIN]), time(record.answers[arm])
         if plain > 0 and other > 0:
             ratios.setdefault(record.question, []).append(plain / other)
-            weight = record.answers[PLAIN].tokens
+            weight = record.answers[PLAIN].stats.tokens
             seconds.setdefault(record.question, []).append((plain * weight, other * weight))
     if not ratios:
         return None

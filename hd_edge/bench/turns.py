@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from hd_edge.errors import ContextFullError
+from hd_edge.model.questions import Question
 
 from .arm import Answer, Arm, Messages, Settings
-from .questions import Question
 
+A = TypeVar("A", bound=Arm)
 PLAIN = "plain"  # the arm that others are compared with, and whose first answers all second turns continue
 
 
@@ -63,6 +65,7 @@ def run(
     arms: Sequence[Arm],
     questions: Sequence[Question],
     settings: Settings,
+    tokenize: Callable[[Messages], list[int]],
     progress: Progress = lambda _done, _total, _record: None,
     *,
     results: Results | None = None,
@@ -78,6 +81,7 @@ def run(
         arms: At least one; their names differ.
         questions: At least one.
         settings: Of all arms.
+        tokenize: Makes the prompt of a conversation.
         progress: Called before the first turn and after every one.
         results: Goes on from these: what they hold is not asked again. They grow as the run goes, so that an
             interrupted one leaves what it has.
@@ -102,12 +106,14 @@ def run(
                 if clock() > end:
                     return results
                 try:
-                    record = _ask(arms, question, turn, messages, settings, len(results.records))
+                    prompt = tokenize(messages)
+                    answers = in_turns(arms, len(results.records), methodcaller("answer", prompt, settings))
                 except ContextFullError as error:
                     results.skipped[f"{question.name}, turn {turn}"] = str(error)
                     asked += len(question.turns) - turn + 1
                     progress(asked, total, None)
                     break
+                record = Record(question.name, question.category, turn, answers)
                 results.records.append(record)
             asked += 1
             progress(asked, total, record)
@@ -116,9 +122,8 @@ def run(
     return results
 
 
-def _ask(
-    arms: Sequence[Arm], question: Question, turn: int, messages: Messages, settings: Settings, number: int
-) -> Record:
+def in_turns(arms: Sequence[A], number: int, ask: Callable[[A], Answer]) -> dict[str, Answer]:
+    """Asks every arm, the first of them another one for each number; the answers are in the order of the arms."""
     first = number % len(arms)
-    answers = {arm.name: arm.answer(list(messages), settings) for arm in [*arms[first:], *arms[:first]]}
-    return Record(question.name, question.category, turn, {arm.name: answers[arm.name] for arm in arms})
+    answers = {arm.name: ask(arm) for arm in [*arms[first:], *arms[:first]]}
+    return {arm.name: answers[arm.name] for arm in arms}

@@ -7,16 +7,14 @@ with the next prompt and counts none twice.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.errors import ContextFullError, CorpusError
+from hd_edge.errors import ContextFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,40 +44,6 @@ class BuildProgress:
     skipped: int = 0
     tokens: int = 0
     seconds: float = 0.0
-
-
-def read_prompts(path: str | Path, field: str = "prompt") -> list[str]:
-    """Prompts of a file of JSON lines (``field``, or strings) or of plain lines.
-
-    Raises:
-        CorpusError: It cannot be read, or a line is no JSON or lacks the field.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"prompts {path}: {error}"
-        raise CorpusError(msg) from error
-    if not str(path).endswith((".jsonl", ".ndjson", ".json")):
-        return [line for line in lines if line.strip()]
-    prompts = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        prompt = _field(line, field)
-        if prompt is None:
-            msg = f"prompts {path}, line {number}: no JSON object with a text in {field!r}"
-            raise CorpusError(msg)
-        prompts.append(prompt)
-    return prompts
-
-
-def _field(line: str, field: str) -> str | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    prompt = value.get(field) if isinstance(value, dict) else value
-    return prompt if isinstance(prompt, str) else None
 
 
 def build_model(

@@ -1,29 +1,29 @@
 """Builds a statistics tier from a corpus of any size, in bounded memory, so that an interrupted build goes on.
 
 An external merge sort: texts are tokenized (llama.cpp's tokenizer, several threads) and collected until the memory
-budget is used up, then written as a sorted run of n-grams; at the end all runs are merged into rows, which arrive in
-the order of the file's keys. After each run a manifest says how far the corpus has been read.
+budget is used up, then written as a sorted run of n-grams; at the end all runs are merged into records, which arrive
+in the order of the file's keys. After each run a manifest says how far the corpus has been read.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hd_edge import _native
-from hd_edge.errors import CorpusError, StoreError
+from hd_edge.errors import CorpusError, StoreCorruptError, StoreError
 from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
 from hd_edge.store.identity import Identity, identify
+from hd_edge.store.ownership import move_aside, place, real_path
 from hd_edge.store.store import Store
 from hd_edge.tiers.statistics import FREQUENT, PRELOADED_MEMORY
 
 from .corpus import Corpus, pieces
+from .manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ MIN_MEMORY = 64 << 20
 BATCH = 2 << 20  # bytes of text per call of the tokenizer
 SPILL_SECONDS = 30.0  # most work that Ctrl-C or a kill can cost
 MAX_RUNS = 64  # merged into one run when there are more: each is an open file
-ROWS = 20_000  # per transaction
-ROW_MEMORY, RECORD_MEMORY = 220, 4  # bytes of a decoded row, and for each byte of its record (measured)
+TOGETHER = 20_000  # records per transaction
+DECODED, DECODED_BYTE = 220, 4  # bytes of a decoded record, and for each byte of the record (measured)
 TOKEN_SHARE = 0.5  # of the budget, for the buffer of tokens; the rest is Python, the vocabulary and slack
 
 
@@ -57,27 +57,6 @@ class Progress:
     tokens: int
     seconds: float
     skipped: int
-
-
-@dataclass
-class _Manifest:
-    """What a scratch folder holds: settings, how far the corpus was read, finished runs."""
-
-    settings: dict[str, Any]
-    units: int = 0
-    bytes: int = 0
-    tokens: int = 0
-    skipped: int = 0
-    next_run: int = 0
-    runs: list[str] | None = None
-
-    def save(self, folder: Path) -> None:
-        temporary = folder / "manifest.json.new"
-        with temporary.open("w") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / "manifest.json")
 
 
 class StatisticsBuild:
@@ -113,7 +92,8 @@ class StatisticsBuild:
         self.model_path = model_path
         self.corpus = corpus
         self.out = out
-        self.folder = out.with_name(out.name + ".building")
+        real = real_path(out)
+        self.folder = real.with_name(real.name + ".building")
         self.memory = memory
         self.threads = threads
         self.min_count = min_count
@@ -122,7 +102,7 @@ class StatisticsBuild:
         self._told = 0.0
 
     def run(self, *, restart: bool = False) -> dict[str, int]:
-        """Builds the store; returns ``tokens``, ``texts``, ``skipped``, ``rows`` and ``file_bytes``.
+        """Builds the store; returns ``tokens``, ``texts``, ``skipped``, ``records`` and ``file_bytes``.
 
         Args:
             restart: Throw away what an interrupted build has done.
@@ -131,50 +111,48 @@ class StatisticsBuild:
             CorpusError: The corpus cannot be read or holds no text; an interrupted build had other settings.
             StoreError: A file cannot be written.
         """
-        if restart:
-            shutil.rmtree(self.folder, ignore_errors=True)
         with vocabulary_of(self.model_path) as model:
             vocabulary = Vocabulary(model)
             identity = identify(model)
+            settings = {
+                "tokenizer": identity.tokenizer,
+                "sources": self.corpus.describe(),
+                "field": self.corpus.field,
+                "version": 1,
+            }
+            self._is_sound(identity)
             try:
-                manifest = self._resume(identity)
+                manifest = Manifest.open(self.folder, settings, restart=restart)
                 self._read(vocabulary, manifest)
                 result = self._write(identity, manifest)
+                manifest.remove(self.folder)
             except (OSError, RuntimeError) as error:  # the native side reports files as RuntimeError
                 msg = f"building {self.out} failed: {error}; run the same command again to go on"
                 raise StoreError(msg) from error
-        shutil.rmtree(self.folder)
         return result
 
-    def _resume(self, identity: Identity) -> _Manifest:
-        settings = {
-            "tokenizer": identity.tokenizer,
-            "sources": self.corpus.describe(),
-            "field": self.corpus.field,
-            "version": 1,
-        }
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / "manifest.json"
-        if not path.exists():
-            return _Manifest(settings, runs=[])
-        manifest = _Manifest(**json.loads(path.read_text()))
-        if manifest.settings != settings:
-            differ = [name for name in settings if manifest.settings.get(name) != settings[name]]
-            msg = (
-                f"{self.folder} holds an interrupted build with other settings ({', '.join(differ)}): repeat them, or"
-                " throw it away with --restart"
-            )
-            raise CorpusError(msg)
-        return manifest
+    def _is_sound(self, identity: Identity) -> bool:
+        """True if a sound build of this tokenizer stands where this one shall go; False: nothing, or a damaged one.
+
+        Raises:
+            StoreError: Something else stands there, which is not ours to replace.
+        """
+        try:
+            if os.path.lexists(real_path(self.out)):
+                Store(self.out, identity, kind="statistics", read_only=True).close()
+                return True
+        except StoreCorruptError:
+            pass
+        return False
 
     # ------------------------------------------------------------------ reading
 
-    def _read(self, vocabulary: Vocabulary, manifest: _Manifest) -> None:
+    def _read(self, vocabulary: Vocabulary, manifest: Manifest) -> None:
         buffer = _native.CorpusBuffer(vocabulary.n_tokens)
         room = int(self.memory * TOKEN_SHARE) // _native.CorpusBuffer.bytes_per_token
         batch: list[bytes] = []
         waiting = 0
-        read = _Manifest(**asdict(manifest))  # ahead of the manifest until the next run is written
+        read = Manifest(**asdict(manifest))  # ahead of the manifest until the next run is written
 
         def count() -> None:
             nonlocal waiting
@@ -202,11 +180,9 @@ class StatisticsBuild:
             msg = f"the corpus holds no {wanted} ({manifest.units} texts, {manifest.skipped} of them skipped)"
             raise CorpusError(msg)
 
-    def _spill(
-        self, buffer: _native.CorpusBuffer, vocabulary: Vocabulary, manifest: _Manifest, read: _Manifest
-    ) -> None:
+    def _spill(self, buffer: _native.CorpusBuffer, vocabulary: Vocabulary, manifest: Manifest, read: Manifest) -> None:
         """Writes a run, then the manifest that counts it: a kill in between costs this run only."""
-        runs = manifest.runs or []
+        runs = manifest.runs
         if len(buffer) > 0:
             name = f"run-{manifest.next_run}"
             buffer.spill(str(self.folder / name))
@@ -227,34 +203,44 @@ class StatisticsBuild:
 
     # ------------------------------------------------------------------ writing
 
-    def _write(self, identity: Identity, manifest: _Manifest) -> dict[str, int]:
+    def _write(self, identity: Identity, manifest: Manifest) -> dict[str, int]:
         path = self.folder / "store.sqlite3"
         for leftover in self.folder.glob("store.sqlite3*"):
             leftover.unlink()
-        runs = [str(self.folder / name) for name in manifest.runs or []]
-        n_rows = 0
+        runs = [str(self.folder / name) for name in manifest.runs]
+        n_records = 0
         with Store(path, identity, kind="statistics") as store:
-            memory: Counter[int] = Counter()  # of decoded rows, by total
-            rows = _native.CorpusRows(runs, identity.n_vocab, self.min_count, self.memory // 4)
-            while some := rows.next(ROWS):
+            memory: Counter[int] = Counter()  # of decoded records, by total
+            records = _native.CorpusRows(runs, identity.n_vocab, self.min_count, self.memory // 4)
+            while some := records.next(TOGETHER):
                 store.write(some)
-                n_rows += len(some)
+                n_records += len(some)
                 for _, total, record in some:
-                    memory[total] += ROW_MEMORY + RECORD_MEMORY * len(record)
-                self._tell("writing", rows.occurrences, manifest.tokens, manifest)
-            about = {"corpus.tokens": manifest.tokens, "corpus.texts": manifest.units, "corpus.rows": n_rows}
+                    memory[total] += DECODED + DECODED_BYTE * len(record)
+                self._tell("writing", records.occurrences, manifest.tokens, manifest)
+            about = {"corpus.tokens": manifest.tokens, "corpus.texts": manifest.units, "corpus.rows": n_records}
             store.set_meta({**about, FREQUENT: _frequent(memory)})
-        self.out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.replace(self.out)
+        self._publish(path, identity)
         return {
             "tokens": manifest.tokens,
             "texts": manifest.units,
             "skipped": manifest.skipped,
-            "rows": n_rows,
+            "records": n_records,
             "file_bytes": self.out.stat().st_size,
         }
 
-    def _tell(self, phase: str, done: int, total: int | None, manifest: _Manifest) -> None:
+    def _publish(self, path: Path, identity: Identity) -> None:
+        """Gives the finished store its name. Reading took long: what stands there now?"""
+        target = real_path(self.out)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._is_sound(identity):
+            path.replace(target)
+            return
+        if os.path.lexists(target):
+            move_aside(target)
+        place(path, target)
+
+    def _tell(self, phase: str, done: int, total: int | None, manifest: Manifest) -> None:
         now = time.perf_counter()
         if now - self._told >= 0.2:
             self._told = now
@@ -262,7 +248,7 @@ class StatisticsBuild:
 
 
 def _frequent(memory: Counter[int]) -> int:
-    """The least total whose rows, with those of all higher totals, fit in what the statistics tier preloads."""
+    """The least total whose records, with those of all higher totals, fit in what the statistics tier preloads."""
     taken, least = 0, max(memory, default=0) + 1
     for total in sorted(memory, reverse=True):
         taken += memory[total]

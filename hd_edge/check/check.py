@@ -8,19 +8,15 @@ from the model's planner with a cold store in memory and, every other step, from
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import NoDraft
-from hd_edge.errors import ConfigError
 from hd_edge.llama import Llama
 from hd_edge.model.chat_prompt import chat_tokens
 
@@ -88,31 +84,6 @@ class Outcome:
             "mean_accepted_tokens": self.drafted_tokens / self.forwards if self.forwards else 0.0,
             "differences": [asdict(difference) for difference in self.differences],
         }
-
-
-def read_prompts(path: str | Path | None = None) -> list[str]:
-    """Prompts of a file: one per line, or JSON lines with ``prompt`` or ``turns``; None: the built-in ones.
-
-    Raises:
-        ConfigError: The file holds no prompt, or a line is neither.
-    """
-    source = files("hd_edge") / "data" / "prompts.txt" if path is None else Path(path)
-    lines = [line for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        msg = f"{source} holds no prompt: one per line, or JSON lines with a key 'prompt'"
-        raise ConfigError(msg)
-    if not lines[0].startswith("{"):
-        return lines
-    return [_prompt_of(line, f"{source} line {number}") for number, line in enumerate(lines, 1)]
-
-
-def _prompt_of(line: str, where: str) -> str:
-    try:
-        value = json.loads(line)
-        return str(value["prompt"] if "prompt" in value else value["turns"][0])
-    except (ValueError, KeyError, IndexError, TypeError):
-        msg = f"{where}: expected a JSON object with 'prompt' or 'turns', got {line[:40]!r}"
-        raise ConfigError(msg) from None
 
 
 def prompt_tokens(llm: Llama, text: str) -> list[int]:

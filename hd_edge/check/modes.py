@@ -59,7 +59,7 @@ def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         on_prompt: Called after every compared answer, ``answers(settings, prompts)`` times.
 
     Returns:
-        ``Outcome.to_dict()``, or ``{"unavailable": reason}`` where exact mode cannot be had.
+        ``Outcome.to_dict()``, or ``{"unavailable": reason}`` where exact mode is unavailable.
 
     Raises:
         HDEdgeError: The model cannot be loaded or a prompt does not fit.

@@ -9,7 +9,8 @@ from importlib import import_module
 import click
 
 from hd_edge import __version__
-from hd_edge.errors import HDEdgeError
+
+from . import streams
 
 # verb -> (where its click command lives, one line of help)
 VERBS = {
@@ -60,11 +61,11 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Entry point. Exit status 0, 1 (failed), 2 (usage), 130 (Ctrl-C)."""
+    streams.prepare()
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+        streams.finish()
+    except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -72,8 +73,11 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: nothing to tell
+        streams.silence(sys.stdout)  # the reader went away: nothing to tell
         sys.exit(1)
-    except HDEdgeError as error:
-        click.echo(f"hd-edge: {error}", err=True)
+    except Exception as error:
+        if logging.getLogger("hd_edge").isEnabledFor(logging.DEBUG):
+            raise
+        click.echo(f"hd-edge: {streams.sentence(error)}", err=True)
+        streams.silence(sys.stdout)
         sys.exit(1)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import model_path
+from .values import INT32, LAYERS, POSITIVE, SEED, THREADS, Finite, Writable
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
-    from hd_edge.bench.questions import Question
     from hd_edge.bench.turns import Record, Results
+    from hd_edge.model.questions import Question
 
 ARM_NAMES = ("plain", "auto", "auto-warm", "paper", "llama-cpp", "llama-cpp-pld")
 COLOURS = {1: "green", -1: "red"}
@@ -31,12 +32,14 @@ COLOURS = {1: "green", -1: "red"}
     help="Lines of text, or JSON lines with 'prompt' or 'turns', perhaps 'category'; default: a built-in set.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=2, show_default=True, help="Most prompts of a category.")
-@click.option("-n", "--predict", type=click.IntRange(min=2), default=128, show_default=True, help="Tokens per answer.")
-@click.option("-c", "--ctx-size", type=click.IntRange(min=1), default=4096, show_default=True)
-@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
-@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True, help="Layers on the GPU; -1: all.")
-@click.option("--temp", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: greedy.")
-@click.option("-s", "--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-n", "--predict", type=click.IntRange(2, INT32), default=128, show_default=True, help="Tokens per answer."
+)
+@click.option("-c", "--ctx-size", type=POSITIVE, default=4096, show_default=True)
+@click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all.")
+@click.option("--temp", type=Finite(min=0), default=0.0, show_default=True, help="0: greedy.")
+@click.option("-s", "--seed", type=SEED, default=0, show_default=True)
 @click.option("--arms", default="plain,auto", show_default=True, help=f"Of {', '.join(ARM_NAMES)}.")
 @click.option(
     "--store",
@@ -48,8 +51,8 @@ COLOURS = {1: "green", -1: "red"}
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Statistics tier of drafting arms.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write all figures here; '-': to stdout.")
-@click.option("--plot", "plot_file", type=click.Path(dir_okay=False), help="Draw the speed-ups (extra bench).")
+@click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write all figures here; '-': to stdout.")
+@click.option("--plot", "plot_file", type=Writable(dir_okay=False), help="Draw the speed-ups (extra bench).")
 def bench(**options: Any) -> None:
     """Compare drafted with plain decoding, on this machine.
 
@@ -61,13 +64,9 @@ def bench(**options: Any) -> None:
     from hd_edge.bench.arm import Settings
     from hd_edge.bench.arms import Arms
     from hd_edge.bench.plot import check_plot
-    from hd_edge.bench.questions import per_category, read_questions
+    from hd_edge.model.questions import per_category, read_questions
 
     names = _names(options["arms"])
-    for file in (options["json_file"], options["plot_file"]):
-        if file not in (None, "-") and not Path(file).absolute().parent.is_dir():
-            msg = f"{file}: there is no folder {Path(file).parent}"
-            raise click.BadParameter(msg)
     if options["plot_file"]:
         check_plot(options["plot_file"])
     questions = per_category(read_questions(options["prompts"]), options["count"])
@@ -133,8 +132,8 @@ def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[R
     try:
         made = [arms.make(name) for name in names]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, arms.settings)
-        run(made, questions, arms.settings, tell, results=results)
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
+        run(made, questions, arms.settings, arms.tokenize, tell, results=results)
     except KeyboardInterrupt:
         return results, True
     finally:

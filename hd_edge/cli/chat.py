@@ -15,6 +15,7 @@ from hd_edge.errors import HDEdgeError
 
 from .conversation import Conversation, Pieces
 from .options import load_llama, model_options, sampling, sampling_options
+from .streams import as_utf8
 from .ui import UI
 
 HELP = """\
@@ -41,7 +42,7 @@ Ctrl-C stops an answer and keeps what was said. A line that ends in \\ goes on i
 def chat(**options: Any) -> None:
     """Talk to a model: it streams, keeps the history, and learns from what it said."""
     settings = sampling(options)
-    system, drafts, load = options.pop("system"), options.pop("show_drafts"), options.pop("load")
+    system, drafts, load = as_utf8(options.pop("system")), options.pop("show_drafts"), options.pop("load")
     quiet = options.pop("quiet")
     llm = load_llama(options)
     try:
@@ -104,7 +105,7 @@ class Chat:
         block = False
         while True:
             try:
-                line = input(("> " if not lines and not block else ". ") if sys.stdin.isatty() else "")
+                line = as_utf8(input(("> " if not lines and not block else ". ") if sys.stdin.isatty() else ""))
             except EOFError:
                 return "\n".join(lines) or None
             except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import model_path
+from .values import LAYERS, POSITIVE, THREADS, Finite, Writable
 
 if TYPE_CHECKING:
     from hd_edge.check.modes import CheckSettings
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("-m", "--model", required=True, help="GGUF file, or 'demo' for SmolLM2-135M (extra demo).")
-@click.option("-c", "--ctx-size", type=click.IntRange(min=1), default=4096, show_default=True)
-@click.option("-b", "--batch-size", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
-@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True, help="Layers on the GPU; -1: all.")
-@click.option("-n", "--predict", type=click.IntRange(min=1), default=128, show_default=True, help="Tokens per answer.")
+@click.option("-c", "--ctx-size", type=POSITIVE, default=4096, show_default=True)
+@click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True)
+@click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all.")
+@click.option("-n", "--predict", type=POSITIVE, default=128, show_default=True, help="Tokens per answer.")
 @click.option("--prompts", type=click.Path(exists=True, dir_okay=False), help="Lines of text, or JSON lines.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts.")
-@click.option("--temp", type=click.FloatRange(min=0.01), default=0.8, show_default=True, help="Of the sampled runs.")
+@click.option("--temp", type=Finite(min=0.01), default=0.8, show_default=True, help="Of the sampled runs.")
 @click.option("--seeds", type=click.IntRange(min=0), default=5, show_default=True, help="0: greedy only.")
 @click.option("--context", type=click.IntRange(min=0), default=0, help="Least tokens of other text before each prompt.")
 @click.option(
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
 )
 @click.option("--store", type=click.Path(exists=True, dir_okay=False), help="Also draft from this store; only read.")
 @click.option("--statistics", type=click.Path(exists=True, dir_okay=False), help="Also draft from these statistics.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the figures here; '-': to stdout.")
+@click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
     """Compare drafted answers with plain ones, token by token.
 
     Drafts come from a cold store in memory and from a noisy replay of the plain answer, so that they are long and often
     wrong. Exit status 1 if anything differs in exact mode.
     """
-    from hd_edge.check.check import read_prompts
     from hd_edge.check.modes import CheckSettings
+    from hd_edge.model.questions import read_prompts
 
     prompts = read_prompts(options["prompts"])[: options["limit"]]
     settings = CheckSettings(
@@ -83,7 +84,7 @@ def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, An
 def _describe(mode: str, result: dict[str, Any], settings: CheckSettings) -> str:
     """``exact mode: 100/100 identical (greedy) · 100/100 identical (T=0.8, seeds 0-4)`` and a line per difference."""
     if "unavailable" in result:
-        return f"{mode} mode: not to be had: {result['unavailable']}"
+        return f"{mode} mode is unavailable: {result['unavailable']}"
     parts = [f"{result['greedy']['identical']}/{result['greedy']['prompts']} identical (greedy)"]
     if settings.seeds:
         seeds = f"seeds {settings.seeds[0]}-{settings.seeds[-1]}" if len(settings.seeds) > 1 else "seed 0"

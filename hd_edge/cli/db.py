@@ -10,7 +10,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from hd_edge.errors import printable
+
 from .options import model_path
+from .values import CONTEXT, LAYERS, POSITIVE, THREADS, Writable
 
 if TYPE_CHECKING:
     from hd_edge.store.store import Store
@@ -28,20 +31,23 @@ def db() -> None:
 def show(result: dict[str, Any], as_json: bool) -> None:
     """A result for a program or for people."""
     if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(result, indent=2))
         return
     for name, value in result.items():
-        click.echo(f"{name.replace('_', ' '):<16} {value:,}" if isinstance(value, int) else f"{name:<16} {value}")
+        text = f"{value:,}" if isinstance(value, int) else printable(str(value))
+        click.echo(f"{name.replace('_', ' '):<16} {text}")
 
 
 @db.command()
 @click.option("-m", "--model", help="Its stores, with texts; default: all stores in the data folder, without texts.")
 @click.option("--store", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="This file.")
-@click.option("--top", default=10, show_default=True, help="How many of the most used continuations to show.")
+@click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Continuations to show.")
 @AS_JSON
 def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
-    """Show tiers, sizes, n-grams, hit rates and the most used continuations."""
+    """Show tiers, sizes, n-grams, hit rates and the most used continuations. Exit status 1 if FILE is no store."""
     from hd_edge.store import report as store_report
+
+    from .store_lines import lines
 
     if model is None:
         paths = [store] if store else store_report.all_stores()
@@ -53,12 +59,13 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
             paths = [store] if store else store_report.stores_of(loaded)
             reports = [store_report.report(path, Vocabulary(loaded), top) for path in paths]
     if as_json:
-        click.echo(json.dumps({"stores": reports}, indent=2, ensure_ascii=False))
-        return
-    if not reports:
+        click.echo(json.dumps({"stores": reports}, indent=2))
+    elif not reports:
         click.echo("no store yet: the first generation makes one", err=True)
-    for report in reports:
-        click.echo("\n".join(store_report.lines(report)))
+    else:
+        click.echo("\n".join(line for report in reports for line in lines(report)))
+    if store and "error" in reports[0]:
+        sys.exit(1)
 
 
 @db.command("build-model")
@@ -66,21 +73,22 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False))
 @click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
-@click.option("-n", "--predict", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer.")
+@click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many prompts.")
-@click.option("-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True)
-@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores.")
-@click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True)
+@click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True)
+@click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
+@click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True)
 @AS_JSON
 def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
     """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
     from hd_edge import Llama
-    from hd_edge.build.model import BuildProgress, build_model, read_prompts
+    from hd_edge.build.model import BuildProgress, build_model
+    from hd_edge.model.questions import read_prompts
     from hd_edge.store.identity import identify
     from hd_edge.store.safety import default_path
     from hd_edge.store.store import Store
 
-    texts = read_prompts(prompts, options["field"])[: options["limit"]]
+    texts = read_prompts(prompts, field=options["field"])[: options["limit"]]
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
     if options["threads"]:
         settings.update(n_threads=options["threads"], n_threads_batch=options["threads"])
@@ -96,21 +104,21 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
         path = options["store"] or default_path(identity)
         with Store(path, identity) as store:
             state = build_model(llm, store, texts, max_tokens=options["predict"], progress=tell)
-            rows = len(store)
+            records = len(store)
     finally:
         line.close()
         llm.close()
     result = {"store": str(path), "prompts": state.total, "known": state.known, "skipped": state.skipped}
-    show({**result, "tokens": state.tokens, "rows": rows, "file_bytes": path.stat().st_size}, as_json)
+    show({**result, "tokens": state.tokens, "records": records, "file_bytes": path.stat().st_size}, as_json)
 
 
 @db.command("build-statistics")
 @MODEL
 @click.argument("sources", nargs=-1, required=True)
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
+@click.option("-o", "--out", type=Writable(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
 @click.option("--field", default="text", show_default=True, help="Field of a JSON line that holds the text.")
 @click.option("--memory", default=512, show_default=True, type=click.IntRange(min=64), help="MiB to stay below.")
-@click.option("-t", "--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("-t", "--threads", type=THREADS, default=2, show_default=True)
 @click.option("--min-count", type=click.IntRange(min=1), default=2, show_default=True, help="For keys of 3 tokens up.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted build has done.")
 @AS_JSON
@@ -177,7 +185,7 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
         for path in sources:
             with open_any(path, read_only=True) as source:
                 read += merge_stores(store, source)
-        show({"store": str(into), "rows_read": read, "rows": len(store)}, as_json)
+        show({"store": str(into), "records_read": read, "records": len(store)}, as_json)
 
 
 @db.command()
@@ -209,7 +217,7 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
 
     with vocabulary_of(model_path(model)) as loaded, Store(store, identify(loaded), kind=kind) as opened:
         keys = import_text(opened, Vocabulary(loaded), source)
-        show({"store": str(store), "keys": keys, "rows": len(opened)}, as_json)
+        show({"store": str(store), "keys": keys, "records": len(opened)}, as_json)
 
 
 @db.command()
@@ -222,7 +230,8 @@ def prune(store: Path, cap: int, as_json: bool) -> None:
 
     with open_any(store) as opened:
         dropped = prune_store(opened, cap << 20)
-        show({"store": str(store), "dropped": dropped, "rows": len(opened), "file_bytes": opened.file.size()}, as_json)
+        result = {"store": str(store), "dropped": dropped, "records": len(opened), "file_bytes": opened.file.size()}
+    show(result, as_json)
 
 
 @db.command()
@@ -234,11 +243,11 @@ def verify(store: Path, as_json: bool) -> None:
 
     with open_any(store, read_only=True) as opened:
         findings = verify_store(opened)
-        rows = len(opened)
+        records = len(opened)
     if as_json:
-        click.echo(json.dumps({"store": str(store), "sound": not findings, "rows": rows, "findings": findings}))
+        click.echo(json.dumps({"store": str(store), "sound": not findings, "records": records, "findings": findings}))
     else:
-        click.echo("\n".join(findings) or f"sound: {rows:,} rows")
+        click.echo("\n".join(findings) or f"sound: {records:,} records")
     if findings:
         sys.exit(1)
 
@@ -275,5 +284,7 @@ def open_any(path: Path, *, read_only: bool = False) -> Store:
 
 
 def writer(out: str) -> Any:
-    """Opens a file for writing text, or stdout."""
-    return nullcontext(sys.stdout) if out == "-" else Path(out).open("w", encoding="utf-8")
+    """A file of an export, or stdout."""
+    from hd_edge.store.transfer import export_file
+
+    return nullcontext(sys.stdout) if out == "-" else export_file(Path(out))

@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
+from .values import THREADS
+
 
 @click.command()
 @click.option("-m", "--model", help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
 @click.option("--explain", is_flag=True, help="Why is it (not) faster here? Measures cost curve and acceptance.")
-@click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads of --explain; default: physical cores.")
+@click.option("-t", "--threads", type=THREADS, help="Threads of --explain; default: physical cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool) -> None:
     """Show versions, backend, checks and places."""
@@ -65,24 +67,23 @@ def _backend() -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    from hd_edge.backend.threads import physical_cores
+    from hd_edge.backend.threads import physical_cores, running_threads
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "logical cores": os.cpu_count(),
-        "threads used": physical_cores(),
+        "threads used": f"{physical_cores()}, fewer while other programs take cores",
+        "threads running now": running_threads() or "unknown",
     }
 
 
 def _store() -> dict[str, Any]:
     from hd_edge.store.places import data_folder
+    from hd_edge.store.report import all_stores
 
     folder = data_folder()
-    files = sorted(folder.glob("*.sqlite3")) if folder.is_dir() else []
-    return {
-        "folder": str(folder),
-        "files": [f"{f.name} ({f.stat().st_size / 1e6:.1f} MB)" for f in files] or "none yet",
-    }
+    files = [f"{path.relative_to(folder)} ({path.stat().st_size / 1e6:.1f} MB)" for path in all_stores()]
+    return {"folder": str(folder), "files": files or "none yet"}
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def _model(name: str) -> dict[str, Any]:
         "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
     }
     try:
-        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable().types).reasons)
+        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     report["cost of rows"] = _cost(path)
@@ -139,7 +140,7 @@ def _cost(path: str) -> list[str]:
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import TreePlanner
 
-    llm = Llama(path)
+    llm = Llama(path, learn=False)
     try:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):

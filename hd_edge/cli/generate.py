@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from .options import load_llama, model_options, sampling, sampling_options
+from .streams import as_utf8
+from .values import Writable
 
 if TYPE_CHECKING:
     from hd_edge import Llama
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--chat", is_flag=True, help="Send the prompt as a chat message, with the model's chat template.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, finish_reason, stats.")
-@click.option("--explain", type=click.Path(dir_okay=False), help="Write a page that shows where each token came from.")
+@click.option("--explain", type=Writable(dir_okay=False), help="Write a page that shows where each token came from.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics on stderr.")
 def generate(**options: Any) -> None:
     """Continue a prompt, streaming to stdout."""
@@ -40,6 +42,7 @@ def generate(**options: Any) -> None:
         raise click.UsageError(msg)
     if file is not None or prompt is None or prompt == "-":
         prompt = (file or sys.stdin).read()
+    prompt = as_utf8(prompt)
     chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
     page: str | None = options.pop("explain")
     expected: TextIO | None = options.pop("prediction")
@@ -50,10 +53,10 @@ def generate(**options: Any) -> None:
         settings["seed"] = random.randrange(2**31)
     llm = load_llama(options)
     explanation = llm.on_step = explain(llm) if page is not None else None
-    text, reason = [], None
+    pieces, reason = [], None
     try:
         for piece, finish in _stream(llm, prompt, chat, settings):
-            text.append(piece)
+            pieces.append(piece)
             reason = finish or reason
             if not as_json:
                 click.echo(piece, nl=False)
@@ -63,9 +66,9 @@ def generate(**options: Any) -> None:
         raise
     finally:
         if as_json:
-            result = {"text": "".join(text), "finish_reason": reason, "stats": llm.stats.to_dict()}
+            result = {"text": "".join(pieces), "finish_reason": reason, "stats": llm.stats.to_dict()}
             click.echo(json.dumps(result, ensure_ascii=False))
-        elif text:
+        elif pieces:
             click.echo()
         if page is not None and explanation is not None:
             explanation.write(Path(page))

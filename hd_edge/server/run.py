@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -31,13 +33,15 @@ class Server(uvicorn.Server):
         await self._app.state.turn.stop()
         await super().shutdown(sockets)
 
-    def serve_until_signal(self) -> None:
-        """Serves; SIGTERM ends the process with status 0, Ctrl-C with KeyboardInterrupt, both after all is closed."""
-        before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises a signal again when it has ended
-        try:
-            self.run(sockets=[self.socket])
-        finally:
-            signal.signal(signal.SIGTERM, before)
+
+@contextmanager
+def ends_with_status_0() -> Iterator[None]:
+    """SIGTERM ends the process with status 0 in this block, after all is closed: uvicorn raises it again at its end."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(*_: Any) -> None:

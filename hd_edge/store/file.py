@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreError
 
-from . import schema as store_schema
-from .schema import READ_TIMEOUT, WRITE_TIMEOUT, store_errors
+from .connection import check_length, connect, set_timeout, store_errors
+from .ownership import file_id, in_use, new_file, real_path
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlite_utils import Database
+
+READ_TIMEOUT = 0.05  # seconds that a look-up may wait for another process
+WRITE_TIMEOUT = 10.0  # seconds that a write waits unless told otherwise
 
 _inherited: list[Database] = []  # connections that a fork copied: never used, never closed by the child
 
@@ -26,45 +28,73 @@ class StoreFile:
     """A connection that any thread may use; after a fork the child opens its own.
 
     Args:
-        path: The file, created if it is not there; ``None`` keeps everything in memory.
+        path: The file; ``None`` keeps everything in memory.
         read_only: Never write, not even to create the file.
+        create: Fills a new database; None: the file must be there.
         check: Called with each new connection before anything else reads it; raises if it does not like the file.
+
+    Attributes:
+        write_timeout: Seconds that a write waits for other processes.
 
     Raises:
         StoreError: And its children, from opening and from ``check``.
     """
 
-    def __init__(self, path: Path | None, *, read_only: bool, check: Callable[[Database], None]) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        read_only: bool,
+        create: Callable[[Database], None] | None,
+        check: Callable[[Database], None],
+    ) -> None:
+        self.where = ":memory:" if path is None else str(path)
+        self.path = path and real_path(path)
         self.read_only = read_only
+        self.write_timeout = WRITE_TIMEOUT
+        self._create = create
         self._check = check
         self._lock = threading.RLock()
-        self._place: tuple[int, int] | None = None  # device and inode
+        self._id: tuple[int, int] | None = None
         self._db: Database | None = self._connect()
 
-    @property
-    def where(self) -> str:
-        """The path, for messages."""
-        return ":memory:" if self.path is None else str(self.path)
-
     def _connect(self) -> Database:
-        db = store_schema.connect(self.path, read_only=self.read_only)
-        try:
-            with store_errors(self.where):
-                self._check(db)
-                store_schema.set_timeout(db.conn, READ_TIMEOUT)
+        with store_errors(self.where, read_only=self.read_only):
+            if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
+                with new_file(self.path) as new:
+                    self._write_new(new)
+            db = connect(self.path, self.where, read_only=self.read_only)
+            try:
                 if self.path is not None:
-                    status = self.path.stat()
-                    self._place = (status.st_dev, status.st_ino)
-        except BaseException:
-            db.conn.close()
-            raise
+                    check_length(db, self.path)
+                elif self._create:
+                    self._create(db)
+                self._check(db)
+                set_timeout(db.conn, READ_TIMEOUT)
+                if self.path is not None:
+                    self._id = file_id(self.path)
+                    in_use[self._id] += 1
+            except BaseException:
+                db.conn.close()
+                raise
         self._pid = os.getpid()
         return db
 
+    def _write_new(self, path: Path) -> None:
+        from sqlite_utils import Database
+
+        db = Database(path, recursive_triggers=False, execute_plugins=False)
+        try:
+            if self._create:
+                self._create(db)
+        finally:
+            db.close()
+
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, with errors translated; waits shortly for other processes."""
+    def reading(self) -> Iterator[Database]:
+        """The database, with errors translated; waits shortly for other processes."""
+        if self._pid != os.getpid():
+            self._lock = threading.RLock()  # another thread of the parent may have held the old one
         with self._lock:
             if self._db is None:
                 msg = f"store {self.where} is closed"
@@ -72,62 +102,64 @@ class StoreFile:
             if self._pid != os.getpid():
                 _inherited.append(self._db)
                 self._db = self._connect()
-            with store_errors(self.where):
-                yield self._db.conn
+            with store_errors(self.where, read_only=self.read_only):
+                yield self._db
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it or nothing. Waits up to ten seconds for other processes.
+    def _patient(self) -> Iterator[Database]:
+        with self.reading() as db:
+            if self.read_only:
+                msg = f"store {self.where} is open for reading only"
+                raise StoreError(msg)
+            set_timeout(db.conn, self.write_timeout)
+            try:
+                yield db
+            finally:
+                set_timeout(db.conn, READ_TIMEOUT)
+
+    @contextmanager
+    def writing(self) -> Iterator[Database]:
+        """One transaction: all of it or nothing. Waits ``write_timeout`` seconds for other processes.
 
         Raises:
             StoreError: The file is open for reading only.
         """
-        with self.reading() as connection:
-            if self.read_only:
-                msg = f"store {self.where} is open for reading only"
-                raise StoreError(msg)
-            store_schema.set_timeout(connection, WRITE_TIMEOUT)
+        with self._patient() as db:
+            # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
+            db.execute("BEGIN IMMEDIATE")
             try:
-                # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                store_schema.set_timeout(connection, READ_TIMEOUT)
+                if db.conn.in_transaction:
+                    db.execute("ROLLBACK")
 
     def compact(self) -> None:
         """Rewrites the file without free space."""
-        with self.reading() as connection:
-            store_schema.set_timeout(connection, WRITE_TIMEOUT)
-            try:
-                connection.execute("VACUUM")
-            finally:
-                store_schema.set_timeout(connection, READ_TIMEOUT)
+        with self._patient() as db:
+            db.vacuum()
 
     def size(self) -> int:
         """Bytes of the file."""
-        with self.reading() as connection:
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
+        with self.reading() as db:
+            return int(db.execute("PRAGMA page_count").fetchone()[0] * db.execute("PRAGMA page_size").fetchone()[0])
 
     def in_place(self) -> bool:
         """False once the file at the path is not the open one: deleted or swapped."""
-        if self.path is None:
-            return True
         try:
-            status = self.path.stat()
+            return self.path is None or file_id(self.path) == self._id
         except OSError:
             return False
-        return (status.st_dev, status.st_ino) == self._place
 
     def close(self) -> None:
         """Closes the connection; a second call does nothing."""
         with self._lock:
-            if self._db is not None:
-                if self._pid == os.getpid():
-                    self._db.conn.close()
-                else:
-                    _inherited.append(self._db)
-                self._db = None
+            if self._db is None:
+                return
+            if self._pid == os.getpid():
+                self._db.conn.close()
+                if self._id is not None:
+                    in_use[self._id] -= 1
+            else:
+                _inherited.append(self._db)
+            self._db = None

@@ -44,16 +44,16 @@ def report(path: Path, vocabulary: Vocabulary | None = None, top: int = 10) -> d
         except StoreMismatchError:
             store = Store(path, kind="statistics", read_only=True)
         with store:
-            meta, counters = store.meta(), store.counters()
+            counters = store.counters()
             result |= {
                 "kind": store.kind,
                 "model": store.identity.name,
                 "tokenizer": store.identity.tokenizer[:16],
                 "n_vocab": store.identity.n_vocab,
                 "bytes": store.file.size(),
-                "rows": len(store),
+                "records": len(store),
                 "answers": counters.get("answers", 0),
-                "corpus_tokens": meta.get("corpus.tokens", 0),
+                "corpus_tokens": store.numbers().get("corpus.tokens", 0),
                 "tiers": {tier: _rates(counters, tier) for tier in TIERS} if store.kind == "model" else {},
             }
             if vocabulary is not None and vocabulary.n_tokens == store.identity.n_vocab:
@@ -77,7 +77,7 @@ def _continuations(store: Store, vocabulary: Vocabulary, top: int) -> list[dict[
     for key, record in store.scan():
         try:
             lists = _native.decode_record(key, record, store.identity.n_vocab)
-        except ValueError:  # `hd-edge db verify` names damaged rows
+        except ValueError:  # `hd-edge db verify` names damaged records
             continue
         for context, _, followers in lists:
             if len(context) == SHOWN_KEY:
@@ -87,23 +87,3 @@ def _continuations(store: Store, vocabulary: Vocabulary, top: int) -> list[dict[
         {"count": count, "text": vocabulary.decode(context), "next": vocabulary.decode([token])}
         for count, context, token in sorted(best, reverse=True)
     ]
-
-
-def lines(report: dict[str, Any]) -> list[str]:
-    """The report for people."""
-    if "error" in report:
-        return [report["error"]]
-    said = f"{report['corpus_tokens']:,} tokens" if report["kind"] == "statistics" else f"{report['answers']:,} answers"
-    out = [
-        f"{report['kind']} tier: {report['path']}",
-        f"  {report['model']}, {report['n_vocab']:,} tokens; {report['bytes'] / 2**20:.1f} MiB, {report['rows']:,} rows"
-        f" from {said}",
-    ]
-    for tier, rates in report["tiers"].items():
-        if rates["drafted"] or rates["lookups"]:
-            out.append(
-                f"  {tier:<10} drafted {rates['drafted']:,}, accepted {rates['acceptance_rate']:.0%}"
-                + (f"; look-ups {rates['lookups']:,}, found {rates['hit_rate']:.0%}" if rates["lookups"] else "")
-            )
-    shown = report.get("continuations", [])
-    return [*out, *(f"  {item['count']:>7,}  {item['text']!r} -> {item['next']!r}" for item in shown)]

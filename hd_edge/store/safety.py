@@ -1,27 +1,33 @@
-"""A store for somebody who only wants to generate: whatever is wrong with the file, generation goes on.
+"""SafeStore: a store for somebody who only wants to generate. Whatever is wrong with the file, generation goes on.
 
-A damaged file is moved aside, never deleted, and a new one begins; every other trouble leaves the file alone and keeps
-what is learned in memory. Each trouble is told once, as a ``StoreWarning``.
+A damaged file of ours is moved aside, never deleted, and a new one begins; every other trouble leaves the file alone.
+Each kind of trouble is told once, as a ``StoreWarning``.
 """
 
 from __future__ import annotations
 
 import os
-import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from hd_edge.errors import StoreCorruptError, StoreError, StoreWarning
+from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreForeignError, StoreWarning
 
+from .connection import store_errors
+from .ownership import may_move, move_aside, real_path
 from .places import data_folder
 from .store import DEFAULT_CAP, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .identity import Identity
 
-SIDE_FILES = ("-journal", "-wal", "-shm")  # a journal of the damaged file must not be played into the new one
+T = TypeVar("T")
+
+ANSWER_WAIT = 0.05  # seconds that a write may wait for another process while the user waits for the next answer
+CLOSE_WAIT = 10.0  # and when the model is closed: the last chance
+BUSY_TOLD = 3  # writes in a row that found the file locked, until that is worth a warning
 
 
 def default_path(identity: Identity, kind: str = "model") -> Path:
@@ -31,76 +37,189 @@ def default_path(identity: Identity, kind: str = "model") -> Path:
     return data_folder() / "models" / f"{identity.architecture[:8]}-{identity.tokenizer[:16]}.sqlite3"
 
 
-def move_aside(path: Path) -> Path:
-    """Renames a damaged file to ``<name>.corrupt-<date>``; returns the new name.
-
-    Raises:
-        StoreError: It cannot be renamed.
-    """
-    stem = f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
-    target = path.with_name(stem)
-    number = 1
-    while os.path.lexists(target):
-        number += 1
-        target = path.with_name(f"{stem}-{number}")
-    try:
-        path.rename(target)
-        for suffix in SIDE_FILES:
-            side = path.with_name(path.name + suffix)
-            if side.exists():
-                side.rename(target.with_name(target.name + suffix))
-    except OSError as error:
-        msg = f"store {path} cannot be moved aside: {error.strerror or error}"
-        raise StoreError(msg) from error
-    return target
-
-
-def warn(message: str) -> None:
-    """Tells the user once; generation goes on."""
-    warnings.warn(message, StoreWarning, stacklevel=3)
-
-
-def open_model_store(path: Path | None, identity: Identity, *, learn: bool = True, cap: int = DEFAULT_CAP) -> Store:
-    """The model's store at ``path``, or one in memory if there is no path or the file cannot be used. Never raises."""
-    if path is None:
-        return Store(None, identity, cap=cap)
-    try:
-        try:
-            return Store(path, identity, read_only=not learn, cap=cap)
-        except StoreCorruptError as error:
-            aside = move_aside(path)
-            warn(f"{error}; it was moved to {aside} and a new store begins")
-            return Store(path, identity, cap=cap)
-    except StoreError as error:
-        if learn and not isinstance(error, StoreCorruptError) and path.is_file() and not os.access(path, os.W_OK):
-            return _read_only(path, identity, error)
-        if learn or path.exists():
-            warn(f"{error}; going on without this store, what is learned stays in memory")
-        return Store(None, identity, cap=cap)
-
-
-def _read_only(path: Path, identity: Identity, error: StoreError) -> Store:
-    try:
-        store = Store(path, identity, read_only=True)
-    except StoreError as worse:
-        warn(f"{worse}; going on without this store, what is learned stays in memory")
-        return Store(None, identity)
-    warn(f"{error}; reading it only, nothing is learned")
-    return store
-
-
-def open_statistics_store(path: Path, identity: Identity, *, asked_for: bool) -> Store | None:
-    """The statistics file, or None if there is none that fits. Never raises, never writes.
+class SafeStore:
+    """Opens a store, uses it, warns once and goes on without it.
 
     Args:
-        path: The file.
-        identity: The tokenizer that must fit.
-        asked_for: The user named this file, so its absence is worth a warning.
+        path: The file; ``None``: in memory.
+        identity: Whose tokens it must hold.
+        kind: ``"model"`` or ``"statistics"``.
+        learn: False: nothing is written, moved or created.
+        default: ``path`` is hd_edge's own choice: it may be missing, and what stands there is ours.
+        cap: Bytes from which the least useful records are dropped.
+
+    Attributes:
+        store: The open store; None: there is none, or no more.
+        learning: True while something can be learned, if only in memory.
+        reopened: Called when another file has taken the place of the old one.
+
+    Raises:
+        StoreForeignError: The path was named by the caller, and what stands there is no store of hd_edge.
     """
-    if not asked_for and not path.exists():
+
+    def __init__(
+        self,
+        path: Path | None,
+        identity: Identity,
+        *,
+        kind: str = "model",
+        learn: bool = True,
+        default: bool = False,
+        cap: int = DEFAULT_CAP,
+    ) -> None:
+        self.path = path
+        self.identity = identity
+        self.kind = kind
+        self.learning = learn
+        self.reopened: Callable[[], None] = lambda: None
+        self._default = default
+        self._cap = cap
+        self._told: set[str] = set()
+        self._damage: StoreError | None = None
+        self._pausing = False  # the file was locked: no look-up waits for it again before the next write
+        self._busy = 0  # writes in a row
+        self.store: Store | None = self._open(named=not default)
+
+    # ------------------------------------------------------------------ use
+
+    def read(self, use: Callable[[Store], T]) -> T | None:
+        """Calls ``use`` with the store; None if the file does not let itself be read. For inside a step.
+
+        Waits shortly for another process, and not again before ``resume()``. Never raises a StoreError; the next
+        ``write()`` mends damage.
+        """
+        if self.store is None or self._pausing or self._damage is not None:
+            return None
+        try:
+            return use(self.store)
+        except StoreBusyError:
+            self._pausing = True
+        except StoreError as error:
+            if self.learning and isinstance(error, StoreCorruptError):
+                self._damage = error
+            else:
+                self._give_up(error)
         return None
-    try:
-        return Store(path, identity, kind="statistics", read_only=True)
-    except StoreError as error:
-        warn(f"{error}; going on without the statistics tier")
-        return None
+
+    def resume(self) -> None:
+        """A generation ended: look-ups may wait for other processes again."""
+        self._pausing = False
+
+    def write(self, use: Callable[[Store], None], *, wait: float = ANSWER_WAIT) -> bool:
+        """Calls ``use`` with the store, a new one if the old is damaged or gone; False if nothing was written.
+
+        For between generations. Never raises a StoreError.
+
+        Args:
+            use: Writes; called again after a failure, perhaps with another store.
+            wait: Seconds to wait for another process.
+        """
+        self.resume()
+        for _ in range(2):
+            if self._damage is not None or (self.store is not None and not self.store.file.in_place()):
+                self._renew()
+            if self.store is None or not self.learning:
+                return False
+            self.store.file.write_timeout = wait
+            try:
+                use(self.store)
+            except StoreBusyError as error:
+                self._busy += 1
+                if wait >= CLOSE_WAIT:
+                    self.tell("lost", f"{error}; what was learned since is lost")
+                elif self._busy == BUSY_TOLD:
+                    self.tell("busy", f"{error}; what is learned is kept for the next flush")
+                return False
+            except StoreCorruptError as error:
+                self._damage = error
+            except StoreError as error:
+                self.tell("write", f"{error}; nothing new is learned until it can be written")
+                return False
+            else:
+                self._busy = 0
+                return True
+        self._give_up(self._damage)
+        return False
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self.learning = False
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    # ------------------------------------------------------------------ trouble
+
+    def _open(self, *, named: bool) -> Store | None:
+        """The store, or what there is instead of it.
+
+        Raises:
+            StoreForeignError: Only if ``named``.
+        """
+        if self.path is None:
+            return self._store(None)
+        if not os.path.lexists(self.path) and not self.learning and (self._default or self.kind == "model"):
+            return None
+        protected = self.learning and self.path.is_file() and not _writable(self.path)
+        try:
+            store = self._store(self.path, read_only=protected or not self.learning)
+        except (StoreForeignError, StoreCorruptError) as error:
+            return self._move(self.path, error, named=named)
+        except StoreError as error:
+            return self._go_without(error)
+        if protected:
+            self.learning = False
+            self.tell("write", f"store {self.path} is write-protected; it is only read, nothing is learned")
+        return store
+
+    def _move(self, path: Path, error: StoreError, *, named: bool) -> Store | None:
+        """Begins a new store in place of a damaged one, if that may be moved."""
+        if isinstance(error, StoreForeignError) and named:
+            raise error
+        try:
+            with store_errors(path):
+                real = real_path(path)
+                if not self.learning or not may_move(real, default=self._default):
+                    return self._go_without(error)
+                aside = move_aside(real)
+            self.tell("damage", f"{error}; it was moved to {aside} and a new store begins")
+            return self._store(path)
+        except StoreError as again:
+            return self._go_without(again)
+
+    def _go_without(self, error: StoreError) -> Store | None:
+        rest = "what is learned stays in memory" if self.learning else "nothing is read from it"
+        self.tell("open", f"{error}; going on without this store, {rest}")
+        return self._store(None) if self.learning else None
+
+    def _renew(self) -> None:
+        """Opens what stands at the path now: the file is damaged, was deleted or replaced."""
+        old, damage, self._damage = self.store, self._damage, None
+        if old is None:
+            return
+        gone = not old.file.in_place()
+        old.close()
+        if gone or self.path is None or damage is None:
+            self.tell("damage", f"store {self.path} was deleted or replaced while in use; it begins anew")
+            self.store = self._open(named=False)
+        else:
+            self.store = self._move(self.path, damage, named=False)
+        self.reopened()
+
+    def _give_up(self, error: StoreError | None) -> None:
+        self.tell("read", f"{error}; going on without the {self.kind} tier's file")
+        self.close()
+
+    def _store(self, path: Path | None, *, read_only: bool = False) -> Store:
+        return Store(path, self.identity, kind=self.kind, read_only=read_only, cap=self._cap)
+
+    def tell(self, kind: str, message: str) -> None:
+        """Warns, once per kind of trouble."""
+        if kind not in self._told:
+            self._told.add(kind)
+            warnings.warn(message, StoreWarning, stacklevel=4)
+
+
+def _writable(path: Path) -> bool:
+    """False for a file that its owner protected, also for root, who could write it all the same."""
+    return os.access(path, os.W_OK) and bool(path.stat().st_mode & 0o222)

@@ -8,41 +8,80 @@ follower are tokenized together, and counted for the longest key that the new to
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from hd_edge import _native
-from hd_edge.errors import CorpusError, StoreMismatchError
+from hd_edge.errors import CorpusError, StoreForeignError, StoreMismatchError
 
+from .connection import store_errors
 from .identity import Identity
+from .ownership import new_text, real_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from hd_edge.model.vocabulary import Vocabulary
 
     from .store import Store
 
 FORMAT = "hd_edge n-grams"
 LENGTHS = (1, 2, 3, 4, 6, 8)  # tokens of a key
-BATCH = 20_000  # rows per transaction
+BATCH = 20_000  # records per transaction
+MAX_COUNT = (1 << 32) - 1
 
 
 def merge(into: Store, source: Store) -> int:
-    """Adds all counts of ``source`` to ``into``; returns how many rows were read.
+    """Adds all counts of ``source`` to ``into``; returns how many records were read.
 
     Raises:
         StoreMismatchError: Another tokenizer.
         StoreError: A file cannot be read or written.
     """
     source.identity.check(into.identity, of=f"store {source.path}", any_model=True)
-    rows: dict[int, bytes] = {}
+    records: dict[int, bytes] = {}
     count = 0
     for key, record in source.scan():
-        rows[key] = record
+        records[key] = record
         count += 1
-        if len(rows) >= BATCH:
-            into.add(rows, answers=0)
-            rows = {}
-    into.add(rows, answers=source.counters().get("answers", 0))
+        if len(records) >= BATCH:
+            into.add(records, answers=0)
+            records = {}
+    into.add(records, answers=source.counters().get("answers", 0))
     return count
+
+
+@contextmanager
+def export_file(path: Path) -> Iterator[IO[str]]:
+    """A file to export to, which appears when it is complete. An earlier export is replaced, nothing else is.
+
+    Raises:
+        StoreForeignError: What stands there is no export.
+        StoreError: It cannot be written.
+    """
+    if path.exists() and not path.is_file():  # a terminal, a pipe
+        with store_errors(path), path.open("w", encoding="utf-8") as out:
+            yield out
+        return
+    with store_errors(path):
+        real = real_path(path)
+        replaces = os.path.lexists(real)
+        if replaces:
+            _check_export(real, path)
+        with new_text(real, replaces=replaces) as out:
+            yield out
+
+
+def _check_export(real: Path, path: Path) -> None:
+    try:
+        with real.open(encoding="utf-8") as file:
+            _header(file.readline(1 << 16))
+    except (CorpusError, UnicodeDecodeError) as error:
+        msg = f"{path} is no export of hd_edge; it was left alone: name another file"
+        raise StoreForeignError(msg) from error
 
 
 def export(store: Store, vocabulary: Vocabulary, out: IO[str]) -> int:
@@ -73,7 +112,7 @@ def export(store: Store, vocabulary: Vocabulary, out: IO[str]) -> int:
 def _lists(key: int, record: bytes, n_vocab: int) -> list[_native.NgramList]:
     try:
         return _native.decode_record(key, record, n_vocab)
-    except ValueError:  # a damaged row counts as absent; `hd-edge db verify` names it
+    except ValueError:  # a damaged record counts as absent; `hd-edge db verify` names it
         return []
 
 
@@ -81,32 +120,38 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: IO[str]) -> int:
     """Adds the counts of an export to a store; returns how many keys were taken.
 
     Raises:
-        CorpusError: A line is not of an export.
+        CorpusError: A line is not of an export; names it.
         StoreError: The store cannot be written.
     """
-    source = _header(lines.readline())
-    same = source is not None and source.tokenizer == store.identity.tokenizer
+    same: bool | None = None
     collected: dict[int, list[_native.NgramList]] = {}
     taken = 0
-    for number, line in enumerate(lines, 2):
-        try:
-            entry = json.loads(line)
-            found = [_as_it_is(entry)] if same else _read_anew(entry, vocabulary)
-            for ngrams in found:
-                key = _key(ngrams[0], store.identity.n_vocab)
-                if len(collected) >= BATCH and key not in collected:
-                    _add(store, collected)
-                    collected = {}
-                collected.setdefault(key, []).append(ngrams)
-        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
-            msg = f"line {number} is not of an export ({error})"
-            raise CorpusError(msg) from error
-        taken += bool(found)
+    number = 1
     try:
+        for line in lines:
+            if same is None:
+                source = _header(line)
+                same = source is not None and source.tokenizer == store.identity.tokenizer
+            else:
+                entry = _Entry.parse(line)
+                found = [entry.ngrams()] if same else _read_anew(entry, vocabulary)
+                for ngrams in found:
+                    key = _key(ngrams[0], store.identity.n_vocab)
+                    _native.encode_record(key, [ngrams], store.identity.n_vocab)  # refuses what is out of range
+                    if len(collected) >= BATCH and key not in collected:
+                        _add(store, collected)
+                        collected = {}
+                    collected.setdefault(key, []).append(ngrams)
+                taken += bool(found)
+            number += 1
         _add(store, collected)
     except (ValueError, RuntimeError) as error:
-        msg = f"the export has an n-gram out of range ({error})"
+        if isinstance(error, CorpusError):
+            raise
+        msg = f"line {number} is not of an export ({error})"
         raise CorpusError(msg) from error
+    if same is None:
+        _header("")
     return taken
 
 
@@ -116,26 +161,56 @@ def _header(line: str) -> Identity | None:
         if (header["format"], header["version"]) != (FORMAT, 1):
             raise ValueError(header["version"])
         return Identity.from_dict(header)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"the first line is not the header of an export of hd_edge ({error})"
         raise CorpusError(msg) from error
 
 
-def _as_it_is(entry: dict[str, Any]) -> _native.NgramList:
-    context, tokens = entry["ids"]
-    counts = [count for _, count in entry["next"]]
-    return tuple(context), int(entry["total"]), list(zip(tokens, counts, strict=True))
+@dataclass(frozen=True)
+class _Entry:
+    """One line of an export: a key, what followed it, and the ids of both in the exporting tokenizer."""
+
+    key: str
+    texts: list[str]
+    counts: list[int]
+    total: int
+    context: list[int]
+    tokens: list[int]
+
+    @classmethod
+    def parse(cls, line: str) -> _Entry:
+        """Raises ValueError for anything but what ``export()`` writes."""
+        try:
+            entry = json.loads(line)
+            (context, tokens), pairs = entry["ids"], entry["next"]
+            texts, counts = [text for text, _ in pairs], [count for _, count in pairs]
+            numbers = [entry["total"], *counts, *context, *tokens]
+            strings = [entry["key"], *texts]
+        except (KeyError, TypeError, RecursionError) as error:
+            msg = f"its fields are not key, next, total and ids: {error!r}"
+            raise ValueError(msg) from error
+        if not all(isinstance(text, str) for text in strings) or len(tokens) != len(texts):
+            msg = "a text is none, or there are not as many texts as ids"
+            raise ValueError(msg)
+        if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in numbers):
+            msg = f"a count or an id is no integer from 0 to {MAX_COUNT}"
+            raise ValueError(msg)
+        return cls(entry["key"], texts, counts, entry["total"], context, tokens)
+
+    def ngrams(self) -> _native.NgramList:
+        """For the tokenizer that exported it."""
+        return tuple(self.context), self.total, list(zip(self.tokens, self.counts, strict=True))
 
 
-def _read_anew(entry: dict[str, Any], vocabulary: Vocabulary) -> list[_native.NgramList]:
+def _read_anew(entry: _Entry, vocabulary: Vocabulary) -> list[_native.NgramList]:
     """The n-grams that another tokenizer makes of the texts, each for the longest key there is."""
     found: dict[tuple[int, ...], dict[int, int]] = {}
-    for text, count in entry["next"]:
-        tokens = vocabulary.encode_inside(entry["key"] + text)
+    for text, count in zip(entry.texts, entry.counts, strict=True):
+        tokens = vocabulary.encode_inside(entry.key + text)
         length = next((n for n in reversed(LENGTHS) if n < len(tokens)), 0)
         if length:
             followers = found.setdefault(tuple(tokens[-length - 1 : -1]), {})
-            followers[tokens[-1]] = followers.get(tokens[-1], 0) + int(count)
+            followers[tokens[-1]] = min(followers.get(tokens[-1], 0) + count, MAX_COUNT)
     return [(context, 0, _ranked(followers)) for context, followers in found.items()]
 
 
@@ -150,12 +225,12 @@ def _key(context: tuple[Any, ...], n_vocab: int) -> int:
 
 
 def _add(store: Store, collected: dict[int, list[_native.NgramList]]) -> None:
-    """Packs what was collected into rows and adds them.
+    """Packs what was collected into records and adds them.
 
     Keys of several lengths of the other tokenizer may become one key here. They tell of the same texts, so the highest
     count of a follower is taken, not the sum.
     """
-    rows = {}
+    records = {}
     for key, lists in collected.items():
         merged: dict[tuple[int, ...], tuple[int, dict[int, int]]] = {}
         for context, total, followers in lists:
@@ -164,5 +239,5 @@ def _add(store: Store, collected: dict[int, list[_native.NgramList]]) -> None:
                 known[token] = max(known.get(token, 0), count)
             merged[context] = (max(known_total, total), known)
         packed = [(context, total, _ranked(followers)) for context, (total, followers) in merged.items()]
-        rows[key] = _native.encode_record(key, packed, store.identity.n_vocab)
-    store.add(rows, answers=0)
+        records[key] = _native.encode_record(key, packed, store.identity.n_vocab)
+    store.add(records, answers=0)

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from .store import Store
 
 PRUNED_TO = 0.75  # share of the cap that pruning leaves
-HALF_LIFE = 1000  # answers after which an unused row counts half
-ROW_OVERHEAD = 16  # bytes a row takes in the file beside its record
+HALF_LIFE = 1000  # answers after which an unused record counts half
+OVERHEAD = 16  # bytes of the file that a record takes beside its own
 
-# Frequent rows stay, but an old count fades: total / (1 + age / half life).
+# Frequent records stay, but an old count fades: total / (1 + age / half life).
 _LEAST_USEFUL = "SELECT key FROM ngrams ORDER BY CAST(total AS REAL) / (1.0 + max(0, ? - seen) / ?), seen, key LIMIT ?"
 
 
 def prune(store: Store, cap: int | None = None) -> int:
-    """Drops the least useful rows until the store takes at most 0.75 of ``cap`` bytes; returns how many went.
+    """Drops the least useful records until the store takes at most 0.75 of ``cap`` bytes; returns how many went.
 
     Does nothing while the file is within the cap.
 
@@ -32,15 +32,15 @@ def prune(store: Store, cap: int | None = None) -> int:
     now = store.counters().get("answers", 0)
     target = cap * PRUNED_TO
     for _ in range(16):
-        with store.file.writing() as connection:
-            rows, used = connection.execute(
-                f"SELECT count(*), coalesce(sum(length(record) + {ROW_OVERHEAD}), 0) FROM ngrams"
+        with store.file.writing() as db:
+            count, used = db.execute(
+                f"SELECT count(*), coalesce(sum(length(record) + {OVERHEAD}), 0) FROM ngrams"
             ).fetchone()
-            if used <= target or rows == 0:
+            if used <= target or count == 0:
                 break
-            # Useless rows are shorter than the average, so this many never drop too much.
-            share = max(1, int(rows * (1 - target / used)))
-            connection.execute(f"DELETE FROM ngrams WHERE key IN ({_LEAST_USEFUL})", (now, float(HALF_LIFE), share))
+            # Useless records are shorter than the average, so this many never drop too much.
+            share = max(1, int(count * (1 - target / used)))
+            db.table("ngrams").delete_where(f"key IN ({_LEAST_USEFUL})", [now, float(HALF_LIFE), share])
             dropped += share
     store.file.compact()
     return dropped
@@ -52,10 +52,10 @@ def purge(store: Store) -> None:
     Raises:
         StoreError: The file cannot be written.
     """
-    with store.file.writing() as connection:
-        connection.execute("DELETE FROM ngrams")
-        connection.execute("DELETE FROM built")
-        connection.execute("DELETE FROM meta WHERE name LIKE 'count.%'")
+    with store.file.writing() as db:
+        db.table("ngrams").delete_where()
+        db.table("built").delete_where()
+        db.table("meta").delete_where("name LIKE 'count.%'")
     store.file.compact()
 
 
@@ -65,20 +65,18 @@ def verify(store: Store, *, most: int = 20) -> list[str]:
     Raises:
         StoreError: The file cannot be read at all.
     """
-    with store.file.reading() as connection:
-        findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check({int(most)})").fetchall()]
-        findings = [text for text in findings if text != "ok"]
+    with store.file.reading() as db:
+        findings = [text for (text,) in db.execute(f"PRAGMA integrity_check({int(most)})").fetchall() if text != "ok"]
         if findings:
             return findings
-        odd = connection.execute(
-            f"SELECT count(*) FROM ngrams WHERE typeof(record) != 'blob'"
-            f" OR length(record) > {_native.MAX_RECORD_BYTES} OR total < 1 OR seen < 0"
-        ).fetchone()[0]
+        odd = db.table("ngrams").count_where(
+            f"typeof(record) != 'blob' OR length(record) > {_native.MAX_RECORD_BYTES} OR total < 1 OR seen < 0"
+        )
     if odd:
-        findings.append(f"{odd} rows with a value that no store writes")
+        findings.append(f"{odd} records with a value that no store writes")
     for key, record in store.scan():
         if wrong := _wrong(key, record, store.identity.n_vocab):
-            findings.append(f"row {key}: {wrong}")
+            findings.append(f"record {key}: {wrong}")
             if len(findings) >= most:
                 break
     return findings

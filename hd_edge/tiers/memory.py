@@ -1,7 +1,6 @@
 """Hierarchy: the SQLite tiers of one ``Llama`` object, and what its store remembers between runs.
 
-Opening never fails: a file that cannot be used costs drafts, never an answer (``store_safety``). Files are written
-between generations only.
+A file that cannot be used costs drafts, never an answer (``SafeStore``). Files are written between generations only.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from hd_edge import _native
-from hd_edge.errors import StoreError
-from hd_edge.store.safety import default_path, open_model_store, open_statistics_store, warn
+from hd_edge.errors import StoreForeignError
+from hd_edge.store.safety import ANSWER_WAIT, CLOSE_WAIT, SafeStore, default_path
 
 from . import ModelTier, StatisticsTier
 
@@ -61,6 +60,9 @@ class Hierarchy:
         tiers: The tiers in use, for the planner.
         calibration: State of the mixer as last saved; None: none.
         cost_rows: The cost curve as last saved.
+
+    Raises:
+        StoreForeignError: A file that was named is no store of hd_edge.
     """
 
     def __init__(
@@ -74,25 +76,30 @@ class Hierarchy:
         cost_settings: str = "",
     ) -> None:
         self.learner: Learner | None = None
-        self._learn = learn
         self._cost_settings = cost_settings
         self._generations = 0
         self._counted: dict[str, tuple[int, int]] = {}
-        opened = open_model_store(_place(store, identity, "model"), identity, learn=learn)
-        self.model = ModelTier(opened, identity.n_vocab, learn=learn)
+        self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
         if "statistics" in config.tiers and statistics is not None:
-            place = _place(statistics, identity, "statistics")
-            found = place and open_statistics_store(place, identity, asked_for=statistics != "default")
-            if found:
-                self.tiers.append(StatisticsTier(found, identity.n_vocab))
-        self.calibration: bytes | None = None
-        self.cost_rows: list[CostRow] = []
+            try:
+                corpus = StatisticsTier(_safe_store(statistics, identity, "statistics", learn=False))
+            except StoreForeignError:
+                self.model.close()
+                raise
+            self.tiers += [corpus] if corpus.store is not None else []
+        self.calibration = self._sound(self.model.safe.read(lambda store: store.load_calibration()))
+        self.cost_rows: list[CostRow] = self.model.safe.read(lambda store: store.load_cost(cost_settings)) or []
+
+    def _sound(self, calibration: bytes | None) -> bytes | None:
+        """The calibration if the mixer takes it, else None: a damaged one is as good as none."""
         try:
-            self.calibration = _sound(opened.load_calibration())
-            self.cost_rows = opened.load_cost(cost_settings)
-        except StoreError as error:
-            warn(f"{error}; going on without its calibration")
+            if calibration is not None:
+                _native.Drafter(1, max_tokens=16).load_calibration(calibration)
+        except ValueError as error:
+            self.model.safe.tell("calibration", f"the store's calibration is damaged ({error}); the default is used")
+            return None
+        return calibration
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
         """A generation ended: the model tier learns it and writes, look-ups are counted. Never raises.
@@ -106,6 +113,7 @@ class Hierarchy:
             for begin, end in spans:
                 self.model.learn(tokens[:end], begin)
         for tier in self.tiers:
+            tier.safe.resume()
             lookups, hits = self._counted.get(tier.name, (0, 0))
             stats.lookups[tier.name] += tier.lookups - lookups
             self.model.count(f"{tier.name}.lookups", tier.lookups - lookups)
@@ -123,39 +131,27 @@ class Hierarchy:
 
     def _save(self) -> None:
         store, learner = self.model.store, self.learner
-        if learner is None or store is None or not self._learn or self._generations == 0 or not store.file.in_place():
-            return
-        try:
-            store.save_calibration(learner.calibration())
-            store.save_cost(self._cost_settings, learner.cost_rows())
-        except StoreError as error:
-            self.model.complain(f"{error}; calibration and cost curve are not kept")
+        if learner is not None and self._generations and store is not None and store.file.in_place():
+            calibration, curve = learner.calibration(), learner.cost_rows()
+            self.model.safe.write(lambda store: store.save_planner(calibration, self._cost_settings, curve))
 
     def close(self) -> None:
         """Writes what is left and closes the files. Never raises; a second call does nothing."""
-        self.model.flush()
+        self.model.flush(CLOSE_WAIT)
         self._save()
-        self.model.close()
+        self.model.close(ANSWER_WAIT)
         for tier in self.tiers:
             tier.close()
 
 
-def _place(where: str | os.PathLike[str] | None, identity: Identity, kind: str) -> Path | None:
-    if where is None:
-        return None
-    if where == "default":
-        return default_path(identity, kind)
-    path = Path(where).expanduser()
-    return path / default_path(identity, kind).name if path.is_dir() else path
+def _safe_store(where: str | os.PathLike[str] | None, identity: Identity, kind: str, *, learn: bool) -> SafeStore:
+    """``"default"``, a file, a folder of files, or None.
 
-
-def _sound(calibration: bytes | None) -> bytes | None:
-    """The calibration if the mixer takes it, else None: a damaged one is as good as none."""
-    if calibration is None:
-        return None
-    try:
-        _native.Drafter(1, max_tokens=16).load_calibration(calibration)
-    except ValueError as error:
-        warn(f"the store's calibration is damaged ({error}); going on with the default")
-        return None
-    return calibration
+    Raises:
+        StoreForeignError: The file that was named is no store of hd_edge.
+    """
+    default = where == "default"
+    path = default_path(identity, kind) if default or where is None else Path(where).expanduser()
+    if path.is_dir() and not default:
+        path /= default_path(identity, kind).name
+    return SafeStore(None if where is None else path, identity, kind=kind, learn=learn, default=default)

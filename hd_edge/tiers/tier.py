@@ -5,127 +5,93 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hd_edge import _native
-from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
-from hd_edge.store.safety import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hd_edge.store.safety import SafeStore
     from hd_edge.store.store import Store
 
-MAX_BUSY = 3  # fetches in a row that found the file locked, until the tier stops asking
+MAX_LOOKUPS = 4  # point look-ups per call
 
 
 class StoredTier:
-    """A tier whose rows come from a store, at most four point look-ups per call.
+    """A tier whose records come from a file; nothing here raises a StoreError.
 
     Args:
-        name: ``"model"`` or ``"statistics"``.
-        store: An open store; None: the tier is empty.
-        n_vocab: Size of the vocabulary.
-        budget: Bytes of decoded rows to keep in memory.
+        safe: The store and its safety net.
+        budget: Bytes of decoded records to keep in memory.
+        largest: Bytes of the largest file that is read before anything is asked for.
+        preloaded: Bytes of decoded records at which that reading stops; below the budget, so that nothing is evicted.
 
     Attributes:
-        cache: The rows in memory, for the drafter.
-        lookups: Rows asked of the file so far.
+        cache: The records in memory, for the drafter.
+        lookups: Records asked of the file so far.
         hits: How many of them were there.
     """
 
-    def __init__(self, name: str, store: Store | None, n_vocab: int, budget: int) -> None:
-        self.name = name
-        self.store = store
-        self.cache = _native.TierCache(n_vocab, budget)
+    def __init__(self, safe: SafeStore, budget: int, largest: int, preloaded: int) -> None:
+        self.safe = safe
+        self.name = safe.kind
+        self.cache = _native.TierCache(safe.identity.n_vocab, budget)
         self.lookups = 0
         self.hits = 0
-        self._busy = 0
-        self._complained = False
+        self._largest = largest
+        self._preloaded = preloaded
+        safe.reopened = self._reload
+        self._reload()
+
+    @property
+    def store(self) -> Store | None:
+        """The open store; None: the tier goes on without."""
+        return self.safe.store
 
     def fetch(self, keys: Sequence[int]) -> int:
-        """Reads rows of the file into the cache.
+        """Reads records of the file into the cache.
 
         Args:
-            keys: Row keys (``_native.ngram_key``), likeliest first; those after the fourth are left for later.
+            keys: Record keys (``_native.ngram_key``), likeliest first; those after the fourth are left for later.
 
         Returns:
-            How many look-ups were made. Never raises: a store that fails warns once and turns itself off.
+            How many look-ups were made.
         """
-        wanted = [int(key) for key in keys[:4]]
-        if self.store is None:
-            self._forget(wanted)
+        wanted = [int(key) for key in keys[:MAX_LOOKUPS]]
+        records = self.safe.read(lambda store: store.fetch(wanted))
+        if records is None:
+            if self.store is None:
+                self.cache.set_complete()  # what is not known will never be
             return 0
-        try:
-            rows = self.store.fetch(wanted)
-        except StoreBusyError as error:
-            self._busy += 1
-            if self._busy >= MAX_BUSY:
-                self.turn_off(error)
-            return 0
-        except StoreCorruptError as error:
-            self.found_damage(error)
-            self._forget(wanted)
-            return 0
-        except StoreError as error:
-            self.turn_off(error)
-            self._forget(wanted)
-            return 0
-        self._busy = 0
-        for key, record in rows.items():
-            wrong = self.cache.put(key, record)
-            if wrong:
-                self.complain(f"store {self.store.path}: row {key} is damaged ({wrong}) and counts as absent")
-        self.lookups += len(rows)
-        self.hits += sum(record is not None for record in rows.values())
-        return len(rows)
+        for key, record in records.items():
+            self._put(key, record)
+        self.lookups += len(records)
+        self.hits += sum(record is not None for record in records.values())
+        return len(records)
 
-    def preload(self, largest: int, memory: int, least_total: int | None = None) -> None:
-        """Reads rows before they are asked for: no look-up is left to make for them, however deep a draft goes.
+    def least_total(self) -> int | None:
+        """Records seen less often are not read before they are asked for; None: nothing is."""
+        return 1
 
-        Args:
-            largest: Bytes of the largest file that this is done for.
-            memory: Bytes of decoded rows at which to stop; below the budget, so that nothing is evicted.
-            least_total: Only rows seen so often; None: all of them.
-        """
-        if self.store is None:
-            return
-        try:
-            if self.store.file.size() > largest:
-                return
-            for key, record in self.store.scan() if least_total is None else self.store.scan(least_total):
-                if wrong := self.cache.put(key, record):
-                    self.complain(f"store {self.store.path}: row {key} is damaged ({wrong}) and counts as absent")
-                if self.cache.memory_bytes() > memory:
-                    return
-        except StoreCorruptError as error:
-            self.found_damage(error)
-        except StoreBusyError:
-            return
-        except StoreError as error:
-            self.turn_off(error)
-        else:
-            if least_total is None:
-                self.cache.set_complete()
+    def _reload(self) -> None:
+        """Reads records before they are asked for: no look-up is left to make for them, however deep a draft goes."""
+        self.cache.clear()
+        if self.safe.read(self._preload) or self.store is None:
+            self.cache.set_complete()
 
-    def _forget(self, keys: Sequence[int]) -> None:
-        for key in keys:
-            self.cache.put(key, None)  # known to be absent: not asked for again
+    def _preload(self, store: Store) -> bool:
+        """True if every record of the file is in memory now."""
+        least = self.least_total()
+        if least is None or store.file.size() > self._largest:
+            return False
+        for key, record in store.scan() if least <= 1 else store.scan(least):
+            self._put(key, record)
+            if self.cache.memory_bytes() > self._preloaded:
+                return False
+        return least <= 1
 
-    def found_damage(self, error: StoreCorruptError) -> None:
-        """The file turned out to be damaged."""
-        self.turn_off(error)
-
-    def turn_off(self, error: StoreError) -> None:
-        """Goes on without the file; rows in memory stay."""
-        self.complain(f"{error}; going on without the {self.name} tier's file")
-        self.close()
-
-    def complain(self, message: str) -> None:
-        """Warns, once per tier."""
-        if not self._complained:
-            self._complained = True
-            warn(message)
+    def _put(self, key: int, record: bytes | None) -> None:
+        if wrong := self.cache.put(key, record):
+            self.safe.tell("record", f"store {self.safe.path}: record {key} is damaged ({wrong}) and counts as absent")
 
     def close(self) -> None:
-        """Closes the store; rows in memory stay. A second call does nothing."""
-        if self.store is not None:
-            self.store.close()
-            self.store = None
+        """Closes the file; records in memory stay. A second call does nothing."""
+        self.safe.close()

@@ -5,12 +5,10 @@
 #include <cstring>
 #include <thread>
 
+#include "attention/hook.hpp"
+#include "large_pages.hpp"
 #include "product.hpp"
 #include "repack.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace hd::kernels {
 namespace {
@@ -79,6 +77,7 @@ class Extra : public ggml::ExtraBufferType {
         return op->src[0]->buffer->size > 0 || offered;
     }
     ggml::TensorTraits* get_tensor_traits(const Tensor* op) override {
+        if (op->op == ggml::kOpFlashAttnExt) return attention_traits(op);
         if (op->op != ggml::kOpMulMat || !is_ours(op->src[0])) return nullptr;
         return static_cast<ggml::TensorTraits*>(op->src[0]->extra);
     }
@@ -103,17 +102,11 @@ void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size
     taken += static_cast<int64_t>(size);
 }
 
-// Memory of the plain CPU type with our functions; large pages spare address translation, which a stream of weights
-// feels.
+// Memory of the plain CPU type with our functions.
 Buffer* alloc_buffer(BufferType* type, size_t size) {
     Buffer* buffer = api.ggml_backend_buft_alloc_buffer(api.ggml_backend_cpu_buffer_type(), size);
     if (!buffer) return nullptr;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    constexpr uintptr_t kPage = 2 << 20;
-    const auto base = reinterpret_cast<uintptr_t>(api.ggml_backend_buffer_get_base(buffer));
-    const uintptr_t first = (base + kPage - 1) & ~(kPage - 1), last = (base + size) & ~(kPage - 1);
-    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
+    advise_large_pages(api.ggml_backend_buffer_get_base(buffer), size);
     buffer->type = type;
     buffer->init_tensor = init_tensor;
     buffer->set_tensor = set_tensor;

@@ -2,6 +2,8 @@
 // serves every Python version.
 #include <cstring>
 
+#include "attention/hook.hpp"
+#include "attention/self_test.hpp"
 #include "buffer_type.hpp"
 #include "kernel_sets.hpp"
 #include "registration.hpp"
@@ -25,7 +27,17 @@ const char* const kSymbols[] = {
 constexpr int kSymbolCount = sizeof kSymbols / sizeof *kSymbols;
 static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
 
-int64_t test_bytes = 0;  // of the self-test's weights
+int64_t test_bytes = 0;                           // of the self-test's weights
+const char* attention_problem = "not installed";  // why attention stays llama.cpp's, or nullptr
+
+const char* install_attention(const KernelSet& kernels) {
+    const AttentionSet* set = attention_set(kernels.lanes);
+    if (!set) return "no attention kernels for this processor";
+    attach_attention(*set);
+    const char* problem = test_attention();
+    if (problem) detach_attention();
+    return problem;
+}
 
 const KernelSet* chosen(const char* isa) { return isa && *isa ? kernels_named(isa) : best_kernels(); }
 
@@ -55,7 +67,10 @@ HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
     ggml::BufferType* type = buffer_type(*set);
     enter(type);
     const char* problem = self_test(type, *set);
-    if (problem) leave(type);
+    if (problem)
+        leave(type);
+    else
+        attention_problem = install_attention(*set);
     test_bytes = bytes_repacked();
     return problem;
 }
@@ -64,6 +79,21 @@ HD_EXPORT void hd_rows_offer(int on) { offer(on != 0); }
 
 // Bytes of weights that this thread has loaded for the kernels since it was offered them.
 HD_EXPORT long long hd_rows_taken() { return bytes_taken(); }
+// Why attention stays with llama.cpp, or nullptr if it is computed here for contexts that may use it.
+HD_EXPORT const char* hd_attention_problem() { return attention_problem; }
+
+// Whether contexts that this thread makes from now on may use it. The choice lasts as long as the context.
+HD_EXPORT void hd_attention_offer(int on) { offer_attention(on != 0 && !attention_problem); }
+
+// The i-th type of K or V, or nullptr behind the last.
+HD_EXPORT const char* hd_attention_type(int i) { return i >= 0 && i < kCellTypes ? kCellLayouts[i].name : nullptr; }
+
+// Whether attention with K and V of these types (ggml's numbers) and head sizes is computed here, in contexts that may
+// use it. All its rows are then independent of each other.
+HD_EXPORT int hd_attention_takes(int type_k, int type_v, int size_k, int size_v) {
+    return !attention_problem && takes_cells(type_k, size_k) && takes_cells(type_v, size_v) &&
+           takes_sizes(size_k, size_v);
+}
 
 // Bytes of weights that are stored for the kernels since hd_rows_install.
 HD_EXPORT long long hd_rows_bytes() { return bytes_repacked() - test_bytes; }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "attention/problem.hpp"
 #include "layout.hpp"
 
 namespace hd::kernels::ggml {
@@ -17,12 +18,19 @@ bool same_name(const char* a, const char* b) {  // ggml writes "q4_0" and "q4_K"
 }
 
 const char* check_types() {
-    if (std::strcmp(api.ggml_op_name(kOpMulMat), "MUL_MAT")) return "operation numbers differ";
-    if (std::strcmp(api.ggml_type_name(kTypeF32), "f32")) return "type numbers differ";
+    if (std::strcmp(api.ggml_op_name(kOpMulMat), "MUL_MAT") ||
+        std::strcmp(api.ggml_op_name(kOpFlashAttnExt), "FLASH_ATTN_EXT"))
+        return "operation numbers differ";
+    if (std::strcmp(api.ggml_type_name(kTypeF32), "f32") || std::strcmp(api.ggml_type_name(kTypeF16), "f16"))
+        return "type numbers differ";
     for (const Layout& l : kLayouts)
         if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
             api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
             return "quantised types differ";
+    for (const CellLayout& l : kCellLayouts)
+        if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
+            api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
+            return "cell types differ";
     return nullptr;
 }
 

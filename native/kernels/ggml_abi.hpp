@@ -18,7 +18,9 @@ struct Registry;
 struct Threadpool;
 
 constexpr int kTypeF32 = 0;
+constexpr int kTypeF16 = 1;
 constexpr int kOpMulMat = 29;
+constexpr int kOpFlashAttnExt = 74;
 constexpr int kDeviceCpu = 0;
 constexpr int kSuccess = 0;
 constexpr int kApiVersion = 2;
@@ -110,46 +112,49 @@ class ExtraBufferType {
 };
 
 // name, result, arguments: every function that we call, by the name that the library exports.
-#define HD_GGML_FUNCTIONS(X)                                                      \
-    X(ggml_init, Context*, (InitParams))                                          \
-    X(ggml_free, void, (Context*))                                                \
-    X(ggml_new_tensor_2d, Tensor*, (Context*, int32_t, int64_t, int64_t))         \
-    X(ggml_mul_mat, Tensor*, (Context*, Tensor*, Tensor*))                        \
-    X(ggml_new_graph, Graph*, (Context*))                                         \
-    X(ggml_build_forward_expand, void, (Graph*, Tensor*))                         \
-    X(ggml_tensor_overhead, size_t, ())                                           \
-    X(ggml_graph_overhead, size_t, ())                                            \
-    X(ggml_get_name, const char*, (const Tensor*))                                \
-    X(ggml_nbytes, size_t, (const Tensor*))                                       \
-    X(ggml_op_name, const char*, (int32_t))                                       \
-    X(ggml_type_name, const char*, (int32_t))                                     \
-    X(ggml_type_size, size_t, (int32_t))                                          \
-    X(ggml_blck_size, int64_t, (int32_t))                                         \
-    X(ggml_barrier, void, (Threadpool*))                                          \
-    X(ggml_threadpool_chunk_set, void, (Threadpool*, int))                        \
-    X(ggml_threadpool_chunk_add, int, (Threadpool*, int))                         \
-    X(ggml_backend_alloc_ctx_tensors_from_buft, Buffer*, (Context*, BufferType*)) \
-    X(ggml_backend_buffer_free, void, (Buffer*))                                  \
-    X(ggml_backend_buffer_get_base, void*, (Buffer*))                             \
-    X(ggml_backend_buffer_get_size, size_t, (Buffer*))                            \
-    X(ggml_backend_buffer_get_type, BufferType*, (Buffer*))                       \
-    X(ggml_backend_buft_alloc_buffer, Buffer*, (BufferType*, size_t))             \
-    X(ggml_backend_buft_get_device, Device*, (BufferType*))                       \
-    X(ggml_backend_buft_is_host, bool, (BufferType*))                             \
-    X(ggml_backend_buft_name, const char*, (BufferType*))                         \
-    X(ggml_backend_cpu_buffer_type, BufferType*, ())                              \
-    X(ggml_backend_cpu_init, void*, ())                                           \
-    X(ggml_backend_cpu_set_n_threads, void, (void*, int))                         \
-    X(ggml_backend_dev_backend_reg, Registry*, (Device*))                         \
-    X(ggml_backend_dev_by_type, Device*, (int32_t))                               \
-    X(ggml_backend_free, void, (void*))                                           \
-    X(ggml_backend_graph_compute, int32_t, (void*, Graph*))                       \
-    X(ggml_backend_reg_dev_count, size_t, (Registry*))                            \
-    X(ggml_backend_reg_dev_get, Device*, (Registry*, size_t))                     \
-    X(ggml_backend_reg_name, const char*, (Registry*))                            \
-    X(ggml_backend_reg_get_proc_address, void*, (Registry*, const char*))         \
-    X(ggml_backend_tensor_get, void, (const Tensor*, void*, size_t, size_t))      \
-    X(ggml_backend_tensor_set, void, (Tensor*, const void*, size_t, size_t))      \
+#define HD_GGML_FUNCTIONS(X)                                                                             \
+    X(ggml_init, Context*, (InitParams))                                                                 \
+    X(ggml_free, void, (Context*))                                                                       \
+    X(ggml_new_tensor_2d, Tensor*, (Context*, int32_t, int64_t, int64_t))                                \
+    X(ggml_new_tensor_4d, Tensor*, (Context*, int32_t, int64_t, int64_t, int64_t, int64_t))              \
+    X(ggml_flash_attn_ext, Tensor*, (Context*, Tensor*, Tensor*, Tensor*, Tensor*, float, float, float)) \
+    X(ggml_flash_attn_ext_add_sinks, void, (Tensor*, Tensor*))                                           \
+    X(ggml_mul_mat, Tensor*, (Context*, Tensor*, Tensor*))                                               \
+    X(ggml_new_graph, Graph*, (Context*))                                                                \
+    X(ggml_build_forward_expand, void, (Graph*, Tensor*))                                                \
+    X(ggml_tensor_overhead, size_t, ())                                                                  \
+    X(ggml_graph_overhead, size_t, ())                                                                   \
+    X(ggml_get_name, const char*, (const Tensor*))                                                       \
+    X(ggml_nbytes, size_t, (const Tensor*))                                                              \
+    X(ggml_op_name, const char*, (int32_t))                                                              \
+    X(ggml_type_name, const char*, (int32_t))                                                            \
+    X(ggml_type_size, size_t, (int32_t))                                                                 \
+    X(ggml_blck_size, int64_t, (int32_t))                                                                \
+    X(ggml_barrier, void, (Threadpool*))                                                                 \
+    X(ggml_threadpool_chunk_set, void, (Threadpool*, int))                                               \
+    X(ggml_threadpool_chunk_add, int, (Threadpool*, int))                                                \
+    X(ggml_backend_alloc_ctx_tensors_from_buft, Buffer*, (Context*, BufferType*))                        \
+    X(ggml_backend_buffer_free, void, (Buffer*))                                                         \
+    X(ggml_backend_buffer_get_base, void*, (Buffer*))                                                    \
+    X(ggml_backend_buffer_get_size, size_t, (Buffer*))                                                   \
+    X(ggml_backend_buffer_get_type, BufferType*, (Buffer*))                                              \
+    X(ggml_backend_buft_alloc_buffer, Buffer*, (BufferType*, size_t))                                    \
+    X(ggml_backend_buft_get_device, Device*, (BufferType*))                                              \
+    X(ggml_backend_buft_is_host, bool, (BufferType*))                                                    \
+    X(ggml_backend_buft_name, const char*, (BufferType*))                                                \
+    X(ggml_backend_cpu_buffer_type, BufferType*, ())                                                     \
+    X(ggml_backend_cpu_init, void*, ())                                                                  \
+    X(ggml_backend_cpu_set_n_threads, void, (void*, int))                                                \
+    X(ggml_backend_dev_backend_reg, Registry*, (Device*))                                                \
+    X(ggml_backend_dev_by_type, Device*, (int32_t))                                                      \
+    X(ggml_backend_free, void, (void*))                                                                  \
+    X(ggml_backend_graph_compute, int32_t, (void*, Graph*))                                              \
+    X(ggml_backend_reg_dev_count, size_t, (Registry*))                                                   \
+    X(ggml_backend_reg_dev_get, Device*, (Registry*, size_t))                                            \
+    X(ggml_backend_reg_name, const char*, (Registry*))                                                   \
+    X(ggml_backend_reg_get_proc_address, void*, (Registry*, const char*))                                \
+    X(ggml_backend_tensor_get, void, (const Tensor*, void*, size_t, size_t))                             \
+    X(ggml_backend_tensor_set, void, (Tensor*, const void*, size_t, size_t))                             \
     X(_Z39ggml_backend_cpu_get_extra_buffer_typesv, std::vector<BufferType*>&, ())
 
 struct Functions {

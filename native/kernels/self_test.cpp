@@ -5,6 +5,8 @@
 #include <system_error>
 #include <thread>
 
+#include "test_graph.hpp"
+
 namespace hd::kernels {
 namespace {
 
@@ -19,13 +21,6 @@ constexpr int64_t kColumns = 512, kPanels = 13, kInputs = 19;
 constexpr int kThreads = 3;
 constexpr double kTolerance = 0.02;  // both sides round the input to 8 bits, each in its own way
 
-struct Random {
-    uint32_t state = 1;
-    uint32_t next() { return state = state * 1664525U + 1013904223U; }
-    uint8_t byte() { return static_cast<uint8_t>(next() >> 24); }
-    float unit() { return static_cast<float>(next() >> 8) / 8388608.0f - 1.0f; }
-};
-
 std::vector<uint8_t> random_blocks(const Layout& l, int64_t blocks, Random& random) {
     std::vector<uint8_t> data(static_cast<size_t>(blocks * l.block_bytes));
     for (auto& x : data) x = random.byte();
@@ -38,36 +33,6 @@ std::vector<uint8_t> random_blocks(const Layout& l, int64_t blocks, Random& rand
             half[1] = 0x24;
         }
     return data;
-}
-
-// Contexts and buffers of one test, freed in any case.
-struct Resources {
-    std::vector<Context*> contexts;
-    std::vector<Buffer*> buffers;
-    void* backend = nullptr;
-
-    Context* context(size_t tensors) {
-        const size_t bytes = api.ggml_tensor_overhead() * tensors + api.ggml_graph_overhead();
-        contexts.push_back(api.ggml_init({bytes, nullptr, true}));
-        return contexts.back();
-    }
-    bool allocate(Context* c, BufferType* type) {
-        Buffer* buffer = api.ggml_backend_alloc_ctx_tensors_from_buft(c, type);
-        if (buffer) buffers.push_back(buffer);
-        return buffer != nullptr;
-    }
-    ~Resources() {
-        if (backend) api.ggml_backend_free(backend);
-        for (Buffer* b : buffers) api.ggml_backend_buffer_free(b);
-        for (Context* c : contexts)
-            if (c) api.ggml_free(c);
-    }
-};
-
-std::vector<float> read(const Tensor* t) {
-    std::vector<float> out(api.ggml_nbytes(t) / sizeof(float));
-    api.ggml_backend_tensor_get(t, out.data(), 0, api.ggml_nbytes(t));
-    return out;
 }
 
 const char* test_type(BufferType* type, const Layout& l, int64_t rows, int threads) {

@@ -86,7 +86,8 @@ float* fake_logits(void*, int32_t row) {
 
 bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     for (Cell& c : cells) {
-        if (c.pos >= from && (to < 0 || c.pos < to)) c.seqs.erase(seq);
+        if (c.pos < from || (to >= 0 && c.pos >= to)) continue;
+        seq < 0 ? c.seqs.clear() : (void)c.seqs.erase(seq);
     }
     cells.erase(std::remove_if(cells.begin(), cells.end(), [](const Cell& c) { return c.seqs.empty(); }), cells.end());
     return true;
@@ -98,6 +99,12 @@ void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
     }
 }
 
+void fake_keep(void*, int32_t seq) {
+    const auto other = [seq](const Cell& c) { return c.seqs.count(seq) == 0; };
+    cells.erase(std::remove_if(cells.begin(), cells.end(), other), cells.end());
+    for (Cell& c : cells) c.seqs = {seq};
+}
+
 int32_t fake_pos_max(void*, int32_t seq) { return seq_end(seq); }
 void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
@@ -106,6 +113,7 @@ hd::LlamaApi fake_api() {
                          {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
                          {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
                          {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
+                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
                          {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
                          {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
 }

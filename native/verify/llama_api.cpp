@@ -23,6 +23,7 @@ LlamaApi::LlamaApi(const std::unordered_map<std::string, uintptr_t>& addresses) 
     take("llama_get_logits_ith", get_logits_ith);
     take("llama_memory_seq_rm", memory_seq_rm);
     take("llama_memory_seq_cp", memory_seq_cp);
+    take("llama_memory_seq_keep", memory_seq_keep);
     take("llama_memory_seq_pos_max", memory_seq_pos_max);
     take("llama_set_abort_callback", set_abort_callback);
 }

@@ -8,6 +8,8 @@ namespace hd {
 
 namespace {
 
+constexpr int32_t any_sequence = -1;
+
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
 std::string numbers(const char* what, int64_t is, const char* limit, int64_t most) {
@@ -39,18 +41,13 @@ void Verifier::begin(int32_t n_past) {
 }
 
 void Verifier::release(int32_t n_past) {
-    for (int32_t s = 1; s < limits_.max_sequences; s++) {
-        if (synced_[at(s)] > 0) api_.memory_seq_rm(memory_, s, -1, -1);
-        synced_[at(s)] = 0;
+    if (std::any_of(synced_.begin(), synced_.end(), [](int32_t end) { return end > 0; })) {
+        api_.memory_seq_keep(memory_, 0);
+        std::fill(synced_.begin(), synced_.end(), 0);
     }
-    api_.memory_seq_rm(memory_, 0, n_past, -1);
+    api_.memory_seq_rm(memory_, any_sequence, n_past, -1);
     n_past_ = std::min(n_past_, n_past);
     rows_ = readable_ = 0;
-}
-
-void Verifier::drop(int32_t sequence, int32_t from) {
-    api_.memory_seq_rm(memory_, sequence, from, -1);
-    synced_[at(sequence)] = std::min(synced_[at(sequence)], from);
 }
 
 // Pre-order numbers the leaves below a node consecutively.
@@ -135,18 +132,23 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
     while (kept < length && path[kept] == kept) kept++;
     const int32_t trunk = n_past_ + n_chain_ + 1;  // up to and with the root: shared by all leaves
     const int32_t end = trunk + kept - 1;
+    // Every call walks all cells that llama.cpp has allocated, so there are as few as can be: one drops what lies behind
+    // the kept nodes on any branch, and one more each branch that left them earlier. A branch keeps what it shares.
+    if (rows_ > kept) api_.memory_seq_rm(memory_, any_sequence, end, -1);
     for (int32_t s = 1; s < leaves_; s++) {
-        synced_[at(s)] = trunk;
-        drop(s, trunk);
+        int32_t shared = trunk;
+        while (shared < end && last_leaf_[at(shared - trunk + 1)] >= s) shared++;
+        synced_[at(s)] = shared;
+        if (shared < end) api_.memory_seq_rm(memory_, s, shared, end);
     }
-    if (rows_ > kept) drop(0, end);
     n_past_ = end;
     rows_ = 0;
     return kept;
 }
 
 void Verifier::rollback() {
-    for (int32_t s = 0; s < std::max(leaves_, 1); s++) drop(s, n_past_);
+    api_.memory_seq_rm(memory_, any_sequence, n_past_, -1);
+    for (int32_t& end : synced_) end = std::min(end, n_past_);
     rows_ = readable_ = 0;
 }
 

@@ -67,7 +67,6 @@ class Verifier {
 
   private:
     void assign_sequences(const DraftTree& tree);
-    void drop(int32_t sequence, int32_t from);
 
     LlamaApi api_;
     void* ctx_;

@@ -15,19 +15,18 @@ import argparse
 import json
 import sys
 from functools import cache
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from replay_arms import Drafted, fill
-from trace_bench import hardware, load
+from trace_bench import load
 from traces import Trace
 
-from hd_edge.config import DraftConfig
-from hd_edge.draft.planner import NoDraft
-from hd_edge.draft.profiles import planner_for
-from hd_edge.store.identity import identify
-from hd_edge.tiers.memory import Hierarchy
+from hd_edge.bench.arms import Arms, Tiers
+from hd_edge.bench.hardware import hardware
+from hd_edge.bench.summary import decode_time, total
+from hd_edge.bench.turns import in_turns
 
 CASES = ("random", "no-repeats", "foreign", "nonsense")
 PIECE = 250  # tokens decoded by one arm before the other takes its turn
@@ -45,7 +44,7 @@ TOPICS = (
 
 
 @cache
-def spoken(llama: Any, tokens: int, piece: int) -> list[list[int]]:
+def answers_of(llama: Any, tokens: int, piece: int) -> list[list[int]]:
     """Prompt and answer, as one list, of several generations at temperature 1 that hold so many tokens together."""
     texts = []
     for seed in range(-(-tokens // piece)):
@@ -65,7 +64,7 @@ def pieces(case: str, llama: Any, tokens: int, piece: int) -> list[Trace]:
     """The texts of a case."""
     rng, n_vocab = np.random.default_rng(7), llama.n_vocab()
     if case in ("foreign", "nonsense"):
-        texts = spoken(llama, tokens, piece)
+        texts = answers_of(llama, tokens, piece)
         return [Trace(f"{case}-{i}", case, ids[:-piece], ids[-piece:]) for i, ids in enumerate(texts)]
     traces = []
     for i in range(-(-tokens // piece)):
@@ -76,9 +75,8 @@ def pieces(case: str, llama: Any, tokens: int, piece: int) -> list[Trace]:
     return traces
 
 
-def store(case: str, llama: Any, foreign: Path | None) -> Hierarchy:
-    """The tiers in memory; the model tier holds the wrong text where the case says so."""
-    hierarchy = Hierarchy(identify(llama.model), DraftConfig(), store=None, statistics=None, learn=True)
+def wrong_texts(case: str, llama: Any, foreign: Path | None) -> tuple[tuple[list[int], int], ...]:
+    """What the model tier holds; nothing where the case does not speak of it."""
     texts: list[list[int]] = []
     if case == "foreign" and foreign is not None:
         for line in foreign.read_text(encoding="utf-8").splitlines():
@@ -86,33 +84,30 @@ def store(case: str, llama: Any, foreign: Path | None) -> Hierarchy:
             text = row.get("output", row.get("text", ""))
             texts.append(llama.tokenize(text.encode(), add_bos=False, special=False))
     if case == "nonsense":
-        rng = np.random.default_rng(8)
-        texts = rng.integers(0, llama.n_vocab(), (200, 500)).tolist()
-    fill(hierarchy, ((ids, 0) for ids in texts))
-    return hierarchy
+        texts = np.random.default_rng(8).integers(0, llama.n_vocab(), (200, 500)).tolist()
+    return tuple((ids, 0) for ids in texts)
 
 
-def measure(case: str, llama: Any, args: argparse.Namespace) -> dict[str, Any]:
+def measure(case: str, arms: Arms, args: argparse.Namespace) -> dict[str, Any]:
     """One case: both arms over the same pieces, in turns."""
-    traces = pieces(case, llama, args.tokens, args.piece)
-    hierarchy = store(case, llama, args.foreign)
-    plain = Drafted("plain", llama, NoDraft(), None)
-    auto = Drafted("auto", llama, planner_for(DraftConfig(), llama.n_vocab(), hierarchy), hierarchy)
-    plain.decode(Trace("warm", case, traces[0].prompt, traces[0].answer[:24]))
-    auto.warm_up(traces[0])
-    rows = []
-    for number, trace in enumerate(traces):
-        arms = (plain, auto) if number % 2 else (auto, plain)
-        rows.append({arm.name: arm.decode(trace) for arm in arms})
-    hierarchy.close()
-    sums = {
-        name: {key: sum(getattr(row[name], key) for row in rows) for key in ("tokens", "seconds", "forwards", "rows")}
-        for name in ("plain", "auto")
-    }
-    ratios = [row["plain"].seconds / row["auto"].seconds for row in rows]
+    traces = pieces(case, arms.llm, args.tokens, args.piece)
+    texts = wrong_texts(case, arms.llm, args.foreign)
+    arms.tiers = Tiers(warm_texts=texts)
+    plain, auto = made = [arms.make("plain"), arms.make("auto-warm" if texts else "auto")]
+    auto.name = "auto"
+    for arm in made:
+        arm.warm_up(traces[0].prompt, arms.settings)
+    found = [
+        in_turns(made, number + 1, methodcaller("answer", trace.prompt, arms.settings, trace.answer))
+        for number, trace in enumerate(traces)
+    ]
+    auto.close()
+    sums = {arm.name: total([answers[arm.name] for answers in found]) for arm in made}
+    ratios = [decode_time(answers[plain.name]) / decode_time(answers[auto.name]) for answers in found]
+    kept = ("tokens", "seconds", "forwards", "rows")
     return {
-        "arms": sums,
-        "draft_share": sum(r["auto"].draft_seconds for r in rows) / sum(r["auto"].forward_seconds for r in rows),
+        "arms": {name: {key: row[key] for key in kept} for name, row in sums.items()},
+        "draft_share": sums["auto"]["draft_share"],
         "speedup": {"total": sums["plain"]["seconds"] / sums["auto"]["seconds"], "median": float(np.median(ratios))},
         "pieces": ratios,
         "cost": auto.cost_rows(),
@@ -134,15 +129,15 @@ def main() -> int:
     args = parser.parse_args()
     if "foreign" in args.cases and args.foreign is None:
         parser.error("the case foreign needs --foreign: a file of another model's answers")
-    llama = load(args)
+    arms = load(args)
     settings = {
         "model": args.model.name,
-        "n_threads": llama.context_params.n_threads,
+        "n_threads": arms.settings.n_threads,
         "row_kernels": args.row_kernels,
         "tokens": args.tokens,
         "piece": args.piece,
     }
-    result: dict[str, Any] = {"schema": 1, "hardware": hardware(llama), "settings": settings, "cases": {}}
+    result: dict[str, Any] = {"schema": 1, "hardware": hardware(arms.llm), "settings": settings, "cases": {}}
     if args.json and args.json.exists():
         before = json.loads(args.json.read_text(encoding="utf-8"))
         if before["settings"] != settings:
@@ -151,7 +146,7 @@ def main() -> int:
     for case in args.cases:
         if case in result["cases"]:
             continue
-        found = result["cases"][case] = measure(case, llama, args)
+        found = result["cases"][case] = measure(case, arms, args)
         speed, auto = found["speedup"], found["arms"]["auto"]
         print(
             f"{case:12s} {speed['total']:.3f} of plain (median of pieces {speed['median']:.3f}), "

@@ -3,27 +3,36 @@
 
 cost_curve.py --json curve.json -m model.gguf
 cost_curve.py --json curve.json --shape 7b-4layers --type Q4_0 --vocab ggml-vocab-llama-spm.gguf
+cost_curve.py --json curve.json -m model.gguf --context 64 1024 3500 8000 --rows 1 2 4 8 16 --kv Q8_0
+
+Beside T(n, L) stands the roofline of one row: the bytes of the weights and the cache that it reads, over the speed of
+memory, measured between the turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import statistics
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 ROWS = (*range(1, 17), 24, 32, 512)
 ARMS = ("llama_cpp", "row_kernels")
-PREFIX = 64  # tokens in the KV cache before the rows
+PREFIX = 64  # tokens in the KV cache before the rows, unless --context says otherwise
+KV_TYPES = {"F16": 1, "BF16": 30, "F32": 0, "Q8_0": 8}
 
 
-def load(path: str, arm: str, threads: int, layers_on_gpu: int) -> tuple[Any, float]:
+def load(path: str, arm: str, args: argparse.Namespace) -> tuple[Any, float]:
     """A model of one arm and the seconds its loading took."""
     import llama_cpp
 
@@ -35,20 +44,22 @@ def load(path: str, arm: str, threads: int, layers_on_gpu: int) -> tuple[Any, fl
             sys.exit(f"row kernels are not active: {status.reason}")
         model = llama_cpp.Llama(
             path,
-            n_ctx=1024,
+            n_ctx=max(args.context) + 960,
             n_batch=512,
             n_ubatch=512,
-            n_threads=threads,
-            n_threads_batch=threads,
-            n_gpu_layers=layers_on_gpu,
+            n_threads=args.threads,
+            n_threads_batch=args.threads,
+            n_gpu_layers=args.gpu_layers,
             flash_attn=True,
+            type_k=KV_TYPES[args.kv],
+            type_v=KV_TYPES[args.kv],
             verbose=False,
         )
     return model, perf_counter() - started
 
 
 class Forward:
-    """Forwards of n rows behind a fixed prefix; the KV cache is the same before each."""
+    """Forwards of n rows behind a context that grows; the KV cache is the same before each."""
 
     def __init__(self, model: Any) -> None:
         from llama_cpp import llama_cpp as lib
@@ -57,7 +68,16 @@ class Forward:
         self.batch = lib.llama_batch_init(512, 0, 1)
         self.memory = lib.llama_get_memory(model.ctx)
         self.tokens = model.n_vocab()
-        self.run(PREFIX, 0)
+        self.context = 0
+
+    def extend(self, context: int) -> float:
+        """Fills the cache up to so many tokens; seconds of that."""
+        seconds = 0.0
+        while self.context < context:
+            n = min(512, context - self.context)
+            seconds += self.run(n, self.context)
+            self.context += n
+        return seconds
 
     def run(self, n: int, position: int) -> float:
         batch = self.batch
@@ -75,18 +95,22 @@ class Forward:
         return perf_counter() - started
 
     def timed(self, n: int) -> float:
-        seconds = self.run(n, PREFIX)
-        self.lib.llama_memory_seq_rm(self.memory, 0, PREFIX, -1)
+        seconds = self.run(n, self.context)
+        self.lib.llama_memory_seq_rm(self.memory, 0, self.context, -1)
         return seconds
 
 
-def worker(pipe: Connection, path: str, arm: str, threads: int, layers_on_gpu: int) -> None:
+def worker(pipe: Connection, path: str, arm: str, args: argparse.Namespace) -> None:
     from hd_edge.bench.hardware import hardware
 
-    model, seconds = load(path, arm, threads, layers_on_gpu)
+    model, seconds = load(path, arm, args)
     forward = Forward(model)
     pipe.send((seconds, hardware(model)))
-    while (n := pipe.recv()) is not None:
+    while (order := pipe.recv()) is not None:
+        what, n = order
+        if what == "extend":
+            pipe.send(forward.extend(n))
+            continue
         forward.timed(n)  # wakes the threads and fills the caches
         started, times = perf_counter(), []
         while len(times) < 2 or (perf_counter() - started < 0.12 and len(times) < 20):
@@ -94,45 +118,98 @@ def worker(pipe: Connection, path: str, arm: str, threads: int, layers_on_gpu: i
         pipe.send(times)
 
 
-def measure(path: str, threads: int, turns: int, layers_on_gpu: int, rows: list[int]) -> dict[str, Any]:
-    """Medians in seconds per arm and number of rows."""
+def read_bytes(path: str, kv: str) -> tuple[int, float]:
+    """Bytes of weights that a row reads, and of the cache for every token before it."""
+    from hd_edge import gguf_file
+
+    header = gguf_file.read_header(path)
+    sizes = {name: (values, size) for name, values, size in gguf_file.TENSOR_TYPES.values()}
+    weights = 0
+    for name, kind in header.tensor_types.items():
+        if name == "token_embd.weight" and "output.weight" in header.tensor_types:
+            continue  # a row reads one line of it
+        values, size = sizes[kind]
+        weights += math.prod(header.dimensions[name]) // values * size
+    values, size = sizes[kv]
+    rows = [header.dimensions[n][1] for n in header.dimensions if n.endswith(("attn_k.weight", "attn_v.weight"))]
+    return weights, sum(rows) * size / values
+
+
+def memory_speed(threads: int) -> float:
+    """Bytes per second that reading memory alone reaches, the best of some passes."""
+    parts = [np.ones(64 << 20, dtype=np.float32) for _ in range(threads)]
+    best = 0.0
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(4):
+            started = perf_counter()
+            list(pool.map(np.max, parts))
+            best = max(best, sum(part.nbytes for part in parts) / (perf_counter() - started))
+    return best
+
+
+def measure(path: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Per context: medians in seconds per arm and number of rows, prefill, roofline of one row."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
     load_seconds = {}
     for arm in ARMS:
         pipes[arm], end = context.Pipe()
-        process = context.Process(target=worker, args=(end, path, arm, threads, layers_on_gpu), daemon=True)
+        process = context.Process(target=worker, args=(end, path, arm, args), daemon=True)
         process.start()
         processes.append(process)
         end.close()
         load_seconds[arm], machine = pipes[arm].recv()
-    times: dict[str, dict[int, list[float]]] = {arm: {n: [] for n in rows} for arm in ARMS}
-    for turn in range(turns):
-        for n in rows:
-            for arm in ARMS if turn % 2 == 0 else ARMS[::-1]:
-                pipes[arm].send(n)
-                times[arm][n] += pipes[arm].recv()
-        print(f"turn {turn + 1} of {turns}", file=sys.stderr)
+
+    def ask(arm: str, what: str, n: int) -> Any:
+        pipes[arm].send((what, n))
+        return pipes[arm].recv()
+
+    weights, per_token = read_bytes(path, args.kv)
+    prefill = dict.fromkeys(ARMS, 0.0)
+    at = {}
+    for tokens in sorted(args.context):
+        for arm in ARMS:
+            prefill[arm] += ask(arm, "extend", tokens)
+        times: dict[str, dict[int, list[float]]] = {arm: {n: [] for n in args.rows} for arm in ARMS}
+        speeds = []
+        for turn in range(args.turns):
+            speeds.append(memory_speed(args.threads))
+            for n in args.rows:
+                for arm in ARMS if turn % 2 == 0 else ARMS[::-1]:
+                    times[arm][n] += ask(arm, "rows", n)
+            print(f"{tokens} tokens: turn {turn + 1} of {args.turns}", file=sys.stderr)
+        read = weights + round(per_token * tokens)
+        speed = statistics.median(speeds)
+        at[tokens] = {
+            **{arm: [statistics.median(times[arm][n]) for n in args.rows] for arm in ARMS},
+            "fastest": {arm: [min(times[arm][n]) for n in args.rows] for arm in ARMS},
+            "prefill": dict(prefill),
+            "bytes": read,
+            "bytes_per_second": speed,
+            "roofline": read / speed,
+        }
     for arm in ARMS:
         pipes[arm].send(None)
     for process in processes:
         process.join()
-    curve = {arm: [statistics.median(times[arm][n]) for n in rows] for arm in ARMS}
-    best = {arm: [min(times[arm][n]) for n in rows] for arm in ARMS}
-    return {"curve": curve, "fastest": best, "load": load_seconds, "hardware": machine}
+    return {"at": at, "load": load_seconds, "hardware": machine}
 
 
 def report(result: dict[str, Any], rows: list[int]) -> None:
     """A table of medians; the fastest of all forwards beside them, since a busy machine moves medians."""
-    print("milliseconds: median (T(n)/T(1)) fastest")
-    print(f"{'rows':>5} {'llama.cpp':>26} {'row kernels':>26}")
-    for i, n in enumerate(rows):
-        cells = []
-        for arm in ARMS:
-            curve, fastest = result["curve"][arm], result["fastest"][arm]
-            cells.append(f"{curve[i] * 1e3:9.2f} ({curve[i] / curve[0]:5.2f}) {fastest[i] * 1e3:8.2f}")
-        theirs, ours = (result["curve"][arm][i] for arm in ARMS)
-        print(f"{n:>5} {cells[0]:>26} {cells[1]:>26}  {theirs / ours:5.2f}x")
+    for tokens, found in result["at"].items():
+        prefill = ", ".join(f"{arm} {seconds:.2f} s" for arm, seconds in found["prefill"].items())
+        print(f"{tokens} tokens of context; prefill: {prefill}")
+        print(f"  one row reads {found['bytes'] / 1e6:.0f} MB: {found['roofline'] * 1e3:.2f} ms at", end=" ")
+        print(f"{found['bytes_per_second'] / 1e9:.1f} GB/s; milliseconds: median (T(n)/T(1)) fastest")
+        print(f"{'rows':>5} {'llama.cpp':>26} {'row kernels':>26}")
+        for i, n in enumerate(rows):
+            cells = []
+            for arm in ARMS:
+                curve, fastest = found[arm], found["fastest"][arm]
+                cells.append(f"{curve[i] * 1e3:9.2f} ({curve[i] / curve[0]:5.2f}) {fastest[i] * 1e3:8.2f}")
+            theirs, ours = (found[arm][i] for arm in ARMS)
+            print(f"{n:>5} {cells[0]:>26} {cells[1]:>26}  {theirs / ours:5.2f}x")
     print("load", {arm: round(seconds, 2) for arm, seconds in result["load"].items()})
 
 
@@ -148,6 +225,8 @@ def main() -> int:
     parser.add_argument("-ngl", "--gpu-layers", type=int, default=0)
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--rows", type=int, nargs="*", default=list(ROWS))
+    parser.add_argument("--context", type=int, nargs="+", default=[PREFIX], help="tokens before the rows")
+    parser.add_argument("--kv", choices=KV_TYPES, default="F16", help="type of K and V")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = args.model
@@ -157,21 +236,29 @@ def main() -> int:
             path = Path(folder) / "random.gguf"
             shape = make_random_gguf.SHAPES[args.shape]
             make_random_gguf.write(path, shape, args.type, vocab=args.vocab, pure=args.pure)
-        result = measure(str(path), args.threads, args.turns, args.gpu_layers, args.rows)
+        result = measure(str(path), args)
     report(result, args.rows)
     if args.json:
+        first = result["at"][min(args.context)]
         args.json.write_text(
             json.dumps(
                 {
                     "schema": 1,
                     "hardware": result["hardware"],
-                    "settings": {"threads": args.threads, "turns": args.turns, "gpu_layers": args.gpu_layers},
+                    "settings": {
+                        "threads": args.threads,
+                        "turns": args.turns,
+                        "gpu_layers": args.gpu_layers,
+                        "kv": args.kv,
+                        "context": sorted(args.context),
+                    },
                     "model": args.model.name if args.model else args.shape,
                     "type": args.type if args.model is None else None,
                     "threads": args.threads,
                     "rows": args.rows,
-                    **result["curve"],
-                    "fastest": result["fastest"],
+                    **{arm: first[arm] for arm in ARMS},  # of the shortest context
+                    "fastest": first["fastest"],
+                    "contexts": result["at"],
                     "load_seconds": result["load"],
                 },
                 indent=1,

@@ -169,6 +169,7 @@ def run(args: argparse.Namespace) -> int:
         "models": results,
     }
     gpu_build.write_json(args.out / "report.json", report)
+    sys.path[:0] = runner.paths  # hd_edge was built there
     import gpu_tables
 
     gpu_tables.write(report, args.out)

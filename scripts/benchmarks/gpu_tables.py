@@ -6,6 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from hd_edge.bench.plot import plot
+from hd_edge.bench.table import table
+
 SHOWN = (1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 17, 24, 32, 48, 63)
 STEP = 0.06  # of one row's cost: how much dearer the next row must be to count as a step
 
@@ -70,20 +73,13 @@ def _cost(cost: dict[str, Any]) -> list[str]:
 
 
 def _traces(traces: dict[str, Any]) -> list[str]:
-    lines = [
+    return [
         f"Recorded answers replayed ({len(traces['answers'])}; every forward is real, the chosen token is the recorded "
-        "one); speed-up against plain: median of the answers, its 95 % interval, and all time by all time:",
+        "one); speed-up against plain: median of the answers and its 95 % interval:",
         "",
-        "| arm | tokens/s | speed-up | interval | total | tokens/forward | rows/forward |",
-        "|---|---|---|---|---|---|---|",
+        *table(traces),
+        "",
     ]
-    for arm, row in traces["arms"].items():
-        ratio = traces["speedup"][arm]["overall"]
-        lines.append(
-            f"| {arm} | {row['tokens_per_second']:.1f} | {ratio['median']:.2f} | {ratio['low']:.2f}-{ratio['high']:.2f}"
-            f" | {ratio['total']:.2f} | {row['mean_accepted_tokens']:.2f} | {row['rows_per_forward']:.2f} |"
-        )
-    return [*lines, ""]
 
 
 def _check(check: dict[str, Any]) -> list[str]:
@@ -100,44 +96,22 @@ def _check(check: dict[str, Any]) -> list[str]:
 def draw(report: dict[str, Any], out: Path) -> list[Path]:
     """The cost curves and the speed-ups as PNG files; none without matplotlib."""
     try:
-        import matplotlib as mpl
+        from matplotlib.figure import Figure
     except ImportError:
         return []
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    costs = {name: model["cost"] for name, model in report["models"].items() if model["cost"]}
-    traces = {name: model["traces"] for name, model in report["models"].items() if model["traces"]}
     made = []
-    if costs:
-        figure, axes = plt.subplots(1, len(costs), figsize=(4.2 * len(costs), 3.4), squeeze=False, layout="constrained")
-        for axis, (name, cost) in zip(axes[0], costs.items(), strict=True):
-            for curve in cost["curves"]:
+    for name, model in report["models"].items():
+        if model["cost"]:
+            made.append(out / f"{name}-cost.png")
+            figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+            axes = figure.subplots()
+            for curve in model["cost"]["curves"]:
                 rows = sorted(int(n) for n in curve["changed"])
-                axis.plot(rows, [curve["changed"][str(n)] * 1e3 for n in rows], label=f"context {curve['context']}")
-            axis.set(title=name, xlabel="rows of a forward", ylabel="ms", ylim=(0, None))
-            axis.legend(fontsize=7)
-        made.append(_save(figure, out / "cost.png"))
-    if traces:
-        figure, axes = plt.subplots(
-            1, len(traces), figsize=(4.2 * len(traces), 3.4), squeeze=False, layout="constrained"
-        )
-        for axis, (name, found) in zip(axes[0], traces.items(), strict=True):
-            arms = list(found["arms"])
-            ratios = [found["speedup"][arm]["overall"] for arm in arms]
-            middle = [ratio["median"] for ratio in ratios]
-            error = [
-                [max(ratio["median"] - ratio["low"], 0) for ratio in ratios],
-                [max(ratio["high"] - ratio["median"], 0) for ratio in ratios],
-            ]
-            axis.barh(arms[::-1], middle[::-1], xerr=[side[::-1] for side in error])
-            axis.axvline(1.0, color="black", linewidth=0.8)
-            axis.set(title=name, xlabel="speed-up against plain decoding")
-        made.append(_save(figure, out / "speedup.png"))
-    plt.close("all")
+                axes.plot(rows, [curve["changed"][str(n)] * 1e3 for n in rows], label=f"context {curve['context']}")
+            axes.set(title=name, xlabel="rows of a forward", ylabel="ms", ylim=(0, None))
+            axes.legend(fontsize=7)
+            figure.savefig(made[-1], dpi=90)
+        if model["traces"]:
+            made.append(out / f"{name}-speedup.png")
+            plot(model["traces"], made[-1])
     return made
-
-
-def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=90)
-    return path

@@ -15,15 +15,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from hd_edge.bench.arm import WARM_UP, Answer, Messages, Settings, check_room
-from hd_edge.bench.drafted import text_of
+from hd_edge.bench.arm import WARM_UP, Answer, Settings, check_room, text_of
 from hd_edge.errors import HDEdgeError
-from hd_edge.model.chat_prompt import chat_tokens
+from hd_edge.stats import GenerationStats
 
 PREFIX = "llama-server-"
 KINDS = ("plain", "ngram-simple", "ngram-map-k4v", "ngram-mod", "ngram-cache")
@@ -154,7 +154,7 @@ class LlamaServer:
     Args:
         name: One of ``NAMES``.
         binary: The ``llama-server`` to run.
-        llm: A model of another arm: its chat template and tokenizer make the prompts and read the answers.
+        llm: A model of another arm: its tokenizer reads the answers.
         settings: Of the whole benchmark.
     """
 
@@ -165,16 +165,15 @@ class LlamaServer:
         self.name, self.kind, self.llm = name, name.removeprefix(PREFIX), llm
         self.server = Server(binary, Path(llm.model_path), self.kind, settings)
 
-    def warm_up(self, messages: Messages, settings: Settings) -> None:
+    def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
         """As ``Arm.warm_up``, except that an n-gram mode learns what it says."""
-        self.answer(messages, replace(settings, max_tokens=WARM_UP))
+        self.answer(prompt, replace(settings, max_tokens=WARM_UP))
 
-    def answer(self, messages: Messages, settings: Settings) -> Answer:
+    def answer(self, prompt: Sequence[int], settings: Settings) -> Answer:
         """As ``Arm.answer``. The server counts no forwards: they follow from what it drafted and accepted."""
-        prompt = chat_tokens(self.llm, messages)
-        check_room(prompt, settings)
+        check_room(len(prompt), settings.max_tokens, settings.n_ctx)
         request = {
-            "prompt": prompt,
+            "prompt": list(prompt),
             "n_predict": settings.max_tokens,
             "temperature": settings.temperature,
             "seed": settings.seed,
@@ -188,9 +187,7 @@ class LlamaServer:
         drafted, accepted = int(times.get("draft_n", 0)), int(times.get("draft_n_accepted", 0))
         forwards = max(tokens - 1 - accepted, 0)  # the first token is the prompt's
         seconds = times["predicted_ms"] / 1e3  # from the first token to the last
-        return Answer(
-            text=text_of(self.llm, ids),
-            ids=ids,
+        stats = GenerationStats(
             prompt_tokens=len(prompt),
             tokens=tokens,
             prompt_seconds=times["prompt_ms"] / 1e3,
@@ -198,9 +195,10 @@ class LlamaServer:
             forwards=forwards,
             rows=forwards + drafted,
             forward_seconds=seconds,  # drafting is not told apart
-            accepted_by_tier={self.kind: accepted} if drafted else {},
-            drafted_by_tier={self.kind: drafted} if drafted else {},
+            accepted={self.kind: accepted} if drafted else {},
+            drafted={self.kind: drafted} if drafted else {},
         )
+        return Answer(text_of(self.llm, ids), ids, stats)
 
     def close(self) -> None:
         """Ends the server."""

@@ -25,7 +25,7 @@ from hd_edge import _native
 from hd_edge.build.corpus import Corpus
 from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
 from hd_edge.store.identity import identify
-from hd_edge.store.store import Store
+from hd_edge.store.safety import SafeStore
 from hd_edge.tiers import ModelTier, StatisticsTier
 from hd_edge.tiers.tier import StoredTier
 
@@ -105,7 +105,7 @@ def main() -> None:
         units = [unit.text.decode("utf-8", "replace") for unit in islice(Corpus([options.texts]).units(), 400)]
         texts = [np.array(vocabulary.encode(text), np.int32) for text in units]
         path = Path(folder) / "model.sqlite3"
-        learner = ModelTier(Store(path, identity), identity.n_vocab)
+        learner = ModelTier(SafeStore(path, identity))
         for tokens in texts[:200]:
             learner.learn(tokens, 0)
             learner.flush()
@@ -115,10 +115,8 @@ def main() -> None:
             if arm == "cold" and not all(map(drop_page_cache, (path, options.statistics))):
                 continue
             tiers: list[StoredTier] = [
-                ModelTier(Store(path, identity), identity.n_vocab),
-                StatisticsTier(
-                    Store(options.statistics, identity, kind="statistics", read_only=True), identity.n_vocab
-                ),
+                ModelTier(SafeStore(path, identity)),
+                StatisticsTier(SafeStore(options.statistics, identity, kind="statistics", learn=False)),
             ]
             results[arm] = walk(tiers, texts[200:], options.steps)
             corpus_tokens = tiers[1].store.meta().get("corpus.tokens") if tiers[1].store else None

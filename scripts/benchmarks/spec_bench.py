@@ -34,11 +34,10 @@ from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Arm, Settings
 from hd_edge.bench.arms import ARMS, KV_TYPES, Arms, Tiers
 from hd_edge.bench.hardware import hardware, model_file
-from hd_edge.bench.questions import Question, per_category, read_questions
 from hd_edge.bench.summary import decode_time, summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results, run
-from hd_edge.build.model import read_prompts
+from hd_edge.model.questions import Question, per_category, read_prompts, read_questions
 
 # Spec-Bench reports its MT-Bench categories as one group.
 CONVERSATION = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
@@ -89,17 +88,17 @@ def details(summary: dict[str, Any]) -> list[str]:
     """A line per arm with what the table has no column for."""
     lines = []
     for arm, sums in summary["arms"].items():
-        lookups = sum(sums["lookups"].values()) / sums["answers"]
+        lookups = sum(sums["lookups_by_tier"].values()) / sums["answers"]
         ratios = summary["speedup"][arm]
-        spoken = ""
+        told = ""
         if ratios["overall"]:
             found, request = ratios["overall"], ratios["request"]["overall"]
-            spoken = (
+            told = (
                 f", all time by all time {found['total']:.2f} ({found['total_low']:.2f} - {found['total_high']:.2f})"
                 f", whole requests {request['median']:.2f} ({request['low']:.2f} - {request['high']:.2f})"
             )
         drafting = f"drafting {sums['draft_share']:.1%} of the forwards' time"
-        lines.append(f"{arm}: {drafting}, {lookups:.1f} look-ups per answer{spoken}")
+        lines.append(f"{arm}: {drafting}, {lookups:.1f} look-ups per answer{told}")
     return lines
 
 
@@ -190,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     if stores is not None:
         stores.mkdir(parents=True, exist_ok=True)
     prompts = tuple(read_prompts(args.warm_prompts)[: args.warm_limit]) if args.warm_prompts else ()
-    tiers = Tiers(args.warm_store, prompts, statistics=args.statistics)
+    tiers = Tiers(args.warm_store, warm_prompts=prompts, statistics=args.statistics)
     questions = per_category([grouped(question) for question in read_questions(args.file)], args.questions)
     questions = [replace(question, turns=question.turns[: args.turns]) for question in questions]
     code = 0
@@ -201,9 +200,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{len(cut)} of {len(questions)} questions were cut to fit the context", file=sys.stderr)
         made = [stack.enter_context(closing(make_arm(name, arms, args.server_binary))) for name in args.arms]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, settings)
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
         try:
-            run(made, questions, settings, tell, results=results, seconds=args.seconds)
+            run(made, questions, settings, arms.tokenize, tell, results=results, seconds=args.seconds)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             code = 130

@@ -15,45 +15,42 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
+from operator import methodcaller
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from replay_arms import ARMS, Arm, Drafted, beginning, make_arms
 from traces import Trace, read_traces
 
+from hd_edge.backend.threads import physical_cores
+from hd_edge.bench.arm import LocalArm, Settings
+from hd_edge.bench.arms import ARMS, Arms, Tiers
+from hd_edge.bench.drafted import Drafted
 from hd_edge.bench.hardware import hardware, model_file
-from hd_edge.bench.questions import spread
 from hd_edge.bench.summary import summarise
-from hd_edge.bench.turns import Record, Results
-from hd_edge.draft.planner import NoDraft
+from hd_edge.bench.table import table
+from hd_edge.bench.turns import Record, Results, in_turns
+from hd_edge.model.questions import spread
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
 REPLAYED = ("the token the target chooses at each position: the recorded one",)
+DEFAULT = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")
 CAVEAT = "rows recycled from the target are noise with random weights: a real model drafts a little better"
 
 
-def load(args: argparse.Namespace) -> Any:
-    """The model; flash attention on, KV cache in F16, as every arm uses it."""
-    import hd_edge
-
-    return hd_edge.Llama(
-        str(args.model),
-        draft="off",
-        store=None,
+def load(args: argparse.Namespace) -> Arms:
+    """The arms on one model; flash attention on, KV cache in F16, as every arm uses it."""
+    settings = Settings(
         n_ctx=args.ctx,
-        n_threads=args.threads,
-        n_threads_batch=args.threads,
+        n_threads=args.threads or physical_cores(),
         n_gpu_layers=args.gpu_layers,
-        row_kernels="auto" if args.row_kernels else False,
+        row_kernels=args.row_kernels,
     )
+    return Arms(str(args.model), settings, one_model=True)
 
 
-def tokenizer(llama: Any) -> Any:
-    return lambda text, bos: llama.tokenize(text.encode(), add_bos=bos, special=False)
-
-
-def run(arms: list[Arm], traces: list[Trace], results: Results, seconds: float) -> None:
+def run(arms: list[LocalArm], traces: list[Trace], settings: Settings, results: Results, seconds: float) -> None:
     """What each answer costs each arm; answers in ``results`` are not made again, none begins after ``seconds``."""
     end = perf_counter() + seconds
     done = {record.question for record in results.records}
@@ -63,11 +60,9 @@ def run(arms: list[Arm], traces: list[Trace], results: Results, seconds: float) 
         if perf_counter() > end:
             print(f"time is up after {len(results.records)} of {len(traces)} answers", file=sys.stderr)
             break
-        turn = number % len(arms)
-        answers = {arm.name: arm.decode(trace) for arm in arms[turn:] + arms[:turn]}
-        in_order = {arm.name: answers[arm.name] for arm in arms}
-        results.records.append(Record(trace.name, trace.category, 1, in_order))
-        speeds = ", ".join(f"{name} {a.timed_tokens / a.seconds:.1f}" for name, a in in_order.items())
+        answers = in_turns(arms, number, methodcaller("answer", trace.prompt, settings, trace.answer))
+        results.records.append(Record(trace.name, trace.category, 1, answers))
+        speeds = ", ".join(f"{name} {a.timed_tokens / a.stats.seconds:.1f}" for name, a in answers.items())
         print(f"{trace.name}: tokens/s {speeds}", file=sys.stderr)
 
 
@@ -75,14 +70,7 @@ def show(result: dict[str, Any]) -> None:
     """The table a person reads."""
     print(f"real: {', '.join(result['replay']['real'])}\nreplayed: {', '.join(result['replay']['replayed'])}")
     print(f"note: {result['replay']['caveat']}; {len(result['answers'])} answers")
-    print(f"{'arm':<16}{'tokens/s':>10}{'speed-up':>10}{'95 % interval':>16}{'tok/forward':>13}{'rows/forward':>14}")
-    for arm, row in result["arms"].items():
-        ratio = result["speedup"].get(arm, {}).get("overall")
-        cells = f"{ratio['median']:>10.2f}{ratio['low']:>9.2f} - {ratio['high']:.2f}" if ratio else " " * 26
-        print(
-            f"{arm:<16}{row['tokens_per_second']:>10.1f}{cells}"
-            f"{row['mean_accepted_tokens']:>13.2f}{row['rows_per_forward']:>14.2f}"
-        )
+    print("\n".join(table(result)))
 
 
 def arguments() -> argparse.Namespace:
@@ -91,7 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--traces", type=Path, nargs="+", required=True, help="recorded answers to decode")
     parser.add_argument("--history", type=Path, nargs="*", default=[], help="what auto-warm learned before")
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(DEFAULT))
     parser.add_argument("--answers", type=int, default=20, help="of each file, evenly spread")
     parser.add_argument("--tokens", type=int, default=128, help="most tokens of an answer")
     parser.add_argument("--ctx", type=int, default=2048)
@@ -111,7 +99,7 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def settings_of(args: argparse.Namespace, llama: Any) -> dict[str, Any]:
+def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """What a run depends on; a run can be resumed only with the same. All arms share weights and kernels."""
     from hd_edge.backend import kernels as row_kernels
 
@@ -123,7 +111,7 @@ def settings_of(args: argparse.Namespace, llama: Any) -> dict[str, Any]:
         "arms": args.arms,
         "tokens": args.tokens,
         "n_ctx": args.ctx,
-        "n_threads": llama.context_params.n_threads,
+        "n_threads": settings.n_threads,
         "n_gpu_layers": args.gpu_layers,
         "flash_attn": True,
         "type_kv": "f16",
@@ -134,9 +122,22 @@ def settings_of(args: argparse.Namespace, llama: Any) -> dict[str, Any]:
 
 def main() -> int:
     args = arguments()
-    llama = load(args)
-    settings, tokenize = settings_of(args, llama), tokenizer(llama)
-    results = Results()
+    with closing(load(args)) as arms:
+        result = measure(args, arms)
+    show(result)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+def measure(args: argparse.Namespace, arms: Arms) -> dict[str, Any]:
+    """The file's content."""
+    llama = arms.llm
+
+    def tokenize(text: str, bos: bool) -> list[int]:
+        return llama.tokenize(text.encode(), add_bos=bos, special=False)
+
+    settings, results = settings_of(args, arms.settings), Results()
     if args.resume and args.json.exists():
         before = json.loads(args.json.read_text())
         if before["settings"] != settings:
@@ -147,26 +148,22 @@ def main() -> int:
         found = spread(read_traces(path, tokenize, tokens=args.tokens), args.answers)
         traces += [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
     history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
-    arms = make_arms(llama, args.arms, history, args.statistics)
-    if len(results.records) < len(traces):
-        Drafted("plain", llama, NoDraft(), None).decode(beginning(traces[0]))  # pages, threads
-        for arm in arms:
-            arm.warm_up(traces[0])
-    run(arms, traces, results, args.seconds)
+    texts = tuple((trace.prompt + trace.answer, len(trace.prompt)) for trace in history)
+    arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics)
+    made = [arms.make(name) for name in args.arms]
+    for arm in made if len(results.records) < len(traces) else ():
+        arm.warm_up(traces[0].prompt, arms.settings)
+    run(made, traces, arms.settings, results, args.seconds)
     if not results.records:
         raise SystemExit("no answer was decoded: the files hold none that fits, or --seconds is too short")
-    result = summarise(
+    return summarise(
         results,
         hardware=hardware(llama),
         model=model_file(llama),
         settings=settings,
         replay={"real": REAL, "replayed": REPLAYED, "caveat": CAVEAT},
-        cost={arm.name: arm.cost_rows() for arm in arms},
+        cost={arm.name: arm.cost_rows() for arm in made if isinstance(arm, Drafted)},
     )
-    show(result)
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

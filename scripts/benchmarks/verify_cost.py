@@ -2,6 +2,7 @@
 """What one forward over a draft tree costs: T(n) for n rows behind prefixes of several lengths, on any backend.
 
     verify_cost.py -m model.gguf --rows 1-63 --contexts 64 512 1900 --json cost.json
+    verify_cost.py -m model.gguf --rows 1,2,4,8,16 --exact            what exact mode costs, beside a run without it
 
 Each forward is hd_edge's own: batch, sequences, llama_decode, the wait, the copy of the logits to the host. Sizes take
 turns. ``repeated`` is the median where a forward follows one of the same size, as in plain decoding; ``changed`` where
@@ -24,6 +25,7 @@ import numpy as np
 
 from hd_edge import Llama, _native
 from hd_edge.backend import kernels as row_kernels
+from hd_edge.bench.arms import KV_TYPES
 from hd_edge.bench.hardware import hardware
 
 WIDE = (4, 8, 16, 32)
@@ -90,17 +92,16 @@ def host_costs(llama: Llama) -> dict[str, float]:
     """Seconds of work on the host per row: the greedy choice, and the likeliest tokens that are recycled."""
     rows = min(63, llama.n_batch)
     forwards = Forwards(llama, 16, 0)
-    drafter = _native.Drafter(llama.n_vocab(), max_rows=63)
+    drafter, tree = _native.Drafter(llama.n_vocab()), tree_of(forwards.root, rows, wide=False)
     drafter.begin(np.array([forwards.root], np.int32))
-    drafter.grow(1, 1)
-    forwards.verifier.decode(np.array([forwards.root], np.int32), tree_of(forwards.root, rows, wide=False))
-    nodes, argmax, recycled = np.arange(rows, dtype=np.int32), [], []
+    forwards.verifier.decode(np.array([forwards.root], np.int32), tree)
+    argmax, recycled = [], []
     for _ in range(20):
         started = perf_counter()
         for node in range(rows):
             forwards.verifier.argmax(node)
         between = perf_counter()
-        made = drafter.recycle(forwards.verifier, nodes, 10.0)
+        made = drafter.recycle(forwards.verifier, tree, range(rows), 10.0)
         argmax.append((between - started) / rows)
         recycled.append((perf_counter() - between) / made)
     forwards.verifier.rollback()
@@ -130,6 +131,8 @@ def main() -> int:
     parser.add_argument("-t", "--threads", type=int, default=0, help="0: physical cores")
     parser.add_argument("-ngl", "--gpu-layers", type=int, default=0)
     parser.add_argument("--no-row-kernels", dest="row_kernels", action="store_false", help="llama.cpp's own kernels")
+    parser.add_argument("--exact", action="store_true", help="exact mode, which may choose another KV type")
+    parser.add_argument("--type-kv", choices=sorted(KV_TYPES), default="f16")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     llama = Llama(
@@ -141,6 +144,8 @@ def main() -> int:
         n_threads_batch=args.threads,
         n_gpu_layers=args.gpu_layers,
         row_kernels="auto" if args.row_kernels else False,
+        exact=args.exact,
+        **({} if args.exact else dict.fromkeys(("type_k", "type_v"), KV_TYPES[args.type_kv])),
     )
     curves = [measure(llama, context, args.rows, args.rounds, args.seconds) for context in args.contexts]
     result = {
@@ -151,7 +156,7 @@ def main() -> int:
             "n_threads": llama.context_params.n_threads,
             "n_gpu_layers": args.gpu_layers,
             "flash_attn": True,
-            "type_kv": "f16",
+            "type_kv": "exact" if args.exact else args.type_kv,
             "row_kernels": row_kernels.status().active and args.row_kernels,
         },
         "curves": curves,

@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, ReplayPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
 from simulate_drafts import cost_table
 
 import hd_edge
@@ -56,10 +56,10 @@ class Replays:
         self.memory = Memory(self.history, self.n_vocab)
         self.statistics = statistics_cache(self.corpus, self.n_vocab)
 
-    def auto(self, tiers: str, costs: dict[int, float], memory: Any = None, statistics: Any = None) -> ReplayPlanner:
+    def auto(self, tiers: str, costs: dict[int, float], memory: Any = None, statistics: Any = None) -> RecordedPlanner:
         """hd_edge's planner with these tiers; the stores given instead of the whole ones."""
         config = DraftConfig(tiers=("context",) if "c" in tiers else ("model",))
-        planner = ReplayPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
+        planner = RecordedPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
         if "m" in tiers:
             planner._drafter.attach(MODEL, (self.memory if memory is None else memory).cache)
         if "s" in tiers:
@@ -98,7 +98,7 @@ class Replays:
 def _begin(planner: Any, trace: Trace, recycle: bool) -> None:
     """A conversation of its own: nothing is left of the one before."""
     planner.begin(trace.tokens[:0], NO_PREDICTION)
-    if isinstance(planner, ReplayPlanner):
+    if isinstance(planner, RecordedPlanner):
         planner.trace = trace if recycle else None
         planner._drafter.forget_rows()
 
@@ -196,9 +196,9 @@ def run_replays(args: argparse.Namespace) -> dict[str, Any]:
 def run_temperatures(args: argparse.Namespace) -> dict[str, Any]:
     from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
     from hd_edge.bench.arms import Arms
-    from hd_edge.bench.questions import read_questions, spread
     from hd_edge.bench.summary import summarise
     from hd_edge.bench.turns import run
+    from hd_edge.model.questions import read_questions, spread
 
     questions, rows = spread(read_questions(args.questions), args.count), []
     common = Settings(max_tokens=args.predict, n_threads=args.threads, n_ctx=args.ctx_size)
@@ -207,8 +207,8 @@ def run_temperatures(args: argparse.Namespace) -> dict[str, Any]:
         arms = Arms(str(args.model), settings)
         made = [arms.make("plain"), arms.make("auto")]
         for arm in made:
-            arm.warm_up(WARM_UP_MESSAGES, settings)
-        result = summarise(run(made, questions, settings))
+            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
+        result = summarise(run(made, questions, settings, arms.tokenize))
         arms.close()
         sums, ratio = result["arms"]["auto"], result["speedup"]["auto"]
         told = (

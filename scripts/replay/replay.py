@@ -13,12 +13,12 @@ import numpy as np
 from reliability import Reliability
 
 from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, TierCache, merge_records
+from hd_edge.config import MAX_LEAVES, MAX_ROWS
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
 
 MODEL, STATISTICS = 2, 3  # native tiers
 STATISTICS_LEAST = 2  # how often a key of 3 tokens and more must occur
-MOST_ROWS, MOST_LEAVES = 63, 63
 
 
 @dataclass
@@ -126,8 +126,8 @@ class Tally:
         return {group: self.tokens[group] / self.steps[group] for group in self.tokens}
 
 
-class ReplayPlanner(TreePlanner):
-    """The planner, with the recorded rows of a trace in place of a verifier's."""
+class RecordedPlanner(TreePlanner):
+    """``TreePlanner`` with the recorded rows of a trace in place of a verifier's."""
 
     trace: Trace | None = None
     at = 0  # of the next token to emit
@@ -144,7 +144,7 @@ def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally) -> None
     tokens, at = trace.tokens, trace.prompt
     planner.begin(tokens[:at], NO_PREDICTION)
     while at < len(tokens):
-        tree = planner.plan(int(tokens[at - 1]), MOST_ROWS, MOST_LEAVES)
+        tree = planner.plan(int(tokens[at - 1]), MAX_ROWS, MAX_LEAVES)
         path = tree.follow(tokens[at:-1].tolist())
         emitted = tokens[at : at + len(path)].tolist()
         rows = len(tree)

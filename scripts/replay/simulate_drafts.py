@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, ReplayPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
@@ -59,7 +59,7 @@ def make_planner(args: argparse.Namespace, costs: dict[int, float], n_vocab: int
         planner = PaperPlanner(n_vocab, config)
     else:
         calibration = args.calibration.read_bytes() if args.calibration else None
-        planner = ReplayPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs))
+        planner = RecordedPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs))
         planner._drafter.restart_rates()
     if memory is not None:
         planner._drafter.attach(MODEL, memory.cache)

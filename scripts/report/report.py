@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes docs/benchmarks.md from the JSON files in docs/benchmarks/: tables, plots, and what is bad.
+"""Makes docs/benchmarks.md from the JSON files in docs/benchmarks/: the answer, a plot per question, what is bad.
 
     report.py                              writes the page and its plots anew
     report.py --add spec-bench-q4_0.json   takes a script's output into docs/benchmarks/ first, without its texts
@@ -15,145 +15,96 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from report_data import KINDS, LEAST, Run, add, load, speedups
-from report_goals import DRAFTED, goals, losses, slow_tables
-from report_readme import replace_block
-from report_tables import (
-    ablations_section,
-    adversarial_section,
-    arms_section,
-    cost_section,
-    edit_section,
-    overhead_section,
-    picture,
-    reliability_section,
-    table,
-    tiers_section,
-)
+import report_tables as tables
+from report_data import KINDS, LEAST, Run, add, load
+from report_goals import goals
+from report_headline import block, replace_block
 
 ROOT = Path(__file__).resolve().parents[2]
-TITLES = {
-    "spec-bench": "Questions of Spec-Bench",
-    "trace-bench": "Recorded answers at the cost of larger models",
-    "adversarial": "Where drafting cannot help",
-    "cost-curve": "What a row costs",
-    "replay": "Are the planner's chances right?",
-    "ablations": "One thing changed at a time",
-    "edit-bench": "Editing",
-    "overhead": "Overhead",
-}
-ABOUT = {
-    "spec-bench": "All arms answer each question, in turns. A ratio is the time per token of `plain` over the "
-    "arm's, for the same turn of the same question; told are their median and all time by all time, "
-    "with bootstrap intervals of 95 %, and medians by group. `plain` is hd_edge without drafts. The "
-    "arms of llama-cpp-python and llama-server compute with llama.cpp's kernels, `plain` with "
-    "hd_edge's where the settings say so: the last columns set each arm against its own program "
-    "without drafts, in speed and in text.",
-    "trace-bench": "Real: every forward (random weights of the named shape), draft tree, KV cache, sampler, planner, "
-    "tiers. Replayed: the token that the target chooses, which is the recorded one. Rows "
-    "recycled from the target are noise here: a real model drafts a little better. All arms share weights and kernels.",
-    "adversarial": "Random tokens, text without a repeated token, and what the model says at temperature 1 with a "
-    "model tier full of another model's answers or of random tokens; tokens forced, arms in turns.",
-    "cost-curve": "Seconds of a forward over n rows, llama.cpp's kernels and ours in turns in one process pair: "
-    "medians.",
-    "replay": "Recorded answers are decoded again without a model, at the costs of a table: the chance of a "
-    "drafted node as the planner saw it, against how often it came true, by decile. Deciles with less "
-    "than 1 % of the nodes do not count. Costs: cpu2 is a 7B model on two cores with llama.cpp's "
-    "kernels, laptop8 and gpu are estimates of flatter curves.",
-    "ablations": "Replays of recorded answers unless a table says otherwise: speed-up at a table's costs, in brackets "
-    "the tokens per forward.",
-    "edit-bench": "Documents with one sentence to change; the document stands in the prompt, for `prediction` it is "
-    "given as text that the answer is expected to repeat.",
-    "overhead": "What hd_edge costs beside the forwards.",
-}
+ARMS = ("spec-bench", "trace-bench")
+# Question, kinds of runs that answer it, what they are, the plot's name, the table.
+QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str, Callable[[list[Run]], str]], ...] = (
+    (
+        "What does drafting bring, by kind of text?",
+        ARMS,
+        """Speed-up over `plain`, which is hd_edge without drafts: the time per token of `plain` over the arm's, for the
+same answer; medians with bootstrap intervals of 95 %. `auto` begins with an empty store, `auto-warm` with what the
+model said to other prompts. All arms answer each question, in turns. Runs named trace-bench decode recorded answers on
+random weights of the named shape: every forward is real, the chosen token is the recorded one. Runs named llama-kernels
+use llama.cpp's kernels in all arms.""",
+        "by-text",
+        tables.speeds,
+    ),
+    (
+        "Where do the tokens come from?",
+        ARMS,
+        "Accepted tokens per forward by depth in the draft, and by the tier that proposed them.",
+        "depths",
+        tables.sources,
+    ),
+    (
+        "What does it cost where it cannot help?",
+        ("adversarial", "ablations"),
+        """Random tokens, text without a repeated token, and answers at temperature 1 with a model tier full of another
+model's answers or of random tokens (tokens forced, all time by all time). Below them answers at several temperatures,
+timed on the model.""",
+        "no-help",
+        tables.no_help,
+    ),
+    (
+        "What does a row cost?",
+        ("cost-curve",),
+        "Seconds of a forward over n rows, T(n), llama.cpp's kernels and ours in turns: medians.",
+        "cost-curves",
+        tables.costs,
+    ),
+    (
+        "Are the planner's chances right?",
+        ("replay",),
+        """Recorded answers are decoded again without a model, at the costs of a table: the chance of a drafted node as
+the planner saw it, against how often it came true, by decile of at least 1 % of the nodes.""",
+        "reliability",
+        tables.chances,
+    ),
+    (
+        "What does each tier bring, and the planner?",
+        ("ablations",),
+        """Replays of recorded answers at the costs of a table: speed-up, in brackets tokens per forward. cpu2 is a 7B
+model on two cores with llama.cpp's kernels, laptop8 and gpu are estimates of flatter curves. The plot shows a store
+that is empty at first and learns each answer, beside one that never learns.""",
+        "warm-up",
+        tables.tiers,
+    ),
+    ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
+)
 AGAIN = """## Measure it again
 
-```
-python scripts/benchmarks/build_llama_server.py build/llama-server
-python scripts/benchmarks/spec_bench.py -m MODEL.gguf question.jsonl \\
-    --server-binary build/llama-server/build/bin/llama-server --json spec-bench-X.json \\
-    --arms plain llama-cpp llama-cpp-pld paper auto llama-server-plain llama-server-ngram-mod
-python scripts/benchmarks/trace_bench.py -m 7B.gguf --traces vicuna-7b-v1.3.eval.jsonl --json trace-bench-X.json
-python scripts/benchmarks/adversarial_bench.py -m MODEL.gguf --foreign other-model.jsonl --json adversarial-X.json
-python scripts/benchmarks/cost_curve.py -m MODEL.gguf --json cost-curve-X.json
-python scripts/replay/simulate_drafts.py --traces eval.npz --history history.npz --tiers crm --json replay-X.json
-python scripts/replay/ablations.py replay --traces eval.npz --history history.npz --corpus corpus.npz \\
-    --json ablations-X.json
-python scripts/replay/ablations.py temperatures -m MODEL.gguf --json ablations-temperature-X.json
-python scripts/benchmarks/edit_bench.py -m MODEL.gguf --forced --json edit-bench.json
-python scripts/benchmarks/overhead.py -m MODEL.gguf --json overhead.json
-python scripts/report/report.py --readme --add *.json
-```
-
-Spec-Bench's questions and the recorded answers are not part of this repository; without a file `spec_bench.py` asks
-questions of our own."""
-TOGETHER: dict[str, Callable[[list[Run]], str]] = {"cost-curve": cost_section, "replay": reliability_section}
-ALONE: dict[str, Callable[[Run], str]] = {
-    "spec-bench": arms_section,
-    "trace-bench": arms_section,
-    "adversarial": adversarial_section,
-    "ablations": ablations_section,
-    "edit-bench": edit_section,
-    "overhead": overhead_section,
-}
+Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
+`scripts/benchmarks/build_llama_server.py` makes the peer, and `python scripts/report/report.py --readme --add FILE...`
+this page. Spec-Bench's questions and the recorded answers are not part of this repository; without a file
+`spec_bench.py` asks questions of our own."""
 
 
 def page(runs: list[Run]) -> str:
     """The whole page."""
-    scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
+    all_goals = goals(runs)
+    missed = [f"- {goal.run}: {goal.wanted}. Measured: **{goal.measured}**." for goal in all_goals if not goal.met]
     parts = [
         "# Benchmarks",
-        f"Made by `python scripts/report/report.py` from the files in [benchmarks](benchmarks), which {scripts} wrote; "
-        f"no number is typed by hand. `↓` marks a loss: below {LEAST} of plain decoding.",
-        "## Goals, met and missed",
-        _goals(runs),
-        "## What is bad",
-        _bad(runs),
+        "Tokens per second while decoding, arms in turns on one machine; more is better.",
+        block(runs),
+        "![Tokens per second of llama_cpp.Llama, the best peer and hd_edge](benchmarks/speed.svg)",
+        f"Every number on this page comes from the files at its end; `↓` marks a loss, below {LEAST} of plain. "
+        f"{len(all_goals) - len(missed)} of {len(all_goals)} goals are met, [the others are listed](#what-is-bad).",
     ]
-    for kind, title in TITLES.items():
-        found = [run for run in runs if run.kind == kind]
-        if not found:
-            continue
-        parts += [f"## {title}", ABOUT[kind]]
-        if kind in TOGETHER:
-            parts.append(TOGETHER[kind](found))
-        for run in found if kind in ALONE else ():
-            parts += [f"### {run.name}", ALONE[kind](run)]
-        if kind == "spec-bench":
-            parts += ["### Where accepted tokens came from", *(f"{run.name}:\n\n{tiers_section(run)}" for run in found)]
-            if any(sums.get("accepted_by_depth") for run in found for sums in run.arms.values()):
-                parts.append(picture("acceptance-by-depth", "Accepted tokens per forward by depth"))
-    return "\n\n".join([*parts, AGAIN]) + "\n"
-
-
-def _goals(runs: list[Run]) -> str:
-    rows = [[goal.run, goal.wanted, goal.measured, "met" if goal.met else "**missed**"] for goal in goals(runs)]
-    return (
-        table(["measurement", "goal", "measured", ""], rows, words=4) if rows else "No measurement speaks about a goal."
-    )
-
-
-def _bad(runs: list[Run]) -> str:
-    """Every loss by arm and group, texts that differ, and how many goals were missed."""
-    all_goals = goals(runs)
-    lines = [f"{sum(not goal.met for goal in all_goals)} of {len(all_goals)} goals are missed (table above)."]
-    for run in runs:
-        slow = losses(run)
-        for arm in filter(slow.__contains__, DRAFTED):
-            told = ", ".join(f"{group.replace('_', ' ')} {value:.2f}" for group, value in slow[arm])
-            lines.append(f"{run.name}: `{arm}` is below {LEAST} of `plain`: {told}.")
-        peers = [f"`{arm}` {speedups(run, arm)[0].value:.2f}" for arm in slow if arm not in DRAFTED]
-        if peers:
-            told = ", ".join(peers)
-            lines.append(f"{run.name}: peers below {LEAST} of `plain` overall or in a group; overall they are: {told}.")
-        for arm, same in run.data.get("identical", {}).items():
-            if arm in DRAFTED and same["identical"] < same["prompts"]:
-                count = same["prompts"] - same["identical"]
-                lines.append(f"{run.name}: {count} of {same['prompts']} texts of `{arm}` differ from plain decoding's.")
-        lines += [
-            f"{run.name}: {what} is below {LEAST} of plain decoding: {value:.2f}." for what, value in slow_tables(run)
-        ]
-    return "\n".join(f"- {line}" for line in lines)
+    for title, kinds, about, plot, tell in QUESTIONS:
+        if found := [run for run in runs if run.kind in kinds]:
+            picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []
+            parts += [f"## {title}", about, *picture, tell(found)]
+    parts += ["## What is bad", "Goals that are missed:", "\n".join(missed) or "None."]
+    parts += ["## The files", "\n".join(filter(None, map(tables.conditions, runs)))]
+    scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
+    return "\n\n".join([*parts, AGAIN.format(scripts=scripts)]) + "\n"
 
 
 def main() -> None:

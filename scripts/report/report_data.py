@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -88,26 +89,41 @@ def speedups(run: Run, arm: str, of: str = "") -> tuple[Ratio, dict[str, Ratio]]
     return Ratio.of(found["overall"]), groups
 
 
-def total(run: Run, arm: str) -> Ratio:
-    """All time of plain decoding by all time of the arm."""
-    found = run.data["speedup"][arm]["overall"]
-    return Ratio(found["total"], found.get("total_low"), found.get("total_high"))
+def against(run: Run, arm: str, base: str, *, whole: bool = False) -> float | None:
+    """Median over the answers of the time per token of ``base`` over that of the arm; None: nothing to compare.
 
-
-def against(run: Run, arm: str, base: str) -> float | None:
-    """Median over the answers of the time per token of ``base`` over that of the arm; None: nothing to compare."""
-    records = run.data.get("answers", ())
-    ratios = []
-    for record in records.values() if isinstance(records, dict) else records:
-        times = [_per_token(record["arms"][name]) for name in (base, arm) if name in record["arms"]]
-        if len(times) == 2 and all(times):
-            ratios.append(times[0] / times[1])
+    Args:
+        run: Of questions or recorded answers.
+        arm: Name of the arm.
+        base: Name of the other one.
+        whole: With the prompt's forward.
+    """
+    times = [
+        [_per_token(record["arms"].get(name), whole) for name in (base, arm)] for record in run.data.get("answers", ())
+    ]
+    ratios = [theirs / ours for theirs, ours in times if theirs and ours]
     return median(ratios) if ratios else None
 
 
-def _per_token(answer: dict[str, Any]) -> float:
-    """Seconds; the first token is the prompt's."""
-    return answer["seconds"] / (answer["tokens"] - 1) if answer["tokens"] > 1 else 0.0
+def _per_token(answer: dict[str, Any] | None, whole: bool) -> float:
+    """Seconds; 0.0 where there is nothing to tell. The first token is the prompt's."""
+    if answer is None or answer["tokens"] < 2:
+        return 0.0
+    seconds = answer["seconds"] + (answer["prompt_seconds"] if whole else 0.0)
+    return float(seconds / (answer["tokens"] - (not whole)))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, words: int = 1) -> str:
+    """A Markdown table; its first ``words`` columns are aligned to the left, the others to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * words + "---:|" * (len(head) - words)]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
+
+
+def model_of(run: Run) -> str:
+    """Name of its model, as tables show it."""
+    model = run.data.get("model") or run.data["settings"].get("model", "")
+    name = model["file"] if isinstance(model, dict) else model
+    return " ".join(filter(None, (name.removesuffix(".gguf"), run.data.get("type"))))
 
 
 def base_of(arm: str) -> str:
@@ -115,18 +131,6 @@ def base_of(arm: str) -> str:
     if arm.startswith("llama-server-"):
         return "llama-server-plain"
     return "llama-cpp" if arm.startswith("llama-cpp") else "plain"
-
-
-def same_as_base(data: dict[str, Any]) -> dict[str, list[int]]:
-    """Per arm how many answers are token for token those of its own program without drafts, and how many there are."""
-    found: dict[str, list[int]] = {}
-    for record in data["answers"]:
-        for arm, answer in record["arms"].items():
-            base = record["arms"].get(base_of(arm))
-            if base and answer.get("ids") and base.get("ids"):
-                same, count = found.get(arm, [0, 0])
-                found[arm] = [same + (answer["ids"] == base["ids"]), count + 1]
-    return found
 
 
 def slim(found: Any) -> Any:
@@ -145,24 +149,17 @@ def slim(found: Any) -> Any:
 def add(source: Path, folder: Path) -> Path:
     """Copies a script's output into the folder, slimmed; one line per answer."""
     data = json.loads(source.read_text(encoding="utf-8"))
-    if source.name.startswith("spec-bench") and "same_as_base" not in data:
-        data["same_as_base"] = same_as_base(data)
-    data = slim(data)
     path = folder / source.name
-    path.write_text(_dumps(data) + "\n", encoding="utf-8")
+    path.write_text(_dumps(slim(data)) + "\n", encoding="utf-8")
     load(folder)  # refuses a name of no kind
     return path
 
 
 def _dumps(data: dict[str, Any]) -> str:
-    parts = []
-    for key, value in sorted(data.items(), key=lambda item: item[0] == "answers"):  # answers last
-        if key == "answers" and isinstance(value, (list, dict)):
-            begin, end = "[]" if isinstance(value, list) else "{}"
-            lines = [json.dumps(item, separators=(",", ":")) for item in (value if begin == "[" else value.values())]
-            if begin == "{":
-                lines = [f"{json.dumps(name)}: {line}" for name, line in zip(value, lines, strict=True)]
-            parts.append(f'"answers": {begin}\n  ' + ",\n  ".join(lines) + f"\n {end}")
-        else:
-            parts.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    """JSON with a line per key, and at the end one per answer."""
+    records = data.pop("answers") if isinstance(data.get("answers"), list) else None
+    parts = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+    if records is not None:
+        lines = ",\n  ".join(json.dumps(record, separators=(",", ":")) for record in records)
+        parts.append(f'"answers": [\n  {lines}\n ]')
     return "{\n " + ",\n ".join(parts) + "\n}"

@@ -15,9 +15,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from hd_edge.check.check import read_prompts
 from hd_edge.check.modes import CheckSettings, run_mode
 from hd_edge.model import gguf as gguf_file
+from hd_edge.model.questions import read_prompts
 
 
 def label(path: Path) -> str:

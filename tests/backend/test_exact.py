@@ -8,11 +8,12 @@ import sys
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from tiny_gguf import FILE_TYPES
 
 from hd_edge import ExactModeError, Llama, _native
 from hd_edge.backend import exact as exact_mode
+from hd_edge.backend.kernels import Status
+from hd_edge.check.adversary import Adversary
 from hd_edge.model.gguf import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -211,16 +212,18 @@ def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
     llm.close()
 
 
+def kernels(*types, attention=()):
+    return Status(active=bool(types), reason="", isa="AVX2", types=types, attention=attention)
+
+
 def test_what_a_file_needs(models):
     header = read_header(models("Q4_K_M"))
-    without = exact_mode.plan(header, {})
-    assert (without.repacking, without.tiled) == (False, False)
+    without = exact_mode.plan(header, {}, kernels())
+    assert (without.repacking, without.tiled, without.type_k) == (False, False, 8)
     assert any("Q4_K, Q6_K" in reason for reason in without.reasons)
-    with_own = exact_mode.plan(header, {}, ("Q4_K", "Q6_K"))
+    with_own = exact_mode.plan(header, {}, kernels("Q4_K", "Q6_K"))
     assert (with_own.repacking, with_own.tiled) == (True, True)
-    assert (exact_mode.plan(header, {}, ("Q4_K",)).repacking, exact_mode.plan(header, {}, ("Q6_K",)).repacking) == (
-        True,
-        False,
-    )
+    only_q4, only_q6 = (exact_mode.plan(header, {}, kernels(name)) for name in ("Q4_K", "Q6_K"))
+    assert (only_q4.repacking, only_q6.repacking) == (True, False)
     narrow = GGUFHeader(tensor_types={"a": "Q4_K"}, dimensions={"a": (256, 20)})
-    assert not exact_mode.plan(narrow, {}, ("Q4_K",)).repacking
+    assert not exact_mode.plan(narrow, {}, kernels("Q4_K")).repacking

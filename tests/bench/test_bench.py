@@ -5,59 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_bench import Clock, FakeArm, FakeLlama, answer
+from fake_bench import Clock, FakeArm, FakeLlama, answer, as_it_is
 
-from hd_edge.bench import drafted
-from hd_edge.bench.arm import Answer, Settings, timed
+from hd_edge.bench.arm import Answer, LocalArm, Settings, never, timed
 from hd_edge.bench.drafted import Drafted, Slowed
-from hd_edge.bench.questions import Question, per_category, read_questions, spread
 from hd_edge.bench.summary import identical, interval, speedup, summarise, total
 from hd_edge.bench.turns import Record, Results, run
-from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.errors import ContextFullError
+from hd_edge.model.questions import Question
+from hd_edge.stats import GenerationStats
 
 SETTINGS = Settings(max_tokens=40, n_ctx=512)
 ASKED = [Question(f"q{i}", "a" if i % 2 else "b", ("one",)) for i in range(12)]
-
-
-# -- questions ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_built_in_questions_have_seven_categories_of_four():
-    questions = read_questions()
-    counts = {}
-    for question in questions:
-        counts[question.category] = counts.get(question.category, 0) + 1
-    assert counts == dict.fromkeys(
-        ["conversation", "translation", "summarization", "qa", "math_reasoning", "rag", "editing"], 4
-    )
-    assert {len(q.turns) for q in questions if q.category == "conversation"} == {2}
-    assert len({q.name for q in questions}) == 28
-
-
-def test_questions_of_a_file(tmp_path):
-    file = tmp_path / "q"
-    file.write_text("one\n\ntwo\n")
-    assert read_questions(file) == [
-        Question("prompts:1", "prompts", ("one",)),
-        Question("prompts:3", "prompts", ("two",)),
-    ]
-    file.write_text('{"question_id": 81, "category": "writing", "turns": ["a", "b"]}\n{"prompt": "c"}\n')
-    assert read_questions(file) == [Question("81", "writing", ("a", "b")), Question("prompts:2", "prompts", ("c",))]
-    for bad in ('{"turns": []}', '{"turns": "ab"}', '{"prompt": 3}', '{"text": "b"}', "{nonsense"):
-        file.write_text('{"prompt": "c"}\n' + bad)
-        with pytest.raises(ConfigError, match="line 2: expected a JSON object"):
-            read_questions(file)
-    file.write_text("\n")
-    with pytest.raises(ConfigError, match="holds no question"):
-        read_questions(file)
-    with pytest.raises(ConfigError, match="No such file"):
-        read_questions(tmp_path / "missing")
-
-
-def test_categories_take_turns_and_are_evenly_spread():
-    chosen = per_category([Question(f"{c}{i}", c, ("x",)) for c in "abc" for i in range(6)], 2)
-    assert [q.name for q in chosen] == ["a0", "b0", "c0", "a3", "b3", "c3"]
-    assert spread([1, 2], 5) == [1, 2]
 
 
 # -- turns -------------------------------------------------------------------------------------------------------------
@@ -74,7 +33,7 @@ def test_each_turn_begins_with_another_arm_and_second_turns_continue_with_the_pl
 
         return FakeArm(name, answers)
 
-    results = run([make("auto"), make("plain")], [Question("q", "c", ("one", "two"))], SETTINGS)
+    results = run([make("auto"), make("plain")], [Question("q", "c", ("one", "two"))], SETTINGS, as_it_is)
     assert order == ["auto", "plain", "plain", "auto"]
     assert asked == [["one"], ["one"], *[["one", "plain said", "two"]] * 2]
     assert [(r.question, r.turn, list(r.answers)) for r in results.records] == [
@@ -90,8 +49,12 @@ def test_questions_that_do_not_fit_are_skipped_and_said():
         return answer(1.0)
 
     told = []
+
+    def tell(done, total, record):
+        told.append((done, total))
+
     questions = [Question("a", "c", ("short", "long", "short")), Question("b", "c", ("short",))]
-    results = run([FakeArm("plain", make)], questions, SETTINGS, lambda done, all_, _: told.append((done, all_)))
+    results = run([FakeArm("plain", make)], questions, SETTINGS, as_it_is, tell)
     assert results.skipped == {"a, turn 2": "too long"}
     assert [(r.question, r.turn) for r in results.records] == [("a", 1), ("b", 1)]
     assert told == [(0, 4), (1, 4), (3, 4), (4, 4)]
@@ -108,12 +71,12 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on_from_there():
 
     results = Results()
     with pytest.raises(KeyboardInterrupt):
-        run([FakeArm("plain", make)], ASKED, SETTINGS, results=results)
+        run([FakeArm("plain", make)], ASKED, SETTINGS, as_it_is, results=results)
     assert [r.question for r in results.records] == ["q0", "q1"]
     again = Results([Record.from_dict(json.loads(json.dumps(r.to_dict()))) for r in results.records])
     assert again == results
     left[0] = 100
-    run([FakeArm("plain", make)], ASKED, SETTINGS, results=again)
+    run([FakeArm("plain", make)], ASKED, SETTINGS, as_it_is, results=again)
     assert [r.question for r in again.records] == [q.name for q in ASKED]
     assert left == [90]
 
@@ -125,7 +88,7 @@ def test_no_turn_begins_after_the_time_given():
         clock.sleep(10)
         return answer(1.0)
 
-    assert len(run([FakeArm("plain", make)], ASKED, SETTINGS, seconds=25, clock=clock).records) == 3
+    assert len(run([FakeArm("plain", make)], ASKED, SETTINGS, as_it_is, seconds=25, clock=clock).records) == 3
 
 
 # -- does it measure? --------------------------------------------------------------------------------------------------
@@ -134,7 +97,7 @@ def test_no_turn_begins_after_the_time_given():
 @pytest.fixture
 def planted(monkeypatch):
     """Plain, plain again and plain slowed by 5 %, on one drifting noisy machine."""
-    monkeypatch.setattr(drafted, "end_test", lambda llm: lambda token: False)
+    monkeypatch.setattr(LocalArm, "_ends", lambda self, token: False)
     clock = Clock()
     llm = FakeLlama(clock)
     arms = [
@@ -142,7 +105,7 @@ def planted(monkeypatch):
         Drafted("again", llm, clock=clock),
         Slowed("slowed", llm, 0.05, clock=clock, sleep=clock.sleep),
     ]
-    return summarise(run(arms, ASKED, SETTINGS))
+    return summarise(run(arms, ASKED, SETTINGS, lambda messages: list(messages[0]["content"].encode())))
 
 
 def test_identical_arms_come_out_equal(planted):
@@ -174,10 +137,10 @@ def test_the_forward_of_the_prompt_is_no_decode_time():
         finally:
             clock.sleep(0.25)  # what follows a generation belongs to it
 
-    run_ = timed(generate, 4, lambda _: False, clock)
+    run_ = timed(generate, 4, never, clock)
     assert (run_.ids, run_.prompt_seconds, run_.seconds) == ([0, 1, 2, 3], 5, 3.25)
     assert timed(generate, 50, lambda token: token == 2, clock).ids == [0, 1, 2]
-    assert timed(lambda: iter(()), 50, lambda _: False, clock).seconds == 0
+    assert timed(lambda: iter(()), 50, never, clock).seconds == 0
 
 
 # -- summary -----------------------------------------------------------------------------------------------------------
@@ -213,7 +176,7 @@ def test_the_interval_covers_the_median_and_takes_questions_as_wholes():
 
 def test_totals_add_up():
     one = answer(1.0, forwards=5, rows=20, drafts=4, draft_seconds=0.1, forward_seconds=0.8)
-    other = answer(3.0, tokens=31, forwards=15, rows=20, accepted_by_depth=[3, 1], accepted_by_tier={"context": 4})
+    other = answer(3.0, tokens=31, forwards=15, rows=20, accepted_by_depth=[3, 1], accepted={"ngram": 4})
     found = total([one, other])
     assert (found["tokens"], found["seconds"], found["forwards"], found["rows"]) == (40, 4.0, 20, 40)
     assert found["tokens_per_second"] == 10.0
@@ -222,7 +185,7 @@ def test_totals_add_up():
     assert found["rows_per_forward"] == 2.0
     assert found["draft_share"] == pytest.approx(0.125)
     assert found["accepted_by_depth"] == [3, 1]
-    assert found["accepted_by_tier"] == {"context": 4}
+    assert found["accepted_by_tier"] == {"context": 0, "model": 0, "statistics": 0, "ngram": 4}  # of another program
     empty = total([answer(0.0, tokens=0)])
     assert empty["tokens_per_second"] == empty["mean_accepted_tokens"] == 0.0
 
@@ -232,7 +195,7 @@ def test_differences_are_told_by_place():
         record("same", answer(1, ids=[1, 2]), answer(1, ids=[1, 2])),
         record("other", answer(1, ids=[1, 2, 3]), answer(1, ids=[1, 9, 3])),
         record("shorter", answer(1, ids=[1, 2, 3]), answer(1, ids=[1, 2])),
-        record("text", answer(1, text="abc"), Answer("abd", None, 1, 2, 0.1, 0.1)),
+        record("text", answer(1, text="abc"), Answer("abd", None, GenerationStats())),
     ]
     assert identical(records, "arm") == {
         "prompts": 4,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
 from hd_edge.bench.arms import ARMS, Arms, Tiers
 from hd_edge.bench.hardware import commit, hardware, model_file, processor
-from hd_edge.bench.questions import Question
 from hd_edge.bench.turns import run
 from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.model.questions import Question
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import merge
 
@@ -28,22 +30,23 @@ def arms(models):
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
     made = [arms.make(name) for name in ARMS]
     for arm in made:
-        arm.warm_up(WARM_UP_MESSAGES, arms.settings)
-    results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings)
+        arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
+    results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings, arms.tokenize)
     assert list(results.records[0].answers) == list(ARMS)
     for record in results.records:
         plain = record.answers["plain"]
-        assert plain.forwards == plain.rows == plain.timed_tokens
+        assert plain.stats.forwards == plain.stats.rows == plain.timed_tokens
         for name, found in record.answers.items():
-            assert found.prompt_tokens == plain.prompt_tokens
-            assert found.tokens == len(found.ids)
-            assert found.seconds > 0
-            assert found.prompt_seconds > 0
+            stats = found.stats
+            assert stats.prompt_tokens == plain.stats.prompt_tokens
+            assert stats.tokens == len(found.ids)
+            assert stats.seconds > 0
+            assert stats.prompt_seconds > 0
             if name in ("plain-again", "plain-slowed", "llama-cpp"):
-                assert (found.ids, found.forwards, found.rows) == (plain.ids, plain.forwards, plain.rows), name
+                assert (found.ids, stats.forwards, stats.rows) == (plain.ids, plain.stats.forwards, plain.stats.rows)
             if name in ("paper", "llama-cpp-pld"):  # auto drafts where it pays
-                assert found.rows > found.forwards, name
-    assert results.records[0].answers["paper"].drafted_by_tier["context"] > 0
+                assert stats.rows > stats.forwards, name
+    assert results.records[0].answers["paper"].stats.drafted["context"] > 0
     assert arms.llm.planner.__class__.__name__ == "NoDraft"
 
 
@@ -52,7 +55,7 @@ def test_warming_up_measures_the_cost_and_learns_nothing(arms):
     assert len(warm.hierarchy.model.store) > 0
     before = arm.planner.calibration()
     assert arm.cost_rows() == []
-    arm.warm_up(WARM_UP_MESSAGES, arms.settings)
+    arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
     assert arm.planner.cost.known
     assert arm.planner.calibration() == before
     assert len(arm.hierarchy.model.store) == 0
@@ -61,27 +64,49 @@ def test_warming_up_measures_the_cost_and_learns_nothing(arms):
 def test_the_same_seed_gives_the_same_answer(arms):
     settings = Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=3)
     arm = arms.make("plain")
-    messages = [{"role": "user", "content": "the cat"}]
-    first, second = arm.answer(messages, settings), arm.answer(messages, settings)
-    other = arm.answer(messages, Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=4))
+    prompt = arms.tokenize([{"role": "user", "content": "the cat"}])
+    first, second = arm.answer(prompt, settings), arm.answer(prompt, settings)
+    other = arm.answer(prompt, Settings(max_tokens=20, n_ctx=512, temperature=0.8, seed=4))
     assert first.ids == second.ids != other.ids
+
+
+def test_a_script_is_followed_by_every_arm_and_costs_what_it_costs(models):
+    """On one model, as recorded answers are replayed."""
+    text = tuple(range(300, 340))
+    settings = Settings(max_tokens=4, n_ctx=512)
+    shared = Arms(str(models("Q4_0")), settings, Tiers(warm_texts=((list(text), 8),)), one_model=True)
+    names = ["plain", "llama-cpp", "llama-cpp-pld", "paper", "auto-warm"]
+    made = [shared.make(name) for name in names]
+    for arm in made:
+        arm.warm_up(text[:8], settings)
+    found = {arm.name: arm.answer(text[:8], settings, text[8:]) for arm in made}
+    assert shared._theirs is None
+    for name, given in found.items():
+        assert (given.text, given.ids, given.stats.tokens) == ("", None, 32), name
+    assert found["plain"].stats.forwards == found["llama-cpp"].stats.forwards == 31
+    assert found["paper"].stats.accepted["context"] + found["paper"].stats.accepted["model"] == 0  # cold, no repeats
+    assert len(made[-1].hierarchy.model.store) > 20  # warm_texts
+    own = shared.make("plain").answer(text[:8], settings)  # the model's own sampler is back
+    assert own.ids != list(text[8:12])
+    assert own.ids == shared.make("llama-cpp").answer(text[:8], settings).ids
+    shared.close()
 
 
 def test_a_prompt_without_room_for_its_answer(arms):
     with pytest.raises(
         ContextFullError, match=r"the prompt has \d+ tokens, the answer up to 30, the context window 512"
     ):
-        arms.make("plain").answer([{"role": "user", "content": "word " * 300}], arms.settings)
+        arms.make("plain").answer([300] * 500, arms.settings)
 
 
-def test_arms_that_cannot_be_had(arms, models, mamba):
+def test_arms_that_are_unavailable(arms, models, mamba):
     with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
         arms.make("quick")
     recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64))
     with pytest.raises(ConfigError, match="decodes plainly"):
         recurrent.make("auto")
-    messages = [{"role": "user", "content": "the cat"}]
-    assert recurrent.make("plain").answer(messages, recurrent.settings).tokens <= 4
+    prompt = recurrent.tokenize([{"role": "user", "content": "the cat"}])
+    assert recurrent.make("plain").answer(prompt, recurrent.settings).stats.tokens <= 4
     recurrent.close()
     cold = Arms(str(models("Q4_0")), Settings(n_ctx=64))
     with pytest.raises(ConfigError, match="nothing to begin with"):
@@ -99,7 +124,7 @@ def test_a_warm_store_is_copied_and_stays_as_it_is(arms, models, tmp_path):
     other = Arms(str(models("Q4_0")), arms.settings, Tiers(warm_store=path))
     arm = other.make("auto-warm")
     assert len(arm.hierarchy.model.store) == rows > 0
-    arm.answer([{"role": "user", "content": "the cow jumped"}], arms.settings)
+    arm.answer(arms.tokenize([{"role": "user", "content": "the cow jumped"}]), arms.settings)
     assert len(arm.hierarchy.model.store) > rows
     other.close()
     assert path.read_bytes() == before
@@ -110,6 +135,7 @@ def test_hardware_and_model(arms, tmp_path, monkeypatch):
     assert found["processor"]
     assert found["cores"] >= found["physical_cores"] >= 1
     assert found["llama_cpp_python"].startswith("0.3.")
+    assert date.fromisoformat(found["date"]).year >= 2025
     monkeypatch.setenv("HD_EDGE_COMMIT", "abc")
     assert hardware(arms.llm)["commit"] == "abc"
     assert commit(tmp_path / "hd_edge") == ""

@@ -103,5 +103,5 @@ def test_the_picture(tmp_path):
 
 def test_no_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"pip install 'hd-edge\[bench\]'"):
+    with pytest.raises(ConfigError, match=r"a plot needs matplotlib\.figure: pip install matplotlib"):
         check_plot("speed.png")

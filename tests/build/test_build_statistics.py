@@ -14,6 +14,7 @@ from hd_edge.build.corpus import BLOCK, Corpus, pieces
 from hd_edge.build.statistics import StatisticsBuild
 from hd_edge.errors import CorpusError, StoreError
 from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
 from hd_edge.tiers import StatisticsTier
@@ -72,7 +73,7 @@ def test_counts_are_exact(model, corpus_file, tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == [out.name]  # no scratch left
     with Store(out, kind="statistics", read_only=True) as store:
         assert store.meta()["corpus.tokens"] == result["tokens"]
-        assert len(store) == result["rows"]
+        assert len(store) == result["records"]
 
 
 @pytest.mark.parametrize(("memory", "complete"), [(1 << 20, True), (4000, False)])
@@ -81,7 +82,7 @@ def test_frequent_rows_are_there_before_they_are_asked_for(model, corpus_file, t
     out = tmp_path / "statistics.sqlite3"
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     store = Store(out, kind="statistics", read_only=True)
-    tier = StatisticsTier(store, store.identity.n_vocab)
+    tier = StatisticsTier(SafeStore(out, store.identity, kind="statistics", learn=False))
     totals = {key: _native.record_total(key, row, store.identity.n_vocab) for key, row in store.scan()}
     assert tier.cache.complete == complete
     loaded = {key for key in totals if tier.cache.known(key)}
@@ -129,7 +130,7 @@ def test_killed_build_loses_its_open_run_only(model, corpus_file, tmp_path, monk
     small_runs(monkeypatch, 1e-6)
     out = tmp_path / "statistics.sqlite3"
     build = StatisticsBuild(model, Corpus([corpus_file]), out)
-    real = build_statistics._Manifest.save
+    real = build_statistics.Manifest.save
     saves = []
 
     def dying(manifest, folder):
@@ -138,10 +139,10 @@ def test_killed_build_loses_its_open_run_only(model, corpus_file, tmp_path, monk
         saves.append(1)
         real(manifest, folder)
 
-    monkeypatch.setattr(build_statistics._Manifest, "save", dying)
+    monkeypatch.setattr(build_statistics.Manifest, "save", dying)
     with pytest.raises(SystemExit):
         build.run()
-    monkeypatch.setattr(build_statistics._Manifest, "save", real)
+    monkeypatch.setattr(build_statistics.Manifest, "save", real)
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     assert counts_of(out) == slow_counts(model, TEXTS)
 

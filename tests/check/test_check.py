@@ -11,11 +11,13 @@ from click.testing import CliRunner
 from hd_edge import Llama
 from hd_edge.check import check
 from hd_edge.check import modes as check_modes
+from hd_edge.check.adversary import Adversary
 from hd_edge.check.replay import ReplayPlanner
 from hd_edge.cli import cli
 from hd_edge.cli.check import check as check_command
 from hd_edge.draft.planner import NO_PREDICTION
-from hd_edge.errors import ConfigError, ContextFullError, ModelFileError
+from hd_edge.errors import ContextFullError, ModelFileError
+from hd_edge.model.questions import read_prompts
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
 
@@ -28,7 +30,7 @@ def llm(models):
 
 
 def run(llm, n=6, length=40, seeds=(0, 1)):
-    prompts = [check.prompt_tokens(llm, text) for text in check.read_prompts()[:n]]
+    prompts = [check.prompt_tokens(llm, text) for text in read_prompts()[:n]]
     comparison = check.Comparison(llm, length, 0.8)
     found = list(comparison.run(prompts, seeds))
     return comparison.outcome, found
@@ -45,7 +47,7 @@ def test_drafted_answers_are_identical_and_the_drafts_were_long(llm):
 
 
 def test_a_context_before_the_prompts(llm):
-    before = check.prompt_tokens(llm, check.read_prompts()[7])
+    before = check.prompt_tokens(llm, read_prompts()[7])
     comparison = check.Comparison(llm, 20, 0.8, before)
     assert list(comparison.run([[300, 301], [302]], [3])) == [None] * 4
     assert llm._input_ids[: len(before)].tolist() == before
@@ -66,11 +68,14 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, monkeypatch, seeds)
         def batch_row(self, node):
             return native.batch_row(0)
 
-    prompts = [check.prompt_tokens(llm, check.read_prompts()[0])]
+    prompts = [check.prompt_tokens(llm, read_prompts()[0])]
     comparison = check.Comparison(llm, 30, 0.8)
     plain = list(comparison._answer(prompts[0], seeds[0] if seeds else None)) if seeds else None
     monkeypatch.setattr(llm, "_verifier", WrongRows())
-    monkeypatch.setattr(comparison._replay, "plan", ReplayRight(comparison._replay).plan)
+    always_right = Adversary([], llm.n_vocab(), right=1.0, sizes=[6])
+    always_right.random.random = lambda: 0.5  # no branches
+    monkeypatch.setattr(comparison._replay, "noisy", always_right)
+    monkeypatch.setattr(comparison._replay, "plan", always_right.plan)
     with monkeypatch.context() as patch:
         patch.setattr("hd_edge._native.Drafter.recycle", lambda *_: None)
         found = list(comparison.run(prompts, seeds))
@@ -87,42 +92,27 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, monkeypatch, seeds)
     assert comparison.outcome.to_dict()["differences"][-1]["index"] == wrong.index
 
 
-class ReplayRight:
-    """Right drafts in every step."""
+def test_adversarial_trees_are_wide_deep_and_well_formed():
+    adversary = Adversary(list(range(100, 180)), 512, 0.85, 1)
+    adversary.begin(np.array([100], dtype=np.int32), NO_PREDICTION)
+    trees = [adversary.plan(100, 40, 8) for _ in range(100)]
+    assert max(tree.leaves for tree in trees) == 8
+    assert max(int(tree.depth.max()) for tree in trees) > 10
+    assert {len(tree) for tree in trees} >= {1, 2}
+    for tree in trees:
+        assert tree.check(512) == ""
+        assert len(tree) <= 40
+        assert (int(tree.token[0]), int(tree.parent[0])) == (100, -1)
+    assert all(len(Adversary([], 512, sizes=[9]).plan(100, 5, 8)) <= 5 for _ in range(20))
 
-    def __init__(self, replay):
-        self.replay = replay
-        self.replay._random.random = lambda: 0.5  # no branches, no wrong nodes
 
-    def plan(self, root, max_rows, max_leaves):
-        return self.replay._replay(root, min(max_rows, 6), max_leaves)
-
-
-def test_replayed_trees_are_wide_deep_and_well_formed(llm):
+def test_the_models_planner_and_the_adversary_take_turns(llm):
     replay = ReplayPlanner(llm.planner, 512, seed=1)
     replay.expect(list(range(100, 180)))
     replay.begin(np.array([1, 2, 3, 100], dtype=np.int32), NO_PREDICTION)
-    trees = [replay._replay(100, 40, 8) for _ in range(50)]
-    assert max(tree.leaves for tree in trees) == 8
-    assert max(int(tree.depth.max()) for tree in trees) > 10
-    for tree in trees:
-        assert len(tree) <= 40
-        assert (int(tree.token[0]), int(tree.parent[0])) == (100, -1)
-
-
-def test_prompts_of_a_file(tmp_path):
-    assert len(check.read_prompts()) == 40
-    file = tmp_path / "prompts"
-    file.write_text("one\n\ntwo\n")
-    assert check.read_prompts(file) == ["one", "two"]
-    file.write_text('{"prompt": "a"}\n{"turns": ["b", "c"]}\n')
-    assert check.read_prompts(file) == ["a", "b"]
-    file.write_text('{"prompt": "a"}\n{"text": "b"}\n')
-    with pytest.raises(ConfigError, match="line 2: expected a JSON object with 'prompt' or 'turns'"):
-        check.read_prompts(file)
-    file.write_text("\n")
-    with pytest.raises(ConfigError, match="holds no prompt"):
-        check.read_prompts(file)
+    right = [len(replay.plan(100, 63, 32).follow(list(range(101, 180)))) for _ in range(40)]
+    assert sum(right[::2]) > 2 * 20  # it knows what follows
+    assert sum(right[1::2]) == 20  # the roots alone
 
 
 def test_command_checks_both_modes(models, tmp_path):
@@ -177,11 +167,11 @@ def test_command_opens_the_stores_it_is_given(models, tmp_path, capfd):
     assert "is a model tier, asked for was a statistics tier" in capfd.readouterr().err
 
 
-def test_exact_mode_that_cannot_be_had(models):
+def test_exact_mode_that_is_unavailable(models):
     arguments = ["-m", str(models("F32")), "-t", "1", "-c", "256", "-n", "8", "--limit", "1", "--seeds", "0"]
     result = CliRunner().invoke(check_command, [*arguments, "--json", "-"])
     assert result.exit_code == 0, result.output
-    assert "exact mode: not to be had: exact mode needs quantised weights" in result.stderr
+    assert "exact mode is unavailable: exact mode needs quantised weights" in result.stderr
     report = json.loads(result.stdout)
     assert report["settings"]["mode"] == "default"
     assert "quantised weights" in report["exact"]["unavailable"]

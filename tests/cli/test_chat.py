@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from terminal import Terminal
@@ -211,21 +210,3 @@ def test_an_error_of_a_running_stream_arrives():
 def test_table_without_rich_or_terminal(capsys):
     UI(styled=False).table("Title", ["tier", "n"], [["context", "12"], ["model", "3"]])
     assert capsys.readouterr().err == "Title\n  tier      n\n  context  12\n  model     3\n"
-
-
-def test_example_script(smollm2_q4_0, tmp_path):
-    script = Path(__file__).parents[2] / "scripts" / "chat.py"
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
-    chat = Terminal([sys.executable, str(script), str(smollm2_q4_0)], {"HD_EDGE_HOME": str(tmp_path)})
-    try:
-        chat.expect("> ")
-        chat.type("Tell me everything about rivers.\n")
-        chat.expect("rivers.\n")
-        chat.expect(" ")
-        chat.interrupt()
-        chat.expect("tokens/forward")
-        chat.expect("> ")
-        chat.type("\x04")
-        assert chat.end() == 0
-    finally:
-        chat.close()

@@ -1,14 +1,16 @@
 """``hd-edge db``: every command on small stores, results for programs, exit statuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from foreign_files import FOREIGN, snapshot
 from store_helpers import answer, contents, run_sql
 from vocabularies import write_vocabulary
 
 from hd_edge import _native
-from hd_edge.cli import cli
+from hd_edge.cli import cli, main
 from hd_edge.errors import CorpusError, StoreCorruptError, StoreMismatchError
 from hd_edge.model.vocabulary import vocabulary_of
 from hd_edge.store.identity import identify
@@ -73,8 +75,8 @@ def test_info_tells_sizes_rates_and_texts(model, store):
 def test_info_of_a_damaged_store_says_what_is_wrong(model, store):
     store.write_bytes(b"x" * 5000)
     (report,) = run_json("info")["stores"]
-    assert "no SQLite header" in report["error"]
-    assert "no SQLite header" in run("info", "--store", store)
+    assert "application id" in report["error"]
+    assert "application id" in run("info", "--store", store, status=1)
 
 
 def test_build_statistics_from_stdin(model, identity):
@@ -99,7 +101,7 @@ def test_verify_finds_damage(model, store):
     run_sql(store, "UPDATE ngrams SET record = x'0107' WHERE key = (SELECT max(key) FROM ngrams)")
     result = run_json("verify", store, status=1)
     assert len(result["findings"]) == 1
-    assert result["findings"][0].startswith("row ")
+    assert result["findings"][0].startswith("record ")
     store.write_bytes(store.read_bytes()[:-512])
     with pytest.raises(StoreCorruptError):
         run("verify", store)
@@ -150,3 +152,65 @@ def test_usage_errors(model, tmp_path):
 )
 def test_every_command_has_help(verb):
     assert "Usage" in run(verb, "-h")
+
+
+HOSTILE_NAME = "\x1b]0;owned\x07\x9b2J\u202etxt"
+
+
+def test_info_shows_hostile_values_as_text(model, store):
+    run_sql(
+        store,
+        "INSERT OR REPLACE INTO meta VALUES ('corpus.tokens', 'x'), ('count.answers', 'many'), ('count.x', 1e300)",
+        "UPDATE meta SET value = '" + HOSTILE_NAME + "' WHERE name = 'name'",
+    )
+    text = run("info", "--store", store)
+    assert "0 answers" in text
+    assert "\\x1b]0;owned\\x07\\x9b2J\\u202etxt" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+    (report,) = run_json("info", "--store", store)["stores"]
+    assert report["model"] == HOSTILE_NAME
+    assert all(c.isprintable() or c == "\n" for c in run("info", "--store", store, "--json"))
+
+
+def test_statistics_with_text_for_a_number(model, identity, tmp_path):
+    path = tmp_path / "s.sqlite3"
+    Store(path, identity, kind="statistics").close()
+    run_sql(path, "INSERT INTO meta VALUES ('corpus.tokens', 'x')")
+    assert "0 tokens" in run("info", "--store", path)
+
+
+def test_errors_show_what_a_file_says_as_text(model, store):
+    with pytest.raises(StoreMismatchError) as caught, Store(store) as opened:
+        replace(opened.identity, name=HOSTILE_NAME, architecture="z").check(opened.identity, of="it", any_model=False)
+    assert "\\x1b]0;owned" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("verb", ["info --store", "merge", "export", "import", "prune", "verify", "purge --yes"])
+@pytest.mark.parametrize("make", [make for name, make in FOREIGN.items() if name != "fifo"])
+def test_no_command_touches_a_foreign_file(model, store, tmp_path, capsys, monkeypatch, verb, make):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    path = folder / "notes.db"
+    make(path)
+    before = snapshot(folder)
+    (tmp_path / "export.jsonl").write_text(run("export", store, "-m", model))
+    more = {
+        "merge": [store],
+        "export": ["-m", model],
+        "import": [tmp_path / "export.jsonl", "-m", model],
+    }
+    arguments = ["hd-edge", "db", *verb.split(), path, *more.get(verb, [])]
+    monkeypatch.setattr("sys.argv", list(map(str, arguments)))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert "no store of hd_edge" in said.err + said.out
+    assert snapshot(folder) == before
+
+
+def test_import_of_bytes_that_are_no_text(model, tmp_path):
+    (tmp_path / "bad.jsonl").write_bytes(b'{"format": "\xff"}\n')
+    with pytest.raises(CorpusError, match="line 1"):
+        run("import", tmp_path / "new.sqlite3", tmp_path / "bad.jsonl", "-m", model)

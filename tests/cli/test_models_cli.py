@@ -75,12 +75,44 @@ def test_refused(home, models, tmp_path):
     assert registry.names() == {}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"models": 3}', '{"models": {"a": 1}}'])
-def test_a_damaged_list_is_named(home, text):
+@pytest.mark.parametrize(
+    "text",
+    [*("", "[]", '{"models": 3}', '{"models": {"a": 1}}', "[" * 100_000), '{"models": {"a": "b"}, "theme": "dark"}'],
+)
+def test_a_list_that_is_not_ours_is_named_and_stays(home, models, text):
     (home / "hd_edge").mkdir()
     (home / "hd_edge" / "models.json").write_text(text)
     with pytest.raises(ConfigError, match=r"models\.json"):
         registry.names()
+    with pytest.raises(ConfigError, match=r"models\.json"):
+        registry.add(str(models("Q4_0")), "tiny")
+    assert (home / "hd_edge" / "models.json").read_text() == text
+
+
+def test_a_list_that_is_no_file_or_a_link_stays_one(home, models):
+    (home / "hd_edge").mkdir()
+    path = home / "hd_edge" / "models.json"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match=r"models\.json"):
+        registry.add(str(models("Q4_0")), "tiny")
+    path.unlink()
+    path.symlink_to(home / "dotfiles.json")
+    registry.add(str(models("Q4_0")), "tiny")
+    assert path.is_symlink()
+    assert registry.names().keys() == {"tiny"}
+
+
+def test_what_is_in_the_way_of_the_demo_model_stays(home, monkeypatch):
+    from hd_edge.model import demo
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setattr(demo, "package_model", lambda: Path("package.gguf"))
+    path = home / "cache" / "hd_edge" / "SmolLM2-135M-Instruct.Q4_0.gguf"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(ModelFileError, match="left alone"):
+        demo.demo_model()
+    assert path.is_fifo()
 
 
 def test_models_of_other_tools_are_found(home, models):
@@ -126,9 +158,9 @@ def test_caches_are_found_once_per_file(home, models, monkeypatch):
     assert len(registry.found()) == 2
 
 
-def test_download_needs_the_extra(home, monkeypatch):
+def test_download_needs_the_hub_package(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ModelFileError, match=r"hd-edge\[hub\]"):
+    with pytest.raises(ModelFileError, match="pip install huggingface_hub"):
         registry.add("hf:owner/name/file.gguf")
     with pytest.raises(ConfigError, match="names no file"):
         registry.add("hf:owner")

@@ -7,12 +7,12 @@ import json
 import llama_cpp
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
 from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft
@@ -189,3 +189,11 @@ def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
         choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
         lib.llama_sampler_accept(grammar, int(rng.choice(choices)))
     lib.llama_sampler_free(grammar)
+
+
+def test_a_vocabulary_without_an_end_has_no_end_among_its_candidates(ours, monkeypatch):
+    monkeypatch.setattr(ours, "token_eos", lambda: -1)
+    tokens = OneByteTokens(ours)
+    assert tokens.candidates["id"].min() >= 0
+    assert tokens.values.min() >= 0
+    assert len(tokens.values) == len(tokens.candidates)

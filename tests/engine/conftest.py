@@ -6,8 +6,9 @@ from itertools import islice
 
 import llama_cpp
 import pytest
-from adversary import Adversary
 from one_model import SETTINGS, make, prompt_of
+
+from hd_edge.check.adversary import Adversary
 
 
 @pytest.fixture(scope="package")

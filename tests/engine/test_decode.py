@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from fake_target import N_VOCAB, FakeFirst, FakeTarget, logits_of, plain_greedy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hd_edge.check.adversary import Adversary
+from hd_edge.config import DraftConfig
+from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine.decode import Decoder
 from hd_edge.engine.sampling import GreedySampler
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
@@ -192,3 +196,51 @@ def test_exception_in_the_sampler_settles():
             got.append(token)
     assert got == want[:9]
     check_state(target, verifier, [*got, 0])
+
+
+def test_no_slot_with_the_planner_of_the_model():
+    """The forward fell back to the root alone: the planner must not take the tree that it grew for the verified one."""
+    prompt = [1, 2, 3, 4] * 8
+    want = plain_greedy(prompt, 30)
+    planner = TreePlanner(N_VOCAB, DraftConfig(), cost=CostCurve.of(dict.fromkeys(range(1, 17), 1.0)))
+    target = Full()
+    decoder, _, _ = start(target, SlowForwards(planner), prompt=prompt)
+    generation = decoder.run()
+    got = [next(generation) for _ in range(30)]
+    generation.close()
+    assert got == want
+    assert target.refused > 5
+
+
+class Full(FakeTarget):
+    """A KV cache in which the draft of every other forward finds no room."""
+
+    refused = 0
+
+    def _decode(self, _, batch):
+        if sum(batch.logits[i] for i in range(batch.n_tokens)) > 1 and self.forwards % 2:
+            self.refused += 1
+            return 1
+        return super()._decode(_, batch)
+
+
+class SlowForwards:
+    """Lets a planner believe in forwards of 100 ms, so that it reads all rows."""
+
+    def __init__(self, inner):
+        self.begin, self.plan = inner.begin, inner.plan
+        self.learn = lambda step: inner.learn(replace(step, seconds=0.1))
+
+
+def test_sent_tokens_are_no_output():
+    """What the consumer sends is not what the model said: only the spans between are learned."""
+    ended = []
+    decoder, _, _ = start(FakeTarget(), Adversary([], N_VOCAB, 0.0), on_end=lambda *end: ended.append(end))
+    generation = decoder.run()
+    got = [next(generation) for _ in range(3)]
+    got.append(generation.send([5, 6]))
+    got += [next(generation) for _ in range(2)]
+    generation.close()
+    [(text, spans)] = ended
+    assert text.tolist() == [*PROMPT, *got[:3], 5, 6, *got[3:]]
+    assert [text[begin:end].tolist() for begin, end in spans] == [got[:3], got[3:]]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar, LogitsProcessorList
 
 from hd_edge import Llama
+from hd_edge.check.adversary import Adversary
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import llama_cpp
 import pytest
-from adversary import Adversary
 from llama_cpp import LlamaGrammar
 
 from hd_edge import Llama
+from hd_edge.check.adversary import Adversary
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8}
 PROMPT = "the cat"

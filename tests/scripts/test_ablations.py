@@ -75,7 +75,7 @@ def test_a_store_that_learns_warms_up(replayed):
 def test_the_report_shows_them(replayed):
     run = report_data.Run("ablations-made-up", "ablations", json.loads(replayed.read_text()))
     page = report.page([run])
-    assert "| drafts without a planner, number and length | laptop8 | cpu2 |" in page
+    assert "| tiers, or drafts of a fixed number and length | made-up, laptop8 | made-up, cpu2 |" in page
     assert "| context + model + statistics |" in page
 
 

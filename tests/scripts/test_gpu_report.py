@@ -17,7 +17,7 @@ import trace_bench
 import traces
 import verify_cost
 
-from hd_edge.bench.questions import spread
+from hd_edge.model.questions import spread
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "benchmarks"
 TALK = "The miller went to the mill. The mill was by the river. By the river the miller sang. "
@@ -94,7 +94,7 @@ def test_every_figure_of_the_report_stands_in_its_json(out, report):
             yield float(value)
 
     text = (out / "report.md").read_text()
-    table = text[text.index("| arm |") : text.index("Default mode")]
+    table = text[text.index("| arm ") : text.index("Default mode")]
     known = set(numbers(report["models"]["tiny-Q4_0"]["traces"]))
     shown = re.findall(r"(?<![\w.])\d+\.\d+", table)
     assert len(shown) > 20
@@ -105,7 +105,7 @@ def test_every_figure_of_the_report_stands_in_its_json(out, report):
 
 def test_plots_are_drawn(out):
     pytest.importorskip("matplotlib")
-    for name in ("cost.png", "speedup.png"):
+    for name in ("tiny-Q4_0-cost.png", "tiny-Q4_0-speedup.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
         assert f"({name})" in (out / "report.md").read_text()
 

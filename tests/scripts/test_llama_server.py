@@ -11,10 +11,9 @@ import pytest
 
 from hd_edge import Llama
 from hd_edge.bench.arm import Settings
-from hd_edge.model.chat_prompt import chat_tokens
 
 SETTINGS = Settings(max_tokens=6, n_ctx=512, n_threads=1, type_kv="q8_0")
-ASK = [{"role": "user", "content": "abc"}]
+ASK = [97, 98, 99]
 STAND_IN = """#!{python}
 import json, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -77,11 +76,11 @@ def test_an_answer_is_read_from_what_the_server_tells(stand_in, llm, tmp_path):
         answer = arm.answer(ASK, SETTINGS)
         flags, asked = json.loads((tmp_path / "seen").read_text())
         drawn = arm.answer(ASK, replace(SETTINGS, temperature=0.7, seed=3))
-        assert drawn.tokens == 6
+        assert drawn.stats.tokens == 6
         sampled = json.loads((tmp_path / "seen").read_text())[1]
     finally:
         arm.close()
-    assert asked["prompt"] == chat_tokens(llm, ASK)
+    assert asked["prompt"] == ASK
     assert (asked["n_predict"], asked["temperature"], asked["cache_prompt"]) == (6, 0.0, False)
     assert (sampled["temperature"], sampled["seed"], sampled["top_k"]) == (0.7, 3, 40)
     told = dict(zip(flags[:-3:2], flags[1::2], strict=False))
@@ -91,9 +90,10 @@ def test_an_answer_is_read_from_what_the_server_tells(stand_in, llm, tmp_path):
     assert (told["--parallel"], told["--spec-type"]) == ("1", "ngram-mod")
     assert answer.ids == DONE["tokens"]
     assert answer.text == llm.detokenize(DONE["tokens"]).decode(errors="replace")
-    assert (answer.tokens, answer.seconds, answer.prompt_seconds) == (6, 0.05, 0.02)
-    assert (answer.forwards, answer.rows) == (2, 6)  # 5 tokens behind the prompt's, 3 of them drafted
-    assert (answer.accepted_by_tier, answer.drafted_by_tier) == ({"ngram-mod": 3}, {"ngram-mod": 4})
+    stats = answer.stats
+    assert (stats.tokens, stats.seconds, stats.prompt_seconds) == (6, 0.05, 0.02)
+    assert (stats.forwards, stats.rows) == (2, 6)  # 5 tokens behind the prompt's, 3 of them drafted
+    assert (stats.accepted, stats.drafted) == ({"ngram-mod": 3}, {"ngram-mod": 4})
 
 
 def test_a_plain_server_drafts_nothing(stand_in, llm):
@@ -102,7 +102,7 @@ def test_a_plain_server_drafts_nothing(stand_in, llm):
         answer = arm.answer(ASK, SETTINGS)
     finally:
         arm.close()
-    assert (answer.forwards, answer.rows, answer.accepted_by_tier) == (5, 5, {})
+    assert (answer.stats.forwards, answer.stats.rows, answer.stats.accepted) == (5, 5, {})
 
 
 def test_closing_ends_the_process(stand_in, llm):

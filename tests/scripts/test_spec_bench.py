@@ -8,7 +8,7 @@ import pytest
 import spec_bench
 
 from hd_edge.bench.arm import Settings
-from hd_edge.bench.questions import Question
+from hd_edge.model.questions import Question
 from hd_edge.store.store import Store
 
 ARMS = ("plain", "llama-cpp", "llama-cpp-pld", "paper", "auto", "auto-warm")

@@ -5,12 +5,17 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from store_helpers import IDENTITY, contents, expected_counts
+from click.testing import CliRunner
+from foreign_files import snapshot
+from store_helpers import IDENTITY, answer, contents, expected_counts, numbered_answer, rows_of, use
 
+from hd_edge.cli import cli
+from hd_edge.errors import StoreError
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
 
@@ -53,14 +58,45 @@ def kill_rounds(path, rounds, seed):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_child_leaves_whole_answers(tmp_path):
-    kill_rounds(tmp_path / "model.sqlite3", 8, seed=1)
+    kill_rounds(tmp_path / "model.sqlite3", 20, seed=1)
 
 
 @pytest.mark.kill
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_fifty_kills(tmp_path):
-    in_flush = sum(kill_rounds(tmp_path / f"{seed}.sqlite3", 10, seed) for seed in range(5))
-    assert in_flush >= 5  # or the kills did not hit what they are for
+def test_three_hundred_kills(tmp_path):
+    in_flush = sum(kill_rounds(tmp_path / f"{seed}.sqlite3", 10, seed) for seed in range(30))
+    assert in_flush >= 30  # or the kills did not hit what they are for
+
+
+INTERRUPTED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size=1")  # spills: the journal is synced, then pages of the file are written
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE ngrams SET total = total + 1")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_write_that_was_cut_short_is_told_to_readers_and_undone_by_writers(tmp_path):
+    path = tmp_path / "model.sqlite3"
+    with Store(path, IDENTITY) as store:
+        for number in range(20):
+            store.add(rows_of(answer(number, 200, kinds=300)))
+        before = dict(store.scan())
+    subprocess.run([sys.executable, "-c", INTERRUPTED, str(path)], check=False)
+    assert path.with_name(path.name + "-journal").stat().st_size > 0
+    files = snapshot(tmp_path)
+    with pytest.raises(StoreError, match=r"cut short.*db prune"):
+        Store(path, IDENTITY, read_only=True)
+    (said,) = use(path, learn=False)
+    assert "cut short" in said
+    assert snapshot(tmp_path) == files
+    done = CliRunner().invoke(cli, ["db", "prune", str(path)])  # what the message says to do
+    assert done.exit_code == 0
+    with Store(path, IDENTITY, read_only=True) as store:
+        assert dict(store.scan()) == before
 
 
 def test_two_processes_learn_into_one_file(tmp_path):
@@ -71,6 +107,27 @@ def test_two_processes_learn_into_one_file(tmp_path):
         assert err == ""  # nobody sees "database is locked"
         assert child.returncode == 0
         assert len(out.split()) == 30
+    with Store(path, IDENTITY) as store:
+        assert store.counters()["answers"] == 60
+        assert contents(store) == expected_counts(range(60))[0]
+        assert verify(store) == []
+
+
+def test_threads_that_open_and_close_share_a_file_with_a_process(tmp_path):
+    path = tmp_path / "model.sqlite3"
+    child = start(path, 0, 30)
+
+    def learn(first):
+        for number in range(first, first + 15):
+            with Store(path, IDENTITY) as store:  # every opening looks at a file that others are writing
+                store.add(rows_of(numbered_answer(number)))
+
+    threads = [threading.Thread(target=learn, args=(first,)) for first in (30, 45)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert child.communicate(timeout=120)[1] == ""
     with Store(path, IDENTITY) as store:
         assert store.counters()["answers"] == 60
         assert contents(store) == expected_counts(range(60))[0]

@@ -9,9 +9,10 @@ import pytest
 from store_helpers import IDENTITY, N_VOCAB, OTHER_TOKENIZER, answer, rows_of, use
 
 from hd_edge.errors import StoreError, StoreWarning
-from hd_edge.store.safety import open_model_store
+from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.tiers import ModelTier
+from hd_edge.tiers.model import MAX_PENDING
 
 
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to(p)])
@@ -19,7 +20,7 @@ def test_what_is_no_regular_file_is_refused_at_once(store_path, make):
     make(store_path)
     with pytest.raises(StoreError):
         Store(store_path, IDENTITY)
-    assert len(use(store_path)) == 1
+    assert len(use(store_path, default=True)) == 1
     assert os.path.lexists(store_path)
 
 
@@ -28,54 +29,111 @@ def test_home_that_cannot_be_written(tmp_path):
     assert len(use(tmp_path / "file" / "model.sqlite3")) == 1
 
 
-def test_locked_file_costs_learning_not_answers(filled_store, monkeypatch):
-    monkeypatch.setattr("hd_edge.store.file.WRITE_TIMEOUT", 0.02)
-    monkeypatch.setattr("hd_edge.store.file.READ_TIMEOUT", 0.02)
-    monkeypatch.setattr("hd_edge.store.schema.WRITE_TIMEOUT", 0.02)
-    blocker = sqlite3.connect(filled_store, isolation_level=None)
+@pytest.fixture
+def blocker(filled_store):
+    """Another program, such as a database browser with an open edit."""
+    connection = sqlite3.connect(filled_store, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that SQLite was told to wait for, in order; it waits none of them."""
+    told = []
+    monkeypatch.setattr("hd_edge.store.connection.OPEN_TIMEOUT", 0)
+    monkeypatch.setattr("hd_edge.store.file.set_timeout", lambda _, seconds: told.append(seconds))
+    return told
+
+
+def learn(tier, seed):
+    tier.learn(answer(seed), 0)
+    tier.flush()
+
+
+def test_store_that_is_locked_when_it_is_opened_costs_learning_not_answers(filled_store, blocker, monkeypatch):
+    monkeypatch.setattr("hd_edge.store.connection.OPEN_TIMEOUT", 0)
     blocker.execute("BEGIN EXCLUSIVE")
     assert len(use(filled_store)) == 1
-    blocker.execute("ROLLBACK")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        tier = ModelTier(open_model_store(filled_store, IDENTITY), N_VOCAB)
-    blocker.execute("BEGIN EXCLUSIVE")
-    tier.learn(answer(20), 0)
+
+
+def test_answers_wait_shortly_for_a_lock_and_are_learned_after_it(filled_store, blocker, waits):
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    blocker.execute("BEGIN IMMEDIATE")
+    waits.clear()
+    learn(tier, 20)
+    learn(tier, 21)
+    assert max(waits) < 0.1  # and nothing was worth a warning yet
     with pytest.warns(StoreWarning, match="kept for the next flush"):
-        tier.flush()
+        learn(tier, 22)
+    learn(tier, 23)
     blocker.execute("ROLLBACK")
-    blocker.close()
+    learn(tier, 24)
+    assert tier.store.counters()["answers"] == 3 + 5
+    blocker.execute("BEGIN IMMEDIATE")
+    tier.learn(answer(25), 0)
+    with pytest.warns(StoreWarning, match="is lost"):  # nothing can wait any longer
+        tier.close()
+    assert max(waits) >= 10
+
+
+def test_lock_inside_a_step_is_waited_for_once_per_generation(filled_store, blocker, waits, monkeypatch):
+    monkeypatch.setattr("hd_edge.tiers.model.PRELOADED", -1)
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    asked = []
+    fetch = Store.fetch
+    monkeypatch.setattr(Store, "fetch", lambda *arguments: asked.append(1) or fetch(*arguments))
+    keys = list(rows_of(answer(1)))
+    for _ in range(2):
+        blocker.execute("BEGIN EXCLUSIVE")
+        assert [tier.fetch(keys[:4]) for _ in range(5)] == [0] * 5
+        assert len(asked) == 1
+        blocker.execute("ROLLBACK")
+        asked.clear()
+        tier.flush()
+        assert tier.fetch(keys[:4]) == 4  # the file is used again
+        asked.clear()
+    tier.close()
+
+
+def test_answers_that_wait_for_a_lock_are_bounded(filled_store, blocker, waits):
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.warns(StoreWarning, match="locked"):
+        for seed in range(3 * MAX_PENDING):
+            learn(tier, seed)
+    blocker.execute("ROLLBACK")
     tier.close()
     with Store(filled_store, IDENTITY) as store:
-        assert store.counters()["answers"] == 4
+        assert store.counters()["answers"] == 3 + MAX_PENDING
 
 
 def test_full_disk_keeps_what_was_written(filled_store):
-    with Store(filled_store, IDENTITY) as store:
-        before = dict(store.scan())
-        pages = store.file._db.conn.execute("PRAGMA page_count").fetchone()[0]
-        store.file._db.conn.execute(f"PRAGMA max_page_count={pages}")
-        tier = ModelTier(store, N_VOCAB)
-        tier.learn(np.arange(N_VOCAB, dtype=np.int32), 0)
-        with pytest.warns(StoreWarning, match="full"):
-            tier.flush()
-        tier.flush()  # says nothing twice
-        assert dict(store.scan()) == before
-        assert tier.fetch([next(iter(before))]) == 1
-        store.file._db.conn.execute(f"PRAGMA max_page_count={pages * 10}")
-        tier.flush()  # there is room again
-        assert len(store) > len(before)
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    before = dict(tier.store.scan())
+    db = tier.store.file._db
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count={pages}")
+    tier.learn(np.arange(N_VOCAB, dtype=np.int32), 0)
+    with pytest.warns(StoreWarning, match="full"):
+        tier.flush()
+    tier.flush()  # says nothing twice
+    assert dict(tier.store.scan()) == before
+    assert tier.fetch([next(iter(before))]) == 1
+    db.execute(f"PRAGMA max_page_count={pages * 10}")
+    tier.flush()  # there is room again
+    assert len(tier.store) > len(before)
+    tier.close()
 
 
-def test_write_protected_file_is_read_only(filled_store):
-    with Store(filled_store, IDENTITY) as store:
-        store.file._db.conn.execute("PRAGMA query_only=ON")
-        tier = ModelTier(store, N_VOCAB)
-        tier.learn(answer(3), 0)
-        with pytest.warns(StoreWarning, match="readonly"):
-            tier.flush()
-        assert tier.fetch(list(rows_of(answer(1)))[:2]) == 2
-        assert tier.hits == 2
+def test_file_that_becomes_read_only_is_read_on(filled_store):
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    tier.store.file._db.execute("PRAGMA query_only=ON")
+    with pytest.warns(StoreWarning, match="readonly"):
+        learn(tier, 3)
+    assert tier.fetch(list(rows_of(answer(1)))[:2]) == 2
+    assert tier.hits == 2
+    tier.close()
 
 
 def test_read_only_use_changes_no_byte(filled_store):
@@ -86,7 +144,7 @@ def test_read_only_use_changes_no_byte(filled_store):
 
 @pytest.mark.parametrize("swap", ["delete", "replace", "overwrite", "truncate"])
 def test_file_that_goes_away_while_open(filled_store, tmp_path, swap):
-    tier = ModelTier(open_model_store(filled_store, IDENTITY), N_VOCAB)
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
     tier.fetch(list(rows_of(answer(1)))[:4])
     if swap == "delete":
         filled_store.unlink()

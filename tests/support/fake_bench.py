@@ -67,22 +67,28 @@ class FakeLlama:
 
 
 class FakeArm:
-    """Answers with what a function makes of the conversation."""
+    """Answers with what a function makes of the conversation; its prompts are conversations as they are."""
 
     def __init__(self, name, make):
         self.name, self.make = name, make
 
-    def warm_up(self, messages, settings):
+    def warm_up(self, prompt, settings):
         pass
 
-    def answer(self, messages, settings):
-        return self.make(messages)
+    def answer(self, prompt, settings):
+        return self.make(prompt)
 
     def close(self):
         pass
 
 
-def answer(seconds, tokens=11, ids=None, text="", **more):
+def as_it_is(messages):
+    """A prompt that still shows its conversation."""
+    return list(messages)
+
+
+def answer(seconds, tokens=11, ids=None, text="", prompt_seconds=0.1, **counts):
     """An answer that took so long for all but its first token."""
     ids = list(range(tokens)) if ids is None else ids
-    return Answer(text, ids, 5, len(ids), more.pop("prompt_seconds", 0.1), seconds, **more)
+    stats = GenerationStats(5, prompt_seconds, len(ids), seconds, **counts)
+    return Answer(text, ids, stats)

@@ -59,6 +59,7 @@ class FakeTarget:
             "llama_get_logits_ith": ctypes.CFUNCTYPE(pointer, pointer, integer)(self._row),
             "llama_memory_seq_rm": ctypes.CFUNCTYPE(ctypes.c_bool, pointer, integer, integer, integer)(self._rm),
             "llama_memory_seq_cp": ctypes.CFUNCTYPE(None, pointer, integer, integer, integer, integer)(self._cp),
+            "llama_memory_seq_keep": ctypes.CFUNCTYPE(None, pointer, integer)(self._only),
             "llama_memory_seq_pos_max": ctypes.CFUNCTYPE(integer, pointer, integer)(lambda _, s: self.end(s)),
             "llama_set_abort_callback": ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(lambda *_: None),
         }
@@ -113,9 +114,12 @@ class FakeTarget:
     def _rm(self, _: object, sequence: int, start: int, stop: int) -> bool:
         for pos, _token, seqs in self.cells:
             if pos >= start and (stop < 0 or pos < stop):
-                seqs.discard(sequence)
+                seqs.clear() if sequence < 0 else seqs.discard(sequence)
         self.cells = [cell for cell in self.cells if cell[2]]
         return True
+
+    def _only(self, _: object, sequence: int) -> None:
+        self.cells = [(pos, token, {sequence}) for pos, token, seqs in self.cells if sequence in seqs]
 
     def _cp(self, _: object, source: int, target: int, start: int, stop: int) -> None:
         for pos, _token, seqs in self.cells:

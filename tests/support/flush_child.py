@@ -5,17 +5,18 @@ Usage: flush_child.py STORE FIRST COUNT; prints the number of each answer once i
 
 import sys
 import warnings
+from pathlib import Path
 
-from store_helpers import IDENTITY, N_VOCAB, numbered_answer
+from store_helpers import IDENTITY, numbered_answer
 
-from hd_edge.store.store import Store
+from hd_edge.store.safety import CLOSE_WAIT, SafeStore
 from hd_edge.tiers import ModelTier
 
 warnings.simplefilter("error")
 path, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+tier = ModelTier(SafeStore(Path(path), IDENTITY))
 for number in range(first, first + count):
     tier.learn(numbered_answer(number), 0)
-    tier.flush()
+    tier.flush(CLOSE_WAIT)
     print(number, flush=True)
 tier.close()

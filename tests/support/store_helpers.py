@@ -9,7 +9,7 @@ import numpy as np
 from hd_edge import _native
 from hd_edge.errors import StoreWarning
 from hd_edge.store.identity import Identity
-from hd_edge.store.safety import open_model_store
+from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.tiers import ModelTier
 
@@ -61,12 +61,11 @@ def expected_counts(numbers):
         return contents(store), dict(store.scan())
 
 
-def use(path, *, learn=True):
+def use(path, *, learn=True, default=False):
     """What Llama does with a store; returns the warnings. Anything raised fails the test."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        store = open_model_store(path, IDENTITY, learn=learn)
-        tier = ModelTier(store, N_VOCAB, learn=learn)
+        tier = ModelTier(SafeStore(path, IDENTITY, learn=learn, default=default))
         for seed in range(3):
             keys = list(rows_of(answer(seed)))
             for at in range(0, len(keys), 4):

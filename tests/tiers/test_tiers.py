@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from store_helpers import IDENTITY, N_VOCAB, answer, contents, rows_of
+from store_helpers import IDENTITY, answer, contents, rows_of
 
 from hd_edge import _native
 from hd_edge.errors import StoreWarning
+from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.tiers import ModelTier, StatisticsTier
 from hd_edge.tiers.model import MAX_PENDING
@@ -24,7 +25,7 @@ def row_by_row(monkeypatch):
 
 @pytest.fixture
 def tier(path, row_by_row):
-    tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+    tier = ModelTier(SafeStore(path, IDENTITY))
     yield tier
     tier.close()
 
@@ -64,6 +65,20 @@ def test_learned_text_is_found_and_counts_once_per_answer(tier):
     assert tier.cache.find(ids(9, 8), 2) == (0, [])  # the prompt itself is not learned
 
 
+def test_another_file_in_place_of_the_old_one_is_read_anew(tier, path, tmp_path):
+    assert tier.fetch([key(5, 6)]) == 1  # there is no such record
+    other = tmp_path / "other.sqlite3"
+    with Store(other, IDENTITY) as store:
+        store.add(rows_of([5, 6, 7]))
+    other.replace(path)
+    tier.learn(ids(20, 21, 22), 0)
+    with pytest.warns(StoreWarning, match="replaced while in use"):
+        tier.flush()
+    assert tier.cache.find(ids(5, 6), 2) is None  # to be asked for
+    assert tier.fetch([key(5, 6)]) == 1
+    assert tier.cache.find(ids(5, 6), 2) == (1, [(7, 1)])
+
+
 def test_flush_renews_rows_that_are_cached(tier):
     tier.fetch([key(5, 6)])
     assert tier.cache.find(ids(5, 6), 2) == (0, [])
@@ -76,7 +91,7 @@ def test_flush_renews_rows_that_are_cached(tier):
 def test_small_file_is_read_as_a_whole(path):
     with Store(path, IDENTITY) as store:
         store.add(rows_of(answer(1)))
-    tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+    tier = ModelTier(SafeStore(path, IDENTITY))
     text = answer(1)
     assert tier.cache.complete
     for end in range(6, len(text)):
@@ -93,7 +108,7 @@ def test_file_that_does_not_fit_in_memory_is_read_row_by_row(path, monkeypatch):
     with Store(path, IDENTITY) as store:
         store.add(rows_of(answer(1)))
     monkeypatch.setattr("hd_edge.tiers.model.PRELOADED_MEMORY", 5000)
-    tier = ModelTier(Store(path, IDENTITY), N_VOCAB)
+    tier = ModelTier(SafeStore(path, IDENTITY))
     assert not tier.cache.complete
     assert len(tier.cache) > 0
     assert tier.cache.find(ids(298, 298), 2) is None
@@ -104,7 +119,7 @@ def test_file_that_does_not_fit_in_memory_is_read_row_by_row(path, monkeypatch):
 def test_damage_met_inside_a_step_waits_for_the_flush(path, row_by_row, learn):
     with Store(path, IDENTITY) as store:
         store.add(rows_of(answer(1, 3000)))
-    tier = ModelTier(Store(path, IDENTITY), N_VOCAB, learn=learn)
+    tier = ModelTier(SafeStore(path, IDENTITY, learn=learn))
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"garbage!" * ((len(whole) - 4096) // 8))
     broken = path.read_bytes()
@@ -143,7 +158,7 @@ def test_answers_without_an_ngram_teach_nothing(tier, tokens, prompt_len):
 
 def test_reader_learns_nothing(path):
     Store(path, IDENTITY).close()
-    tier = ModelTier(Store(path, IDENTITY, read_only=True), N_VOCAB, learn=False)
+    tier = ModelTier(SafeStore(path, IDENTITY, learn=False))
     before = path.read_bytes()
     tier.learn(answer(1), 0)
     tier.count("x", 1)
@@ -169,8 +184,12 @@ def test_pending_answers_are_bounded(tier):
     assert len(tier._pending) == MAX_PENDING
 
 
-def test_tier_without_a_store_is_empty():
-    for tier in (ModelTier(None, N_VOCAB), StatisticsTier(None, N_VOCAB)):
+def test_tier_without_a_store_is_empty(tmp_path):
+    nowhere = tmp_path / "nowhere"
+    for tier in (
+        ModelTier(SafeStore(nowhere, IDENTITY, learn=False)),
+        StatisticsTier(SafeStore(nowhere, IDENTITY, kind="statistics", learn=False, default=True)),
+    ):
         assert tier.fetch([5]) == 0
         assert tier.cache.find(ids(5), 1) == (0, [])  # not asked for again
         tier.close()
@@ -189,9 +208,9 @@ def test_closed_tier_keeps_its_cache_and_stays_quiet(tier):
 
 
 def test_store_that_breaks_turns_the_tier_off_with_one_warning(path):
-    store = Store(path, IDENTITY, kind="statistics")
-    tier = StatisticsTier(store, N_VOCAB)
-    store.file._db.conn.close()  # whatever SQLite may raise
+    Store(path, IDENTITY, kind="statistics").close()
+    tier = StatisticsTier(SafeStore(path, IDENTITY, kind="statistics", learn=False))
+    tier.store.file._db.conn.close()  # whatever SQLite may raise
     with pytest.warns(StoreWarning, match="statistics tier"):
         assert tier.fetch([1, 2]) == 0
     assert tier.fetch([3]) == 0
@@ -200,7 +219,7 @@ def test_store_that_breaks_turns_the_tier_off_with_one_warning(path):
 
 def test_file_is_kept_within_its_cap(path):
     cap = 128 << 10
-    tier = ModelTier(Store(path, IDENTITY, cap=cap), N_VOCAB)
+    tier = ModelTier(SafeStore(path, IDENTITY, cap=cap))
     for seed in range(25):
         tier.learn(answer(seed, 800), 0)
         tier.flush()

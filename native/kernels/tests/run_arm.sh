@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the kernel test for 64-bit Arm and runs it under an emulator, on a processor with 8-bit matrix products and on
+# Builds the kernel tests for 64-bit Arm and runs them under an emulator, on a processor with 8-bit matrix products and on
 # one without.
 # Debian: apt install g++-aarch64-linux-gnu qemu-user
 set -euo pipefail
@@ -10,6 +10,9 @@ flags="-O3 -std=c++17 -Wall -Wextra -Wconversion -Werror -ffp-contract=off -stat
 aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c isa_neon.cpp -o "$out/isa_neon.o"
 aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod+i8mm -c isa_neon_i8mm.cpp -o "$out/isa_neon_i8mm.o"
 aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp repack.cpp tests/test_kernels.cpp "$out"/isa_neon*.o -o "$out/test_kernels"
+sources="attention/attention.cpp attention/chunk.cpp attention/problem.cpp attention/sets.cpp attention/visible.cpp"
+aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c attention/isa_neon.cpp -o "$out/attention_neon.o"
+aarch64-linux-gnu-g++ $flags kernel_sets.cpp $sources tests/test_attention.cpp "$out"/isa_neon*.o "$out/attention_neon.o" -o "$out/test_attention"
 both=$(qemu-aarch64 -cpu max "$out/test_kernels")
 echo "$both"
 grep -q "NEON i8mm" <<<"$both"
@@ -17,3 +20,4 @@ older=$(qemu-aarch64 -cpu neoverse-n1 "$out/test_kernels")
 echo "neoverse-n1: $older"
 ! grep -q "NEON i8mm" <<<"$older"
 grep -q "NEON dotprod" <<<"$older"
+qemu-aarch64 -cpu neoverse-n1 "$out/test_attention" "NEON dotprod"

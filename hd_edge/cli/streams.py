@@ -1,0 +1,71 @@
+"""Standard streams as a command finds them: closed, full, of another encoding; and what a failure tells."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from hd_edge.errors import HDEdgeError
+
+# A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
+# to stdout fails as it does where it is closed, what goes to stderr is lost.
+_STANDARD = ((0, "stdin", os.O_RDONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w"))
+
+
+def prepare() -> None:
+    """Makes the three streams usable, and warnings one line each."""
+    for number, name, flags, mode in _STANDARD:
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")  # a locale that cannot spell a character must not end an answer
+    warnings.showwarning = _show
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"hd-edge: {message}", err=True)
+
+
+def as_utf8(given: str) -> str:
+    """Text from the command line or stdin as UTF-8, whatever the locale: what it could not decode is decoded here.
+
+    Raises:
+        UnicodeDecodeError: It is no UTF-8.
+    """
+    return given.encode("utf-8", "surrogateescape").decode("utf-8")
+
+
+def finish() -> None:
+    """Writes what is buffered, while a failure can still be told.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    sys.stdout.flush()
+
+
+def silence(stream: TextIO) -> None:
+    """What is still buffered is dropped, so that the interpreter's end does not complain about it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def sentence(error: BaseException) -> str:
+    """What a failure tells a person."""
+    if isinstance(error, HDEdgeError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"the input is not UTF-8 text: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else f"cannot read or write: {error}"
+    return f"{type(error).__name__}: {error}; hd-edge --debug shows where"

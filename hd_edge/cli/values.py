@@ -1,0 +1,54 @@
+"""What options accept: out of range is told before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+INT32 = 2**31 - 1
+POSITIVE = click.IntRange(1, INT32)
+CONTEXT = click.IntRange(0, INT32)  # 0: the model's
+LAYERS = click.IntRange(-1, INT32)  # -1: all
+THREADS = click.IntRange(1, 512)  # llama.cpp's own limit
+SEED = click.IntRange(-1, 2**32 - 1)  # -1: a random one
+
+
+class Finite(click.FloatRange):
+    """A number within bounds, and neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+class Predict(click.IntRange):
+    """A number of tokens, or -1 for as many as there come."""
+
+    def __init__(self) -> None:
+        super().__init__(-1, INT32)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        number = super().convert(value, param, ctx)
+        if number == 0:
+            self.fail("0 tokens are no answer: at least 1 is expected, or -1 until done", param, ctx)
+        return number
+
+
+class Writable(click.Path):
+    """A file that can be made: told before the work is done, not after."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        path = super().convert(value, param, ctx)
+        folder = Path(os.fsdecode(path)).parent
+        if not folder.is_dir():
+            self.fail(f"{folder} is no folder: make it first", param, ctx)
+        return path

@@ -1,0 +1,218 @@
+"""Whose file is it? What lacks our application id is never renamed, written, replaced or created over.
+
+SQLite's locks belong to the process and fall when it closes *any* descriptor of the file, so a file that a connection
+of this process may have open is looked at through SQLite only.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from hd_edge.errors import StoreError, StoreForeignError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APPLICATION_ID = 0x68644544  # "hdED", at offset 68 of the file
+MAGIC = b"SQLite format 3\0"
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+SIDE_FILES = ("-journal", "-wal", "-shm")  # SQLite plays them into the database beside them, and deletes them
+
+in_use: Counter[tuple[int, int]] = Counter()  # device and inode of the stores that this process has open
+
+
+def real_path(path: Path) -> Path:
+    """Without symbolic links: SQLite's journal stands beside the file, not beside a link to it."""
+    return Path(os.path.realpath(path))
+
+
+def file_id(path: Path) -> tuple[int, int]:
+    """Device and inode."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def is_ours(path: Path) -> bool:
+    """True if a regular file begins as an SQLite database with our application id, however damaged the rest is.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would block for ever
+        return False
+    try:
+        # Immutable: no lock, no recovery, no side file.
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID)
+    except sqlite3.Error:  # no header that SQLite takes, or one that a thread of this process is writing
+        if in_use[file_id(path)]:
+            return True
+        header = _start(path, 72)
+        return header.startswith(MAGIC) and header[68:] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def check_ours(path: Path, where: str) -> None:
+    """Refuses what must not be opened for writing, not even by SQLite's recovery.
+
+    Args:
+        path: The file, no symbolic link: SQLite's journal stands beside the file.
+        where: The path as the user knows it.
+
+    Raises:
+        StoreForeignError: The file is no store of hd_edge, or a file beside it would be taken for its journal.
+        StoreError: Another program has put the store into WAL mode.
+        OSError: It cannot be read.
+    """
+    if not is_ours(path):
+        why = f"it lacks the application id {APPLICATION_ID:#x}" if path.is_file() else "it is no regular file"
+        msg = f"{where} is no store of hd_edge, {why}; it was left alone: name another path"
+        raise StoreForeignError(msg)
+    check_beside(path)
+    # Write and read version of the format: 2 is WAL, with which nobody works here, or there would be a file beside it.
+    if not in_use[file_id(path)] and 2 in _start(path, 20)[18:]:
+        raise StoreError(_in_wal_mode(path))
+
+
+def check_beside(path: Path) -> None:
+    """Refuses a path where SQLite would play into the database, and delete, what is not its journal.
+
+    Raises:
+        StoreForeignError: Such a file stands there.
+        StoreError: Another program has the store open in WAL mode.
+        OSError: It cannot be read.
+    """
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        if not os.path.lexists(side):
+            continue
+        if suffix != "-journal" and path.exists() and is_ours(path):
+            raise StoreError(_in_wal_mode(path))
+        with suppress(FileNotFoundError):  # another process has just ended its transaction
+            start = _start(side, len(JOURNAL_MAGIC)) if side.is_file() else b"no file"
+            if suffix != "-journal" or not path.exists() or start.strip(b"\0") not in (b"", JOURNAL_MAGIC):
+                msg = f"beside {path} stands {side.name}, which SQLite would take for its journal and delete: rename it"
+                raise StoreForeignError(msg)
+
+
+def _in_wal_mode(path: Path) -> str:
+    return (
+        f"store {path} is in WAL mode, which hd_edge never sets: end the program that works on it, then"
+        f" `sqlite3 {path} 'PRAGMA journal_mode=DELETE'`"
+    )
+
+
+def _start(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write a file at, which then appears at ``path`` as a whole, with mode 0600.
+
+    It never replaces another file: where another process was faster, its file stays.
+
+    Raises:
+        StoreForeignError: SQLite would take a file beside it for its journal.
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_beside(path)
+    with _scratch(path) as new:
+        yield new
+        with suppress(FileExistsError):
+            place(new, path)
+
+
+@contextmanager
+def new_text(path: Path, *, replaces: bool) -> Iterator[IO[str]]:
+    """A text file that appears at ``path`` when it is complete, with mode 0600.
+
+    Args:
+        path: No symbolic link.
+        replaces: The caller knows that what stands there may go.
+
+    Raises:
+        FileExistsError: Something else has appeared there.
+        OSError: It cannot be written.
+    """
+    with _scratch(path) as new:
+        with new.open("w", encoding="utf-8") as file:
+            yield file
+        if replaces:
+            new.replace(path)
+        else:
+            place(new, path)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        for suffix in ("", *SIDE_FILES):
+            Path(name + suffix).unlink(missing_ok=True)
+
+
+def place(new: Path, path: Path) -> None:
+    """Gives a complete file its name.
+
+    Raises:
+        FileExistsError: Something has that name already.
+        OSError: It cannot be written.
+    """
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with path.open("xb") as file:
+            path.chmod(0o600)
+            file.write(new.read_bytes())
+
+
+def may_move(path: Path, *, default: bool) -> bool:
+    """True for a damaged file of ours that its owner did not protect, and that nothing else of this process has open.
+
+    Args:
+        path: The file.
+        default: The path is hd_edge's own choice, so what stands there is ours even if its header is gone.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # what is in the way stands beside it
+        return default
+    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # root must not take a file from its owner
+    free = own and bool(status.st_mode & 0o222) and not in_use[status.st_dev, status.st_ino]
+    return free and (is_ours(path) or (default and stat.S_ISREG(status.st_mode)))
+
+
+def move_aside(path: Path) -> Path:
+    """Renames a damaged file and its journal to ``<name>.corrupt-<date>``; returns the new name.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    stem = f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
+    target = path.with_name(stem)
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{stem}-{number}")
+    for suffix in (*SIDE_FILES, ""):  # a journal of the damaged file must not be played into the new one
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return target

@@ -1,0 +1,229 @@
+#include "chunk.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hd::kernels {
+namespace {
+
+// Cells whose heads are visited one after the other, so that memory is read in order; as many cells ahead are asked
+// for.
+constexpr int kStream = 16;
+constexpr int64_t kCopyFrom = 9;  // queries from which on they are copied to lie side by side
+constexpr int64_t kDirect = 16;   // queries up to which cells are converted anew for each block of them
+
+size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
+
+// Cuts memory into arrays that begin at cache lines.
+struct Memory {
+    char* at;
+    template <class T>
+    T* take(int64_t n) {
+        auto* p = reinterpret_cast<T*>(at);
+        at += rounded(static_cast<size_t>(n) * sizeof(T));
+        return p;
+    }
+};
+
+int64_t widest(const Problem& p) { return std::max(p.k.size, p.v.size); }
+
+}  // namespace
+
+size_t ChunkWorker::bytes(const Problem& p, const Limits& limits) {
+    const auto n = [](int64_t count, size_t size) { return rounded(static_cast<size_t>(count) * size); };
+    return n(limits.pairs, sizeof(float*)) + n(limits.pairs, 4) + n(limits.pairs, sizeof(Block)) +
+           n(limits.rows, sizeof(Row)) + 2 * n(limits.rows * kChunk, 4) + n(limits.pairs * kChunk, 4) +
+           n(kChunk * widest(p), 4) + n(limits.pairs * p.k.size, 4);
+}
+
+ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const Visible& visible, const Limits& limits,
+                         void* memory)
+    : problem_(problem), set_(set), visible_(visible) {
+    Memory m{static_cast<char*>(memory)};
+    query_ = m.take<const float*>(limits.pairs);
+    rows_of_ = m.take<int32_t>(limits.pairs);
+    block_ = m.take<Block>(limits.pairs);
+    row_ = m.take<Row>(limits.rows);
+    cells_ = m.take<int32_t>(limits.rows * kChunk);
+    values_ = m.take<float>(limits.rows * kChunk);
+    dots_ = m.take<float>(limits.pairs * kChunk);
+    converted_ = m.take<float>(kChunk * widest(problem));
+    copies_ = m.take<float>(limits.pairs * problem.k.size);
+    for (int i = 0; i < kChunk; i++) ranks_[i] = i;
+}
+
+void ChunkWorker::begin(const Unit& unit) {
+    queries_ = unit.rows * problem_.group();
+    convert_ = queries_ > kDirect;
+    // Converted cells come from the first-level cache, where four queries keep the arithmetic busy. Others are worth
+    // as many queries as registers hold.
+    blocks_ = 0;
+    for (int64_t begin = 0; begin < queries_;) {
+        const int64_t left = queries_ - begin;
+        int64_t n = std::min<int64_t>(4, left);
+        if (!convert_ && set_.most_queries == 8) n = left >= 8 ? 8 : left >= 6 ? 6 : n;
+        block_[blocks_++] = {static_cast<int>(begin), static_cast<int>(n), 0, 0};
+        begin += n;
+    }
+    for (int64_t i = 0; i < queries_; i++) rows_of_[i] = static_cast<int32_t>(i / problem_.group());
+    for (int64_t h = 0; h < unit.heads; h++)
+        for (int64_t i = 0; i < queries_; i++) {
+            const float* q = problem_.query(unit.stream, unit.first_head + h, unit.first_row * problem_.group() + i);
+            const int64_t at = h * queries_ + i;
+            if (queries_ >= kCopyFrom) {
+                std::memcpy(copies_ + at * problem_.k.size, q, static_cast<size_t>(problem_.k.size) * sizeof(float));
+                q = copies_ + at * problem_.k.size;
+            }
+            query_[at] = q;
+        }
+}
+
+void ChunkWorker::find_cells(const Unit& u) {
+    int64_t most = 0;
+    bool same = true;
+    int32_t first = -1;
+    tile_ = 0;
+    for (int64_t r = 0; r < u.rows; r++) {
+        Row& row = row_[r];
+        row.seen = row.agrees = visible_.in_chunk(u.stream, u.first_row + r, u.chunk);
+        row.plain = true;
+        if (!row.seen) continue;
+        row.plain = visible_.plain(u.stream, u.first_row + r, u.chunk);
+        const int32_t begin = visible_.first(u.stream, u.first_row + r, u.chunk);
+        same &= row.plain && (first < 0 || first == begin);
+        first = begin;
+        if (row.seen > tile_) tile_ = row.seen, most = r;
+    }
+    visible_.list(u.stream, u.first_row + most, u.chunk, tile_cells_, values_ + most * kChunk);
+    if (same) return;
+    for (int64_t r = 0; r < u.rows; r++) {
+        int32_t* cells = cells_ + r * kChunk;
+        visible_.list(u.stream, u.first_row + r, u.chunk, cells, values_ + r * kChunk);
+        int n = 0;
+        while (n < row_[r].seen && cells[n] == tile_cells_[n]) n++;
+        row_[r].agrees = n;
+    }
+}
+
+void ChunkWorker::find_blocks() {
+    for (int64_t b = 0; b < blocks_; b++) {
+        Block& block = block_[b];
+        block.shared = kChunk, block.most = 0;
+        for (int i = block.begin; i < block.begin + block.queries; i++) {
+            const int agrees = row_[row_of(i)].agrees;
+            block.shared = std::min(block.shared, agrees);
+            block.most = std::max(block.most, agrees);
+        }
+    }
+}
+
+// Ranks [from, from + count) of the tile, block by block: visit(first query, queries, first rank, ranks).
+template <class Visit>
+void ChunkWorker::each_block(int from, int count, const Visit& visit) const {
+    for (int64_t b = 0; b < blocks_; b++) {
+        const Block& block = block_[b];
+        const int shared = std::min(block.shared, from + count), rest = std::max(shared, from);
+        if (shared > from) visit(block.begin, block.queries, from, shared - from);
+        if (block.most <= rest) continue;
+        for (int i = block.begin; i < block.begin + block.queries; i++) {
+            const int last = std::min(row_[row_of(i)].agrees, from + count);
+            if (last > rest) visit(i, 1, rest, last - rest);
+        }
+    }
+}
+
+CellList ChunkWorker::list_of(const Cells& cells, const Unit& u, int64_t head, const int32_t* list, int n) const {
+    return {cells.of(u.first_head + head, problem_.kv_stream(u.stream)), cells.inner, list, n, nullptr, 0};
+}
+
+// The cells from rank `from` on are asked for while those of `list` are read. Where the unit's heads lie side by side
+// that goes through memory in order: each head asks for an equal share of all heads' vectors.
+void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from, CellList& list) const {
+    const int64_t width = vector_bytes(cells.type, cells.size);
+    const bool joined = cells.head == width && cells.inner == width * u.heads;
+    list.ahead = cells.of(u.first_head + (joined ? 0 : head), problem_.kv_stream(u.stream)) +
+                 (static_cast<int64_t>(tile_cells_[0]) + from) * cells.inner + (joined ? head * list.n * width : 0);
+    list.ahead_step = joined ? width : cells.inner;
+}
+
+void ChunkWorker::all_scores(const Unit& u) {
+    const Cells& k = problem_.k;
+    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : k.type);
+    const int stream = u.heads == 1 ? 2 * kStream : kStream;
+    for (int from = 0; from < tile_; from += stream) {
+        const int n = std::min(stream, tile_ - from);
+        for (int64_t h = 0; h < u.heads; h++) {
+            CellList list = list_of(k, u, h, tile_cells_ + from, n);
+            ask(k, u, h, from + stream, list);
+            if (convert_) {
+                set_.of(k.type).convert(list, k.size, converted_);
+                list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
+            }
+            each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
+                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size,
+                                        dots(h, i) + rank);
+            });
+        }
+    }
+    for (int64_t i = 0; i < queries_; i++) {
+        const int64_t r = row_of(i);
+        const Row& row = row_[r];
+        if (row.seen > row.agrees)
+            for (int64_t h = 0; h < u.heads; h++) {
+                const CellList list = list_of(k, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
+                set_.of(k.type).scores[1](query_ + h * queries_ + i, list, k.size, dots(h, i) + row.agrees);
+            }
+    }
+}
+
+void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
+    const Cells& v = problem_.v;
+    const int64_t step = part_step(v.size);
+    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : v.type);
+    const int stream = u.heads == 1 ? kChunk : kStream;
+    for (int from = 0; from < tile_; from += stream) {
+        const int n = std::min(stream, tile_ - from);
+        for (int64_t h = 0; h < u.heads; h++) {
+            CellList list = list_of(v, u, h, tile_cells_ + from, n);
+            ask(v, u, h, from + stream, list);
+            if (convert_) {
+                set_.of(v.type).convert(list, v.size, converted_);
+                list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
+            }
+            each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
+                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == 0), v.size,
+                                        part(parts, h, i) + kPartHead, step, rank == 0);
+            });
+        }
+    }
+    for (int64_t i = 0; i < queries_; i++) {
+        const int64_t r = row_of(i);
+        const Row& row = row_[r];
+        if (row.seen > row.agrees)
+            for (int64_t h = 0; h < u.heads; h++) {
+                const CellList list = list_of(v, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
+                set_.of(v.type).values[1](dots(h, i) + row.agrees, list, v.size, part(parts, h, i) + kPartHead, step,
+                                          row.agrees == 0);
+            }
+    }
+}
+
+void ChunkWorker::compute(const Unit& u, const Parts& parts) {
+    find_cells(u);
+    if (!tile_) return;
+    find_blocks();
+    all_scores(u);
+    const int64_t group = problem_.group();
+    for (int64_t h = 0; h < u.heads; h++)
+        for (int64_t i = 0; i < queries_; i++) {
+            const Row& row = row_[row_of(i)];
+            float* const to = part(parts, h, i);
+            if (!row.seen) continue;
+            const SoftmaxShape shape{problem_.scale, problem_.softcap,
+                                     row.plain ? 1.0f : problem_.slope((u.first_head + h) * group + i % group)};
+            set_.softmax(dots(h, i), row.seen, row.plain ? nullptr : values_ + row_of(i) * kChunk, shape, to);
+        }
+    all_values(u, parts);
+}
+
+}  // namespace hd::kernels

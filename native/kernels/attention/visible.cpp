@@ -1,0 +1,116 @@
+#include "visible.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hd::kernels {
+namespace {
+
+constexpr int kStep = 16;  // mask values looked at together
+
+float from_half(uint16_t h) {
+    const uint32_t sign = (h & 0x8000U) << 16, exponent = h >> 10 & 31, mantissa = h & 1023U;
+    uint32_t bits = sign | (exponent + 112) << 23 | mantissa << 13;
+    if (exponent == 31) bits = sign | 0x7f800000U | mantissa << 13;
+    float x;
+    std::memcpy(&x, &bits, 4);
+    if (exponent == 0) x = (sign ? -1.0f : 1.0f) * static_cast<float>(mantissa) / 16777216.0f;
+    return x;
+}
+
+// Bitwise "or" and "and" over a step of mask values; the sign of a zero does not matter.
+struct Step {
+    bool zero, hidden;
+
+    explicit Step(const uint16_t* m) {
+        uint16_t any = 0, differs = 0;
+        for (int i = 0; i < kStep; i++) any |= m[i], differs |= static_cast<uint16_t>(m[i] ^ kHidden);
+        zero = (any & 0x7fff) == 0;
+        hidden = differs == 0;
+    }
+};
+
+}  // namespace
+
+Visible::Visible(const Problem& problem, void* memory)
+    : problem_(problem),
+      table_(static_cast<int32_t*>(memory)),
+      step_(chunks(problem) + 3),
+      streams_(std::min(problem.mask_streams, problem.streams)) {}
+
+size_t Visible::bytes(const Problem& problem) {
+    if (!problem.mask) return 0;
+    const int64_t streams = std::min(problem.mask_streams, problem.streams);
+    return static_cast<size_t>(streams * problem.rows * (chunks(problem) + 3)) * sizeof(int32_t);
+}
+
+void Visible::fill(int thread, int threads) {
+    if (!problem_.mask) return;
+    const int64_t rows = problem_.rows * streams_;
+    for (int64_t i = rows * thread / threads; i < rows * (thread + 1) / threads; i++) {
+        const uint16_t* mask = problem_.mask_of(i / problem_.rows, i % problem_.rows);
+        int32_t* const to = head(i / problem_.rows, i % problem_.rows);
+        int32_t count = 0, end = 0;
+        bool zero = true;
+        const auto see = [&](int64_t cell) {
+            if (count % kChunk == 0) to[2 + count / kChunk] = static_cast<int32_t>(cell);
+            count++;
+            end = static_cast<int32_t>(cell) + 1;
+        };
+        for (int64_t c = 0; c < problem_.cells; c += kStep) {
+            const int64_t left = std::min<int64_t>(kStep, problem_.cells - c);
+            if (left == kStep) {
+                const Step step(mask + c);
+                if (step.hidden) continue;
+                if (step.zero) {  // the next border of a chunk lies within these cells, at their start, or behind them
+                    const int32_t border = (count + kChunk - 1) / kChunk * kChunk;
+                    if (border < count + kStep) to[2 + border / kChunk] = static_cast<int32_t>(c + border - count);
+                    count += kStep;
+                    end = static_cast<int32_t>(c) + kStep;
+                    continue;
+                }
+            }
+            for (int64_t j = c; j < c + left; j++)
+                if (mask[j] != kHidden) {
+                    zero &= (mask[j] & 0x7fff) == 0;
+                    see(j);
+                }
+        }
+        to[0] = count;
+        to[1] = zero;
+        to[2 + (count + kChunk - 1) / kChunk] = end;
+    }
+}
+
+int64_t Visible::most() const {
+    if (!problem_.mask) return problem_.cells;
+    int64_t most = 0;
+    for (int64_t s = 0; s < streams_; s++)
+        for (int64_t r = 0; r < problem_.rows; r++) most = std::max<int64_t>(most, head(s, r)[0]);
+    return most;
+}
+
+bool Visible::plain(int64_t stream, int64_t row, int64_t chunk) const {
+    if (!problem_.mask) return true;
+    const int32_t* h = head(stream, row);
+    const int n = in_chunk(stream, row, chunk);
+    // The first cell of the next chunk may lie behind hidden ones, so a chunk is called plain only if it does not.
+    return h[1] && h[3 + chunk] - h[2 + chunk] == n;
+}
+
+int Visible::list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, float* values) const {
+    const int n = in_chunk(stream, row, chunk);
+    if (!n) return 0;
+    const int32_t begin = first(stream, row, chunk);
+    if (plain(stream, row, chunk)) {
+        for (int i = 0; i < n; i++) cells[i] = begin + i;
+        std::fill_n(values, n, 0.0f);
+        return n;
+    }
+    const uint16_t* mask = problem_.mask_of(stream, row);
+    for (int32_t c = begin, i = 0; i < n; c++)
+        if (mask[c] != kHidden) cells[i] = c, values[i++] = (mask[c] & 0x7fff) ? from_half(mask[c]) : 0.0f;
+    return n;
+}
+
+}  // namespace hd::kernels

@@ -1,0 +1,268 @@
+// Attention against a reference in double precision, and bit for bit against itself: a row alone, in any company, on
+// any number of threads; a node of a tree and its path alone.
+#include <algorithm>
+#include <random>
+#include <string>
+
+#include "../../tests/check.hpp"
+#include "../attention/reference.hpp"
+#include "../kernel_sets.hpp"
+#include "thread_team.hpp"
+
+using namespace hd::kernels;
+
+namespace {
+
+struct Shape {
+    CellType k = CellType::f16, v = CellType::f16;
+    int64_t size = 64, value_size = 64, cells = 300, kv_heads = 2, group = 1, streams = 1;
+    float softcap = 0, max_bias = 0;
+    bool sinks = false, masked = true;
+};
+
+using Row = std::vector<int64_t>;  // the cells that a row sees, in order
+
+// A cache of random cells, and rows of random queries by number; the same number is the same query.
+class Scene {
+  public:
+    // Cell i of the cache holds what `contents` says, cell i of every other cache without it.
+    Scene(const AttentionSet& set, const Shape& shape, const Row& contents = {}) : set_(set), s(shape) {
+        for (auto* cache : {&k_, &v_}) {
+            const bool keys = cache == &k_;
+            const CellType type = keys ? s.k : s.v;
+            const int64_t size = keys ? s.size : s.value_size, bytes = vector_bytes(type, size);
+            std::vector<int8_t> numbers(static_cast<size_t>(size));
+            cache->resize(static_cast<size_t>(s.streams * s.cells * s.kv_heads * bytes));
+            for (int64_t i = 0; i < s.streams * s.cells * s.kv_heads; i++) {
+                const int64_t cell = i / s.kv_heads % s.cells;
+                const int64_t content = contents.empty() ? cell : contents[static_cast<size_t>(cell)];
+                auto state =
+                    static_cast<uint32_t>((content * 64 + i % s.kv_heads) * 8 + i / s.kv_heads / s.cells * 2 + keys);
+                for (auto& x : numbers) {
+                    state = state * 1664525U + 1013904223U;
+                    x = static_cast<int8_t>((state >> 16) % 255 - 127);
+                }
+                reference::encode(type, numbers.data(), size, cache->data() + i * bytes);
+            }
+        }
+        for (int64_t h = 0; h < heads(); h++) sinks_.push_back(static_cast<float>(h % 5) - 1);
+    }
+
+    int64_t heads() const { return s.kv_heads * s.group; }
+
+    // Results of rows with these numbers, which see these cells, [row][stream][head][column]; `check` compares them
+    // with the reference.
+    std::vector<std::vector<float>> run(const std::vector<int>& numbers, const std::vector<Row>& rows, int threads,
+                                        bool check = false) const {
+        const auto n = static_cast<int64_t>(rows.size());
+        const int64_t width = heads() * s.size, out_width = heads() * s.value_size;
+        std::vector<float> q(static_cast<size_t>(s.streams * n * width)),
+            out(static_cast<size_t>(s.streams * n * out_width), NAN);
+        std::vector<uint16_t> mask(static_cast<size_t>(s.streams * n * s.cells), kHidden);
+        for (int64_t stream = 0; stream < s.streams; stream++)
+            for (int64_t r = 0; r < n; r++) {
+                std::mt19937 random(static_cast<uint32_t>(numbers[static_cast<size_t>(r)] * 3 + stream));
+                std::normal_distribution<float> normal;
+                for (int64_t i = 0; i < width; i++)
+                    q[static_cast<size_t>((stream * n + r) * width + i)] = normal(random);
+                const Row& row = rows[static_cast<size_t>(r)];
+                for (size_t i = 0; i < row.size(); i++)
+                    mask[static_cast<size_t>((stream * n + r) * s.cells + row[i])] = reference::to_half(
+                        s.max_bias > 0 ? static_cast<float>(i) - static_cast<float>(row.size()) + 1 : 0);
+            }
+        Problem p{};
+        p.q = {reinterpret_cast<const char*>(q.data()), width * 4, s.size * 4, n * width * 4};
+        p.out = {reinterpret_cast<const char*>(out.data()), out_width * 4, s.value_size * 4, n * out_width * 4};
+        p.k = cells(k_, s.k, s.size);
+        p.v = cells(v_, s.v, s.value_size);
+        p.mask = s.masked ? reinterpret_cast<const char*>(mask.data()) : nullptr;
+        p.mask_row = s.cells * 2;
+        p.mask_stream = n * s.cells * 2;
+        p.mask_streams = p.streams = p.kv_streams = s.streams;
+        p.sinks = s.sinks ? sinks_.data() : nullptr;
+        p.rows = n;
+        p.heads = heads();
+        p.kv_heads = s.kv_heads;
+        p.cells = s.cells;
+        p.softcap = s.softcap;
+        p.scale = 0.15f / (s.softcap > 0 ? s.softcap : 1);
+        p.max_bias = s.max_bias;
+        compute(p, threads);
+        if (check)
+            for (int64_t stream = 0; stream < s.streams; stream++)
+                for (int64_t r = 0; r < n; r += std::max<int64_t>(1, n / 3))
+                    for (int64_t h = 0; h < p.heads; h++) compare(p, stream, h, r);
+        std::vector<std::vector<float>> results;
+        for (int64_t r = 0; r < n; r++) {
+            results.emplace_back();
+            for (int64_t stream = 0; stream < s.streams; stream++) {
+                const float* at = out.data() + (stream * n + r) * out_width;
+                results.back().insert(results.back().end(), at, at + out_width);
+            }
+        }
+        return results;
+    }
+
+  private:
+    Cells cells(const std::vector<char>& cache, CellType type, int64_t size) const {
+        const int64_t bytes = vector_bytes(type, size);
+        return {{cache.data(), s.kv_heads * bytes, bytes, s.cells * s.kv_heads * bytes}, type, size};
+    }
+
+    void compute(const Problem& p, int threads) const {
+        const Attention attention(p, set_);
+        std::vector<char> work(attention.work_bytes(threads));
+        with_team(threads, [&](Team& team) { attention.run(team, work.data()); });
+    }
+
+    void compare(const Problem& p, int64_t stream, int64_t h, int64_t r) const {
+        const auto right = reference::attention(p, stream, h, r);
+        const float* mine = p.result(stream, h / s.group, r * s.group + h % s.group);
+        double difference = 0, size = 1e-30;
+        for (size_t d = 0; d < right.size(); d++)
+            difference += std::pow(static_cast<double>(mine[d]) - right[d], 2), size += std::pow(right[d], 2);
+        const double error = std::sqrt(difference / size);
+        if (!(error < 4e-6))
+            std::fprintf(stderr, "%s %s/%s size %d row %d head %d: error %g\n", set_.isa, layout(s.k).name,
+                         layout(s.v).name, int(s.size), int(r), int(h), error);
+        CHECK(error < 4e-6);
+    }
+
+    const AttentionSet& set_;
+    const Shape s;
+    std::vector<char> k_, v_;
+    std::vector<float> sinks_;
+};
+
+Row first_cells(int64_t n) {
+    Row row;
+    for (int64_t i = 0; i < n; i++) row.push_back(i);
+    return row;
+}
+
+// Rows of a prompt: each sees its own cell and all before.
+void check_company(const AttentionSet& set, const Shape& shape, const std::vector<int>& counts) {
+    const Scene scene(set, shape);
+    const int most = *std::max_element(counts.begin(), counts.end());
+    std::vector<Row> rows;
+    std::vector<int> numbers;
+    for (int i = 0; i < most; i++) numbers.push_back(i), rows.push_back(first_cells(shape.cells - most - 3 + i));
+    std::vector<std::vector<float>> alone;
+    for (size_t i = 0; i < rows.size(); i++) alone.push_back(scene.run({numbers[i]}, {rows[i]}, 1, i % 8 == 0)[0]);
+    for (const int count : counts)
+        for (int threads = 1; threads <= 3; threads++) {
+            const auto from = static_cast<std::ptrdiff_t>(most - count);
+            const std::vector<Row> some(rows.begin() + from, rows.end());
+            const std::vector<int> their(numbers.begin() + from, numbers.end());
+            const auto got = scene.run(their, some, threads, threads == 2);
+            const bool same =
+                std::equal(got.begin(), got.end(), alone.begin() + from, [](const auto& a, const auto& b) {
+                    return a.size() == b.size() && !std::memcmp(a.data(), b.data(), a.size() * sizeof(float));
+                });
+            if (!same)
+                std::fprintf(stderr, "%s %s/%s size %d: %d rows, %d threads\n", set.isa, layout(shape.k).name,
+                             layout(shape.v).name, int(shape.size), count, threads);
+            CHECK(same);
+        }
+}
+
+// Nodes of random trees behind a trunk with holes. Each path alone, in a cache where its cells lie side by side, must
+// have the same bits.
+void check_trees(const AttentionSet& set, const Shape& shape, uint32_t seed) {
+    std::mt19937 random(seed);
+    const Scene scene(set, shape);
+    Row trunk;
+    for (int64_t c = 0; c < shape.cells - 70; c++)
+        if (random() % 40) trunk.push_back(c);
+    std::vector<Row> rows;
+    std::vector<int> numbers;
+    const int nodes = 1 + static_cast<int>(random() % 63);
+    for (int i = 0; i < nodes; i++) {
+        Row row = i == 0 ? trunk : rows[random() % rows.size()];
+        row.push_back(shape.cells - 66 + i);
+        rows.push_back(row);
+        numbers.push_back(i);
+    }
+    const auto tree = scene.run(numbers, rows, 2, true);
+    for (size_t i = 0; i < rows.size(); i++) {
+        Row contents = rows[i];
+        contents.resize(static_cast<size_t>(shape.cells), 9999);
+        const Scene dense(set, shape, contents);
+        const auto path = first_cells(static_cast<int64_t>(rows[i].size()));
+        const auto alone = dense.run({numbers[i]}, {path}, 1 + static_cast<int>(i) % 3)[0];
+        CHECK(!std::memcmp(alone.data(), tree[i].data(), alone.size() * sizeof(float)));
+    }
+}
+
+void check_nothing_visible(const AttentionSet& set) {
+    for (const bool sinks : {false, true}) {
+        Shape shape;
+        shape.sinks = sinks;
+        const auto got = Scene(set, shape).run({1, 2, 3}, {{}, first_cells(200), {}}, 2, true);
+        for (const size_t r : {size_t{0}, size_t{2}})
+            CHECK(std::all_of(got[r].begin(), got[r].end(), [](float x) { return x == 0; }));
+        CHECK(std::any_of(got[1].begin(), got[1].end(), [](float x) { return x != 0; }));
+    }
+}
+
+void check_set(const AttentionSet& set) {
+    const std::vector<int> many = {1, 2, 3, 5, 8, 16, 33, 64, 200}, few = {1, 2, 5, 33};
+    Shape shape;
+    shape.cells = 640;
+    check_company(set, shape, many);
+    shape.group = 3, shape.kv_heads = 3;
+    check_company(set, shape, many);
+    shape.size = shape.value_size = 128, shape.group = 1, shape.kv_heads = 9, shape.cells = 400;
+    check_company(set, shape, few);
+    for (const int64_t size : {64, 80, 96, 112, 128, 192, 256})
+        for (int k = 0; k < kCellTypes; k++)
+            for (int v = 0; v < kCellTypes; v++) {
+                Shape s;
+                s.k = static_cast<CellType>(k), s.v = static_cast<CellType>(v);
+                s.size = s.value_size = size;
+                s.cells = 180;
+                if (size % layout(s.k).columns || size % layout(s.v).columns || (size > 64 && (k + v) % 3)) continue;
+                s.group = 1 + (k + v + size / 16) % 5;
+                check_company(set, s, few);
+            }
+    Shape latent;
+    latent.size = 576, latent.value_size = 512, latent.kv_heads = 1, latent.group = 16, latent.cells = 150;
+    check_company(set, latent, few);
+    Shape odd;
+    odd.softcap = 20, odd.sinks = true, odd.streams = 2, odd.group = 2;
+    check_company(set, odd, few);
+    odd.softcap = 0, odd.max_bias = 8, odd.kv_heads = 3;
+    check_company(set, odd, few);
+    Shape open;
+    open.masked = false;
+    check_company(set, open, {1, 5});
+    for (uint32_t seed = 1; seed <= 12; seed++) {
+        Shape s;
+        s.cells = 200 + 37 * seed;
+        s.group = 1 + seed % 4, s.kv_heads = 1 + seed % 3;
+        s.k = seed % 2 ? CellType::f16 : CellType::q8_0;
+        s.max_bias = seed % 5 ? 0.0f : 8.0f;
+        check_trees(set, s, seed);
+    }
+    check_nothing_visible(set);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    int sets = 0;
+    const AttentionSet* before = nullptr;
+    for (const char* isa : {"AVX-512 VNNI", "AVX2", "NEON dotprod"}) {
+        const KernelSet* kernels = kernels_named(isa);
+        if (!kernels || (argc > 1 && std::string(argv[1]) != isa)) continue;
+        const AttentionSet* set = attention_set(kernels->lanes);
+        CHECK(set && set != before);
+        if (!set) continue;
+        check_set(*set);
+        std::printf("attention: %s\n", set->isa);
+        before = set;
+        sets++;
+    }
+    if (argc > 1) CHECK(sets == 1);
+    return failures() != 0;
+}

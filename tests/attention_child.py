@@ -1,0 +1,115 @@
+"""Runs in a process of its own, as row_kernels_child does: prints what a test of attention asserts on.
+
+python attention_child.py FUNCTION JSON-ARGUMENTS
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from row_kernels_child import logits, token_ids
+
+from hd_edge import Llama, _native, row_kernels
+
+ROWS = (1, 2, 3, 5, 8, 16, 33, 64, 200)
+
+
+def load(path: str, threads: int, n_batch: int = 512, kv: tuple[int, int] = (1, 1)) -> llama_cpp.Llama:
+    with row_kernels.offered("auto") as status:
+        assert status.attention, status.attention_reason
+        return llama_cpp.Llama(
+            path, n_ctx=1280, n_batch=n_batch, n_ubatch=n_batch, n_threads=threads, n_threads_batch=threads,
+            flash_attn=True, verbose=False, type_k=kv[0], type_v=kv[1], logits_all=False,
+        )  # fmt: skip
+
+
+def prefill(model: llama_cpp.Llama, ids: list[int]) -> None:
+    for at in range(0, len(ids), model.n_batch):
+        logits(model, ids[at : at + model.n_batch], at)
+
+
+def company(path: str, prefix: int, kv: tuple[int, int]) -> dict[str, Any]:
+    """Which rows differ from their single step, which threads and batch sizes from one thread and 512 rows."""
+    rows = [n for n in ROWS if n < 64] if prefix > 500 else list(ROWS)
+    want, out = None, {}
+    for threads, n_batch in ((1, 512), (2, 512), (3, 512), (2, 8), (2, 40), (3, 200)):
+        model = load(path, threads, n_batch, kv)
+        ids = token_ids(model, prefix + max(rows))
+        prefill(model, ids[:prefix])
+        if want is None:
+            single = [logits(model, ids[prefix + i : prefix + i + 1], prefix + i) for i in range(max(rows))]
+            want = np.concatenate(single)
+        differ = []
+        for n in rows:
+            if n <= n_batch:
+                got = logits(model, ids[prefix : prefix + n], prefix)
+                if got.tobytes() != want[:n].tobytes():
+                    differ.append(n)
+        out[f"{threads} threads, n_batch {n_batch}"] = differ
+        model.close()
+    return {"different": out, "spread": float(want.std())}
+
+
+def trees(path: str, prefix: int, seed: int) -> dict[str, int]:
+    """Nodes of a random tree whose logits are not those of their path, decoded token by token."""
+    llm = Llama(path, draft="off", store=None, statistics=None, n_ctx=1280, n_threads=2, n_threads_batch=2)
+    rng = np.random.default_rng(seed)
+    tree = _native.DraftTree()
+    tree.add(9, -1)
+    path_here = [0]
+    for _ in range(40):
+        while len(path_here) > 1 and rng.random() < 0.4:
+            path_here.pop()
+        token = int(rng.integers(3, 500))
+        if tree.child(path_here[-1], token) < 0:
+            path_here.append(tree.add(token, path_here[-1], 1, 0.5))
+    llm.eval(token_ids(llm, prefix))
+    verifier, n_vocab = llm._verifier, llm.n_vocab()
+    verifier.begin(prefix)
+    assert verifier.decode(np.array([9], dtype=np.int32), tree) == 0
+    rows = [verifier.logits(i, n_vocab).copy() for i in range(len(tree))]
+    verifier.rollback()
+    verifier.release(prefix)
+    different = 0
+    for leaf in range(len(tree)):
+        if leaf in tree.parent:
+            continue
+        chain, node = [], leaf
+        while node >= 0:
+            chain.append(node)
+            node = int(tree.parent[node])
+        llm.n_tokens = prefix
+        llm._ctx.kv_cache_seq_rm(0, prefix, -1)
+        for node in reversed(chain):
+            llm.eval([int(tree.token[node])])
+            row = np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), shape=(n_vocab,))
+            different += not np.array_equal(row, rows[node])
+    return {"nodes": len(tree), "leaves": tree.leaves, "different": different}
+
+
+def plain(path: str) -> dict[str, str]:
+    """Logits of a plain llama_cpp.Llama, and of one that uses the kernels, in one process with them."""
+    out = {}
+    for name in ("plain", "ours"):
+        if name == "ours" and not row_kernels.status().active:
+            break
+        if name == "plain":
+            row_kernels.enable()  # installed, and not offered to this model
+            model = llama_cpp.Llama(path, n_ctx=512, n_threads=2, n_threads_batch=2, flash_attn=True, verbose=False)
+        else:
+            model = load(path, 2)
+        ids = token_ids(model, 300)
+        prefill(model, ids[:290])
+        rows = [logits(model, ids[290 : 290 + n], 290) for n in (1, 8)]
+        out[name] = hashlib.sha256(b"".join(row.tobytes() for row in rows)).hexdigest()
+        model.close()
+    return out
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

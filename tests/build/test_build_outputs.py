@@ -1,0 +1,207 @@
+"""Where builds and exports write: over an older one of the same kind, over nothing else."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from foreign_files import FOREIGN, snapshot
+from store_helpers import asides
+from vocabularies import write_vocabulary
+
+from hd_edge.build.corpus import Corpus
+from hd_edge.build.statistics import StatisticsBuild
+from hd_edge.errors import CorpusError, StoreError, StoreForeignError, StoreMismatchError
+from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.store.identity import identify
+from hd_edge.store.store import Store
+from hd_edge.store.transfer import export, export_file, import_text
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_vocabulary(tmp_path_factory.mktemp("vocabulary") / "tiny.gguf")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("ab a ab a b\n" * 20)
+    return Corpus([path])
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "statistics.sqlite3"
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_build_leaves_a_foreign_file_alone(model, corpus, out, make):
+    make(out)
+    before = snapshot(out.parent)
+    with pytest.raises(StoreError, match=r"statistics\.sqlite3"):
+        StatisticsBuild(model, corpus, out).run()
+    assert snapshot(out.parent) == before
+
+
+def test_build_replaces_an_older_build_only(model, corpus, out):
+    StatisticsBuild(model, corpus, out).run()
+    StatisticsBuild(model, corpus, out).run()
+    whole = out.read_bytes()
+    out.write_bytes(whole[:5000])
+    StatisticsBuild(model, corpus, out).run()
+    (aside,) = asides(out)
+    assert aside.read_bytes() == whole[:5000]  # damaged, and still not thrown away
+    aside.unlink()
+    with vocabulary_of(model) as loaded:
+        identity = identify(loaded)
+    out.unlink()
+    Store(out, identity).close()
+    before = snapshot(out.parent)
+    with pytest.raises(StoreMismatchError, match="model tier"):  # what the model said is not to be lost
+        StatisticsBuild(model, corpus, out).run()
+    assert snapshot(out.parent) == before
+
+
+def test_file_that_appears_during_a_build_stays(model, corpus, out):
+    def someone(progress):
+        out.write_text("mine")
+
+    build = StatisticsBuild(model, corpus, out, progress=someone)
+    with pytest.raises(StoreForeignError):
+        build.run()
+    assert out.read_text() == "mine"
+
+
+def test_file_that_appears_at_the_last_moment_stays(model, corpus, out, monkeypatch):
+    link = os.link
+
+    def late(source, target):
+        if target == out:
+            out.write_text("mine")
+        link(source, target)
+
+    monkeypatch.setattr("os.link", late)
+    with pytest.raises(StoreError, match="File exists"):
+        StatisticsBuild(model, corpus, out).run()
+    assert out.read_text() == "mine"
+
+
+def test_link_to_a_build_stays_a_link(model, corpus, out):
+    target = out.with_name("real.sqlite3")
+    out.symlink_to(target)
+    StatisticsBuild(model, corpus, out).run()
+    assert out.is_symlink()
+    Store(target, kind="statistics", read_only=True).close()
+
+
+MANIFEST = {"settings": {"tokenizer": "x"}, "units": 1, "bytes": 1, "tokens": 1, "skipped": 0, "next_run": 1}
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"thesis.tex": "chapter 1"},
+        {"manifest.json": '{"name": "another program"}'},
+        {"manifest.json": "[" * 100_000},
+        {"manifest.json": json.dumps({**MANIFEST, "runs": ["../../thesis.tex"]})},
+        {"manifest.json": json.dumps({**MANIFEST, "units": "x", "runs": []})},
+        {"manifest.json": json.dumps({**MANIFEST, "runs": []}), "thesis.tex": "chapter 1"},
+    ],
+    ids=["user's", "another program's", "deep", "runs elsewhere", "no number", "mixed"],
+)
+def test_folder_that_is_none_of_a_build_is_left_alone(model, corpus, out, files, restart):
+    folder = out.with_name(out.name + ".building")
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    before = snapshot(out.parent)
+    with pytest.raises(StoreForeignError, match="left alone"):
+        StatisticsBuild(model, corpus, out).run(restart=restart)
+    assert snapshot(out.parent) == before
+
+
+def test_restart_throws_away_an_interrupted_build(model, corpus, out, tmp_path):
+    folder = out.with_name(out.name + ".building")
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({**MANIFEST, "runs": ["run-0"]}))
+    (folder / "run-0").write_text("cut short")
+    with pytest.raises(CorpusError, match="--restart"):
+        StatisticsBuild(model, corpus, out).run()
+    StatisticsBuild(model, corpus, out).run(restart=True)
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.fixture
+def exported(model, tmp_path):
+    """Writes an export of a small store to a path."""
+
+    def write(path):
+        with vocabulary_of(model) as loaded, Store(None, identify(loaded)) as store, export_file(path) as file:
+            return export(store, Vocabulary(loaded), file)
+
+    return write
+
+
+@pytest.mark.parametrize("make", [make for name, make in FOREIGN.items() if name != "fifo"])
+def test_export_leaves_a_foreign_file_alone(out, exported, make):
+    make(out)
+    before = snapshot(out.parent)
+    with pytest.raises(StoreForeignError, match="no export"):
+        exported(out)
+    assert snapshot(out.parent) == before
+
+
+def test_export_leaves_a_store_alone(model, out, exported):
+    with vocabulary_of(model) as loaded:
+        Store(out, identify(loaded)).close()
+    before = out.read_bytes()
+    with pytest.raises(StoreForeignError):
+        exported(out)
+    assert out.read_bytes() == before
+
+
+def test_export_replaces_an_older_one_when_it_is_complete(model, out, exported):
+    exported(out)
+    whole = out.read_text()
+    with pytest.raises(RuntimeError), export_file(out) as file:
+        file.write("half a li")
+        raise RuntimeError
+    assert out.read_text() == whole
+    exported(out)
+    assert list(out.parent.iterdir()) == [out]
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600  # fragments of answers
+
+
+def test_export_into_a_device(exported):
+    assert exported(Path(os.devnull)) == 0
+    assert Path(os.devnull).is_char_device()
+
+
+def test_import_names_the_line(model, tmp_path):
+    lines = ['{"key": "a", "next": [["b", 1]], "total": 1, "ids": [[5], [6]]}'] * 3
+    with vocabulary_of(model) as loaded, Store(None, identify(loaded)) as store:
+        header = json.dumps({"format": "hd_edge n-grams", "version": 1, **store.identity.to_dict()})
+        for bad in BAD_LINES:
+            with pytest.raises(CorpusError, match="line 4"):
+                import_text(store, Vocabulary(loaded), iter([header, *lines[:2], bad, *lines]))
+        assert len(store) == 0
+
+
+BAD_LINES = [
+    '{"key": "a", "next": [["b", 1]], "total": 1e999, "ids": [[5, 6], [7]]}',
+    '{"key": "a", "next": [["b", 1e999]], "total": 1, "ids": [[5, 6], [7]]}',
+    '{"key": "a", "next": [["b", 1.5]], "total": 1, "ids": [[5, 6], [7]]}',
+    '{"key": ["a"], "next": [[["b"], 1]], "total": 1, "ids": [[5, 6], [7]]}',
+    '{"key": "a", "next": [["b", true]], "total": 1, "ids": [[5, 6], [7]]}',
+    '{"key": "a", "next": 5, "total": 1, "ids": [[5, 6], [7]]}',
+    '{"key": "a", "next": [["b", 1]], "total": 1, "ids": [5, 7]}',
+    '{"key": "a", "next": [["b", 1]], "total": 1, "ids": [[5, 6], [7, 8]]}',
+    '{"key": "a", "next": [["b", 99999999999]], "total": 1, "ids": [[5, 6], [7]]}',
+    "[" * 100_000,
+    "1" * 10_000,
+    "null",
+]

@@ -1,0 +1,127 @@
+"""What is refused before a request is read: hosts, origins, keys, content types, sizes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from hd_edge.server.guard import Guard, is_local
+
+JSON = {"content-type": "application/json"}
+
+
+class Asked:
+    """One request at a guarded application that answers with the body it read."""
+
+    def __init__(self, method="POST", path="/v1/x", headers=None, parts=(b"{}",), **settings) -> None:
+        self.status, self.read, self.sent = 0, None, b""
+        self._parts = list(parts)
+        guard = Guard(self._app, **settings)
+        given = {"host": "127.0.0.1:8080", **(JSON if headers is None else headers)}
+        pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+        scope = {"type": "http", "method": method, "path": path, "headers": pairs}
+        asyncio.run(guard(scope, self._receive, self._send))
+
+    @property
+    def code(self) -> str:
+        return json.loads(self.sent)["error"]["code"]
+
+    async def _app(self, scope, receive, send) -> None:
+        message = await receive()
+        self.read = message.get("body") if message["type"] == "http.request" else message["type"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def _receive(self):
+        if not self._parts:
+            return {"type": "http.disconnect"}
+        part = self._parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(self._parts)}
+
+    async def _send(self, message) -> None:
+        self.status = message.get("status", self.status)
+        self.sent += message.get("body", b"")
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_a_post_must_say_that_it_is_json(kind):
+    asked = Asked(headers={} if kind is None else {"content-type": kind})
+    assert (asked.status, asked.code, asked.read) == (415, "wrong_content_type", None)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_is_taken(kind):
+    assert Asked(headers={"content-type": kind}).read == b"{}"
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil"]
+)
+def test_another_origin_may_not_post_whatever_it_says_it_sends(origin):
+    asked = Asked(headers={**JSON, "origin": origin})
+    assert (asked.status, asked.code, asked.read) == (403, "wrong_origin", None)
+    assert Asked(headers={**JSON, "origin": origin}, origins=[origin]).status == 200
+    assert Asked(headers={**JSON, "origin": origin}, origins=["*"]).status == 200
+
+
+def test_the_page_itself_may_post():
+    assert Asked(headers={**JSON, "origin": "http://127.0.0.1:8080"}).status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]", "[::1]:8080", "::1"])
+def test_names_of_this_machine(host):
+    status = Asked(headers={**JSON, "host": host}).status
+    assert status == (400 if host == "::1" else 200)  # without brackets it is no Host header
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost.evil", "[::2]"])
+def test_other_names_are_refused_at_a_local_address_only(host):
+    asked = Asked(method="GET", headers={"host": host})
+    assert (asked.status, asked.code) == (400, "wrong_host")
+    assert Asked(method="GET", headers={"host": host}, host="0.0.0.0").status == 200
+
+
+def test_local_addresses():
+    assert [is_local(host) for host in ("127.0.0.1", "127.0.0.9", "::1", "localhost")] == [True] * 4
+    assert [is_local(host) for host in ("0.0.0.0", "::", "192.168.1.4", "example.org")] == [False] * 4
+    assert Asked(host="127.0.0.9", headers={**JSON, "host": "127.0.0.9:80"}).status == 200
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "Bearer wrong", "Basic secret", "secret", "Bearer", "Bearer secreT", "Bearer \xff"]
+)
+def test_a_wrong_key(sent):
+    asked = Asked(headers={**JSON, **({} if sent is None else {"authorization": sent})}, api_key="secret")
+    assert (asked.status, asked.code, asked.read) == (401, "invalid_api_key", None)
+
+
+def test_the_right_key_and_what_needs_none():
+    assert Asked(headers={**JSON, "authorization": "bearer secret"}, api_key="secret").status == 200
+    assert Asked(method="GET", path="/health", api_key="secret").status == 200
+    assert Asked(method="GET", path="/", api_key="secret").status == 200
+    assert Asked(method="GET", path="/metrics", api_key="secret").status == 401
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read():
+    asked = Asked(headers={**JSON, "content-length": "101"}, parts=[b"x"] * 200, most_bytes=100)
+    assert (asked.status, asked.code) == (413, "body_too_large")
+    assert len(asked._parts) == 200
+
+
+@pytest.mark.parametrize(
+    "length", [{}, {"content-length": "5"}, {"content-length": "many"}, {"content-length": "9" * 99}]
+)
+def test_a_body_that_grows_too_large_is_read_no_further(length):
+    asked = Asked(headers={**JSON, **length}, parts=[b"x" * 10] * 200, most_bytes=100)
+    assert (asked.status, asked.code) == (413, "body_too_large")
+    assert len(asked._parts) >= 189
+
+
+def test_a_body_at_the_limit_arrives_whole():
+    assert Asked(parts=[b"x" * 50] * 2, most_bytes=100).read == b"x" * 100
+
+
+def test_a_client_that_leaves_while_it_sends():
+    asked = Asked(parts=[])
+    assert asked.read == "http.disconnect"
