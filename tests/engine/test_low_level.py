@@ -101,9 +101,9 @@ def test_rows_given_to_callbacks_are_kept_by_whoever_keeps_them(models, mamba, k
     list(llm.generate([1, 300, 301], temp=0.0, logits_processor=processors, stopping_criteria=stop))
     llm.close()
     assert len(rows) > 8
-    assert all(np.array_equal(row, copy) for row, copy in zip(rows[:2], copies[:2], strict=True))
-    processed = rows[0::2]
-    assert all(np.array_equal(row, copy) for row, copy in zip(processed, copies[0::2], strict=True))
+    # A processor's rows and a criterion's, in turn; llama_cpp gives the latter rows of an array that it does not fill.
+    kept = slice(None) if kind == "drafted" else slice(0, None, 2)
+    assert all(np.array_equal(row, copy) for row, copy in zip(rows[kept], copies[kept], strict=True))
 
 
 @pytest.mark.parametrize("kind", ["drafted", "plain"])
