@@ -1,18 +1,21 @@
-"""DraftConfig: how to draft. One main dial (``profile``), the rest for ablations."""
+"""DraftConfig: how to draft. One main dial (``profile``), the rest for ablations. And where a user's files lie."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from .errors import ConfigError
+from .stats import TIERS
 
 Profile = Literal["auto", "paper", "off"]
 PROFILES: tuple[Profile, ...] = ("auto", "paper", "off")
-TIERS = ("context", "model", "statistics")
 MAX_ROWS = 63  # from 64 rows on llama.cpp's CPU attention takes another kernel
 MAX_LEAVES = 8  # of a draft tree; more gain nothing, and each is a sequence whose cells llama.cpp has to look for
+ANSWER_WAIT = 0.05  # seconds that a write may wait for another process while the user waits for the next answer
+CLOSE_WAIT = 10.0  # and when the model is closed: the last chance
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,12 @@ class DraftConfig:
                 raise ConfigError(msg)
             config = replace(config, max_rows=int(rows))
         return config
+
+
+def data_folder() -> Path:
+    """Folder of the stores: ``HD_EDGE_HOME``, or the user's data folder of this system. Not created here."""
+    if home := os.environ.get("HD_EDGE_HOME"):
+        return Path(home).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("hd_edge")

@@ -42,6 +42,13 @@ class TokenError(HDEdgeError, ValueError):
 class ContextFullError(HDEdgeError, ValueError, RuntimeError):
     """Prompt or conversation does not fit the context window."""
 
+    @classmethod
+    def of_prompt(cls, tokens: int, n_ctx: int) -> ContextFullError:
+        """For a prompt of so many tokens."""
+        return cls(
+            f"the prompt has {tokens} tokens, the context window {n_ctx}: shorten it, or load with a larger n_ctx"
+        )
+
 
 class DecodeError(HDEdgeError, RuntimeError):
     """The forward of the target failed; the KV cache is as before it."""

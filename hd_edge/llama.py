@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -19,26 +18,28 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
-from .backend.lora import apply_lora
 from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
+from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
+from .engine.completion import Completions
 from .engine.decode import Decoder
 from .engine.options import check_options
-from .engine.pace import Pace, pace_of
+from .engine.pace import pace_of
+from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
 from .errors import HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
-from .model.completion import Completions
+from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
-from .stats import TIER_NAMES, GenerationStats, count_plain
-from .store.identity import identify
+from .model.vocabulary import identify
+from .stats import TIER_NAMES, GenerationStats
 from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
@@ -47,7 +48,7 @@ log.addHandler(logging.NullHandler())
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
-class Llama(Completions, ParameterHook):
+class Llama(Completions, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -115,10 +116,11 @@ class Llama(Completions, ParameterHook):
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                self._exact = exact_mode.plan(self._header, settings, kernels)
+                adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
+                self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             else:
-                self._exact = exact_mode.by_default(self._header, {**settings, "lora_path": lora}, kernels)
+                self._exact = exact_mode.by_default(self._header, settings, kernels)
             try:
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
@@ -137,12 +139,12 @@ class Llama(Completions, ParameterHook):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
-        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
             self._take_abort(_native.AbortFlag(api, address(self.ctx)))
             return
+        self._cost_settings = cost_settings(self._header, settings, exact, kernels)
         if exact:
             exact_mode.check_rows(self)
         self._verifier = _native.Verifier(
@@ -156,22 +158,11 @@ class Llama(Completions, ParameterHook):
         )
         self._take_abort(self._verifier)
         if self._draft_config.profile != "off":
-            self._hierarchy = Hierarchy(
-                identify(self.model),
-                self._draft_config,
-                store=store,
-                statistics=statistics,
-                learn=learn,
-                cost_settings=cost_settings(self._header, settings, exact, kernels),
+            self._planner, self._hierarchy = self.make_planner(
+                self._draft_config, store=store, statistics=statistics, learn=learn
             )
-            self._planner = planner_for(self._draft_config, self._n_vocab, self._hierarchy)
-        self._pace = (
-            None
-            if chosen
-            else pace_of(
-                self, settings["n_threads"], own_attention=self._exact is not None and self._exact.own_attention
-            )
-        )
+        most = None if chosen else settings["n_threads"]
+        self._pace = pace_of(self, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -230,10 +221,8 @@ class Llama(Completions, ParameterHook):
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        paced = nullcontext() if pace is None else pace.generation(self._planner)
-        with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
-            if pace is not None:
-                pace.prompt(min(len(tokens), self.n_batch), len(tokens))
+        with pace.generation(self._planner), jump_forward(self, self._planner, settings["grammar"]) as planner:
+            pace.prompt(min(len(tokens), self.n_batch), len(tokens))
             if not prefill(self, verifier, tokens, reset):
                 return
             stats.prompt_seconds = perf_counter() - started
@@ -249,35 +238,18 @@ class Llama(Completions, ParameterHook):
             finally:
                 self._decoder = None
 
-    @contextmanager
-    def drafting(self, planner: Planner, memory: Hierarchy | None = None) -> Iterator[None]:
-        """Generations that begin inside draft with this planner and are learned by this memory: a seam for tools."""
-        before = self._planner, self._hierarchy
-        self._planner, self._hierarchy = planner, memory
-        try:
-            yield
-        finally:
-            self._planner, self._hierarchy = before
-
-    @property
-    def exact(self) -> bool:
-        """Whether n rows give bit for bit the logits of n single steps, so that drafted text is plain text."""
-        return self._exact is not None
-
-    @property
-    def planner(self) -> Planner:
-        """What drafts now, for tools that show its cost curve."""
-        return self._planner
-
-    @property
-    def verifier(self) -> _native.Verifier | None:
-        """The native verifier, for tools that time it; None where this model decodes plainly."""
-        return self._verifier
-
-    @property
-    def plain_reason(self) -> str:
-        """Why this model decodes plainly; empty if it need not."""
-        return self._plain_reason
+    def make_planner(
+        self,
+        config: DraftConfig,
+        *,
+        store: str | PathLike[str] | None,
+        statistics: str | PathLike[str] | None,
+        learn: bool,
+    ) -> tuple[Planner, Hierarchy]:
+        """A planner for this model, and the memory that it drafts from and learns into."""
+        where = {"store": store, "statistics": statistics, "learn": learn, "cost_settings": self._cost_settings}
+        memory = Hierarchy(identify(self.model), config, **where)
+        return planner_for(config, self._n_vocab, memory), memory
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""

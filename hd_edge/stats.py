@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-from .config import TIERS
-from .errors import DecodeError
 
 if TYPE_CHECKING:
     from . import _native
 
+TIERS = ("context", "model", "statistics")
 TIER_NAMES = ("target", *TIERS)  # index = native Tier
 
 
@@ -123,31 +120,20 @@ class GenerationStats:
         return " · ".join(parts)
 
 
-def count_plain(
-    generation: Generator[int, Sequence[int] | None, None],
-    stats: GenerationStats,
-    prompt_tokens: int,
-    cancelled: Callable[[], bool],
-) -> Generator[int, Sequence[int] | None, None]:
-    """Passes on a generation of ``llama_cpp`` itself, counting its tokens; one forward each. Ends when cancelled."""
-    stats.prompt_tokens = prompt_tokens
-    sent = None
-    while not cancelled():
-        started = perf_counter()
-        try:
-            token = generation.send(sent)
-        except StopIteration:
-            return
-        except DecodeError:
-            if not cancelled():
-                raise
-            return
-        seconds = perf_counter() - started
-        if stats.tokens == 0:
-            stats.prompt_seconds = seconds
-        else:
-            stats.seconds += seconds
-            stats.forwards += 1
-            stats.rows += 1
-        stats.tokens += 1
-        sent = yield token
+def token_details(stats: GenerationStats) -> dict[str, int]:
+    """OpenAI's ``completion_tokens_details``: drafted tokens that the target accepted and rejected."""
+    accepted, drafted = sum(stats.accepted.values()), sum(stats.drafted.values())
+    return {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": drafted - accepted}
+
+
+def timings(stats: GenerationStats) -> dict[str, Any]:
+    """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
+    return {
+        "prompt_n": stats.prompt_tokens,
+        "prompt_ms": stats.prompt_seconds * 1e3,
+        "predicted_n": stats.tokens,
+        "predicted_ms": stats.seconds * 1e3,
+        "predicted_per_second": stats.tokens_per_second,
+        "draft_n": sum(stats.drafted.values()),
+        "draft_n_accepted": sum(stats.accepted.values()),
+    }

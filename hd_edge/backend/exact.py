@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
 from hd_edge.errors import ExactModeError
-from hd_edge.model.gguf import GGUFHeader, read_header
 
 from .kernels import Status, computes_attention
+
+if TYPE_CHECKING:
+    from hd_edge.model.gguf import GGUFHeader
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
 NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}
@@ -70,21 +72,23 @@ def by_default(header: GGUFHeader, settings: dict[str, Any], kernels: Status) ->
     return needed if needed.own_attention and needed.repacking and needed.tiled else None
 
 
-def plan(header: GGUFHeader, settings: dict[str, Any], kernels: Status) -> ExactSettings:
+def plan(
+    header: GGUFHeader, settings: dict[str, Any], kernels: Status, lora: GGUFHeader | None = None
+) -> ExactSettings:
     """Decides what exact mode needs for a model file.
 
     Args:
         header: Of the file.
         settings: The constructor's.
         kernels: Ours, as they are offered to this model: their rows do not depend on each other.
+        lora: Header of the LoRA adapter that ``settings`` names.
 
     Raises:
         ExactModeError: A tensor type or a setting rules it out.
     """
-    lora = settings.get("lora_path")
-    if lora is not None and (floats := sorted(read_header(lora).matrix_types & FLOATS)):
+    if lora is not None and (floats := sorted(lora.matrix_types & FLOATS)):
         msg = (
-            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(lora)} holds {' and '.join(floats)} "
+            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(settings['lora_path'])} holds {' and '.join(floats)} "
             "matrices: two or more rows of those go through another kernel than one row. Use a quantised adapter, or "
             "exact=False"
         )

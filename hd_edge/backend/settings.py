@@ -6,13 +6,15 @@ import ctypes
 import inspect
 import os
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ConfigError
-from hd_edge.model.gguf import GGUFHeader
+
+if TYPE_CHECKING:
+    from hd_edge.model.gguf import GGUFHeader
 
 from .kernels import Status
 from .ranges import check_ranges

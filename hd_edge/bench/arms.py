@@ -24,6 +24,7 @@ from .drafted import Drafted, Slowed
 from .reference import Reference
 
 if TYPE_CHECKING:
+    from hd_edge import Llama
     from hd_edge.draft.planner import Planner
     from hd_edge.tiers.memory import Hierarchy
 
@@ -104,7 +105,7 @@ class Arms:
     def llm(self) -> Any:
         """The ``hd_edge.Llama`` that decodes plainly until an arm lends it a planner."""
         if self._ours is None:
-            from hd_edge.llama import Llama
+            from hd_edge import Llama
 
             self._ours = Llama(
                 self.model,
@@ -181,19 +182,13 @@ class Arms:
 
     def _planner(self, profile: Any, path: Path | None) -> tuple[Planner, Hierarchy]:
         """A planner, and the tiers it drafts from and learns into."""
-        from hd_edge.draft.profiles import planner_for
-        from hd_edge.store.identity import identify
-        from hd_edge.tiers.memory import Hierarchy
-
-        statistics = self.tiers.statistics
-        config, identity = DraftConfig(profile), identify(self.llm.model)
-        hierarchy = Hierarchy(identity, config, store=path, statistics=statistics, learn=True)
-        return planner_for(config, self.llm.n_vocab(), hierarchy), hierarchy
+        llm: Llama = self.llm
+        return llm.make_planner(DraftConfig(profile), store=path, statistics=self.tiers.statistics, learn=True)
 
     def _fill(self, path: Path) -> None:
         """Writes the store that ``auto-warm`` begins with."""
         from hd_edge.build.model import BuildProgress, build_model
-        from hd_edge.store.identity import identify
+        from hd_edge.model.vocabulary import identify
         from hd_edge.store.store import Store
         from hd_edge.store.transfer import merge
 

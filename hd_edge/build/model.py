@@ -19,7 +19,7 @@ from hd_edge.errors import ContextFullError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hd_edge.llama import Llama
+    from hd_edge import Llama
     from hd_edge.store.store import Store
 
 MAX_TOKENS = 512

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from hd_edge import _native
 from hd_edge.errors import CorpusError, StoreCorruptError, StoreError
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
-from hd_edge.store.identity import Identity, identify
+from hd_edge.model.identity import Identity
+from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.ownership import move_aside, place, real_path
 from hd_edge.store.store import Store
 from hd_edge.tiers.statistics import FREQUENT, PRELOADED_MEMORY

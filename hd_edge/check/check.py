@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from hd_edge import Llama
 from hd_edge.draft.planner import NoDraft
-from hd_edge.llama import Llama
 from hd_edge.model.chat_prompt import chat_tokens
 
 from .replay import ReplayPlanner

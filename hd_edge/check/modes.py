@@ -107,8 +107,8 @@ def _child(sender: Connection, settings: CheckSettings, exact: bool, prompts: li
 
 
 def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt: Callable[[], None]) -> dict[str, Any]:
+    from hd_edge import Llama
     from hd_edge.errors import ConfigError, ContextFullError
-    from hd_edge.llama import Llama
 
     from .check import Comparison, other_text, prompt_tokens
 

@@ -84,7 +84,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     from hd_edge import Llama
     from hd_edge.build.model import BuildProgress, build_model
     from hd_edge.model.questions import read_prompts
-    from hd_edge.store.identity import identify
+    from hd_edge.model.vocabulary import identify
     from hd_edge.store.safety import default_path
     from hd_edge.store.store import Store
 
@@ -128,8 +128,7 @@ def build_statistics_command(
     """Count the n-grams of a corpus: JSON lines, plain text, '-' for stdin. Goes on where it was interrupted."""
     from hd_edge.build.corpus import Corpus
     from hd_edge.build.statistics import Progress, StatisticsBuild
-    from hd_edge.model.vocabulary import vocabulary_of
-    from hd_edge.store.identity import identify
+    from hd_edge.model.vocabulary import identify, vocabulary_of
     from hd_edge.store.safety import default_path
 
     line = progress_line("statistics")
@@ -210,8 +209,7 @@ def export(store: Path, model: str, out: str) -> None:
 @AS_JSON
 def import_command(store: Path, source: IO[str], model: str, kind: str, as_json: bool) -> None:
     """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
-    from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
-    from hd_edge.store.identity import identify
+    from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
     from hd_edge.store.store import Store
     from hd_edge.store.transfer import import_text
 

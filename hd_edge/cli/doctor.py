@@ -25,7 +25,9 @@ def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool)
         raise click.UsageError(msg)
     report: dict[str, Any] = {"versions": _versions(), "backend": _backend(), "machine": _machine(), "store": _store()}
     if model:
-        report["model"] = _model(model)
+        from .model_report import model_report
+
+        report["model"] = model_report(model)
     if model and explain:
         report["why"] = _why(report["model"]["file"], threads, as_json)
     if as_json:
@@ -78,39 +80,12 @@ def _machine() -> dict[str, Any]:
 
 
 def _store() -> dict[str, Any]:
-    from hd_edge.store.places import data_folder
+    from hd_edge.config import data_folder
     from hd_edge.store.report import all_stores
 
     folder = data_folder()
     files = [f"{path.relative_to(folder)} ({path.stat().st_size / 1e6:.1f} MB)" for path in all_stores()]
     return {"folder": str(folder), "files": files or "none yet"}
-
-
-def _model(name: str) -> dict[str, Any]:
-    from collections import Counter
-
-    from hd_edge.backend import exact
-    from hd_edge.backend import kernels as row_kernels
-    from hd_edge.errors import ExactModeError
-    from hd_edge.model import gguf as gguf_file
-
-    from .options import model_path
-
-    path = model_path(name)
-    header = gguf_file.read_header(path)
-    types = Counter(header.tensor_types.values())
-    report: dict[str, Any] = {
-        "file": path,
-        "architecture": header.architecture,
-        "tensors": ", ".join(f"{count} {kind}" for kind, count in types.most_common()),
-        "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
-    }
-    try:
-        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
-    except ExactModeError as error:
-        report["exact mode"] = f"no: {error}"
-    report["cost of rows"] = _cost(path)
-    return report
 
 
 def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
@@ -128,25 +103,3 @@ def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
         ],
         "verdict": measured["verdict"],
     }
-
-
-MEASURED = 128  # tokens in which every size is sampled
-
-
-def _cost(path: str) -> list[str]:
-    """What a forward over n rows costs on this machine, measured now unless the store knows."""
-    from itertools import islice
-
-    from hd_edge import Llama
-    from hd_edge.draft.tree_planner import TreePlanner
-
-    llm = Llama(path, learn=False)
-    try:
-        planner = llm.planner
-        if not isinstance(planner, TreePlanner):
-            return ["not measured: plain decoding"]
-        if not planner.cost.known:
-            list(islice(llm.generate([max(llm.token_bos(), 0)]), MEASURED))
-        return planner.cost.table(planner.context)
-    finally:
-        llm.close()

@@ -10,7 +10,7 @@ import click
 
 from hd_edge.model import find as registry
 
-from .doctor import _model as model_report
+from .model_report import model_report
 
 
 @click.group()

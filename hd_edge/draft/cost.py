@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hd_edge.tiers.memory import CostRow
+if TYPE_CHECKING:
+    from hd_edge.tiers.memory import CostRow
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 63)
 ORDER = (4, 2, 8, 16, 3, 12, 6, 5)  # of the first samples: the answer may be short

@@ -17,11 +17,12 @@ from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
+from .pace import Still
+
 if TYPE_CHECKING:
     from hd_edge import _native
     from hd_edge.draft.planner import Planner, TokenArray
 
-    from .pace import Pace
     from .sampling import Draws
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
@@ -78,14 +79,14 @@ class Decoder:
         *,
         on_step: Callable[[Step], None] | None = None,
         on_end: Callable[[TokenArray, list[tuple[int, int]]], None] | None = None,
-        pace: Pace | None = None,
+        pace: Still | None = None,
     ) -> None:
         self._target, self._verifier, self._planner, self._draws = target, verifier, planner, draws
         self._stats, self._stop = stats, stop
         self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
         self._on_end = on_end
-        self._pace = pace
+        self._pace = Still() if pace is None else pace
         self._tree: _native.DraftTree | None = None  # verified, its step not learned yet
         self._path: list[int] = []  # nodes of it accepted so far, root first
         self._drawn: list[int] = []  # output tokens drawn at them
@@ -179,8 +180,7 @@ class Decoder:
         target, verifier = self._target, self._verifier
         root = int(tree.token[0])
         pending = np.array([*self._refeed, root], dtype=np.int32)
-        if self._pace is not None:
-            self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
+        self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
         started = perf_counter()
         code = verifier.decode(pending, tree)
         if code == NO_SLOT and len(tree) > 1:  # the root alone needs one cell
@@ -196,8 +196,7 @@ class Decoder:
             raise DecodeError(msg)
         self._tree, self._path, self._drawn, self._refeed = tree, [0], [], []
         self._seconds = perf_counter() - started
-        if self._pace is not None:
-            self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
+        self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
         target.n_tokens += 1
         return True
 

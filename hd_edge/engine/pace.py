@@ -12,7 +12,25 @@ from hd_edge.backend.team import SPLIT_CELLS, Team, set_threads, threads_change_
 from hd_edge.backend.threads import running_threads
 
 
-class Pace:
+class Still:
+    """Leaves the threads as they are."""
+
+    @contextmanager
+    def generation(self, planner: Any) -> Iterator[None]:  # noqa: ARG002
+        """Around a generation."""
+        yield
+
+    def before(self, cells: int) -> None:
+        """A forward comes."""
+
+    def after(self, rows: int, cells: int, seconds: float) -> None:
+        """A forward was made."""
+
+    def prompt(self, rows: int, cells: int) -> None:
+        """A prompt comes."""
+
+
+class Pace(Still):
     """Asks the team before each forward, tells it what the forward took, and gives each size a cost curve of its own.
 
     What a row costs depends on the threads. So the planner sees the curve of the team at work, and only that of all
@@ -76,16 +94,16 @@ class Pace:
         self._planner.cost = self._curves[size]
 
 
-def pace_of(llama: Any, most: int, *, own_attention: bool) -> Pace | None:
-    """The pace of a ``llama_cpp.Llama`` whose number of threads was left to us; None where a GPU may compute.
+def pace_of(llama: Any, most: int | None, *, own_attention: bool) -> Still:
+    """The pace of a ``llama_cpp.Llama`` whose threads may change; ``Still`` where a GPU may compute.
 
     Args:
         llama: Loaded.
-        most: Its threads.
+        most: Its threads; None: they are the user's choice, and stay.
         own_attention: Its attention is computed by kernels of ours.
     """
-    if has_gpu():
-        return None
+    if most is None or has_gpu():
+        return Still()
     bound = threads_change_bits(llama.context_params, own_attention=own_attention)
     cells = SPLIT_CELLS if bound else None
     return Pace(most, set_threads(llama.ctx), most_cells=cells, running=running_threads)

@@ -33,13 +33,8 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
         msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
         raise TokenError(msg)
     if held + len(ids) > n_ctx:
-        raise ContextFullError(too_long(held + len(ids), n_ctx))
+        raise ContextFullError.of_prompt(held + len(ids), n_ctx)
     return ids
-
-
-def too_long(tokens: int, n_ctx: int) -> str:
-    """Message for a prompt that does not fit."""
-    return f"the prompt has {tokens} tokens, the context window {n_ctx}: shorten it, or load with a larger n_ctx"
 
 
 def prefill(llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool) -> bool:

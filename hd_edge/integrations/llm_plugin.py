@@ -19,7 +19,7 @@ from hd_edge.errors import ConfigError
 from hd_edge.model import find as registry
 
 if TYPE_CHECKING:
-    from hd_edge.llama import Llama
+    from hd_edge import Llama
 
 PREFIX = "hd-edge/"
 
@@ -101,7 +101,7 @@ class HDEdgeModel(llm.Model):
         }
         if self._loaded is not None and self._loaded[0] == settings:
             return self._loaded[1]
-        from hd_edge.llama import Llama
+        from hd_edge import Llama
 
         if self._loaded is not None:
             self._loaded[1].close()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hd_edge.config import data_folder
 from hd_edge.errors import ConfigError, ModelFileError
-from hd_edge.store.places import data_folder
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

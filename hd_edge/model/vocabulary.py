@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,23 @@ from hd_edge.backend.tokens import token_bytes
 from hd_edge.errors import ModelFileError
 
 from .gguf import read_header
+from .identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _FUNCTIONS = ("llama_vocab_get_text", "llama_vocab_get_score", "llama_vocab_get_attr", "llama_tokenize")
+
+SPECIAL_IDS = (
+    *("bos", "eos", "eot", "sep", "nl", "pad", "mask"),
+    *("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep"),
+    *("get_add_bos", "get_add_eos", "get_add_sep"),
+)
+SHAPE = (
+    *("block_count", "embedding_length", "feed_forward_length", "context_length", "expert_count"),
+    *("attention.head_count", "attention.head_count_kv"),
+)
 
 
 class Vocabulary:
@@ -70,6 +82,28 @@ def metadata(model: Any, key: str) -> str:
     buffer = ctypes.create_string_buffer(256)
     size = lib.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
     return "" if size < 0 else buffer.value.decode("utf-8", "replace")
+
+
+def identify(model: Any) -> Identity:
+    """Identity of a loaded model.
+
+    Args:
+        model: ``llama_model*`` as llama_cpp holds it (``Llama.model``).
+    """
+    vocabulary = Vocabulary(model)
+    tokenizer = hashlib.sha256(vocabulary.table())
+    vocab = lib.llama_model_get_vocab(model)
+    ids = [getattr(lib, f"llama_vocab_{name}")(vocab) for name in SPECIAL_IDS]
+    about = [lib.llama_vocab_type(vocab), vocabulary.n_tokens, *map(int, ids), metadata(model, "tokenizer.ggml.pre")]
+    tokenizer.update(repr(about).encode())
+    kind = metadata(model, "general.architecture")
+    shape = [kind, *(metadata(model, f"{kind}.{name}") for name in SHAPE)]
+    return Identity(
+        tokenizer=tokenizer.hexdigest(),
+        architecture=hashlib.sha256(repr(shape).encode()).hexdigest(),
+        n_vocab=vocabulary.n_tokens,
+        name=metadata(model, "general.name") or kind or "unnamed",
+    )
 
 
 @contextmanager

@@ -11,10 +11,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hd_edge import Llama
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.llama import Llama
-from hd_edge.model.completion import timings, token_details
-from hd_edge.stats import GenerationStats
+from hd_edge.stats import GenerationStats, timings, token_details
 
 from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, dumps, error_response

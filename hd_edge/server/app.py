@@ -12,8 +12,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.middleware.cors import CORSMiddleware
 
-from hd_edge import __version__
-from hd_edge.llama import Llama
+from hd_edge import Llama, __version__
 
 from . import errors
 from .answer import Answer, Job

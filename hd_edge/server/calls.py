@@ -9,8 +9,8 @@ from typing import Any
 
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
 
+from hd_edge import Llama
 from hd_edge.errors import ConfigError, HDEdgeError
-from hd_edge.llama import Llama
 
 from .answer import Job
 from .requests import NOT_FOR_LLAMA, ChatRequest, CompletionRequest

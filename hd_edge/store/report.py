@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hd_edge import _native
+from hd_edge.config import data_folder
 from hd_edge.errors import StoreError, StoreMismatchError
+from hd_edge.model.vocabulary import identify
 
-from .identity import identify
-from .places import data_folder
 from .safety import default_path
 from .store import Store
 

@@ -10,23 +10,21 @@ import os
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
+from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, data_folder
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreForeignError, StoreWarning
 
 from .connection import store_errors
 from .ownership import may_move, move_aside, real_path
-from .places import data_folder
 from .store import DEFAULT_CAP, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .identity import Identity
+    from hd_edge.model.identity import Identity
 
 T = TypeVar("T")
 
-ANSWER_WAIT = 0.05  # seconds that a write may wait for another process while the user waits for the next answer
-CLOSE_WAIT = 10.0  # and when the model is closed: the last chance
 BUSY_TOLD = 3  # writes in a row that found the file locked, until that is worth a warning
 
 

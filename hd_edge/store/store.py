@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge import _native
 from hd_edge.errors import StoreCorruptError, StoreError, StoreMismatchError
+from hd_edge.model.identity import Identity
 
 from .file import StoreFile
-from .identity import Identity
 from .schema import check_schema, create_tables
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from hd_edge import _native
 from hd_edge.errors import CorpusError, StoreForeignError, StoreMismatchError
+from hd_edge.model.identity import Identity
 
 from .connection import store_errors
-from .identity import Identity
 from .ownership import new_text, real_path
 
 if TYPE_CHECKING:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from hd_edge import _native
+from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT
 from hd_edge.errors import StoreForeignError
-from hd_edge.store.safety import ANSWER_WAIT, CLOSE_WAIT, SafeStore, default_path
+from hd_edge.store.safety import SafeStore, default_path
 
-from . import ModelTier, StatisticsTier
+from .model import ModelTier
+from .statistics import StatisticsTier
 
 if TYPE_CHECKING:
     import os
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hd_edge.config import DraftConfig
+    from hd_edge.model.identity import Identity
     from hd_edge.stats import GenerationStats
-    from hd_edge.store.identity import Identity
 
     from .tier import StoredTier
 

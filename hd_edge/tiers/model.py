@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.store.safety import ANSWER_WAIT, CLOSE_WAIT
+from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT
 from hd_edge.store.upkeep import prune
 
 from .tier import StoredTier

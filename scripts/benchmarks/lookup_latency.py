@@ -23,10 +23,10 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.build.corpus import Corpus
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
-from hd_edge.store.identity import identify
+from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.safety import SafeStore
-from hd_edge.tiers import ModelTier, StatisticsTier
+from hd_edge.tiers.model import ModelTier
+from hd_edge.tiers.statistics import StatisticsTier
 from hd_edge.tiers.tier import StoredTier
 
 LENGTHS = (8, 6, 4, 3, 2, 1)

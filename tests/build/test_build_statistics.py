@@ -17,7 +17,7 @@ from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
-from hd_edge.tiers import StatisticsTier
+from hd_edge.tiers.statistics import StatisticsTier
 
 TEXTS = ["ab a ab a b", "a", "", "ab a ab b a ab a ab", "zz ab a \n ab a", "é ab a"] * 20
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from planned import FLAT, STEEP, VOCAB, decode, noise, planner, repeating
-from store_helpers import IDENTITY
 
 from hd_edge import _native
 from hd_edge.config import DraftConfig
@@ -15,8 +12,6 @@ from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
-from hd_edge.store.safety import SafeStore
-from hd_edge.tiers import ModelTier
 
 
 def test_repeating_text_needs_few_forwards():
@@ -77,13 +72,12 @@ def test_the_context_tier_can_be_left_out():
 # -- the tiers in the store ----------------------------------------------------------------------------------------
 
 
-class Rows(ModelTier):
+class Rows:
     """A tier whose file is a dict; counts what is asked of it."""
 
     def __init__(self, name: str, rows: dict[int, bytes]) -> None:
-        super().__init__(SafeStore(None, replace(IDENTITY, n_vocab=VOCAB)))
-        self.cache.clear()  # an empty store is known as a whole: nothing would be asked
         self.name = name
+        self.cache = _native.TierCache(VOCAB, 1 << 20)
         self.rows = rows
         self.asked: list[int] = []
 

@@ -5,8 +5,8 @@ import pytest
 from vocabularies import PIECES, write_vocabulary
 
 from hd_edge.errors import ModelFileError, StoreMismatchError
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
-from hd_edge.store.identity import Identity, identify
+from hd_edge.model.identity import Identity
+from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 
 
 def identity_of(path):

@@ -11,8 +11,7 @@ from store_helpers import IDENTITY, N_VOCAB, OTHER_TOKENIZER, answer, rows_of, u
 from hd_edge.errors import StoreError, StoreWarning
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.tiers import ModelTier
-from hd_edge.tiers.model import MAX_PENDING
+from hd_edge.tiers.model import MAX_PENDING, ModelTier
 
 
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to(p)])

@@ -9,8 +9,7 @@ from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
 from hd_edge.errors import CorpusError, StoreMismatchError
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
-from hd_edge.store.identity import identify
+from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, import_text, merge
 

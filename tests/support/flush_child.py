@@ -10,7 +10,7 @@ from pathlib import Path
 from store_helpers import IDENTITY, numbered_answer
 
 from hd_edge.store.safety import CLOSE_WAIT, SafeStore
-from hd_edge.tiers import ModelTier
+from hd_edge.tiers.model import ModelTier
 
 warnings.simplefilter("error")
 path, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

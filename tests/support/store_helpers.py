@@ -8,10 +8,10 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import StoreWarning
-from hd_edge.store.identity import Identity
+from hd_edge.model.identity import Identity
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.tiers import ModelTier
+from hd_edge.tiers.model import ModelTier
 
 N_VOCAB = 300
 IDENTITY = Identity("aa" * 32, "bb" * 32, N_VOCAB, "test model")

@@ -8,7 +8,7 @@ import pytest
 from hd_edge import DraftConfig, Llama, _native
 from hd_edge.build.model import build_model, prompt_hash
 from hd_edge.errors import StoreWarning
-from hd_edge.store.identity import identify
+from hd_edge.model.vocabulary import identify
 from hd_edge.store.store import Store
 
 SETTINGS = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "exact": True}

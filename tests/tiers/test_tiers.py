@@ -8,8 +8,8 @@ from hd_edge import _native
 from hd_edge.errors import StoreWarning
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.tiers import ModelTier, StatisticsTier
-from hd_edge.tiers.model import MAX_PENDING
+from hd_edge.tiers.model import MAX_PENDING, ModelTier
+from hd_edge.tiers.statistics import StatisticsTier
 
 
 @pytest.fixture

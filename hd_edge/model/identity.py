@@ -7,7 +7,6 @@ all quantizations of one model share what they learn. No cache is needed: 50,000
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,6 @@ from hd_edge.errors import StoreMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-SPECIAL_IDS = (
-    *("bos", "eos", "eot", "sep", "nl", "pad", "mask"),
-    *("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep"),
-    *("get_add_bos", "get_add_eos", "get_add_sep"),
-)
-SHAPE = (
-    *("block_count", "embedding_length", "feed_forward_length", "context_length", "expert_count"),
-    *("attention.head_count", "attention.head_count_kv"),
-)
 
 
 @dataclass(frozen=True)
@@ -77,29 +66,3 @@ class Identity:
                 f" {other.architecture[:12]}): name another path, or merge the two with `hd-edge db merge`"
             )
             raise StoreMismatchError(msg)
-
-
-def identify(model: Any) -> Identity:
-    """Identity of a loaded model.
-
-    Args:
-        model: ``llama_model*`` as llama_cpp holds it (``Llama.model``).
-    """
-    from llama_cpp import llama_cpp as lib
-
-    from hd_edge.model.vocabulary import Vocabulary, metadata
-
-    vocabulary = Vocabulary(model)
-    tokenizer = hashlib.sha256(vocabulary.table())
-    vocab = lib.llama_model_get_vocab(model)
-    ids = [getattr(lib, f"llama_vocab_{name}")(vocab) for name in SPECIAL_IDS]
-    about = [lib.llama_vocab_type(vocab), vocabulary.n_tokens, *map(int, ids), metadata(model, "tokenizer.ggml.pre")]
-    tokenizer.update(repr(about).encode())
-    kind = metadata(model, "general.architecture")
-    shape = [kind, *(metadata(model, f"{kind}.{name}") for name in SHAPE)]
-    return Identity(
-        tokenizer=tokenizer.hexdigest(),
-        architecture=hashlib.sha256(repr(shape).encode()).hexdigest(),
-        n_vocab=vocabulary.n_tokens,
-        name=metadata(model, "general.name") or kind or "unnamed",
-    )

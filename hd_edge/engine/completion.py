@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import check_grammar
 from hd_edge.backend.tokens import PromptSize
-from hd_edge.engine.guarded import Guarded
-from hd_edge.engine.options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
-from hd_edge.engine.prefill import too_long
-from hd_edge.engine.sampling import guard_chain
 from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
-from hd_edge.stats import GenerationStats
+from hd_edge.model.bias import merge_bias
+from hd_edge.model.prediction import prediction_text
+from hd_edge.model.schema import check_schemas
+from hd_edge.stats import GenerationStats, timings, token_details
 
-from .bias import merge_bias
-from .prediction import prediction_text
-from .schema import check_schemas
+from .guarded import Guarded
+from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
+from .sampling import guard_chain
 
 
 class Completions(Guarded):
@@ -152,7 +151,7 @@ class Completions(Guarded):
             n = len(prompt) if isinstance(prompt, list) else len(self.tokenize(prompt.encode("utf-8"), special=True))
             if n < self._n_ctx:
                 raise
-            raise ContextFullError(too_long(n, self._n_ctx)) from error
+            raise ContextFullError.of_prompt(n, self._n_ctx) from error
 
     def _chunks(
         self, chunks: Any, expected: NDArray[np.int32] | None, prompt: str | list[int]
@@ -188,22 +187,3 @@ def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:
     """
     completion["usage"]["completion_tokens_details"] = token_details(stats)
     completion["timings"] = timings(stats)
-
-
-def token_details(stats: GenerationStats) -> dict[str, int]:
-    """OpenAI's ``completion_tokens_details``: drafted tokens that the target accepted and rejected."""
-    accepted, drafted = sum(stats.accepted.values()), sum(stats.drafted.values())
-    return {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": drafted - accepted}
-
-
-def timings(stats: GenerationStats) -> dict[str, Any]:
-    """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
-    return {
-        "prompt_n": stats.prompt_tokens,
-        "prompt_ms": stats.prompt_seconds * 1e3,
-        "predicted_n": stats.tokens,
-        "predicted_ms": stats.seconds * 1e3,
-        "predicted_per_second": stats.tokens_per_second,
-        "draft_n": sum(stats.drafted.values()),
-        "draft_n_accepted": sum(stats.accepted.values()),
-    }

@@ -7,10 +7,9 @@ from typing import Any
 
 from llama_cpp import llama_cpp as lib
 
+from hd_edge.backend.log import captured_log
 from hd_edge.errors import ModelFileError
 from hd_edge.model.gguf import read_header
-
-from .log import captured_log
 
 
 def apply_lora(llama: Any, path: str, scale: float) -> None:

@@ -1,0 +1,54 @@
+"""What ``hd-edge doctor -m`` and ``hd-edge models info`` tell of a model file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MEASURED = 128  # tokens in which every size is sampled
+
+
+def model_report(name: str) -> dict[str, Any]:
+    """File, tensors, what exact mode takes, and what rows cost here."""
+    from collections import Counter
+
+    from hd_edge.backend import exact
+    from hd_edge.backend import kernels as row_kernels
+    from hd_edge.errors import ExactModeError
+    from hd_edge.model import gguf as gguf_file
+
+    from .options import model_path
+
+    path = model_path(name)
+    header = gguf_file.read_header(path)
+    types = Counter(header.tensor_types.values())
+    report: dict[str, Any] = {
+        "file": path,
+        "architecture": header.architecture,
+        "tensors": ", ".join(f"{count} {kind}" for kind, count in types.most_common()),
+        "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
+    }
+    try:
+        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
+    except ExactModeError as error:
+        report["exact mode"] = f"no: {error}"
+    report["cost of rows"] = _cost(path)
+    return report
+
+
+def _cost(path: str) -> list[str]:
+    """What a forward over n rows costs on this machine, measured now unless the store knows."""
+    from itertools import islice
+
+    from hd_edge import Llama
+    from hd_edge.draft.tree_planner import TreePlanner
+
+    llm = Llama(path, learn=False)
+    try:
+        planner = llm.planner
+        if not isinstance(planner, TreePlanner):
+            return ["not measured: plain decoding"]
+        if not planner.cost.known:
+            list(islice(llm.generate([max(llm.token_bos(), 0)]), MEASURED))
+        return planner.cost.table(planner.context)
+    finally:
+        llm.close()
