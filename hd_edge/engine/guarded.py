@@ -123,7 +123,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             DecodeError: There is no row to draw from.
         """
         with self._life.part():
-            settings = arguments(SAMPLE, self, *args, **kwargs)
+            own = self._sampler is None  # else the generation's in whose step this is
+            settings = arguments(SAMPLE, self, *args, **kwargs) if own else kwargs
             idx = settings.pop("idx", None)
             row = -1 if idx is None else idx - self.n_tokens
             if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
@@ -131,7 +132,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if not self.n_tokens or not lib.llama_get_logits_ith(self.ctx, row):
                 msg = f"there are no logits of row {row} to draw from, {self.n_tokens} tokens are known: eval() first"
                 raise DecodeError(msg)
-            if self._sampler is not None:  # of the generation in whose step this is
+            if not own:
                 return int(super().sample(idx=idx))
             del settings["self"]
             self._sampler = self._init_sampler(**settings)
