@@ -19,7 +19,7 @@ def planner_for(config: DraftConfig, n_vocab: int, memory: Hierarchy) -> Planner
     if config.profile == "off":
         return NoDraft()
     if config.profile == "paper":
-        return PaperPlanner(n_vocab, config, tiers=memory.tiers)
+        return PaperPlanner(config, tiers=memory.tiers)
     cost = CostCurve(memory.cost_rows)
     planner = TreePlanner(n_vocab, config, calibration=memory.calibration, cost=cost, tiers=memory.tiers)
     memory.learner = planner

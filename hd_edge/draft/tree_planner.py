@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hd_edge import _native
+from hd_edge.stats import TIER_NAMES
 
 from .cost import CostCurve
 from .guard import Guard
@@ -62,7 +63,10 @@ class TreePlanner:
         self._drafter.load_calibration(default_calibration() if calibration is None else calibration)
         if calibration is None:
             self._drafter.restart_rates()  # a new target: adapt at full rate
-        self.lookups = Lookups(self._drafter, tiers)
+        self.lookups = Lookups(tiers)
+        self._numbers = {tier.name: TIER_NAMES.index(tier.name) for tier in tiers}
+        for tier in tiers:
+            self._drafter.attach(self._numbers[tier.name], tier.cache)
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self._priced: tuple[int, bool, int, int] | None = None  # when the drafter was told the curve
@@ -99,7 +103,8 @@ class TreePlanner:
         if self.guard.paused or size == 1:
             rows = 1
         tree = self._drafter.grow(rows, leaves)
-        return self._drafter.grow(rows, leaves) if self.lookups.fetch() else tree
+        missing = {name: self._drafter.missing(number) for name, number in self._numbers.items()}
+        return self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
 
     def learn(self, step: Step) -> None:
         """Teaches the mixer, the context tier, the cost curve and the guard."""

@@ -1,13 +1,11 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 
 #include "draft/drafter.hpp"
-#include "draft/paper_drafter.hpp"
 #include "records/tier_cache.hpp"
 #include "verify/verifier.hpp"
 
@@ -155,62 +153,4 @@ void register_draft(nb::module_& m) {
         .def("check_integrity", [](BoundDrafter& d) { return d.drafter.index().check_integrity(); })
         .def("memory_bytes", [](const BoundDrafter& d) { return d.drafter.memory_bytes(); })
         .def("__len__", [](BoundDrafter& d) { return d.drafter.index().size(); });
-
-    struct BoundPaper {
-        int32_t n_vocab;
-        hd::PaperDrafter drafter;
-    };
-    nb::class_<BoundPaper>(m, "PaperDrafter")
-        .def(
-            "__init__",
-            [](BoundPaper* self, int32_t n_vocab, size_t drafts, size_t length, std::array<int, 3> order) {
-                if (drafts < 1 || length < 1) throw nb::value_error("a drafter drafts at least 1 draft of 1 token");
-                if (std::array<int, 3> all{1, 2, 3}; !std::is_permutation(all.begin(), all.end(), order.begin())) {
-                    throw nb::value_error("order: name each of 1 (context), 2 (model) and 3 (statistics) once");
-                }
-                hd::PaperDrafter::Order tiers{};
-                std::transform(order.begin(), order.end(), tiers.begin(),
-                               [](int t) { return static_cast<hd::Tier>(t); });
-                new (self) BoundPaper{n_vocab, hd::PaperDrafter(drafts, length, tiers)};
-            },
-            "n_vocab"_a, "drafts"_a = 7, "length"_a = 4, "order"_a = std::array<int, 3>{1, 2, 3})
-        .def(
-            "use_context", [](BoundPaper& d, bool on) { d.drafter.use_context(on); }, "on"_a)
-        .def(
-            "attach",
-            [](BoundPaper& d, int tier, const hd::TierCache& cache) {
-                check_tier(tier);
-                if (tier == 2) d.drafter.attach_model(&cache);
-                if (tier == 3) d.drafter.attach_statistics(&cache);
-            },
-            "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
-        .def(
-            "begin",
-            [](BoundPaper& d, Ids tokens) {
-                check_ids(tokens, d.n_vocab);
-                d.drafter.begin(tokens.data(), size_of(tokens));
-            },
-            "tokens"_a)
-        .def(
-            "append",
-            [](BoundPaper& d, Ids tokens) {
-                check_ids(tokens, d.n_vocab);
-                for (size_t i = 0; i < tokens.size(); i++) d.drafter.append(tokens.data()[i]);
-            },
-            "tokens"_a)
-        .def(
-            "grow",
-            [](BoundPaper& d, int max_rows, int max_leaves) {
-                if (d.drafter.size() == 0) throw nb::value_error("begin() has given no tokens to draft after");
-                return d.drafter.grow(max_rows, max_leaves);
-            },
-            "max_rows"_a, "max_leaves"_a)
-        .def(
-            "missing",
-            [](const BoundPaper& d, int tier) {
-                check_tier(tier);
-                return d.drafter.missing(static_cast<Tier>(tier));
-            },
-            "tier"_a)
-        .def("__len__", [](const BoundPaper& d) { return d.drafter.size(); });
 }

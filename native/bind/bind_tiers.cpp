@@ -109,7 +109,7 @@ void register_tiers(nb::module_& m) {
         .def_prop_ro("n_vocab", &TierCache::n_vocab)
         .def(
             "find",
-            [](const TierCache& cache, Ids context, int length) -> nb::object {
+            [](const TierCache& cache, const std::vector<int32_t>& context, int length) -> nb::object {
                 const int available = static_cast<int>(context.size());
                 if (length < 1 || length > 8) throw nb::value_error("length is not one of 1, 2, 3, 4, 6, 8");
                 hd::FollowerList list;
@@ -146,7 +146,7 @@ void register_tiers(nb::module_& m) {
     m.attr("MAX_RECORD_BYTES") = hd::kMaxRecordBytes;
     m.def(
         "ngram_key",
-        [](Ids context, int length) {
+        [](const std::vector<int32_t>& context, int length) {
             if (length < 1 || static_cast<size_t>(length) > context.size()) throw nb::value_error("context too short");
             return hd::ngram_key(context.data() + context.size(), length);
         },

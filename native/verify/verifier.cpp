@@ -132,8 +132,9 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
     while (kept < length && path[kept] == kept) kept++;
     const int32_t trunk = n_past_ + n_chain_ + 1;  // up to and with the root: shared by all leaves
     const int32_t end = trunk + kept - 1;
-    // Every call walks all cells that llama.cpp has allocated, so there are as few as can be: one drops what lies behind
-    // the kept nodes on any branch, and one more each branch that left them earlier. A branch keeps what it shares.
+    // Every call walks all cells that llama.cpp has allocated, so there are as few as can be: one drops what lies
+    // behind the kept nodes on any branch, and one more each branch that left them earlier. A branch keeps what it
+    // shares.
     if (rows_ > kept) api_.memory_seq_rm(memory_, any_sequence, end, -1);
     for (int32_t s = 1; s < leaves_; s++) {
         int32_t shared = trunk;

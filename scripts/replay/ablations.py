@@ -21,11 +21,10 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_tier
 from simulate_drafts import cost_table
 
 import hd_edge
-from hd_edge import _native
 from hd_edge.bench.hardware import commit, processor
 from hd_edge.config import MAX_ROWS, DraftConfig
 from hd_edge.draft.cost import CostCurve
@@ -33,7 +32,6 @@ from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION
 
 NAMES = {"c": "context", "r": "recycled rows", "m": "model", "s": "statistics"}
-NUMBERS = {"c": 1, "m": 2, "s": 3}
 PUBLISHED = (7, 4)
 DRAFTS = ((1, 4), (3, 4), PUBLISHED, (15, 4), (7, 2), (7, 8))
 HISTORIES = (0, 25, 50, 100, 200, 400)  # answers in the model tier
@@ -54,27 +52,19 @@ class Replays:
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.history, self.n_vocab)
-        self.statistics = statistics_cache(self.corpus, self.n_vocab)
+        self.statistics = statistics_tier(self.corpus, self.n_vocab)
 
     def auto(self, tiers: str, costs: dict[int, float], memory: Any = None, statistics: Any = None) -> RecordedPlanner:
         """hd_edge's planner with these tiers; the stores given instead of the whole ones."""
         config = DraftConfig(tiers=("context",) if "c" in tiers else ("model",))
-        planner = RecordedPlanner(self.n_vocab, config, cost=CostCurve.of(costs))
-        if "m" in tiers:
-            planner._drafter.attach(MODEL, (self.memory if memory is None else memory).cache)
-        if "s" in tiers:
-            planner._drafter.attach(STATISTICS, self.statistics if statistics is None else statistics)
-        return planner
+        stores = {"m": memory or self.memory, "s": statistics or self.statistics}
+        used = [store for tier, store in stores.items() if tier in tiers]
+        return RecordedPlanner(self.n_vocab, config, cost=CostCurve.of(costs), tiers=used)
 
     def paper(self, drafts: int, length: int, order: str) -> PaperPlanner:
         """The published configuration with other numbers or another order."""
-        planner = PaperPlanner(self.n_vocab, DraftConfig("paper"))
-        numbers = [NUMBERS[tier] for tier in order]
-        planner._drafter = _native.PaperDrafter(self.n_vocab, drafts, length, numbers)
-        planner.lookups = type(planner.lookups)(planner._drafter, ())
-        planner._drafter.attach(MODEL, self.memory.cache)
-        planner._drafter.attach(STATISTICS, self.statistics)
-        return planner
+        names, tiers = [NAMES[tier] for tier in order], [self.memory, self.statistics]
+        return PaperPlanner(DraftConfig("paper"), tiers=tiers, drafts=drafts, length=length, order=names)
 
     def row(self, name: str, make: Callable[[dict[int, float]], Any], recycle: bool = False) -> dict[str, Any]:
         """One line of a table: all answers, at every cost table."""
@@ -148,8 +138,8 @@ def corpora(found: Replays) -> list[dict[str, Any]]:
     rows = []
     for n in sizes:
         texts = [found.corpus[i * len(found.corpus) // n] for i in range(n)]
-        cache = statistics_cache(texts, found.n_vocab)
-        rows.append(found.row(f"{n} texts", lambda costs, cache=cache: found.auto("cs", costs, None, cache)))
+        tier = statistics_tier(texts, found.n_vocab)
+        rows.append(found.row(f"{n} texts", lambda costs, tier=tier: found.auto("cs", costs, None, tier)))
     return rows
 
 

@@ -17,7 +17,6 @@ from hd_edge.config import MAX_LEAVES, MAX_ROWS
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
 
-MODEL, STATISTICS = 2, 3  # native tiers
 STATISTICS_LEAST = 2  # how often a key of 3 tokens and more must occur
 
 
@@ -73,13 +72,25 @@ def load_traces(path: Path, vocab: Path | None = None) -> list[Trace]:
     return traces
 
 
-class Memory:
-    """The model tier in memory; learns finished answers."""
+class CachedTier:
+    """A tier of which everything is in memory."""
+
+    def __init__(self, name: str, n_vocab: int) -> None:
+        self.name, self.n_vocab = name, n_vocab
+        self.cache = TierCache(n_vocab, 1 << 40)
+        self.cache.set_complete()
+
+    def fetch(self, keys: list[int]) -> int:
+        raise AssertionError(f"{len(keys)} keys of the {self.name} tier are not in memory")
+
+
+class Memory(CachedTier):
+    """The model tier; learns finished answers."""
 
     def __init__(self, traces: list[Trace], n_vocab: int) -> None:
-        self.n_vocab, self.rows = n_vocab, {}
+        super().__init__("model", n_vocab)
+        self.rows: dict[int, bytes] = {}
         self.counter = AnswerCounter(n_vocab)
-        self.cache = TierCache(n_vocab, 1 << 40)
         for trace in traces:
             self.learn(trace)
 
@@ -90,9 +101,9 @@ class Memory:
             self.cache.put(key, self.rows[key])
 
 
-def statistics_cache(texts: Iterable[np.ndarray], n_vocab: int) -> TierCache:
-    """The statistics tier of these texts, all of it in memory."""
-    corpus, cache = CorpusBuffer(n_vocab), TierCache(n_vocab, 1 << 40)
+def statistics_tier(texts: Iterable[np.ndarray], n_vocab: int) -> CachedTier:
+    """The statistics tier of these texts."""
+    corpus, tier = CorpusBuffer(n_vocab), CachedTier("statistics", n_vocab)
     for text in texts:
         corpus.add(text)
     with TemporaryDirectory() as folder:
@@ -101,8 +112,8 @@ def statistics_cache(texts: Iterable[np.ndarray], n_vocab: int) -> TierCache:
         rows = CorpusRows([run], n_vocab, STATISTICS_LEAST, 1 << 22)
         while batch := rows.next(10_000):
             for key, _, row in batch:
-                cache.put(key, row)
-    return cache
+                tier.cache.put(key, row)
+    return tier
 
 
 @dataclass

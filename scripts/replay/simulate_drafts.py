@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from replay import MODEL, STATISTICS, Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_cache
+from replay import Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_tier
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
@@ -55,16 +55,12 @@ def make_planner(args: argparse.Namespace, costs: dict[int, float], n_vocab: int
     """A planner that reads the tiers' rows in memory only."""
     context = "c" in args.tiers
     config = DraftConfig(profile=args.profile, tiers=("context",) if context else ("model",))
+    tiers = [tier for tier in (memory, statistics) if tier is not None]
     if args.profile == "paper":
-        planner = PaperPlanner(n_vocab, config)
-    else:
-        calibration = args.calibration.read_bytes() if args.calibration else None
-        planner = RecordedPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs))
-        planner._drafter.restart_rates()
-    if memory is not None:
-        planner._drafter.attach(MODEL, memory.cache)
-    if statistics is not None:
-        planner._drafter.attach(STATISTICS, statistics)
+        return PaperPlanner(config, tiers=tiers)
+    calibration = args.calibration.read_bytes() if args.calibration else None
+    planner = RecordedPlanner(n_vocab, config, calibration=calibration, cost=CostCurve.of(costs), tiers=tiers)
+    planner._drafter.restart_rates()
     return planner
 
 
@@ -133,7 +129,7 @@ def main() -> None:
             if seen[trace.group] % 3:
                 kept.append(trace)
         traces = kept
-    statistics = statistics_cache((t.tokens for t in corpus), n_vocab) if corpus else None
+    statistics = statistics_tier((t.tokens for t in corpus), n_vocab) if corpus else None
     results = {}
     print("cost          speed-up  worst  tokens/forward  rows/forward  reliability gap   us/step")
     for name, costs in map(cost_table, args.cost or ["cpu2", "laptop8", "gpu"]):

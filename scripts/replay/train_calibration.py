@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from calibration_prompts import first_prompts, text_prompts
-from replay import MODEL, STATISTICS, Memory, Trace, load_traces, statistics_cache
+from replay import Memory, Trace, load_traces, statistics_tier
 
 from hd_edge._native import Drafter
 
@@ -135,9 +135,9 @@ def fit(args: argparse.Namespace) -> None:
     traces = load_traces(args.traces)
     greedy = [trace for trace in traces if trace.group != "sampled"]
     vocab = int(max(max(trace.tokens.max(), trace.top_ids.max()) for trace in traces)) + 1
-    statistics = statistics_cache([t.tokens[t.prompt :] for t in traces if t.group == "sampled"], vocab)
+    statistics = statistics_tier([t.tokens[t.prompt :] for t in traces if t.group == "sampled"], vocab)
     halves = greedy[::2], greedy[1::2]
-    models = [Memory(half, vocab).cache for half in reversed(halves)]  # no answer is its own model tier
+    models = [Memory(half, vocab) for half in reversed(halves)]  # no answer is its own model tier
     calibration = None
     for epoch in range(EPOCHS):
         for half, model in zip(halves, models, strict=True):
@@ -145,9 +145,9 @@ def fit(args: argparse.Namespace) -> None:
                 drafter = Drafter(vocab)
                 drafter.set_cost(np.array([ROWS], np.int32), np.ones(1, np.float32))
                 if "m" in mix:
-                    drafter.attach(MODEL, model)
+                    drafter.attach(2, model.cache)
                 if "s" in mix:
-                    drafter.attach(STATISTICS, statistics)
+                    drafter.attach(3, statistics.cache)
                 if calibration is not None:
                     drafter.load_calibration(calibration)
                 drafter.set_rate(FIRST_RATE if epoch == 0 else RATE)

@@ -9,7 +9,6 @@ from planned import FLAT, STEEP, VOCAB, decode, noise, planner, repeating
 from hd_edge import _native
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
 
@@ -103,20 +102,6 @@ def test_a_lower_tier_drafts_what_it_knows(name):
         forwards[tiers] = len(decode(plan, answer, 10))
     assert forwards[(name,)] < 0.7 * forwards[()]
     assert len(tier.asked) == len(set(tier.asked))  # no row is asked for twice
-
-
-def test_the_paper_profile_drafts_seven_of_four_from_all_tiers():
-    text = repeating()
-    other = np.random.default_rng(5).permutation(VOCAB)[:250].astype(np.int32)
-    plan = PaperPlanner(VOCAB, DraftConfig(profile="paper"), tiers=[said_before(other)])
-    plan.begin(text[:120], NO_PREDICTION)
-    tree = plan.plan(int(text[119]), 63, 63)
-    assert tree.follow(text[120:].tolist()) == [0, 1, 2, 3, 4]  # the latest continuation comes first
-    plan.begin(other[:30], NO_PREDICTION)
-    plan.lookups.allow(10.0)
-    tree = plan.plan(int(other[29]), 63, 63)
-    assert len(tree.follow(other[30:].tolist())) == 5
-    assert tree.tier_of(1) == 2
 
 
 # -- adversaries: nothing that is drafted may cost more than two percent -------------------------------------------
