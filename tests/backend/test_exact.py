@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 from tiny_gguf import FILE_TYPES
+from trees import random_tree
 
-from hd_edge import ExactModeError, Llama, _native
+from hd_edge import ExactModeError, Llama
 from hd_edge.backend import exact as exact_mode
 from hd_edge.backend.kernels import Status
 from hd_edge.check.adversary import Adversary
@@ -75,16 +76,7 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
     llm = exact(quantization)
     verifier, n_vocab = llm._verifier, llm.n_vocab()
     prompt = prompt_of(prefix, seed=5)
-    rng = np.random.default_rng(7)
-    tree = _native.DraftTree()
-    tree.add(9, -1)
-    path = [0]
-    for _ in range(24):
-        while len(path) > 1 and rng.random() < 0.4:
-            path.pop()
-        token = int(rng.integers(3, 500))
-        if tree.child(path[-1], token) < 0 and (path[-1] == len(tree) - 1 or tree.leaves < verifier.max_leaves):
-            path.append(tree.add(token, path[-1], 1, 0.5))
+    tree = random_tree(9, 24, verifier.max_leaves, 7)
     assert tree.leaves > 3
 
     llm.reset()

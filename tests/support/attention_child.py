@@ -13,8 +13,9 @@ from typing import Any
 import llama_cpp
 import numpy as np
 from row_kernels_child import logits, token_ids
+from trees import random_tree
 
-from hd_edge import Llama, _native
+from hd_edge import Llama
 from hd_edge.backend import kernels as row_kernels
 
 ROWS = (1, 2, 3, 5, 8, 16, 33, 64, 200)
@@ -59,21 +60,12 @@ def company(path: str, prefix: int, kv: tuple[int, int]) -> dict[str, Any]:
 def trees(path: str, prefix: int, seed: int) -> dict[str, int]:
     """Nodes of a random tree whose logits are not those of their path, decoded token by token."""
     llm = Llama(path, draft="off", store=None, statistics=None, n_ctx=1280, n_threads=2, n_threads_batch=2)
-    rng = np.random.default_rng(seed)
-    tree = _native.DraftTree()
-    tree.add(9, -1)
-    path_here = [0]
-    for _ in range(40):
-        while len(path_here) > 1 and rng.random() < 0.4:
-            path_here.pop()
-        token = int(rng.integers(3, 500))
-        if tree.child(path_here[-1], token) < 0:
-            path_here.append(tree.add(token, path_here[-1], 1, 0.5))
     llm.eval(token_ids(llm, prefix))
     verifier, n_vocab = llm._verifier, llm.n_vocab()
+    tree = random_tree(9, 40, verifier.max_leaves, seed)
     verifier.begin(prefix)
     assert verifier.decode(np.array([9], dtype=np.int32), tree) == 0
-    rows = [verifier.logits(i, n_vocab).copy() for i in range(len(tree))]
+    rows = [verifier.logits(i).copy() for i in range(len(tree))]
     verifier.rollback()
     verifier.release(prefix)
     different = 0
