@@ -42,8 +42,8 @@ def load(args: argparse.Namespace) -> Any:
         draft="off",
         store=None,
         n_ctx=args.ctx,
-        n_threads=args.threads or None,  # None: physical cores
-        n_threads_batch=args.threads or None,
+        n_threads=args.threads,
+        n_threads_batch=args.threads,
         n_gpu_layers=args.gpu_layers,
         row_kernels="auto" if args.row_kernels else False,
     )
