@@ -22,6 +22,7 @@ from report_tables import (
     ablations_section,
     adversarial_section,
     arms_section,
+    context_section,
     cost_section,
     edit_section,
     overhead_section,
@@ -37,6 +38,7 @@ TITLES = {
     "trace-bench": "Recorded answers at the cost of larger models",
     "adversarial": "Where drafting cannot help",
     "cost-curve": "What a row costs",
+    "context-curve": "What a context costs",
     "replay": "Are the planner's chances right?",
     "ablations": "One thing changed at a time",
     "edit-bench": "Editing",
@@ -54,6 +56,8 @@ ABOUT = {
     "recycled from the target are noise here: a real model drafts a little better. All arms share weights and kernels.",
     "adversarial": "Random tokens, text without a repeated token, and what the model says at temperature 1 with a "
     "model tier full of another model's answers or of random tokens; tokens forced, arms in turns.",
+    "context-curve": "Milliseconds of a forward over n rows behind a context, llama.cpp / ours, medians of turns. The "
+    "roofline of one row: bytes of weights and cache over the memory's speed, measured between the turns.",
     "cost-curve": "Seconds of a forward over n rows, llama.cpp's kernels and ours in turns in one process pair: "
     "medians.",
     "replay": "Recorded answers are decoded again without a model, at the costs of a table: the chance of a "
@@ -75,6 +79,7 @@ python scripts/spec_bench.py -m MODEL.gguf question.jsonl --server-binary build/
 python scripts/trace_bench.py -m 7B.gguf --traces vicuna-7b-v1.3.eval.jsonl --json trace-bench-X.json
 python scripts/adversarial_bench.py -m MODEL.gguf --foreign other-model.jsonl --json adversarial-X.json
 python scripts/cost_curve.py -m MODEL.gguf --json cost-curve-X.json
+python scripts/cost_curve.py -m MODEL.gguf --context 64 1024 3500 8000 --rows 1 2 4 8 16 --json context-curve-X.json
 python scripts/simulate_drafts.py --traces eval.npz --history history.npz --tiers crm --json replay-X.json
 python scripts/ablations.py replay --traces eval.npz --history history.npz --corpus corpus.npz --json ablations-X.json
 python scripts/ablations.py temperatures -m MODEL.gguf --json ablations-temperature-X.json
@@ -91,6 +96,7 @@ ALONE: dict[str, Callable[[Run], str]] = {
     "trace-bench": arms_section,
     "adversarial": adversarial_section,
     "ablations": ablations_section,
+    "context-curve": context_section,
     "edit-bench": edit_section,
     "overhead": overhead_section,
 }
@@ -98,7 +104,8 @@ ALONE: dict[str, Callable[[Run], str]] = {
 
 def page(runs: list[Run]) -> str:
     """The whole page."""
-    scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
+    used = {script: None for kind, script in KINDS.items() if any(run.kind == kind for run in runs)}
+    scripts = ", ".join(f"`{script}`" for script in used)
     parts = [
         "# Benchmarks",
         f"Made by `python scripts/report.py` from the files in [benchmarks](benchmarks), which {scripts} wrote; no "

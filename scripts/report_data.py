@@ -14,6 +14,7 @@ KINDS = {
     "trace-bench": "scripts/trace_bench.py",
     "adversarial": "scripts/adversarial_bench.py",
     "cost-curve": "scripts/cost_curve.py",
+    "context-curve": "scripts/cost_curve.py",
     "replay": "scripts/simulate_drafts.py",
     "ablations": "scripts/ablations.py",
     "edit-bench": "scripts/edit_bench.py",

@@ -188,6 +188,20 @@ def cost_section(runs: list[Run]) -> str:
     return "\n\n".join([listed, table(head, rows), picture("cost-curves", "T(n)/T(1) of both kernels")])
 
 
+def context_section(run: Run) -> str:
+    """T(n, L) of both programs, the prompt's forward and the roofline of one row."""
+    sizes = run.data["rows"]
+    rows = []
+    for tokens, found in run.data["contexts"].items():
+        pairs = zip(found["llama_cpp"], found["row_kernels"], strict=True)
+        cells = [f"{theirs * 1e3:.1f} / {ours * 1e3:.1f} ({theirs / ours:.1f}x)" for theirs, ours in pairs]
+        prefill = "{llama_cpp:.2f} / {row_kernels:.2f} s".format(**found["prefill"])
+        one = found["row_kernels"][0]
+        rows.append([tokens, prefill, *cells, f"{found['roofline'] * 1e3:.1f} ({one / found['roofline']:.2f})"])
+    head = ["tokens", "prefill", *(f"T({n})" for n in sizes), "roofline (T(1), times it)"]
+    return conditions(run) + "\n\n" + table(head, rows)
+
+
 def _cost_name(run: Run) -> str:
     return " ".join(filter(None, (run.data["model"], run.data.get("type"))))
 
