@@ -54,7 +54,7 @@ struct BoundDrafter {
     void recycle_row(const DraftTree& tree, int32_t node, const Ids& ids, const Floats& chances) {
         if (node < 0 || node >= tree.size()) throw nb::value_error("node is not in the tree");
         hd::RecycledRow row;
-        for (size_t i = 0; i < hd::recycled_width; i++) {
+        for (size_t i = 0; i < hd::kRecycledWidth; i++) {
             const bool given = i < ids.size() && i < chances.size() && ids.data()[i] >= 0 && ids.data()[i] < n_vocab;
             row.token[i] = given ? ids.data()[i] : -1;
             row.chance[i] = given ? chances.data()[i] : 0.0F;

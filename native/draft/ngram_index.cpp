@@ -5,12 +5,12 @@
 namespace hd {
 
 namespace {
-constexpr size_t first_table = 1 << 12;
+constexpr size_t kFirstTable = 1 << 12;
 }
 
 NgramIndex::NgramIndex(int32_t n_vocab, int max_tokens)
     : max_tokens_(static_cast<size_t>(std::max(max_tokens, 16))),
-      table_(first_table),
+      table_(kFirstTable),
       seen_(static_cast<size_t>(n_vocab)) {}
 
 void NgramIndex::begin(const int32_t* tokens, int n) {
@@ -23,7 +23,7 @@ void NgramIndex::begin(const int32_t* tokens, int n) {
         reference_.clear();
         rebuild();
     }
-    grow_table(used_ + (length - common) * n_key_lengths);
+    grow_table(used_ + (length - common) * kKeyLengthCount);
     for (size_t i = common; i < length; i++) append(tokens[i]);
 }
 
@@ -46,7 +46,7 @@ void NgramIndex::rebuild() {
     forget();
     if (indexed_from_ > tokens_.size()) indexed_from_ = 0;
     indexed_from_ = std::max(indexed_from_, tokens_.size() - std::min(tokens_.size(), max_tokens_));
-    grow_table((reference_.size() + tokens_.size() - indexed_from_) * n_key_lengths);
+    grow_table((reference_.size() + tokens_.size() - indexed_from_) * kKeyLengthCount);
     for (size_t i = 0; i < reference_.size(); i++) {
         learn(reference_.data() + i, static_cast<int>(i), reference_[i]);
     }
@@ -66,7 +66,7 @@ void NgramIndex::forget() {
 // The `available` tokens before `end` are followed by `token`.
 void NgramIndex::learn(const int32_t* end, int available, int32_t token) {
     const KeyHashes key(end, available);
-    grow_table(used_ + n_key_lengths);
+    grow_table(used_ + kKeyLengthCount);
     const size_t mask = table_.size() - 1;
     for (int i = 0; i < key.known; i++) {
         size_t at = (key.of[i] >> 7) & mask;
@@ -101,11 +101,11 @@ void NgramIndex::count_follower(Entry& entry, int32_t token) {
         several_.push_back(Block{{entry.single}});
     }
     Block& block = several_[entry.block];
-    if (entry.size < max_followers) {
+    if (entry.size < kContextFollowers) {
         block.of[entry.size++] = fresh;
         return;
     }
-    *std::min_element(block.of, block.of + max_followers, [](const auto& a, const auto& b) {
+    *std::min_element(block.of, block.of + kContextFollowers, [](const auto& a, const auto& b) {
         return a.count != b.count ? a.count < b.count : a.last < b.last;
     }) = fresh;
 }

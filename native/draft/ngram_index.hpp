@@ -58,7 +58,7 @@ class NgramIndex {
         ContextFollower single;  // when size is 1
     };
     struct Block {
-        ContextFollower of[max_followers];
+        ContextFollower of[kContextFollowers];
     };
     struct Seen {
         uint32_t count;

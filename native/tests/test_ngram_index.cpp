@@ -18,8 +18,8 @@ ContextFollowers after(const NgramIndex& index, const std::vector<int32_t>& key,
 
 // Every key of every length against a count made the slow way.
 void compare(const NgramIndex& index, const std::vector<int32_t>& text) {
-    for (int i = 0; i < hd::n_key_lengths; i++) {
-        const auto length = static_cast<size_t>(hd::key_lengths[i]);
+    for (int i = 0; i < hd::kKeyLengthCount; i++) {
+        const auto length = static_cast<size_t>(hd::kKeyLengths[i]);
         std::map<std::vector<int32_t>, std::map<int32_t, uint32_t>> truth;
         for (size_t at = length; at < text.size(); at++) {
             const auto from = text.begin() + static_cast<std::ptrdiff_t>(at - length);
