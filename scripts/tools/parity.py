@@ -59,8 +59,9 @@ def summary(line: dict) -> str:
     if "unavailable" in line:
         return f"{line['model']} {line['mode']}: {line['unavailable']}"
     greedy, sampled = line["greedy"], line["sampled"]
+    promise = "exact" if line["exact"] else "not exact"
     return (
-        f"{line['model']} {line['mode']} threads {line['threads']} context {line['context']}: greedy "
+        f"{line['model']} {line['mode']} ({promise}) threads {line['threads']} context {line['context']}: greedy "
         f"{greedy['identical']}/{greedy['prompts']}, sampled {sampled['identical']}/{sampled['prompts']}, "
         f"{line['mean_accepted_tokens']:.2f} tokens/forward"
     )
