@@ -51,6 +51,8 @@ def _lines(run: Run, *, split: bool) -> Iterator[Line]:
         asked = "Spec-Bench" if run.kind == "spec-bench" else "recorded answers, random weights"
         if run.asks_long_documents:
             asked, words = LONG_DOCUMENTS, f"prompts of about {round(median(lengths.values()), -2):,.0f} tokens"
+        if 2 * run.arms[OURS].get("looping", 0) > run.arms[OURS]["answers"]:
+            words = ", ".join(filter(None, (words, "answers that repeat themselves")))
         yield Line(", ".join(filter(None, (model_of(run), asked, words))), told)
 
 
