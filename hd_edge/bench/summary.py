@@ -19,7 +19,7 @@ from .arm import Answer
 from .turns import PLAIN, Record, Results
 
 RESAMPLED = 2000
-LOOP, PERIOD = 48, 24  # tokens at the end of an answer that repeat, and of what they repeat at most
+LOOP, PERIOD = 72, 36  # tokens at the end of an answer that repeat, and of what they repeat at most
 Time = Callable[[Answer], float]  # seconds per token; 0.0 where an answer was too short to tell
 
 

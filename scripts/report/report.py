@@ -32,7 +32,7 @@ same answer; medians with bootstrap intervals of 95 %. `auto` begins with an emp
 model said to other prompts. All arms answer each question, in turns. Runs named trace-bench decode recorded answers on
 random weights of the named shape: every forward is real, the chosen token is the recorded one. Runs named llama-kernels
 use llama.cpp's kernels in all arms. The run named long asks for quotes from documents of 3,000 tokens (pages of this
-repository), every prompt read anew by every arm. SmolLM2 answers most of them with a phrase that it repeats to the end,
+repository), every prompt read anew by every arm. SmolLM2 answers all of them with a phrase that it repeats to the end,
 which helps drafts: the column `llama-cpp` tells what hd_edge gains without any.""",
         "by-text",
         tables.speeds,

@@ -192,11 +192,11 @@ def test_totals_add_up():
 
 def test_answers_that_end_in_a_loop_are_counted():
     phrase = [5, 6, 7]
-    assert loops([1, 2, *phrase * 16])
-    assert loops([*range(24), *range(24)])
-    assert not loops([*phrase * 16, 1])
-    assert not loops(phrase * 15)
-    assert not loops([*range(25), *range(23)])
+    assert loops([1, 2, *phrase * 24])
+    assert loops([*range(36), *range(36)])
+    assert not loops([*phrase * 24, 1])
+    assert not loops(phrase * 23)
+    assert not loops([*range(37), *range(35)])
     assert not loops(None)
 
 
