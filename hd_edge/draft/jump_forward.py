@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from hd_edge import _native
 from hd_edge.backend.grammar import CANDIDATE, allows
 from hd_edge.backend.tokens import token_bytes
 
@@ -25,14 +26,11 @@ from .planner import root_alone
 from .tree_planner import TreePlanner
 
 if TYPE_CHECKING:
-    from hd_edge import _native
-
     from .planner import Planner, Step, TokenArray
 
 MOST_BYTES = 48  # of forced text per step
 LEAST_TOKENS = 2  # shorter forced texts are left to the planner
 WHITE = b" \t\n\r"
-CONTEXT_TIER = 1
 
 
 class OneByteTokens:
@@ -175,7 +173,7 @@ class JumpForward:
         chance = 1.0
         for node, token in enumerate(chain):
             chance *= self._right / self._drafted
-            forced.add(token, node, CONTEXT_TIER, chance)
+            forced.add(token, node, _native.Tier.context, chance)
         return forced
 
     def _worth(self, longest: int) -> int:

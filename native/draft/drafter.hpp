@@ -33,7 +33,7 @@ class Drafter {
     void set_cost(const int32_t* rows, const float* cost, int n);
 
     void begin(const int32_t* tokens, int n);
-    void set_reference(const int32_t* tokens, int n) { index_.set_reference(tokens, n); }
+    void set_prediction(const int32_t* tokens, int n) { index_.set_prediction(tokens, n); }
 
     // The best draft tree after the conversation: grown best first by path probability (OPT-Tree, arXiv 2406.17276), of
     // the size that maximises (1 + sum of path probabilities) / cost, at most max_rows rows and max_leaves leaves.
