@@ -14,102 +14,75 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .config import DraftConfig as DraftConfig
+    from .config import DraftConfig
     from .errors import (
-        ClosedError as ClosedError,
+        ClosedError,
+        ConfigError,
+        ContextFullError,
+        CorpusError,
+        DecodeError,
+        ExactModeError,
+        HDEdgeError,
+        KernelWarning,
+        ModelFileError,
+        StoreBusyError,
+        StoreCorruptError,
+        StoreError,
+        StoreForeignError,
+        StoreMismatchError,
+        StoreVersionError,
+        StoreWarning,
+        TokenError,
+        UnsupportedBackendError,
     )
-    from .errors import (
-        ConfigError as ConfigError,
-    )
-    from .errors import (
-        ContextFullError as ContextFullError,
-    )
-    from .errors import (
-        CorpusError as CorpusError,
-    )
-    from .errors import (
-        DecodeError as DecodeError,
-    )
-    from .errors import (
-        ExactModeError as ExactModeError,
-    )
-    from .errors import (
-        HDEdgeError as HDEdgeError,
-    )
-    from .errors import (
-        KernelWarning as KernelWarning,
-    )
-    from .errors import (
-        ModelFileError as ModelFileError,
-    )
-    from .errors import (
-        StoreBusyError as StoreBusyError,
-    )
-    from .errors import (
-        StoreCorruptError as StoreCorruptError,
-    )
-    from .errors import (
-        StoreError as StoreError,
-    )
-    from .errors import (
-        StoreForeignError as StoreForeignError,
-    )
-    from .errors import (
-        StoreMismatchError as StoreMismatchError,
-    )
-    from .errors import (
-        StoreVersionError as StoreVersionError,
-    )
-    from .errors import (
-        StoreWarning as StoreWarning,
-    )
-    from .errors import (
-        TokenError as TokenError,
-    )
-    from .errors import (
-        UnsupportedBackendError as UnsupportedBackendError,
-    )
-    from .integrations.tier_draft import TierDraft as TierDraft
-    from .llama import Llama as Llama
-    from .stats import GenerationStats as GenerationStats
-    from .store.store import Store as Store
+    from .integrations.tier_draft import TierDraft
+    from .llama import Llama
+    from .stats import GenerationStats
+    from .store.store import Store
 
 _HOME = {
     "Llama": "llama",
     "DraftConfig": "config",
     "GenerationStats": "stats",
     "TierDraft": "integrations.tier_draft",
-    "HDEdgeError": "errors",
-    "ClosedError": "errors",
-    "ConfigError": "errors",
-    "ModelFileError": "errors",
-    "UnsupportedBackendError": "errors",
-    "ExactModeError": "errors",
-    "TokenError": "errors",
-    "ContextFullError": "errors",
-    "DecodeError": "errors",
-    "StoreError": "errors",
-    "StoreBusyError": "errors",
-    "StoreCorruptError": "errors",
-    "StoreForeignError": "errors",
-    "StoreMismatchError": "errors",
-    "StoreVersionError": "errors",
-    "StoreWarning": "errors",
-    "KernelWarning": "errors",
-    "CorpusError": "errors",
     "Store": "store.store",
-}
+}  # all others: errors
 
-__all__ = [*sorted(_HOME), "__version__"]
+__all__ = [
+    "ClosedError",
+    "ConfigError",
+    "ContextFullError",
+    "CorpusError",
+    "DecodeError",
+    "DraftConfig",
+    "ExactModeError",
+    "GenerationStats",
+    "HDEdgeError",
+    "KernelWarning",
+    "Llama",
+    "ModelFileError",
+    "Store",
+    "StoreBusyError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreForeignError",
+    "StoreMismatchError",
+    "StoreVersionError",
+    "StoreWarning",
+    "TierDraft",
+    "TokenError",
+    "UnsupportedBackendError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in __all__:
         msg = f"module 'hd_edge' has no attribute {name!r}"
         raise AttributeError(msg)
     from importlib import import_module
 
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,27 +23,9 @@ if TYPE_CHECKING:
 
     from .pace import Pace
     from .sampling import Draws
+    from .target import Target
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
-
-
-class Target(Protocol):
-    """The state of ``llama_cpp.Llama`` that a generation reads and keeps right."""
-
-    n_tokens: int  # tokens in the KV cache, which are input_ids[:n_tokens]
-    input_ids: NDArray[np.intc]
-    scores: NDArray[np.single]
-    _n_vocab: int
-    _logits_all: bool
-    _requires_eval: bool
-
-    def eval(self, tokens: Sequence[int]) -> None:
-        """Plain forwards over tokens behind the KV cache's end."""
-        ...
-
-    def n_ctx(self) -> int:
-        """Size of the context window."""
-        ...
 
 
 StopTest = Callable[[NDArray[np.intc], NDArray[np.single]], bool]

@@ -1,0 +1,28 @@
+"""Target: what the decode loop reads and keeps right of ``llama_cpp.Llama``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Target(Protocol):
+    """The state of ``llama_cpp.Llama`` that a generation reads and keeps right."""
+
+    n_tokens: int  # tokens in the KV cache, which are input_ids[:n_tokens]
+    input_ids: NDArray[np.intc]
+    scores: NDArray[np.single]
+    _n_vocab: int
+    _logits_all: bool
+    _requires_eval: bool
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        """Plain forwards over tokens behind the KV cache's end."""
+        ...
+
+    def n_ctx(self) -> int:
+        """Size of the context window."""
+        ...
