@@ -1,7 +1,7 @@
 """TreePlanner: what a draft is worth and what a row costs.
 
 Each step: grow the tree whose expected tokens per cost are highest (one row included: no draft), and after the
-target has spoken teach the mixer, the tiers, the cost curve and the guard. All per-node work is native
+target has answered teach the mixer, the tiers, the cost curve and the guard. All per-node work is native
 (``_native.Drafter``).
 """
 

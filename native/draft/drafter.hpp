@@ -1,4 +1,4 @@
-// Grows draft trees from the tiers and learns from what the target emitted.
+// Grows draft trees from the tiers and learns from the output tokens of the target.
 #pragma once
 
 #include <cstdint>
@@ -91,8 +91,8 @@ class Drafter {
     void note_missing(const Node& node);
     void learn_paths(const std::vector<int32_t>& path);
     Tail tail() const;
-    void emit(size_t rows);
-    void emit_below(size_t node, int parent);
+    void lay_out(size_t rows);
+    void lay_out_below(size_t node, int parent);
 
     DrafterLimits limits_;
     NgramIndex index_;
