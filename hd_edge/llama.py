@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -22,7 +21,6 @@ from .backend.kernels import offered, used
 from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
-from .backend.team import SPLIT_CELLS, set_threads, threads_change_bits
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
 from .draft.drafting import Drafting
@@ -32,7 +30,7 @@ from .draft.profiles import planner_for
 from .engine.completion import Completions
 from .engine.decode import Decoder
 from .engine.options import check_options
-from .engine.pace import Pace
+from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
@@ -63,7 +61,7 @@ class Llama(Completions, Drafting, ParameterHook):
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
-        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads are the physical cores.
+        **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
 
     Raises:
         ConfigError: An argument has a wrong name, type or value.
@@ -106,7 +104,7 @@ class Llama(Completions, Drafting, ParameterHook):
         }
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
-        model_path, lora = as_path("model_path", model_path), settings.pop("lora_path", None)
+        model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
@@ -118,10 +116,13 @@ class Llama(Completions, Drafting, ParameterHook):
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                self._exact = exact_mode.plan(self._header, settings, kernels.types)
+                adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
+                self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
+            else:
+                self._exact = exact_mode.by_default(self._header, settings, kernels)
             try:
-                super().__init__(model_path, verbose=verbose, **settings)
+                super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
             except ValueError as error:
@@ -138,7 +139,6 @@ class Llama(Completions, Drafting, ParameterHook):
             self.tokenizer_ = PieceTokenizer(self)
         self._planner: Planner = NoDraft()
         self._hierarchy: Hierarchy | None = None
-        self._pace: Pace | None = None
         self._plain_reason = why_plain(self)
         if self._plain_reason:
             log.info("drafting is off for %s: %s", model_path, self._plain_reason)
@@ -161,9 +161,8 @@ class Llama(Completions, Drafting, ParameterHook):
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, store=store, statistics=statistics, learn=learn
             )
-        if not chosen and not backend.has_gpu():
-            split = threads_change_bits(self.context_params, own_attention=False)
-            self._pace = Pace(settings["n_threads"], set_threads(self.ctx), most_cells=SPLIT_CELLS if split else None)
+        most = None if chosen else settings["n_threads"]
+        self._pace = pace_of(self, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -222,8 +221,8 @@ class Llama(Completions, Drafting, ParameterHook):
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        paced = nullcontext() if pace is None else pace.generation(self._planner)
-        with paced, jump_forward(self, self._planner, settings["grammar"]) as planner:
+        with pace.generation(self._planner), jump_forward(self, self._planner, settings["grammar"]) as planner:
+            pace.prompt(min(len(tokens), self.n_batch), len(tokens))
             if not prefill(self, verifier, tokens, reset):
                 return
             stats.prompt_seconds = perf_counter() - started
@@ -248,14 +247,8 @@ class Llama(Completions, Drafting, ParameterHook):
         learn: bool,
     ) -> tuple[Planner, Hierarchy]:
         """A planner for this model, and the memory that it drafts from and learns into."""
-        memory = Hierarchy(
-            identify(self.model),
-            config,
-            store=store,
-            statistics=statistics,
-            learn=learn,
-            cost_settings=self._cost_settings,
-        )
+        identity, cost = identify(self.model), self._cost_settings
+        memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
         return planner_for(config, self._n_vocab, memory), memory
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:

@@ -105,7 +105,7 @@ def test_prompts(llm):
         ({"draft": 4}, "draft=4 is neither"),
         ({"exact": "yes"}, "exact='yes' is of type str, expected bool"),
         ({"verbose": 1}, "verbose=1 is of type int"),
-        ({"n_batch": 0}, "n_batch=0 is not an integer of at least 1"),
+        ({"n_batch": 0}, "n_batch=0 is not an integer from 1 to"),
         ({"n_ctx": "4k"}, "n_ctx='4k' is not an integer"),
         ({"n_threads": -2}, "n_threads=-2"),
     ],

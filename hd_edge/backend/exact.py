@@ -15,11 +15,14 @@ import llama_cpp
 
 from hd_edge.errors import ExactModeError
 
+from .kernels import Status, computes_attention
+
 if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # ggml_type
 NAMES = {F32: "F32", F16: "F16", Q8_0: "q8_0", BF16: "BF16"}
+FLOATS = frozenset(("F32", "F16", "BF16"))
 OWN_ROWS = 16  # the own kernels take weights whose rows fill their panels, of at most so many
 TILED_SWITCH = "GGML_CPU_TILED_MM"
 
@@ -37,6 +40,7 @@ class ExactSettings:
         type_v: ggml type of the V cache.
         repacking: Whether llama.cpp may repack weights on loading.
         tiled: Whether llama.cpp's tiled K-quant matrix product would do no harm to this file.
+        own_attention: Attention is computed by kernels of ours, whose rows do not depend on each other.
         reasons: One line per setting, for ``hd-edge doctor``.
     """
 
@@ -44,21 +48,52 @@ class ExactSettings:
     type_v: int
     repacking: bool
     tiled: bool
+    own_attention: bool
     reasons: tuple[str, ...]
 
 
-def plan(header: GGUFHeader, settings: dict[str, Any], own_types: Collection[str] = ()) -> ExactSettings:
+def by_default(header: GGUFHeader, settings: dict[str, Any], kernels: Status) -> ExactSettings | None:
+    """What makes default mode exact for a model file; None where it promises nothing.
+
+    Nothing may have to be taken away for it: our kernels compute attention over the cache types in use, and every
+    product whose rows would depend on each other in llama.cpp. A LoRA adapter's products are llama.cpp's.
+
+    Args:
+        header: Of the file.
+        settings: The constructor's.
+        kernels: Ours, as they are offered to this model.
+    """
+    if settings.get("lora_path") is not None:
+        return None
+    try:
+        needed = plan(header, settings, kernels)
+    except ExactModeError:
+        return None
+    return needed if needed.own_attention and needed.repacking and needed.tiled else None
+
+
+def plan(
+    header: GGUFHeader, settings: dict[str, Any], kernels: Status, lora: GGUFHeader | None = None
+) -> ExactSettings:
     """Decides what exact mode needs for a model file.
 
     Args:
         header: Of the file.
         settings: The constructor's.
-        own_types: Tensor types that go through hd_edge's own kernels, whose rows do not depend on each other.
+        kernels: Ours, as they are offered to this model: their rows do not depend on each other.
+        lora: Header of the LoRA adapter that ``settings`` names.
 
     Raises:
         ExactModeError: A tensor type or a setting rules it out.
     """
-    floats = sorted(header.matrix_types & {"F32", "F16", "BF16"})
+    if lora is not None and (floats := sorted(lora.matrix_types & FLOATS)):
+        msg = (
+            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(settings['lora_path'])} holds "
+            f"{' and '.join(floats)} matrices: two or more rows of those go through another kernel than one row. Use a "
+            "quantised adapter, or exact=False"
+        )
+        raise ExactModeError(msg)
+    floats = sorted(header.matrix_types & FLOATS)
     if floats:
         msg = (
             f"exact mode needs quantised weights, this file holds {' and '.join(floats)} matrices: two "
@@ -74,27 +109,48 @@ def plan(header: GGUFHeader, settings: dict[str, Any], own_types: Collection[str
     if not settings.get("flash_attn", True):
         msg = "exact mode needs flash attention, flash_attn is False: leave it out, or use exact=False"
         raise ExactModeError(msg)
-    kv = (settings.get("type_k"), settings.get("type_v"))
-    type_k = Q8_0 if kv[0] is None else int(kv[0])
-    type_v = Q8_0 if kv[1] is None else int(kv[1])
-    if (type_k, type_v) not in ROW_INDEPENDENT_KV:
-        msg = (
-            f"exact mode needs type_k, type_v = q8_0, q8_0 (8, 8) or F16, q8_0 (1, 8), got {type_k}, {type_v}: with "
-            "others one row takes llama.cpp's split-KV attention. Leave them out, or use exact=False"
-        )
-        raise ExactModeError(msg)
+    type_k, type_v, own_attention = _cache(header, settings, kernels)
+    own_types = kernels.types if kernels.active else ()
     types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
     repacked = sorted(types & {"Q4_K", "Q2_K"})
     reasons = ["flash attention on: attention without it changes with the number of rows"]
-    reasons.append(f"KV cache {NAMES[type_k]}/{NAMES[type_v]}: off the split-KV path of one row")
+    if own_attention:
+        reasons.append("own attention kernel: a row's sums are the same in any number of rows, threads and branches")
+    else:
+        reasons.append(f"KV cache {NAMES[type_k]}/{NAMES[type_v]}: off the split-KV path of one row")
     if k_quants:
         reasons.append(f"tiled matrix product off: the file has {', '.join(k_quants)}")
     if repacked:
         reasons.append(f"weight repacking off: the file has {', '.join(repacked)}")
     if own_types and not (k_quants and repacked):
         reasons.append("own row kernels: a row's result is the same in any number of rows")
-    return ExactSettings(type_k, type_v, not repacked, not k_quants, tuple(reasons))
+    return ExactSettings(type_k, type_v, not repacked, not k_quants, own_attention, tuple(reasons))
+
+
+def _cache(header: GGUFHeader, settings: dict[str, Any], kernels: Status) -> tuple[int, int, bool]:
+    """Types of K and V for this file, and whether attention over them is ours."""
+    given = [settings.get(name) for name in ("type_k", "type_v")]
+    for absent in (F16, Q8_0):  # F16 is llama.cpp's default; its own attention needs another
+        type_k, type_v = (absent if kind is None else int(kind) for kind in given)
+        own = kernels.active and _attends(header, type_k, type_v)
+        if own or (type_k, type_v) in ROW_INDEPENDENT_KV:
+            return type_k, type_v, own
+    msg = (
+        f"exact mode needs type_k, type_v = q8_0, q8_0 (8, 8) or F16, q8_0 (1, 8), got {type_k}, {type_v}: with "
+        "others one row takes llama.cpp's split-KV attention. Leave them out, or use exact=False"
+    )
+    raise ExactModeError(msg)
+
+
+def _attends(header: GGUFHeader, type_k: int, type_v: int) -> bool:
+    """Whether our kernels compute attention over such a cache; no where the header leaves the size of a head open."""
+    prefix = header.architecture
+    heads, width = (header.scalars.get(f"{prefix}.{name}") for name in ("attention.head_count", "embedding_length"))
+    if not isinstance(heads, int) or not isinstance(width, int) or heads < 1:
+        return False
+    size_k, size_v = (header.scalars.get(f"{prefix}.attention.{of}_length", width // heads) for of in ("key", "value"))
+    return isinstance(size_k, int) and isinstance(size_v, int) and computes_attention(type_k, type_v, size_k, size_v)
 
 
 def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:

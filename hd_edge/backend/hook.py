@@ -19,6 +19,16 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
     _held: HeldSignals
 
     @property
+    def exact(self) -> bool:
+        """Whether n rows give bit for bit the logits of n single steps, so that drafted text is plain text."""
+        return self._exact is not None
+
+    @property
+    def own_attention(self) -> bool:
+        """Whether attention is computed by kernels of ours, as far as that is promised."""
+        return self._exact is not None and self._exact.own_attention
+
+    @property
     def context_params(self) -> Any:
         """llama_cpp's context parameters, with room for one sequence id per branch in one unified KV cache."""
         return self.__dict__["context_params"]

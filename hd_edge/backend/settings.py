@@ -61,7 +61,7 @@ def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool, ker
     kinds = "+".join(sorted(header.matrix_types))
     names = ("n_threads", "n_gpu_layers", "type_k", "type_v", "flash_attn", "offload_kqv")
     chosen = ",".join(f"{name}={settings.get(name)}" for name in names)
-    rows = kernels.isa if kernels.active else "llama.cpp"
+    rows = kernels.isa + ("+attention" if kernels.attention else "") if kernels.active else "llama.cpp"
     return f"{platform.machine()},cores={os.cpu_count()},{kinds},{chosen},exact={exact},kernels={rows}"
 
 

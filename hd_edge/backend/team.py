@@ -20,6 +20,8 @@ from llama_cpp import llama_cpp as lib
 TRIAL = 3  # forwards of a trial that is not decided before
 SURE = 0.6  # so cheap, in forwards of the team that it is compared with, and one forward is enough
 CHEAPER = 0.9  # the median of a whole trial must be under this
+LONG = 1.0  # seconds of a prompt's forward: operations so long that waiting for each other counts little
+PROMPT_ROW = 1 / 6  # of a forward over one row, what a row of a prompt takes
 LIKELY = 0.75  # or under this where few forwards are known to compare it with
 DEARER = 1.25  # and a trial ends where it is above this
 SLOWER = 1.3  # the last forwards over those before: something has happened
@@ -28,6 +30,7 @@ RECENT = 5  # forwards whose median a trial is compared with
 SETTLED = 2  # forwards before the first trial
 HISTORY = 32
 LEAST_WAIT, MOST_WAIT = 16, 256  # forwards between trials of one size
+VETOES = 8  # in a row: what the system counts may be another machine's threads (a container's host)
 FAR_WAIT = 64  # before the first trial of a far smaller size, and four times as long for the next
 SHARE = {False: 0.005, True: 0.03}  # of the time, for trials of one smaller size, and of one larger
 SPLIT_CELLS = 256  # from 512 cells on, in steps of 256, llama.cpp splits one row's attention by threads
@@ -61,6 +64,7 @@ class Wait:
 
     until: int
     forwards: int = LEAST_WAIT
+    vetoes: int = 0
 
 
 class Team:
@@ -70,16 +74,25 @@ class Team:
         most: Threads on an idle machine; it is never more.
         apply: Sets the number of threads of the next forward.
         most_cells: In longer contexts it stays at ``most``, because answers would depend on it; None: no limit.
+        running: How many threads of the machine run or want to, these included; None where it does not say.
 
     Attributes:
         size: Threads of the next forward.
         home: Threads of all forwards that are no trial.
     """
 
-    def __init__(self, most: int, apply: Callable[[int], None], *, most_cells: int | None = None) -> None:
+    def __init__(
+        self,
+        most: int,
+        apply: Callable[[int], None],
+        *,
+        most_cells: int | None = None,
+        running: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.most = self.size = self.home = most
         self._apply = apply
         self._most_cells = most_cells
+        self._running = running
         self._step = 0
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._history: deque[float] = deque(maxlen=HISTORY)
@@ -88,9 +101,16 @@ class Team:
         self._waits: dict[tuple[int, int], Wait] = {}  # by the size in use and the size to try
 
     def gather(self) -> None:
-        """All threads, for a prompt: its operations are long, so waiting counts little."""
+        """All threads, whatever goes on."""
         self._trial = None
         self._set(self.most)
+
+    def prompt(self, rows: int, cells: int) -> None:
+        """A prompt comes, in forwards of so many rows, after which the KV cache holds so many cells."""
+        self.gather()
+        work = rows * PROMPT_ROW * min(self._recent, default=0.0)
+        if work < LONG and (self._most_cells is None or cells <= self._most_cells):
+            self._set(self.home)
 
     def before(self, cells: int) -> None:
         """A forward comes that attends to so many cells of the KV cache."""
@@ -101,6 +121,7 @@ class Team:
             return
         if self._trial is None and len(self._recent) >= SETTLED:
             due = [size for size in (*self._smaller(), *self._larger()) if self._wait(size).until <= self._step]
+            due = [size for size in due if not self._vetoed(size)]
             if due:
                 self._trial = Trial(min(due, key=lambda size: self._wait(size).until))
         self._set(self._trial.size if self._trial else self.home)
@@ -121,15 +142,15 @@ class Team:
         elif len(before) >= 2 * TRIAL:
             normal = median(before)
             if min(last[1:]) > STALLED * normal or median(last) > SLOWER * normal:
-                self._something_happened(last)
+                self._something_happened(seconds)
 
-    def _something_happened(self, last: list[float]) -> None:
+    def _something_happened(self, seconds: float) -> None:
         """Forwards became slower at once: older ones are no measure, and every smaller size is worth a trial now."""
         self._recent.clear()
-        self._recent.extend(last[1:])
+        self._recent.append(seconds)
         self._history.clear()
         for size in self._smaller():
-            self._waits[self.home, size] = Wait(self._step)
+            self._waits[self.home, size] = Wait(self._step, vetoes=VETOES)
 
     def _smaller(self) -> list[int]:
         """The size below this one, and far smaller ones, so that many threads leave in few steps."""
@@ -139,17 +160,35 @@ class Team:
     def _larger(self) -> list[int]:
         return sorted({self.home + 1, min(2 * self.home, self.most)} - {self.home, self.most + 1})
 
+    def _vetoed(self, size: int) -> bool:
+        """Whether the system says that this trial would be in vain: no core is free for more threads, or none is taken.
+
+        Only the forwards tell for certain; so it puts trials off, and not for ever.
+        """
+        wait, running = self._wait(size), self._running()
+        if running is None or wait.vetoes >= VETOES:
+            wait.vetoes = 0
+            return False
+        taken = max(running - self.home, 0) + max(size, self.home) > self.most
+        if taken != (size > self.home):
+            wait.vetoes = 0
+            return False
+        wait.vetoes += 1
+        wait.until = self._step + wait.forwards
+        return True
+
     def _wait(self, size: int) -> Wait:
         near = self.home // 2 <= size < self.home
         first = 0 if near else LEAST_WAIT if size > self.home else FAR_WAIT * (4 if size == 1 else 1)
-        return self._waits.setdefault((self.home, size), Wait(self._step + first))
+        return self._waits.setdefault((self.home, size), Wait(self._step + first, vetoes=0 if first else VETOES))
 
     def _judge(self, trial: Trial, seconds: float) -> None:
-        reference = median(self._recent)
+        enough = len(self._recent) == RECENT
+        reference = median(self._recent) if enough else min(self._recent)  # of few, one may be a stall
         trial.prices.append(seconds / reference)
         price = median(trial.prices)
         decided = len(trial.prices) >= TRIAL
-        limit = SURE if not decided else CHEAPER if len(self._recent) == RECENT else LIKELY
+        limit = SURE if not decided else CHEAPER if enough else LIKELY
         if price < limit:
             self._trial = None
             for pair in [pair for pair in self._waits if pair[0] == trial.size]:

@@ -1,4 +1,4 @@
-"""How many threads a memory-bound forward should use: one per physical core that this process may run on."""
+"""How many threads a memory-bound forward should use, one per physical core of this process, and how many run now."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def physical_cores(topology: Path = Path("/sys/devices/system/cpu")) -> int:
         if cores:
             return len(cores)
     return max((os.cpu_count() or 2) // 2, 1)
+
+
+def running_threads(loads: Path = Path("/proc/loadavg")) -> int | None:
+    """Threads of the whole machine that run or want to at this moment; None where the system does not say."""
+    try:
+        return int(loads.read_text().split()[3].split("/")[0])
+    except (OSError, ValueError, IndexError):
+        return None

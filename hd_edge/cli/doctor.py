@@ -69,12 +69,13 @@ def _backend() -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    from hd_edge.backend.threads import physical_cores
+    from hd_edge.backend.threads import physical_cores, running_threads
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "logical cores": os.cpu_count(),
-        "threads used": physical_cores(),
+        "threads used": f"{physical_cores()}, fewer while other programs take cores",
+        "threads running now": running_threads() or "unknown",
     }
 
 

@@ -28,7 +28,7 @@ def model_report(name: str) -> dict[str, Any]:
         "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
     }
     try:
-        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable().types).reasons)
+        report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     report["cost of rows"] = _cost(path)

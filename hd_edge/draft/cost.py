@@ -4,8 +4,8 @@ The weights are read once per forward, by kernels that take rows in groups (the 
 so it is measured, never assumed), and each row attends to each token of the context L:
 T(n, L) / T(1, L) = (base[n] + n * slope * L) / (1 + slope * L).
 
-Other programs slow all sizes alike. So a forward over several rows is only compared with the single-token forwards right
-before and after it, and counts only where these two agree; each size is the median of its latest samples.
+Other programs slow all sizes alike. So a forward over several rows is only compared with the single-token forwards
+right before and after it, and counts only where these two agree; each size is the median of its latest samples.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Guard:
         self._pause = max(self._pause - 1, 0)
 
     def step(self, rows: int, tokens: int, cost: float, planning: float = 0.0) -> None:
-        """After a planned step: its rows and output tokens, its cost and planning relative to a single-token forward."""
+        """After a planned step: rows and output tokens, cost and planning relative to a single-token forward."""
         if self._pause > 0:
             self.skip()
             return

@@ -49,9 +49,11 @@ class OneByteTokens:
             piece = self.piece(token)
             if len(piece) == 1:
                 found.setdefault(piece[0], token)
-        self.values = np.array([*found, -1], np.int32)  # -1: the end
-        self.candidates = np.zeros(len(found) + 1, CANDIDATE)
-        self.candidates["id"] = [*found.values(), llama.token_eos()]
+        if (end := llama.token_eos()) >= 0:
+            found[-1] = end
+        self.values = np.array(list(found), np.int32)  # -1: the end
+        self.candidates = np.zeros(len(found), CANDIDATE)
+        self.candidates["id"] = list(found.values())
 
     def piece(self, token: int) -> bytes:
         """Bytes of a token; empty for control tokens."""

@@ -11,24 +11,22 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
+from .pace import Still
+
 if TYPE_CHECKING:
     from hd_edge import _native
     from hd_edge.draft.planner import Planner, TokenArray
 
-    from .pace import Pace
     from .sampling import Draws
-    from .target import Target
+    from .target import StopTest, Target
 
 NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
 
-
-StopTest = Callable[[NDArray[np.intc], NDArray[np.single]], bool]
 Consumer = Generator[int, Sequence[int] | None, int | None]
 
 
@@ -60,14 +58,14 @@ class Decoder:
         *,
         on_step: Callable[[Step], None] | None = None,
         on_end: Callable[[TokenArray, list[tuple[int, int]]], None] | None = None,
-        pace: Pace | None = None,
+        pace: Still | None = None,
     ) -> None:
         self._target, self._verifier, self._planner, self._draws = target, verifier, planner, draws
         self._stats, self._stop = stats, stop
         self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
         self._on_end = on_end
-        self._pace = pace
+        self._pace = Still() if pace is None else pace
         self._tree: _native.DraftTree | None = None  # verified, its step not learned yet
         self._path: list[int] = []  # nodes of it accepted so far, root first
         self._drawn: list[int] = []  # output tokens drawn at them
@@ -161,8 +159,7 @@ class Decoder:
         target, verifier = self._target, self._verifier
         root = int(tree.token[0])
         pending = np.array([*self._refeed, root], dtype=np.int32)
-        if self._pace is not None:
-            self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
+        self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
         started = perf_counter()
         code = verifier.decode(pending, tree)
         if code == NO_SLOT and len(tree) > 1:  # the root alone needs one cell
@@ -178,8 +175,7 @@ class Decoder:
             raise DecodeError(msg)
         self._tree, self._path, self._drawn, self._refeed = tree, [0], [], []
         self._seconds = perf_counter() - started
-        if self._pace is not None:
-            self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
+        self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
         target.n_tokens += 1
         return True
 
@@ -283,6 +279,7 @@ class Decoder:
         self._spans[-1] = (self._spans[-1][0], len(text))
         if target.n_tokens < want and not verifier.cancelled:
             target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
+            verifier.begin(target.n_tokens)
         self._clock(running=False)
         self._stats.draft_seconds += self._planning
         if self._on_end is not None:

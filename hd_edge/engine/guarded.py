@@ -102,8 +102,9 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if len(tokens) > room:
                 msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
                 raise ContextFullError(msg)
+            self._check_weights()
             if self._ctx.memory is None:
-                msg = "the model has no KV cache (it only embeds, or vocab_only=True): it cannot generate"
+                msg = "the model has no KV cache: it embeds, it cannot generate"
                 raise DecodeError(msg)
             try:
                 super().eval(tokens)
@@ -122,7 +123,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             DecodeError: There is no row to draw from.
         """
         with self._life.part():
-            settings = arguments(SAMPLE, self, *args, **kwargs)
+            own = self._sampler is None  # else the generation's in whose step this is
+            settings = arguments(SAMPLE, self, *args, **kwargs) if own else kwargs
             idx = settings.pop("idx", None)
             row = -1 if idx is None else idx - self.n_tokens
             if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
@@ -130,7 +132,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if not self.n_tokens or not lib.llama_get_logits_ith(self.ctx, row):
                 msg = f"there are no logits of row {row} to draw from, {self.n_tokens} tokens are known: eval() first"
                 raise DecodeError(msg)
-            if self._sampler is not None:  # of the generation in whose step this is
+            if not own:
                 return int(super().sample(idx=idx))
             del settings["self"]
             self._sampler = self._init_sampler(**settings)
@@ -176,7 +178,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if self._ctx.memory is not None:
                 self._ctx.kv_cache_seq_keep(0)
             if self._verifier is not None:
-                self._verifier.release(n_tokens)
+                self._verifier.begin(n_tokens)
 
     def set_cache(self, cache: Any) -> None:
         """As ``llama_cpp.Llama.set_cache``."""
@@ -201,6 +203,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             msg = "there is nothing to embed: at least 1 text is needed, got 0"
             raise TokenError(msg)
         with self._life.operation():
+            self._check_weights()
             try:
                 return super().embed(input, *args, **kwargs)
             except RuntimeError as error:
@@ -250,6 +253,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """The last token once more, for its row."""
         self.n_tokens -= 1
         self.eval([int(self.input_ids[self.n_tokens])])
+
+    def _check_weights(self) -> None:
+        if self.model_params.vocab_only:
+            msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
+            raise DecodeError(msg)
 
     def _forget(self) -> None:
         """Nothing is known any more."""

@@ -164,7 +164,7 @@ class Life(Turn):
         finally:
             if self._open is mine:
                 self._open = None
-                self._clear_unless_open()
+                self._clear()
 
     def begin(self) -> None:
         """Refuses once the model is closed. What was cancelled before this turn began is over."""
@@ -172,20 +172,22 @@ class Life(Turn):
             if self._closing or self._lost:
                 raise ClosedError(self._lost) if self._lost else ClosedError
             self.taken = True
-            self._clear_unless_open()
+            if self._open is None:
+                self._clear()
 
     def end(self) -> None:
         """What was cancelled has ended, unless a generation rests."""
         with self._state:
             self.taken = False
-            self._clear_unless_open()
+            if self._open is None:
+                self._clear()
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """Ends what runs, or rests between two tokens; nothing if there is neither. Any thread, at any moment."""
         with self._state:
-            if self._flag is not None and (self.taken or self._is_open):
+            if self._flag is not None and (self.taken or self._open is not None):
                 self._flag.cancel()
 
     @property
@@ -193,13 +195,9 @@ class Life(Turn):
         """True from ``cancel()`` until what it was for has ended."""
         return self._flag is not None and self._flag.cancelled
 
-    @property
-    def _is_open(self) -> bool:
-        return self._open is not None and self._open() is not None
-
-    def _clear_unless_open(self) -> None:
+    def _clear(self) -> None:
         with self._state:
-            if self._flag is not None and not self._is_open:
+            if self._flag is not None:
                 self._flag.clear_cancel()
                 if self._closing:
                     self._flag.cancel()

@@ -1,8 +1,8 @@
-"""Target: what the decode loop reads and keeps right of ``llama_cpp.Llama``."""
+"""Target: what a generation needs of ``llama_cpp.Llama``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,3 +26,6 @@ class Target(Protocol):
     def n_ctx(self) -> int:
         """Size of the context window."""
         ...
+
+
+StopTest = Callable[[NDArray[np.intc], NDArray[np.single]], bool]

@@ -66,28 +66,40 @@ class Turn:
         Raises:
             DecodeError: This thread is within a step.
         """
-        nested = self._enter_check()
+        nested = self.mine
+        if nested and self._stepping:
+            raise DecodeError(IN_BETWEEN)
         try:
             with self._lock:
                 try:
-                    self._enter(nested)
+                    if not nested:
+                        self._stepping = self._in_callback = False
+                        self.begin()
                     self._stepping = steps
                     yield
                 finally:
-                    self._leave(nested)
+                    self._stepping = False
+                    if not nested:
+                        self.end()
         finally:
             self._do_later()
 
     def step(self, function: Callable[[A], T], argument: A, *, steps: bool = True) -> T:
         """``function(argument)`` in its turn; what ``have()`` does, without its price."""
-        nested = self._enter_check()
+        nested = self._lock._is_owned()
+        if nested and self._stepping:
+            raise DecodeError(IN_BETWEEN)
         with self._lock:
             try:
-                self._enter(nested)
+                if not nested:
+                    self._stepping = self._in_callback = False
+                    self.begin()
                 self._stepping = steps
                 result = function(argument)
             finally:
-                self._leave(nested)
+                self._stepping = False
+                if not nested:
+                    self.end()
         if self._later:
             self._do_later()
         return result
@@ -133,22 +145,6 @@ class Turn:
         if not self.mine:
             self._lock = threading.RLock()
         return not lost
-
-    def _enter_check(self) -> bool:
-        nested = self.mine
-        if nested and self._stepping:
-            raise DecodeError(IN_BETWEEN)
-        return nested
-
-    def _enter(self, nested: bool) -> None:
-        if not nested:
-            self._stepping = self._in_callback = False
-            self.begin()
-
-    def _leave(self, nested: bool) -> None:
-        self._stepping = False
-        if not nested:
-            self.end()
 
     def _do_later(self) -> None:
         nested = self.mine

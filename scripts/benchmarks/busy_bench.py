@@ -12,6 +12,7 @@ An arm is PROGRAM:THREADS with llama-cpp, plain or drafted, and a number or "aut
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -23,12 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-PROMPTS = (
-    "Write a short story about a lighthouse keeper.",
-    "Explain how a bicycle stays upright.",
-    "List twenty animals and say in one sentence where each of them lives.",
-    "What is a prime number? Give examples and a short proof that there are infinitely many.",
-)
+MOST_CHARACTERS = 300  # of a prompt: in long contexts llama.cpp's attention needs a fixed number of threads
 LOADS = ("0", "1", "2", "4", "nice10")
 PROGRAMS = ("llama-cpp", "plain", "drafted")
 # A competitor ends with its parent, however that ends.
@@ -54,7 +50,11 @@ def competitors(load: str) -> Iterator[None]:
 
 
 class Arm:
-    """One program in a process of its own, which answers one prompt whenever it is told to."""
+    """One program in a process of its own, which answers one prompt whenever it is told to.
+
+    Attributes:
+        hardware: What its process says of the machine.
+    """
 
     def __init__(self, name: str, model: str) -> None:
         kind, *environment = name.split("+")
@@ -62,6 +62,7 @@ class Arm:
         command = [sys.executable, __file__, "--worker", kind, "-m", model]
         env = os.environ | dict(item.split("=", 1) for item in environment)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.hardware = self._answer()
 
     def turn(self, prompt: str, tokens: int) -> dict[str, Any]:
         """Answers a prompt.
@@ -70,9 +71,12 @@ class Arm:
             ``tokens`` and ``seconds`` of decoding, ``prompt_seconds``, and ``threads`` of the last forward.
         """
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([prompt, tokens]) + "\n")
         self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
         answer = self.process.stdout.readline()
         if not answer:
             message = f"arm {self.name} ended with exit code {self.process.wait()}"
@@ -90,6 +94,7 @@ def work(kind: str, model: str) -> None:
     import llama_cpp
 
     from hd_edge import Llama
+    from hd_edge.bench.hardware import hardware
 
     program, threads = kind.split(":")
     settings: dict[str, Any] = {"n_ctx": 2048, "flash_attn": True, "verbose": False}
@@ -100,6 +105,7 @@ def work(kind: str, model: str) -> None:
         llm = llama_cpp.Llama(model, **settings)
     else:
         llm = Llama(model, draft="off" if program == "plain" else "auto", store=None, statistics=None, **settings)
+    print(json.dumps(hardware(llm)), flush=True)
     for line in sys.stdin:
         prompt, count = json.loads(line)
         text = f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
@@ -114,22 +120,23 @@ def work(kind: str, model: str) -> None:
             if tokens >= count:
                 break
         seconds = time.perf_counter() - first
-        generation.close()
         used = llama_cpp.llama_n_threads(llm.ctx)
+        generation.close()
         print(
             json.dumps({"tokens": tokens, "seconds": seconds, "prompt_seconds": first - started, "threads": used}),
             flush=True,
         )
 
 
-def measure(load: str, arms: list[Arm], rounds: int, tokens: int) -> dict[str, Any]:
-    """One load: tokens per second of every arm, over all its turns."""
+def measure(load: str, arms: list[Arm], prompts: list[str], tokens: int) -> dict[str, Any]:
+    """One load: tokens per second of every arm, over its answers to all of these prompts."""
     turns: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
     with competitors(load):
-        for number in range(rounds):
+        for number, prompt in enumerate(prompts):
             order = arms[number % len(arms) :] + arms[: number % len(arms)]
             for arm in order:
-                turns[arm.name].append(arm.turn(PROMPTS[number % len(PROMPTS)], tokens))
+                time.sleep(0.1)  # the threads of the arm before spin for a while
+                turns[arm.name].append(arm.turn(prompt, tokens))
     return {
         name: {
             "tokens_per_second": sum(t["tokens"] for t in done) / sum(t["seconds"] for t in done),
@@ -154,7 +161,7 @@ def compare(result: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     from hd_edge.backend.threads import physical_cores
-    from hd_edge.bench.hardware import hardware
+    from hd_edge.check.check import read_prompts
     from hd_edge.model.demo import demo_model
 
     cores = physical_cores()
@@ -180,17 +187,22 @@ def main() -> None:
             stack.callback(arm.close)
         for arm in running:
             arm.turn("Tell me about the sea.", 32)  # loading, and the cost of a row
+        prompts = itertools.cycle(p for p in read_prompts() if len(p) < MOST_CHARACTERS)
         for load in options.loads:
-            results[load] = measure(load, running, options.rounds, options.tokens)
+            results[load] = measure(load, running, list(itertools.islice(prompts, options.rounds)), options.tokens)
             for name, told in results[load].items():
                 threads = ",".join(map(str, told["threads"]))
-                print(f"{load:>6} {name:<16} {told['tokens_per_second']:7.1f} tokens/s  threads {threads}", flush=True)
+                print(
+                    f"{load:>6} {name:<16} {told['tokens_per_second']:7.1f} tokens/s, median {told['median']:6.1f}, "
+                    f"prompts {told['prompt_seconds']:.3f} s, threads {threads}",
+                    flush=True,
+                )
             for name, share in compare(results[load]).items():
                 print(f"{load:>6} {name:<16} {100 * share:5.0f} % of the best number of threads", flush=True)
     if options.json:
         report = {
             "schema": 1,
-            "hardware": hardware(),
+            "hardware": running[0].hardware,
             "settings": {"model": model, "rounds": options.rounds, "tokens": options.tokens},
             "loads": results,
             "of_best": {load: compare(result) for load, result in results.items()},

@@ -59,6 +59,15 @@ timed on the model.""",
         tables.costs,
     ),
     (
+        "What does a context cost?",
+        ("context-curve",),
+        """Seconds of a forward over n rows behind L tokens, T(n, L), and of the prompt of L tokens: llama.cpp's
+kernels and attention, and ours, in turns; medians. The roofline is the bytes of weights and cache over the memory's
+speed, measured between the turns.""",
+        "context-curves",
+        tables.contexts,
+    ),
+    (
         "Are the planner's chances right?",
         ("replay",),
         """Recorded answers are decoded again without a model, at the costs of a table: the chance of a drafted node as

@@ -15,6 +15,7 @@ KINDS = {
     "trace-bench": "scripts/benchmarks/trace_bench.py",
     "adversarial": "scripts/benchmarks/adversarial_bench.py",
     "cost-curve": "scripts/benchmarks/cost_curve.py",
+    "context-curve": "scripts/benchmarks/cost_curve.py",
     "replay": "scripts/replay/simulate_drafts.py",
     "ablations": "scripts/replay/ablations.py",
     "edit-bench": "scripts/benchmarks/edit_bench.py",

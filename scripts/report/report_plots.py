@@ -142,6 +142,30 @@ def _cost_curves(runs: list[Run]) -> Any:
     return figure
 
 
+def _context_curves(runs: list[Run]) -> Any:
+    """Milliseconds of one row and of eight behind a context, one panel per run."""
+    columns = min(len(runs), 2)
+    lines = -(-len(runs) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(3.6 * columns, 2.5 * lines), squeeze=False)
+    kinds = {"llama_cpp": ("llama.cpp", RED), "row_kernels": ("hd_edge", BLUE)}
+    panels = list(grid.flat)
+    for axes, run in zip(panels, runs, strict=False):
+        found = run.data["contexts"]
+        lengths = [int(tokens) for tokens in found]
+        for arm, (name, colour) in kinds.items():
+            for rows, style in ((1, "-"), (8, "--")):
+                at = run.data["rows"].index(rows)
+                times = [context[arm][at] * 1e3 for context in found.values()]
+                axes.plot(lengths, times, style, color=colour, marker="o", ms=3, label=f"{name}, {rows} rows")
+        axes.set_title(f"{model_of(run)}, cache {run.data['settings']['kv']}", size=9)
+        axes.set_ylim(bottom=0)
+        _finished(axes, "tokens of context", "ms" if axes in grid[:, 0] else "", legend=axes is panels[0])
+    for axes in panels[len(runs) :]:
+        axes.remove()
+    figure.tight_layout()
+    return figure
+
+
 def _reliability(runs: list[Run]) -> Any:
     """Predicted against actual acceptance, points as large as the share of nodes."""
     _, axes = plt.subplots(figsize=(3.6, 3.4))
@@ -190,6 +214,7 @@ PLOTS: dict[str, tuple[tuple[str, ...], Callable[[list[Run]], Any]]] = {
     "depths": (("spec-bench", "trace-bench"), _depths),
     "no-help": (("adversarial", "ablations"), _no_help),
     "cost-curves": (("cost-curve",), _cost_curves),
+    "context-curves": (("context-curve",), _context_curves),
     "reliability": (("replay",), _reliability),
     "warm-up": (("ablations",), _warm_up),
 }

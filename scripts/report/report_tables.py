@@ -86,6 +86,21 @@ def costs(runs: list[Run]) -> str:
     return table([*head, "ours faster at 1 / 8 / 512 rows"], rows)
 
 
+def contexts(runs: list[Run]) -> str:
+    """What rows cost behind a context, llama.cpp's kernels and ours."""
+    rows = []
+    for run in runs:
+        at = {n: i for i, n in enumerate(run.data["rows"])}
+        for tokens, found in run.data["contexts"].items():
+            ours, theirs, prompt = found["row_kernels"], found["llama_cpp"], found["prefill"]
+            cells = [f"{ours[at[n]] * 1e3:.1f} ms ({theirs[at[n]] / ours[at[n]]:.1f})" for n in (1, 8)]
+            cells += [f"{ours[at[8]] / ours[0]:.2f}", f"{ours[0] / found['roofline']:.2f}"]
+            prefill = f"{prompt['row_kernels']:.2f} s ({prompt['llama_cpp'] / prompt['row_kernels']:.1f})"
+            rows.append([f"{link(run)}, cache {run.data['settings']['kv']}", tokens, *cells, prefill])
+    head = ["run", "L", "T(1), ours (times faster)", "T(8), ours (times faster)", "T(8)/T(1)", "T(1)/roofline"]
+    return table([*head, "prompt, ours (times faster)"], rows)
+
+
 def chances(runs: list[Run]) -> str:
     """One sentence about all replays."""
     gaps = {

@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 from tiny_gguf import FILE_TYPES
+from trees import random_tree
 
-from hd_edge import ExactModeError, Llama, _native
+from hd_edge import ExactModeError, Llama
 from hd_edge.backend import exact as exact_mode
+from hd_edge.backend.kernels import Status
 from hd_edge.check.adversary import Adversary
 from hd_edge.model.gguf import GGUFHeader, read_header
 
@@ -74,16 +76,7 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
     llm = exact(quantization)
     verifier, n_vocab = llm._verifier, llm.n_vocab()
     prompt = prompt_of(prefix, seed=5)
-    rng = np.random.default_rng(7)
-    tree = _native.DraftTree()
-    tree.add(9, -1)
-    path = [0]
-    for _ in range(24):
-        while len(path) > 1 and rng.random() < 0.4:
-            path.pop()
-        token = int(rng.integers(3, 500))
-        if tree.child(path[-1], token) < 0:
-            path.append(tree.add(token, path[-1], 1, 0.5))
+    tree = random_tree(9, 24, verifier.max_leaves, 7)
     assert tree.leaves > 3
 
     llm.reset()
@@ -161,7 +154,7 @@ def test_float_weights_are_refused(models):
     ("setting", "text"),
     [
         ({"flash_attn": False}, "flash_attn is False"),
-        ({"type_k": 1, "type_v": 1}, "got 1, 1"),
+        ({"type_k": 1, "type_v": 1, "row_kernels": False}, "got 1, 1"),
         ({"n_gpu_layers": 3}, "n_gpu_layers is 3"),
     ],
 )
@@ -211,16 +204,18 @@ def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
     llm.close()
 
 
+def kernels(*types, attention=()):
+    return Status(active=bool(types), reason="", isa="AVX2", types=types, attention=attention)
+
+
 def test_what_a_file_needs(models):
     header = read_header(models("Q4_K_M"))
-    without = exact_mode.plan(header, {})
-    assert (without.repacking, without.tiled) == (False, False)
+    without = exact_mode.plan(header, {}, kernels())
+    assert (without.repacking, without.tiled, without.type_k) == (False, False, 8)
     assert any("Q4_K, Q6_K" in reason for reason in without.reasons)
-    with_own = exact_mode.plan(header, {}, ("Q4_K", "Q6_K"))
+    with_own = exact_mode.plan(header, {}, kernels("Q4_K", "Q6_K"))
     assert (with_own.repacking, with_own.tiled) == (True, True)
-    assert (exact_mode.plan(header, {}, ("Q4_K",)).repacking, exact_mode.plan(header, {}, ("Q6_K",)).repacking) == (
-        True,
-        False,
-    )
+    only_q4, only_q6 = (exact_mode.plan(header, {}, kernels(name)) for name in ("Q4_K", "Q6_K"))
+    assert (only_q4.repacking, only_q6.repacking) == (True, False)
     narrow = GGUFHeader(tensor_types={"a": "Q4_K"}, dimensions={"a": (256, 20)})
-    assert not exact_mode.plan(narrow, {}, ("Q4_K",)).repacking
+    assert not exact_mode.plan(narrow, {}, kernels("Q4_K")).repacking

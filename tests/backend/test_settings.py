@@ -32,5 +32,5 @@ def test_curve_measured_without_our_kernels_is_not_taken_with_them(models, tmp_p
     with Store(path) as store, store.file.reading() as db:
         assert {item["settings"].rpartition("kernels=")[2] for item in db.table("cost").rows} == {
             "llama.cpp",
-            kernels.status().isa,
+            kernels.status().isa + ("+attention" if kernels.status().attention else ""),
         }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from busy_machine import TWO_CORES, BusyMachine, many_cores
 
 from hd_edge.backend.team import SPLIT_CELLS, Team
+from hd_edge.backend.threads import running_threads
 
-SEEDS = range(20)
+SEEDS = range(10)
 
 
-def applied(most: int, **settings: int) -> tuple[Team, list[int]]:
+def applied(most: int, **settings: Any) -> tuple[Team, list[int]]:
     sizes: list[int] = []
     return Team(most, sizes.append, **settings), sizes
 
@@ -68,14 +72,47 @@ def test_long_contexts_that_depend_on_threads_keep_all_of_them() -> None:
     assert team.size == 1
 
 
-def test_a_prompt_takes_all_threads() -> None:
-    team, sizes = applied(2)
+def test_a_short_prompt_goes_to_the_team_in_use_and_a_long_one_to_all_threads() -> None:
+    team, sizes = applied(2, most_cells=1000)
     BusyMachine(TWO_CORES["one"]).run(team, 50)
-    assert sizes[-1] == 1
-    team.gather()
-    assert sizes[-1] == team.size == 2
+    for rows, cells, size in ((30, 30, 1), (512, 512, 1), (30, 1001, 2), (2000, 1000, 2)):
+        team.gather()
+        team.prompt(rows, cells)
+        assert team.size == sizes[-1] == size, (rows, cells)
     team.before(0)
     assert team.size == 1
+
+
+def trials(running: int | None, load: str, forwards: int = 3000) -> tuple[int, Team]:
+    """How often the team changed, from a start on that machine."""
+    sizes: list[int] = []
+    team = Team(2, sizes.append, running=lambda: running)
+    BusyMachine(TWO_CORES[load]).run(team, forwards)
+    return len(sizes), team
+
+
+@pytest.mark.parametrize(("load", "running", "home"), [("one", 2, 1), ("idle", 2, 2)])
+def test_the_systems_count_spares_trials(load: str, running: int, home: int) -> None:
+    told, team = trials(running, load)
+    blind, _ = trials(None, load)
+    assert team.home == home
+    assert told <= 0.5 * blind
+
+
+def test_a_wrong_count_only_puts_trials_off() -> None:
+    _, team = trials(40, "one")  # a container that sees its host's threads
+    assert team.home == 1
+    BusyMachine(TWO_CORES["idle"]).run(team, 3000)
+    assert team.home == 2
+
+
+def test_running_threads(tmp_path: Path) -> None:
+    loads = tmp_path / "loadavg"
+    loads.write_text("27.65 24.58 36.26 21/230 25137\n")
+    assert running_threads(loads) == 21
+    loads.write_text("strange")
+    assert running_threads(loads) is None
+    assert running_threads(tmp_path / "missing") is None
 
 
 def test_one_thread_is_never_more() -> None:

@@ -102,6 +102,29 @@ def test_doctor_and_models_info_read_the_stores_and_learn_nothing(model, tmp_pat
     assert line.startswith(f"models/{store.name} (")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "-n", 4, "--limit", 1, "-t", 1, "-c", 256, "--store"),
+        ("check", "-n", 4, "--limit", 1, "-t", 1, "-c", 256, "--statistics"),
+        ("db", "build-model", "PROMPTS", "-n", 4, "--store"),
+        ("db", "build-statistics", "PROMPTS", "-o"),
+    ],
+    ids=lambda arguments: " ".join(map(str, (arguments[0], *arguments[-1:]))),
+)
+def test_option_that_names_a_foreign_file_is_status_1(model, tmp_path, arguments):
+    (tmp_path / "prompts.txt").write_text("the cat\n")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("dear diary, " * 100)
+    given = [tmp_path / "prompts.txt" if argument == "PROMPTS" else argument for argument in arguments]
+    done = run(*given, notes, "-m", model)
+    assert done.returncode == 1
+    assert "notes.txt is no store of hd_edge" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "prompts.txt"]
+    assert notes.read_text() == "dear diary, " * 100
+
+
 def test_doctor_tells_what_exact_mode_needs_without_own_kernels(model, monkeypatch):
     monkeypatch.setenv("HD_EDGE_ROW_KERNELS", "off")
     report = json.loads(run("doctor", "--json", "-m", model).stdout)

@@ -103,7 +103,7 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(model, tmp_path):
     said = done.stderr.decode().splitlines()
     assert len(said) == 1
     assert said[0].startswith("hd-edge: store ")
-    assert_sentence(shell("", "models", "add", model, HD_EDGE_HOME=home), "models.json")
+    assert_sentence(shell("", "models", "add", model, HD_EDGE_HOME=home), "Not a directory")
 
 
 def test_a_page_in_a_folder_that_is_not_there_is_told_before_the_work(model, tmp_path):

@@ -189,3 +189,11 @@ def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
         choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
         lib.llama_sampler_accept(grammar, int(rng.choice(choices)))
     lib.llama_sampler_free(grammar)
+
+
+def test_a_vocabulary_without_an_end_has_no_end_among_its_candidates(ours, monkeypatch):
+    monkeypatch.setattr(ours, "token_eos", lambda: -1)
+    tokens = OneByteTokens(ours)
+    assert tokens.candidates["id"].min() >= 0
+    assert tokens.values.min() >= 0
+    assert len(tokens.values) == len(tokens.candidates)

@@ -161,6 +161,19 @@ def test_a_client_that_goes_away_stops_the_generation(served, client, answer, st
     assert done.choices[0].message.content == answer
 
 
+def test_a_client_that_leaves_a_plainly_decoding_model_frees_the_turn(mamba):
+    llm = Llama(str(mamba), n_ctx=20_000, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    assert llm._plain_reason
+    served = Served(create_app(llm, "plain"))
+    body = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 15_000, "logit_bias": {"2": -100}}
+    _post_and_leave(served, body)
+    served.wait_for('hd_edge:requests_total{outcome="cancelled"}', 1)
+    served.wait_for("llamacpp:requests_processing", 0)
+    tokens = llm.total_stats.tokens
+    served.stop()
+    assert tokens < 15_000
+
+
 def _post_and_leave(served: Served, body: dict) -> None:
     data = json.dumps(body).encode()
     address = served.socket.getsockname()

@@ -10,7 +10,7 @@ namespace {
 // for.
 constexpr int kStream = 16;
 constexpr int64_t kCopyFrom = 9;  // queries from which on they are copied to lie side by side
-constexpr int64_t kDirect = 2;    // blocks of queries up to which cells are converted anew for each
+constexpr int64_t kDirect = 16;   // queries up to which cells are converted anew for each block of them
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
@@ -54,7 +54,17 @@ ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const 
 
 void ChunkWorker::begin(const Unit& unit) {
     queries_ = unit.rows * problem_.group();
-    blocks_ = (queries_ + kMaxQueries - 1) / kMaxQueries;
+    convert_ = queries_ > kDirect;
+    // Converted cells come from the first-level cache, where four queries keep the arithmetic busy. Others are worth
+    // as many queries as registers hold.
+    blocks_ = 0;
+    for (int64_t begin = 0; begin < queries_;) {
+        const int64_t left = queries_ - begin;
+        int64_t n = std::min<int64_t>(4, left);
+        if (!convert_ && set_.most_queries == 8) n = left >= 8 ? 8 : left >= 6 ? 6 : n;
+        block_[blocks_++] = {static_cast<int>(begin), static_cast<int>(n), 0, 0};
+        begin += n;
+    }
     for (int64_t i = 0; i < queries_; i++) rows_of_[i] = static_cast<int32_t>(i / problem_.group());
     for (int64_t h = 0; h < unit.heads; h++)
         for (int64_t i = 0; i < queries_; i++) {
@@ -97,15 +107,13 @@ void ChunkWorker::find_cells(const Unit& u) {
 
 void ChunkWorker::find_blocks() {
     for (int64_t b = 0; b < blocks_; b++) {
-        const auto begin = static_cast<int>(queries_ * b / blocks_),
-                   end = static_cast<int>(queries_ * (b + 1) / blocks_);
-        Block block{begin, end - begin, kChunk, 0};
-        for (int i = begin; i < end; i++) {
+        Block& block = block_[b];
+        block.shared = kChunk, block.most = 0;
+        for (int i = block.begin; i < block.begin + block.queries; i++) {
             const int agrees = row_[row_of(i)].agrees;
             block.shared = std::min(block.shared, agrees);
             block.most = std::max(block.most, agrees);
         }
-        block_[b] = block;
     }
 }
 
@@ -140,15 +148,14 @@ void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from,
 
 void ChunkWorker::all_scores(const Unit& u) {
     const Cells& k = problem_.k;
-    const bool convert = blocks_ > kDirect;
-    const CellKernels& kernels = set_.of(convert ? CellType::f32 : k.type);
+    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : k.type);
     const int stream = u.heads == 1 ? 2 * kStream : kStream;
     for (int from = 0; from < tile_; from += stream) {
         const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
             CellList list = list_of(k, u, h, tile_cells_ + from, n);
             ask(k, u, h, from + stream, list);
-            if (convert) {
+            if (convert_) {
                 set_.of(k.type).convert(list, k.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
             }
@@ -172,15 +179,14 @@ void ChunkWorker::all_scores(const Unit& u) {
 void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
     const Cells& v = problem_.v;
     const int64_t step = part_step(v.size);
-    const bool convert = blocks_ > kDirect;
-    const CellKernels& kernels = set_.of(convert ? CellType::f32 : v.type);
+    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : v.type);
     const int stream = u.heads == 1 ? kChunk : kStream;
     for (int from = 0; from < tile_; from += stream) {
         const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
             CellList list = list_of(v, u, h, tile_cells_ + from, n);
             ask(v, u, h, from + stream, list);
-            if (convert) {
+            if (convert_) {
                 set_.of(v.type).convert(list, v.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
             }

@@ -62,6 +62,7 @@ class ChunkWorker {
     const AttentionSet& set_;
     const Visible& visible_;
     int64_t queries_ = 0, blocks_ = 0;  // of a KV head of the unit; blocks of queries that share loads
+    bool convert_ = false;              // cells are converted once for all blocks
     int32_t tile_cells_[kChunk], ranks_[kChunk];
     int tile_ = 0;  // cells of the tile: those of the row that sees most
     const float** query_;

@@ -9,7 +9,7 @@ namespace {
 
 struct Avx2 {
     using F = __m256;
-    static constexpr int kLanes = 8, kScores = 8;
+    static constexpr int kLanes = 8, kScores = 8, kMostQueries = 4;
     static constexpr int values_together(int queries) { return queries <= 1 ? 8 : queries <= 3 ? 4 : 2; }
 
     HD_INLINE static F load(const float* p) { return _mm256_loadu_ps(p); }

@@ -9,8 +9,8 @@ namespace {
 
 struct Avx512 {
     using F = __m512;
-    static constexpr int kLanes = 16, kScores = 16;
-    static constexpr int values_together(int queries) { return queries <= 2 ? 8 : 4; }
+    static constexpr int kLanes = 16, kScores = 16, kMostQueries = 8;
+    static constexpr int values_together(int queries) { return queries <= 2 ? 8 : queries <= 4 ? 4 : 2; }
 
     HD_INLINE static F load(const float* p) { return _mm512_loadu_ps(p); }
     HD_INLINE static void store(float* p, F x) { _mm512_storeu_ps(p, x); }

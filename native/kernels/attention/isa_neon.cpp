@@ -9,8 +9,8 @@ namespace {
 
 struct Neon {
     using F = float32x4_t;
-    static constexpr int kLanes = 4, kScores = 16;
-    static constexpr int values_together(int queries) { return queries <= 2 ? 8 : 4; }
+    static constexpr int kLanes = 4, kScores = 16, kMostQueries = 8;
+    static constexpr int values_together(int queries) { return queries <= 2 ? 8 : queries <= 4 ? 4 : 2; }
 
     HD_INLINE static F load(const float* p) { return vld1q_f32(p); }
     HD_INLINE static void store(float* p, F x) { vst1q_f32(p, x); }

@@ -27,7 +27,7 @@ HD_INLINE void fetch(const char* ahead, int64_t v) {
 template <class V, CellType T, int N>
 HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t columns, float* scores) {
     using F = typename V::F;
-    constexpr int L = V::kLanes, J = V::kScores / (N == 3 ? 4 : N), kSums = (N * J + L - 1) / L * L;
+    constexpr int L = V::kLanes, J = V::kScores / (N == 3 ? 4 : N > 4 ? 8 : N), kSums = (N * J + L - 1) / L * L;
     const int64_t vectors = columns / L;
     for (int c = 0; c < keys.n; c += J) {
         const char* cell[J];
@@ -40,14 +40,14 @@ HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t co
         for (; v + 2 <= vectors; v += 2) {  // two vectors of a cell at a time: whole cache lines
             F x[N], y[N];
             const char* ahead = keys.ahead + c * keys.ahead_step;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < N; i++) x[i] = V::load(q[i] + v * L), y[i] = V::load(q[i] + v * L + L);
 #pragma GCC unroll 16
             for (int j = 0; j < J; j++) {
                 F s, t;
                 V::template pair<T>(cell[j], v, s, t);
                 if (T != CellType::f32 && keys.ahead) fetch<V, T>(ahead, v), ahead += keys.ahead_step;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int i = 0; i < N; i++) a[i * J + j] = V::fma(t, y[i], V::fma(s, x[i], a[i * J + j]));
             }
         }
@@ -55,7 +55,7 @@ HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t co
 #pragma GCC unroll 16
             for (int j = 0; j < J; j++) {
                 const F s = V::template single<T>(cell[j], v);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int i = 0; i < N; i++) a[i * J + j] = V::fma(s, V::load(q[i] + v * L), a[i * J + j]);
             }
         }
@@ -63,7 +63,7 @@ HD_INLINE void scores_of(const float* const* q, const CellList& keys, int64_t co
 #pragma GCC unroll 4
         for (int i = 0; i < kSums; i += L) V::store(sum + i, V::sums(a + i));
         if (c + J <= keys.n) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < N; i++) std::memcpy(scores + i * kChunk + c, sum + i * J, sizeof(float) * J);
         } else {
             for (int i = 0; i < N; i++)
@@ -80,14 +80,14 @@ HD_INLINE void values_block(const float* weights, const CellList& values, int64_
     using F = typename V::F;
     constexpr int L = V::kLanes;
     F a[N][W];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < N; i++)
 #pragma GCC unroll 8
         for (int w = 0; w < W; w++) a[i][w] = fresh ? V::zero() : V::load(out + i * out_step + (at + w) * L);
     for (int c = 0; c < values.n; c++) {
         const char* cell = values.data + values.step * values.cells[c];
         F weight[N];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int i = 0; i < N; i++) weight[i] = V::set(weights[i * kChunk + c]);
         if constexpr (W % 2 == 0) {
 #pragma GCC unroll 4
@@ -95,7 +95,7 @@ HD_INLINE void values_block(const float* weights, const CellList& values, int64_
                 F x, y;
                 V::template pair<T>(cell, at + w, x, y);
                 if (T != CellType::f32 && values.ahead) fetch<V, T>(values.ahead + c * values.ahead_step, at + w);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int i = 0; i < N; i++) {
                     a[i][w] = V::fma(x, weight[i], a[i][w]);
                     a[i][w + 1] = V::fma(y, weight[i], a[i][w + 1]);
@@ -104,11 +104,11 @@ HD_INLINE void values_block(const float* weights, const CellList& values, int64_
         } else {
             static_assert(W == 1);
             const F x = V::template single<T>(cell, at);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < N; i++) a[i][0] = V::fma(x, weight[i], a[i][0]);
         }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < N; i++)
 #pragma GCC unroll 8
         for (int w = 0; w < W; w++) V::store(out + i * out_step + (at + w) * L, a[i][w]);
@@ -251,14 +251,20 @@ HD_INLINE void finish_row(const float* run, const float* sink, int64_t columns, 
 
 template <class V, CellType T>
 constexpr CellKernels cell_kernels() {
-    return {{nullptr, scores_of<V, T, 1>, scores_of<V, T, 2>, scores_of<V, T, 3>, scores_of<V, T, 4>},
-            {nullptr, values_of<V, T, 1>, values_of<V, T, 2>, values_of<V, T, 3>, values_of<V, T, 4>},
-            convert_cells<V, T>};
+    CellKernels k{{nullptr, scores_of<V, T, 1>, scores_of<V, T, 2>, scores_of<V, T, 3>, scores_of<V, T, 4>},
+                  {nullptr, values_of<V, T, 1>, values_of<V, T, 2>, values_of<V, T, 3>, values_of<V, T, 4>},
+                  convert_cells<V, T>};
+    if constexpr (V::kMostQueries == 8) {
+        k.scores[6] = scores_of<V, T, 6>, k.scores[8] = scores_of<V, T, 8>;
+        k.values[6] = values_of<V, T, 6>, k.values[8] = values_of<V, T, 8>;
+    }
+    return k;
 }
 
 template <class V>
 constexpr AttentionSet attention_kernels(const char* isa) {
     return {isa,
+            V::kMostQueries,
             {cell_kernels<V, CellType::f16>(), cell_kernels<V, CellType::bf16>(), cell_kernels<V, CellType::f32>(),
              cell_kernels<V, CellType::q8_0>()},
             softmax_of<V>,

@@ -9,7 +9,7 @@
 
 namespace hd::kernels {
 
-constexpr int kMaxQueries = 4;  // that share a load of K or V
+constexpr int kMaxQueries = 8;  // that share a load of K or V
 
 // `cells` are the numbers of `n` cells, `step` bytes apart in `data`. While cell i is read, as many bytes are asked for
 // at ahead + i * ahead_step, unless that is nullptr.
@@ -39,13 +39,14 @@ struct SoftmaxShape {
 };
 
 struct CellKernels {
-    Scores scores[kMaxQueries + 1];  // by number of queries; [0] is unused
+    Scores scores[kMaxQueries + 1];  // by number of queries; nullptr: these kernels have none
     Values values[kMaxQueries + 1];
     Convert convert;
 };
 
 struct AttentionSet {
     const char* isa;
+    int most_queries;  // the largest number of queries that has kernels; so have 1 to 4
     CellKernels types[kCellTypes];
     // Dots of n cells (room for a multiple of 16) to weights exp(score - max); writes max and sum to part[0], part[1].
     // `bias`: mask values, or nullptr for zeros.

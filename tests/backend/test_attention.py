@@ -9,15 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from hd_edge import row_kernels
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import make_random_gguf
+import pytest
 from make_random_gguf import Shape
 
-CHILD = Path(__file__).with_name("attention_child.py")
+from hd_edge.backend import kernels as row_kernels
+
+CHILD = Path(__file__).parents[1] / "support" / "attention_child.py"
 SHAPES = {
     "size 64": Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4),
     "size 128, one KV head": Shape(layers=2, width=512, feed_forward=1024, heads=4, kv_heads=1),
@@ -30,7 +28,7 @@ def child(function: str, env: dict[str, str] | None = None, timeout: float = 600
         [sys.executable, str(CHILD), function, json.dumps(arguments)],
         capture_output=True,
         text=True,
-        env=os.environ | (env or {}),
+        env=os.environ | {"PYTHONPATH": str(Path(make_random_gguf.__file__).parent)} | (env or {}),
         timeout=timeout,
         check=False,
     )
@@ -87,6 +85,14 @@ def test_real_model(smollm2: Path) -> None:
     result = child("company", path=str(smollm2), prefix=600, kv=(1, 1))
     assert all(differ == [] for differ in result["different"].values()), result["different"]
     assert child("trees", path=str(smollm2), prefix=600, seed=1)["different"] == 0
+
+
+@pytest.mark.parametrize(("cells", "rows"), [(40, 1), (3500, 1), (3500, 5), (3500, 70)])
+def test_closer_to_the_truth_than_llama_cpp(cells: int, rows: int) -> None:
+    """One row, several, and as many as take llama.cpp's tiled path."""
+    error = child("accuracy", cells=cells, rows=rows)
+    assert error["ours"] < 2e-6
+    assert error["ours"] < error["theirs"] / 2
 
 
 def test_plain_llama_cpp_keeps_its_own(files: dict[str, Path]) -> None:

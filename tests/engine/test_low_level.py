@@ -1,0 +1,121 @@
+"""llama_cpp's low-level calls before, behind and within generations, and what callbacks may do."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from llama_cpp import LogitsProcessorList
+from one_model import OTHER, PROMPT, make, prompt_of
+
+from hd_edge import ContextFullError, DecodeError, Llama
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 23])
+@pytest.mark.parametrize("left", ["closed", "open"])
+def test_sample_behind_a_generation_draws_from_the_last_row(llm, base, n, left):
+    drawn, open_ones = [], []
+    for each in (llm, base):
+        generation = each.generate(prompt_of(each), temp=0.0)
+        list(islice(generation, n))
+        open_ones.append(generation)
+        if left == "closed":
+            generation.close()
+            each._sampler = None  # llama_cpp would go on with the generation's
+        tokens = [each.sample(temp=0.0)]
+        for _ in range(5):
+            each.eval(tokens[-1:])
+            tokens.append(each.sample(temp=0.0))
+        drawn.append((tokens, each.n_tokens, each._input_ids.tolist()))
+    assert drawn[0] == drawn[1]
+
+
+def test_low_level_loop_behind_a_completion(llm, base):
+    drawn = []
+    for each in (llm, base):
+        each(PROMPT, max_tokens=9, temperature=0.0)
+        each.reset()
+        each.eval(OTHER)
+        drawn.append(each.sample(temp=0.0))
+    assert drawn[0] == drawn[1]
+
+
+def test_a_low_level_call_ends_an_open_generation(llm):
+    generation = llm.generate(prompt_of(llm), temp=0.0)
+    list(islice(generation, 5))
+    llm.eval([300])
+    assert llm._input_ids[-1] == 300
+    with pytest.raises(DecodeError, match="another call, began on the same object"):
+        next(generation)
+
+
+def test_sample_without_logits_is_refused(llm):
+    with pytest.raises(DecodeError, match="no logits of row -1 to draw from, 0 tokens"):
+        llm.sample()
+    llm.eval(OTHER)
+    with pytest.raises(DecodeError, match="no logits of row -3"):
+        llm.sample(idx=llm.n_tokens - 3)
+
+
+def test_eval_past_the_context_is_refused(llm):
+    llm.eval(OTHER)
+    with pytest.raises(ContextFullError, match=f"500 more tokens, room for {512 - len(OTHER)}"):
+        llm.eval([300] * 500)
+    assert llm.n_tokens == len(OTHER)
+
+
+def test_what_a_callback_asks_of_its_own_model_is_refused(llm):
+    refused = []
+
+    def processor(_, scores):
+        for use in (lambda: llm.eval([5]), llm.reset, llm.save_state, lambda: llm(PROMPT), lambda: llm.sample()):
+            with pytest.raises(DecodeError, match="within a step of this very thread"):
+                use()
+            refused.append(use)
+        assert llm.tokenize(b"the cat")
+        return scores
+
+    want = llm(PROMPT, max_tokens=6, temperature=0.0)["choices"]
+    llm.reset()
+    got = llm(PROMPT, max_tokens=6, temperature=0.0, logits_processor=LogitsProcessorList([processor]))["choices"]
+    assert got == want
+    assert len(refused) >= 5 * 6
+
+
+@pytest.mark.parametrize("kind", ["drafted", "plain"])
+def test_rows_given_to_callbacks_are_kept_by_whoever_keeps_them(models, mamba, kind):
+    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
+    rows, copies = [], []
+
+    def keep(_, scores):
+        rows.append(scores)
+        copies.append(scores.copy())
+        return scores
+
+    def stop(ids, scores):
+        keep(ids, scores)
+        return len(rows) > 8
+
+    processors = LogitsProcessorList([keep])
+    list(llm.generate([1, 300, 301], temp=0.0, logits_processor=processors, stopping_criteria=stop))
+    llm.close()
+    assert len(rows) > 8
+    # A processor's rows and a criterion's, in turn; llama_cpp gives the latter rows of an array that it does not fill.
+    kept = slice(None) if kind == "drafted" else slice(0, None, 2)
+    assert all(np.array_equal(row, copy) for row, copy in zip(rows[kept], copies[kept], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["drafted", "plain"])
+def test_what_a_processor_raises_reaches_the_caller(models, mamba, kind):
+    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
+
+    def wrong(_, scores):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        llm(PROMPT, max_tokens=5, logits_processor=LogitsProcessorList([wrong]))
+    llm.eval([300])
+    with pytest.raises(KeyError, match="mine"):
+        llm.sample(logits_processor=LogitsProcessorList([wrong]))
+    llm.close()

@@ -1,0 +1,135 @@
+"""The process around a model: its end, a fork, and signals while a model loads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hd_edge
+
+
+def child(code, *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(hd_edge.__file__).parent.parent), *sys.path])}
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
+        capture_output=True, text=True, timeout=300, env=environment,
+    )  # fmt: skip
+
+
+LOAD = """
+import os, sys, threading
+from hd_edge import Llama, ClosedError
+settings = dict(n_ctx=512, n_threads=int(sys.argv[2]), n_threads_batch=int(sys.argv[2]), store=None, statistics=None)
+llm = Llama(sys.argv[1], **settings)
+"""
+
+
+def test_the_interpreter_ends_in_the_middle_of_a_generation(models):
+    code = (
+        LOAD
+        + """
+begun = threading.Event()
+def run():
+    while True:
+        for i, token in enumerate(llm.generate([1, *range(300, 340)], temp=0.8)):
+            if i == 5: begun.set()
+threading.Thread(target=run, daemon=True).start()
+begun.wait()
+generation = Llama(sys.argv[1], **settings).generate([1, 300], temp=0.0)
+next(generation)
+print("end")
+"""
+    )
+    for _ in range(3):
+        done = child(code, str(models("Q4_0")), "1")
+        assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_forked_child_works_or_says_why_it_cannot(models, threads):
+    code = (
+        LOAD
+        + """
+want = llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"]
+open_one = llm.generate([1, 300], temp=0.0)
+next(open_one)
+child = os.fork()
+if child == 0:
+    try:
+        llm.reset()
+        print("same" if llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] == want else "other")
+    except ClosedError as error:
+        print(error)
+    llm.close()
+    sys.exit(7)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+next(open_one)
+print(code, llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] == want)
+"""
+    )
+    done = child(code, str(models("Q4_0")), threads)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first == "same" if threads == "1" else "the 2 threads it computes with stayed behind" in first
+    assert last == "7 True"
+
+
+def test_a_fork_while_another_thread_computes(models):
+    code = (
+        LOAD
+        + """
+inside, go = threading.Event(), threading.Event()
+def stop(ids, scores):
+    inside.set(); go.wait()
+    return True
+thread = threading.Thread(target=lambda: list(llm.generate([1, 300], temp=0.0, stopping_criteria=stop)))
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    try:
+        llm("the cat")
+    except ClosedError as error:
+        print(error)
+    sys.exit(0)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+go.set()
+thread.join()
+print(code)
+"""
+    )
+    done = child(code, str(models("Q4_0")), "1")
+    assert done.returncode == 0, done.stderr
+    said, code = done.stdout.splitlines()
+    assert "another thread was computing with it" in said
+    assert code == "0"
+
+
+def test_ctrl_c_while_a_model_loads_is_not_lost(models):
+    """The signal comes while llama.cpp calls Python: what the handler raises there would end in ctypes."""
+    code = """
+import os, signal, sys
+from llama_cpp import llama_cpp as lib
+from hd_edge import Llama
+lines = 0
+def log(level, text, data):
+    global lines
+    lines += 1
+    if lines == int(sys.argv[2]): os.kill(os.getpid(), signal.SIGINT)
+callback = lib.llama_log_callback(log)
+lib.llama_log_set(callback, None)
+try:
+    Llama(sys.argv[1], store=None, n_ctx=64)
+except KeyboardInterrupt:
+    print("interrupted")
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+os._exit(0)
+"""
+    for line in ("1", "20", "60"):
+        done = child(code, str(models("Q4_0")), line)
+        assert done.stdout == "interrupted\n", done.stderr

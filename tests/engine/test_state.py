@@ -1,0 +1,82 @@
+"""States: saved at any moment, loaded whole, and refused where they do not fit."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import llama_cpp
+import pytest
+from llama_cpp import LlamaRAMCache
+from one_model import OTHER, PROMPT, make, prompt_of, take
+
+from hd_edge import ContextFullError, DecodeError
+
+
+def test_state_of_a_generation_under_way(llm):
+    """Saved between any two tokens: the generation goes on, and so does whoever loads the state."""
+    tokens = prompt_of(llm)
+    want = take(llm.generate(tokens, temp=0.0), 40)
+    other = take(llm.generate(OTHER, temp=0.0), 20)
+    for n in (1, 2, 3, 5, 8, 13, 21, 29):
+        llm.reset()
+        generation = llm.generate(tokens, temp=0.0)
+        said = list(islice(generation, n))
+        state = llm.save_state()
+        assert state.n_tokens == len(tokens) + n - 1
+        assert said + list(islice(generation, 5)) == want[: n + 5]
+        generation.close()
+        take(llm.generate(OTHER, temp=0.0), 3)
+        llm.load_state(state)
+        assert llm._verifier.check_integrity() == ""
+        assert take(llm.generate(tokens + said, temp=0.0), 8) == want[n : n + 8]
+        llm.load_state(state)
+        assert take(llm.generate(OTHER, temp=0.0), 20) == other
+
+
+def test_state_with_branches_of_a_tree_is_cleaned_when_it_is_loaded(llm, monkeypatch):
+    """As an older version saved it."""
+    tokens = prompt_of(llm)
+    want = take(llm.generate(OTHER, temp=0.0), 20)
+    monkeypatch.setattr("hd_edge.engine.decode.Decoder.pause", lambda self: None)
+    for n in (2, 5, 9, 14):
+        llm.reset()
+        generation = llm.generate(tokens, temp=0.0)
+        list(islice(generation, n))
+        state = llm.save_state()
+        generation.close()
+        llm.load_state(state)
+        for sequence in range(1, llm._n_sequences):
+            assert llama_cpp.llama_memory_seq_pos_max(llm._ctx.memory, sequence) == -1
+        assert take(llm.generate(OTHER, temp=0.0), 20) == want
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda s: setattr(s, "llama_state", b"no state"), lambda s: setattr(s, "llama_state_size", 40)]
+)
+def test_a_state_that_does_not_load_leaves_an_empty_context(llm, damage):
+    want = take(llm.generate(OTHER, temp=0.0), 10)
+    state = llm.save_state()
+    damage(state)
+    with pytest.raises(DecodeError, match="does not fit this model"):
+        llm.load_state(state)
+    assert llm.n_tokens == 0
+    assert take(llm.generate(OTHER, temp=0.0), 10) == want
+
+
+def test_a_state_of_a_larger_context_is_refused(llm, models):
+    llm.eval([300] * 400)
+    state = llm.save_state()
+    small = make(models, n_ctx=256)
+    with pytest.raises(ContextFullError, match="holds 400 tokens, this context 256"):
+        small.load_state(state)
+    assert len(small.input_ids) == 256
+    small.close()
+
+
+def test_llama_cpps_cache_goes_with_it(llm, base):
+    texts = []
+    for each in (llm, base):
+        each.set_cache(LlamaRAMCache())
+        texts.append([each(PROMPT, max_tokens=n, temperature=0.0)["choices"][0]["text"] for n in (5, 12, 7)])
+        each.set_cache(None)
+    assert texts[0] == texts[1]

@@ -1,0 +1,177 @@
+"""The constructor's arguments: what llama.cpp would abort at, or misread, is refused before it sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from tiny_gguf import WIDTH
+
+from hd_edge import ConfigError, DecodeError, ExactModeError, Llama, ModelFileError, TokenError
+
+SETTINGS = {"n_ctx": 64, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+
+WRONG = {
+    "type_k": (-1, 4, 9, 24, 28, 39, 99, 2**31, "q8_0", 1.5, True),
+    "type_v": (5, 31, 99),
+    "split_mode": (-1, 4, 99),
+    "main_gpu": (-1, 2**31),
+    "n_gpu_layers": (-2, 2**31, "all"),
+    "tensor_split": ([-1.0], [float("nan")], ["a"], [1.0] * 500, 3),
+    "rope_scaling_type": (-2, 4),
+    "pooling_type": (-2, 5, 99),
+    "attention_type": (-2, 2),
+    "numa": (-1, 5, 99),
+    "seed": (-2, 2**32, "x", 1.5),
+    "n_ctx": (-1, 2**31, "4k", None),
+    "n_batch": (0, 2**31),
+    "n_ubatch": (0,),
+    "n_threads": (0, 513, 2**31),
+    "n_threads_batch": (-2,),
+    "last_n_tokens_size": (-1, 2**40, "x"),
+    "rope_freq_base": (-1.0, float("nan")),
+    "rope_freq_scale": (float("inf"),),
+    "yarn_ext_factor": (float("nan"),),
+    "yarn_orig_ctx": (-1, 2**32),
+    "lora_scale": (float("nan"), "x"),
+    "logits_all": ("no",),
+    "use_mmap": ("no", 2),
+    "kv_overrides": (5, {"a": None}, {"a": 2**80}, {"a" * 200: 1}, {"a": "b" * 200}, {"x.rms_epsilon": -1.0}),
+    "chat_format": (5,),
+    "draft_model": ("x",),
+    "tokenizer": ("x",),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_values_out_of_range_are_refused(models, name):
+    for value in WRONG[name]:
+        with pytest.raises(ConfigError, match=f"{name}=.* is not "):
+            Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"type_k": 20, "type_v": 7},
+        {"type_k": np.int64(8), "flash_attn": np.bool_(True)},
+        {"seed": -1, "n_gpu_layers": -1, "last_n_tokens_size": 0},
+        {"rope_scaling_type": None, "pooling_type": -1, "numa": 0, "use_mlock": 0},
+        {"kv_overrides": {"tokenizer.ggml.add_bos_token": True, "general.name": "x"}, "tensor_split": [1.0]},
+    ],
+)
+def test_values_at_their_ends_are_taken(models, settings):
+    with Llama(str(models("Q4_0")), **{**SETTINGS, **settings}) as llm:
+        assert llm("the cat", max_tokens=3)["usage"]["completion_tokens"] == 3
+
+
+class Somewhere:
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+@pytest.mark.parametrize("kind", [Path, Somewhere, lambda path: Somewhere(path.encode()), str.encode])
+def test_a_path_is_any_path(models, kind):
+    with Llama(kind(str(models("Q4_0"))), **SETTINGS) as llm:
+        assert llm.model_path == str(models("Q4_0"))
+        assert llm("the cat", max_tokens=3)["usage"]["completion_tokens"] == 3
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(ConfigError, match="model_path=7 is of type int, expected a path"):
+        Llama(7)
+
+
+def test_vocabulary_alone_tokenizes_and_computes_nothing(models):
+    for more in ({}, {"embedding": True}):
+        with Llama(str(models("Q4_0")), vocab_only=True, **SETTINGS, **more) as llm:
+            assert llm.detokenize(llm.tokenize(b"the cat")[1:]) == b" the cat"
+            for call in (lambda llm=llm: llm("the cat"), lambda llm=llm: llm.eval([1])):
+                with pytest.raises(DecodeError, match="vocab_only=True"):
+                    call()
+            with pytest.raises((DecodeError, RuntimeError), match=r"vocab_only=True|embedding=True"):
+                llm.embed("the cat")
+
+
+def test_embeddings_of_nothing_are_refused(models):
+    with Llama(str(models("Q4_0")), embedding=True, **SETTINGS) as llm:
+        with pytest.raises(TokenError, match="at least 1 text is needed, got 0"):
+            llm.embed([])
+        llm.tokenizer_.tokenize = lambda text, *_: [300] * len(text)  # as one that adds no beginning
+        with pytest.raises(TokenError, match="text 1 has no tokens, at least 1 is needed"):
+            llm.embed(["x", ""])
+
+
+def adapter(path, *, arch="llama", width=WIDTH, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for name, shape in (("a", (4, width)), ("b", (width, 4))):
+        values = (rng.standard_normal(shape) * 0.3).astype(dtype)
+        writer.add_tensor(f"blk.0.attn_q.weight.lora_{name}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_lora(models, tmp_path):
+    with Llama(str(models("Q4_0")), **SETTINGS) as llm:
+        bare = llm("the cat", max_tokens=8, temperature=0.0)["choices"]
+    texts = []
+    for scale in (0.0, 1.0):
+        path = adapter(tmp_path / "lora.gguf")
+        with Llama(str(models("Q4_0")), lora_path=path, lora_scale=scale, **SETTINGS) as llm:
+            texts.append(llm("the cat", max_tokens=8, temperature=0.0)["choices"])
+            assert llm.__getstate__()["lora_path"] == str(path)
+            assert llm.__getstate__()["lora_scale"] == scale
+    assert texts[0] == bare
+    assert texts[1] != bare
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda path: path / "none.gguf", "does not exist"),
+        (lambda path: adapter(path / "wide.gguf", width=WIDTH // 2), "is no LoRA adapter of .*incorrect shape"),
+        (lambda path: adapter(path / "arch.gguf", arch="qwen2"), "is no LoRA adapter of .*arch mismatch"),
+    ],
+)
+def test_a_lora_that_does_not_fit_is_refused(models, tmp_path, make, text):
+    with pytest.raises(ModelFileError, match=text):
+        Llama(str(models("Q4_0")), lora_path=make(tmp_path), **SETTINGS)
+    with pytest.raises(ModelFileError, match="is no LoRA adapter of"):
+        Llama(str(models("Q4_0")), lora_path=models("Q4_0"), **SETTINGS)
+
+
+def test_exact_mode_names_the_lora_that_rules_it_out(models, tmp_path):
+    path = adapter(tmp_path / "lora.gguf", dtype=np.float16)
+    with pytest.raises(ExactModeError, match=f"the LoRA adapter {path} holds F16 matrices"):
+        Llama(str(models("Q4_0")), exact=True, lora_path=path, **SETTINGS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space that threads meet")
+def test_where_no_thread_can_be_made_fewer_do_the_work(models):
+    code = """
+import resource, sys
+from hd_edge import _native
+from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+with vocabulary_of(sys.argv[1]) as model:
+    vocabulary = Vocabulary(model)
+    buffer = _native.CorpusBuffer(vocabulary.n_tokens)
+    now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20), resource.RLIM_INFINITY))
+    print(buffer.add_texts(vocabulary.native, [b"the cat"] * 1000, 1000))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(models("Q4_0"))], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "6000\n"), done.stderr
