@@ -164,6 +164,8 @@ class CostCurve:
             return 0
         if not self._near or len(self._pending) >= MOST_PENDING:
             return 1
+        if step % PROBE_STEPS[0] != 0:
+            return 0
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
         counts = {n: len(self._samples.get(n, ())) for n in (*ORDER, *wide)}
         rows = min((n for n in counts if n <= PROBED or counts[n] < FIRST), key=counts.__getitem__)
