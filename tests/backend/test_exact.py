@@ -15,6 +15,7 @@ from hd_edge import ExactModeError, Llama
 from hd_edge.backend import exact as exact_mode
 from hd_edge.backend.kernels import Status
 from hd_edge.check.adversary import Adversary
+from hd_edge.draft.planner import NoDraft
 from hd_edge.model.gguf import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -57,17 +58,15 @@ def exact(models):
 def test_drafted_is_plain(exact, quantization, length):
     llm = exact(quantization)
     prompt = prompt_of(length)
-    plain_planner = llm._planner
     want = take(llm, prompt, 90)
     assert len(set(want)) > 20  # the text is no loop of one token
     plain_seeded = take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0)
     for right, seed in ((0.9, 1), (0.4, 2), (1.0, 3)):
-        llm._planner = Adversary(prompt + want, llm.n_vocab(), right, seed, special=[2])
-        assert take(llm, prompt, 90) == want
+        with llm.drafting(Adversary(prompt + want, llm.n_vocab(), right, seed, special=[2])):
+            assert take(llm, prompt, 90) == want
         assert llm.stats.forwards < 89
-        llm._planner = Adversary(prompt + plain_seeded, llm.n_vocab(), right, seed)
-        assert take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0) == plain_seeded
-    llm._planner = plain_planner
+        with llm.drafting(Adversary(prompt + plain_seeded, llm.n_vocab(), right, seed)):
+            assert take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0) == plain_seeded
 
 
 @pytest.mark.parametrize("prefix", [30, 700])
@@ -113,8 +112,8 @@ def test_rows_with_either_kernels(models, quantization, row_kernels, threads):
     exact_mode.check_rows(llm, (*range(2, 18), 33))
     prompt = prompt_of(20)
     want = take(llm, prompt, 24)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
-    assert take(llm, prompt, 24) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
+        assert take(llm, prompt, 24) == want
     assert llm.stats.forwards < 23
     llm.close()
 
@@ -123,8 +122,8 @@ def test_two_threads(models):
     llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
     prompt = prompt_of(600)
     want = take(llm, prompt, 40)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
-    assert take(llm, prompt, 40) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.8, 1)):
+        assert take(llm, prompt, 40) == want
     llm.close()
 
 
@@ -132,9 +131,8 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
     def run(draft):
         llm = Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=256, logits_all=True, **THREADS)
         prompt = prompt_of(20)
-        if draft:
-            llm._planner = Adversary(prompt + draft, llm.n_vocab(), 0.8, 1)
-        tokens = take(llm, prompt, 40)
+        with llm.drafting(Adversary(prompt + draft, llm.n_vocab(), 0.8, 1) if draft else NoDraft()):
+            tokens = take(llm, prompt, 40)
         scores = llm._scores.copy()
         llm.close()
         return tokens, scores
@@ -197,8 +195,8 @@ def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
     llm = Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings)
     prompt = prompt_of(600)
     want = take(llm, prompt, 16)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
-    assert take(llm, prompt, 16) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
+        assert take(llm, prompt, 16) == want
     llm.reset()
     exact_mode.check_rows(llm, (7, 63))
     llm.close()
