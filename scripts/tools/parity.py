@@ -1,7 +1,7 @@
 """How often drafted text is plain text: quantization x mode x context length x threads.
 
-    parity.py run MODEL.gguf [...] --out parity.jsonl --prompts questions.jsonl --count 50 -t 2 --context 0 600 --seeds 5
-    parity.py table parity.jsonl
+    parity.py run MODEL.gguf [...] --out out.jsonl --prompts questions.jsonl --count 50 -t 2 --context 0 600 --seeds 5
+    parity.py table out.jsonl
 
 ``run`` appends one line per model, mode and context; ``table`` adds up the lines of one kind and prints Markdown for
 docs/lossless.md. Long measurements may be taken in pieces with ``--first``. A mode is called exact where it promises

@@ -121,7 +121,7 @@ def test_command_checks_both_modes(models, tmp_path):
     result = CliRunner().invoke(cli, ["check", *arguments])
     assert result.exit_code == 0, result.output
     assert "exact mode: 3/3 identical (greedy) · 3/3 identical (T=0.8, seeds 0-4)" in result.stdout
-    assert "default mode: " in result.stdout
+    assert "\ndefault mode" in result.stdout
     report = json.loads(file.read_text())
     assert report["schema"] == 1
     assert report["settings"]["mode"] == "exact"

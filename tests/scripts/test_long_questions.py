@@ -59,7 +59,9 @@ def test_ten_questions_about_each_document(models, pages, tmp_path):
 
 
 def test_too_few_pages(models, pages, tmp_path):
-    with pytest.raises(SystemExit, match=r"^9 documents of 3000 tokens were asked for, the pages are enough for [1-8]$"):
+    with pytest.raises(
+        SystemExit, match=r"^9 documents of 3000 tokens were asked for, the pages are enough for [1-8]$"
+    ):
         write(models, pages, tmp_path / "out.jsonl", "--documents", 9)
 
 
