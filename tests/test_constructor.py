@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
 from tiny_gguf import WIDTH, write_lora

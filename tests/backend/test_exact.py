@@ -146,7 +146,7 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
 
 
 def test_float_weights_need_our_kernels(models):
-    with pytest.raises(ExactModeError, match="this file holds F32 matrices .*row kernels"):
+    with pytest.raises(ExactModeError, match=r"this file holds F32 matrices .*row kernels"):
         Llama(str(models("F32")), exact=True, row_kernels=False)
 
 
