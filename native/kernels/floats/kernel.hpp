@@ -38,7 +38,7 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
                 const F w = V::template single<T>(row[r], v);
-                if (N == 1 && v * kBytes % 64 < kBytes) __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 2);
+                if (v * kBytes % 64 < kBytes) __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 2);
 #pragma GCC unroll 8
                 for (int i = 0; i < N; i++) a[i * R + r] = V::fma(w, in[i], a[i * R + r]);
             }
