@@ -110,6 +110,17 @@ def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
     assert "this file holds F32" in result["exact False"]  # what chooses the experts
 
 
+@pytest.mark.parametrize("kind", TYPES)
+def test_experts_of_every_type(tmp_path: Path, kind: str) -> None:
+    """Their products are llama.cpp's: what default mode promises holds, and exact mode works."""
+    path = tmp_path / "mixture.gguf"
+    make_random_gguf.write(path, replace(SMALL, experts=4), kind, pure=True)
+    result = child("promised", path=str(path))
+    assert result["exact"] == (kind not in ("Q4_K", "Q5_K", "Q6_K"))
+    assert not (result["exact"] and result["different"])
+    assert child("promised", path=str(path), exact=True) == {"exact": True, "different": []}
+
+
 @pytest.fixture(scope="module")
 def float_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("floats")
