@@ -114,13 +114,13 @@ class Llama(Completions, Drafting, ParameterHook):
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
+        adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
                 self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             else:
-                self._exact = exact_mode.by_default(self._header, settings, kernels)
+                self._exact = exact_mode.by_default(self._header, settings, kernels, adapter)
             try:
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:

@@ -143,9 +143,38 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
     assert np.array_equal(scores, drafted_scores)
 
 
-def test_float_weights_are_refused(models):
-    with pytest.raises(ExactModeError, match="quantised weights, this file holds F32"):
-        Llama(str(models("F32")), exact=True)
+def test_float_weights_need_our_kernels(models):
+    with pytest.raises(ExactModeError, match=r"this file holds F32 matrices .*row kernels"):
+        Llama(str(models("F32")), exact=True, row_kernels=False)
+
+
+def test_drafted_is_plain_with_float_weights(models):
+    llm = Llama(str(models("F32")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
+    prompt = prompt_of(600)
+    want = take(llm, prompt, 40)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
+    assert take(llm, prompt, 40) == want
+    assert llm.stats.forwards < 39
+    llm.close()
+
+
+def test_which_float_matrices_are_ours():
+    own = kernels("Q4_0", "F32", attention=("F16",))
+    shapes = {"router": (512, 6), "experts": (512, 512, 4)}
+    for name, kind, fine in (("router", "F32", True), ("router", "F16", False), ("experts", "F32", False)):
+        header = GGUFHeader(tensor_types={name: kind}, dimensions={name: shapes[name]})
+        settings = {"type_k": 8, "type_v": 8, "lora_path": "x"}
+        body = GGUFHeader()
+        if fine:
+            exact_mode.plan(header, settings, own)
+            exact_mode.plan(body, settings, own, header)
+            with pytest.raises(ExactModeError, match="LoRA adapter x holds F32"):
+                exact_mode.plan(body, settings, kernels("F32"), header)  # attention, and so the mark, is llama.cpp's
+            continue
+        with pytest.raises(ExactModeError, match=f"this file holds {kind}"):
+            exact_mode.plan(header, settings, own)
+        with pytest.raises(ExactModeError, match=f"the LoRA adapter x holds {kind}"):
+            exact_mode.plan(body, settings, own, header)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +192,7 @@ def test_settings_that_rule_it_out(models, setting, text):
 
 def test_differing_rows_are_found_at_load(models, monkeypatch):
     """The proof at load does its work: without the KV types of exact mode it fails from 512 cells on two threads."""
-    llm = Llama(str(models("F32")), n_ctx=256, **THREADS)
+    llm = Llama(str(models("F32")), n_ctx=256, row_kernels=False, **THREADS)
     with pytest.raises(ExactModeError, match="9 rows differ"):
         exact_mode.check_rows(llm)
     llm.close()
