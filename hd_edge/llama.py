@@ -36,6 +36,7 @@ from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
 from .errors import HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
+from .model.cache_memory import check_context
 from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
 from .model.vocabulary import identify
@@ -107,6 +108,7 @@ class Llama(Completions, Drafting, ParameterHook):
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
+        check_context(self._header, settings)
         settings.setdefault("flash_attn", True)
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
