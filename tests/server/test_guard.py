@@ -56,7 +56,8 @@ def test_json_is_taken(kind):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil"]
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil", "http://[", "http://[::1"],
 )
 def test_another_origin_may_not_post_whatever_it_says_it_sends(origin):
     asked = Asked(headers={**JSON, "origin": origin})
