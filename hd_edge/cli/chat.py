@@ -78,6 +78,8 @@ class Chat:
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401  line editing for input()
             self.ui.note("/help lists the commands, Ctrl-D leaves.")
+            if self.drafts:
+                self.ui.note(f"drafted tokens are shown: {self.ui.legend()}")
         while (text := self.read()) is not None:
             if text in ("/exit", "/quit"):
                 return
@@ -107,6 +109,8 @@ class Chat:
             try:
                 line = as_utf8(input(("> " if not lines and not block else ". ") if sys.stdin.isatty() else ""))
             except EOFError:
+                if sys.stdin.isatty():
+                    self.ui.line()  # the shell's prompt begins a line of its own
                 return "\n".join(lines) or None
             except KeyboardInterrupt:
                 self.ui.line()

@@ -74,3 +74,13 @@ def test_free_memory_is_that_of_the_system_or_of_the_container(monkeypatch, tmp_
     limit.unlink()
     meminfo.unlink()
     assert cache_memory.free_bytes() > 2**20  # all there is
+
+
+def test_a_batch_is_cut_down_to_the_context_before_anything_is_made_for_it(models):
+    with Llama(str(models("Q4_0")), n_ctx=256, n_batch=2**31 - 1, store=None) as llm:
+        assert llm.n_batch == 256
+
+
+def test_a_batch_that_does_not_fit_is_a_sentence(models):
+    with pytest.raises(ConfigError, match="n_batch=2147483647 needs more memory than there is"):
+        Llama(str(models("Q4_0")), n_ctx=0, n_batch=2**31 - 1, store=None)
