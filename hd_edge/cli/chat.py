@@ -15,7 +15,7 @@ from hd_edge.errors import HDEdgeError
 
 from .conversation import Conversation, Pieces
 from .options import load_llama, model_options, sampling, sampling_options
-from .streams import as_utf8
+from .streams import as_utf8, sentence
 from .ui import UI
 
 HELP = """\
@@ -85,8 +85,8 @@ class Chat:
                 return
             try:
                 self.handle(text)
-            except (HDEdgeError, OSError) as error:
-                self.ui.note(str(error))
+            except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
+                self.ui.note(sentence(error))
 
     def handle(self, text: str) -> None:
         """Runs a command or answers a question."""

@@ -79,7 +79,8 @@ class Guard:
             raise RefusedError(403, msg, code="wrong_origin")
         if self._api_key is not None and scope["path"] not in OPEN:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), self._api_key.encode()):
+            sent, right = key.strip().encode("latin-1"), self._api_key.encode("utf-8", "surrogateescape")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(sent, right):
                 msg = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
                 raise RefusedError(401, msg, code="invalid_api_key")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -97,6 +97,10 @@ def test_a_wrong_key(sent):
     assert (asked.status, asked.code, asked.read) == (401, "invalid_api_key", None)
 
 
+def test_a_key_of_any_letters():
+    assert Asked(headers={**JSON, "authorization": "Bearer schl\u00fcssel"}, api_key="schl\u00fcssel").status == 200
+
+
 def test_the_right_key_and_what_needs_none():
     assert Asked(headers={**JSON, "authorization": "bearer secret"}, api_key="secret").status == 200
     assert Asked(method="GET", path="/health", api_key="secret").status == 200
