@@ -34,8 +34,9 @@ from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
-from .errors import HDEdgeError, ModelFileError
+from .errors import ConfigError, HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
+from .model.cache_memory import check_context
 from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
 from .model.vocabulary import identify
@@ -107,6 +108,8 @@ class Llama(Completions, Drafting, ParameterHook):
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
+        check_context(self._header, settings)
+        settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
         settings.setdefault("flash_attn", True)
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
@@ -125,6 +128,9 @@ class Llama(Completions, Drafting, ParameterHook):
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
+            except MemoryError as error:
+                msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
+                raise ConfigError(msg) from error
             except ValueError as error:
                 if isinstance(error, HDEdgeError):
                     raise
