@@ -52,6 +52,14 @@ class ExactSettings:
     reasons: tuple[str, ...]
 
 
+def is_causal(header: GGUFHeader, settings: dict[str, Any]) -> bool:
+    """Whether a token attends only to those before it, as the file and ``attention_type`` say."""
+    kind = settings.get("attention_type", llama_cpp.LLAMA_ATTENTION_TYPE_UNSPECIFIED)
+    if kind == llama_cpp.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
+        return header.causal
+    return bool(kind == llama_cpp.LLAMA_ATTENTION_TYPE_CAUSAL)
+
+
 def by_default(
     header: GGUFHeader, settings: dict[str, Any], kernels: Status, lora: GGUFHeader | None = None
 ) -> ExactSettings | None:
@@ -102,6 +110,12 @@ def plan(
         raise ExactModeError(msg)
     if not settings.get("flash_attn", True):
         msg = "exact mode needs flash attention, flash_attn is False: leave it out, or use exact=False"
+        raise ExactModeError(msg)
+    if not is_causal(header, settings):
+        msg = (
+            "exact mode needs causal attention, which attention_type or the file rules out: a token changes with "
+            "those behind it. Use exact=False"
+        )
         raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)
     types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
