@@ -1,0 +1,210 @@
+"""Saver: copies state out of the KV cache and writes it to the disk, in a thread of its own, while nobody generates."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from .disk import Disk
+from .gate import Gate
+from .memory import MemoryPieces
+from .pieces import TOKEN, Piece, cut
+from .price import Price
+
+IDLE = 0.2  # seconds without a generation before anything is saved
+CLOSING = 10.0  # seconds that close() may spend on writing what is left
+
+
+class State(Protocol):
+    """The KV cache of the conversation: ``hd_edge.backend.kv_state.KVState``."""
+
+    def save(self, start: int, stop: int) -> bytearray | None:
+        """The state of these positions, or None."""
+        ...
+
+    def restore(self, blob: bytearray, start: int, stop: int) -> bool:
+        """Puts saved positions behind the end at ``start``; False if that cannot be."""
+        ...
+
+    def cut(self, stop: int) -> None:
+        """Ends the conversation at a position."""
+        ...
+
+
+class _Late(Exception):  # noqa: N818  ends a write, is no error
+    """close() has waited long enough."""
+
+
+class Saver:
+    """What is kept of the conversations of one ``Llama``.
+
+    Args:
+        state: Its KV cache.
+        gate: Tells when the cache may be read.
+        root: Fingerprint of model and settings.
+        name: The model's name, for people.
+        memory: Pieces in memory.
+        disk: Pieces on disk; None: none.
+        price: What computing and reading cost here.
+
+    Attributes:
+        token_bytes: State of one token; 0: not known yet.
+        used: Pieces on disk that were used, to be marked so.
+    """
+
+    def __init__(
+        self, state: State, gate: Gate, root: bytes, name: str, memory: MemoryPieces, disk: Disk | None, price: Price
+    ) -> None:
+        self._state, self._gate, self._root, self._name = state, gate, root, name
+        self._memory, self._disk, self._price = memory, disk, price
+        self.token_bytes = 0
+        self.used: deque[Piece] = deque()
+        self._job: tuple[int, Sequence[int]] | None = None  # gate entries, tokens in the KV cache
+        self._pending: deque[tuple[Piece, bytearray]] = deque()  # to be written
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._deadline = 0.0
+
+    # -- on the way to an answer -----------------------------------------------------------------------------------
+
+    def take(self, live: Sequence[int]) -> None:
+        """Copies what the KV cache is about to lose, if that pays.
+
+        Args:
+            live: The tokens whose state it holds.
+        """
+        chain = list(cut(self._root, live))
+        for piece in chain:
+            if self._known(piece):
+                continue
+            if not self._worth_taking(piece):
+                break
+            blob = self._copy(piece)
+            if blob is None:
+                break
+            self._keep(piece, blob, len(live))
+        self._memory.touch(chain)
+
+    def finished(self, live: Sequence[int]) -> None:
+        """A generation ended and nobody is inside: its state is saved when some time has passed."""
+        if self._price.compute is None or self._closed:
+            return
+        with self._gate.changed:
+            self._job = (self._gate.entries, live)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="hd_edge-prefix", daemon=True)
+                self._thread.start()
+            self._gate.changed.notify_all()
+
+    def _known(self, piece: Piece) -> bool:
+        """True if the piece, or a longer one that begins with it, is stored."""
+        here = self._memory.find(piece.parent, piece.start, piece.tokens)
+        if here is not None and piece.start + here[1] == piece.stop:
+            return True
+        return self._disk is not None and self._disk.has(piece)
+
+    def _worth_taking(self, piece: Piece) -> bool:
+        n = len(piece.tokens) // TOKEN
+        return self._price.worth_taking(n, n * self.token_bytes)
+
+    def _copy(self, piece: Piece) -> bytearray | None:
+        started = time.perf_counter()
+        blob = self._state.save(piece.start, piece.stop)
+        if blob is not None:
+            self._price.copied(len(blob), time.perf_counter() - started)
+            self.token_bytes = len(blob) // (piece.stop - piece.start)
+        return blob
+
+    def _keep(self, piece: Piece, blob: bytearray, tokens: int) -> None:
+        """Keeps a piece of a conversation of so many tokens: in memory, and for the disk if reading it will pay."""
+        self._memory.put(piece, blob)
+        disk = self._disk
+        if disk is None or not self._price.worth_writing(tokens, tokens * self.token_bytes):
+            return
+        if disk.room_for(len(blob)) and self._waiting() + len(blob) <= max(self._memory.budget, len(blob)):
+            self._pending.append((piece, blob))
+
+    def _waiting(self) -> int:
+        return sum(len(blob) for _, blob in tuple(self._pending))
+
+    # -- while nobody generates ------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        changed = self._gate.changed
+        while True:
+            with changed:
+                changed.wait_for(lambda: self._closed or (self._gate.idle and (self._job or self._pending)))
+                changed.wait_for(lambda: self._closed or not self._gate.idle, timeout=IDLE)
+                if not self._gate.idle and not self._closed:
+                    continue
+                job, self._job = self._job, None
+                closed = self._closed
+            try:
+                if job is not None:
+                    self._save(*job)
+                self._write()
+            except _Late:
+                return
+            if closed:
+                return
+
+    def _save(self, entries: int, live: Sequence[int]) -> None:
+        """Saves a conversation, as long as nobody uses the context."""
+        chain = list(cut(self._root, live))
+        for piece in chain:
+            if self._disk is not None and self._disk.has(piece):
+                continue
+            blob = self._memory.get(piece)
+            if blob is None:
+                if self._disk is None and self._known(piece):
+                    continue
+                if not self._worth_taking(piece):
+                    break
+                with self._gate.copying(entries) as free:
+                    blob = self._copy(piece) if free else None
+                if blob is None:
+                    break
+            self._keep(piece, blob, len(live))
+            if self._waiting() > self._memory.budget // 2:
+                self._write()
+        self._memory.touch(chain)
+
+    def _write(self) -> None:
+        """Writes what is waiting for the disk, and what the index should know."""
+        disk = self._disk
+        if disk is None:
+            return
+        used = [self.used.popleft() for _ in range(len(self.used))]
+        if used:
+            disk.touch(used)
+        wrote = False
+        while self._pending:
+            wrote = disk.write(*self._pending.popleft(), self._pause) or wrote
+        if (wrote or used) and self._price.compute is not None:
+            disk.save_rates(self._name, self._price.compute, self._price.disk)
+
+    def _pause(self) -> None:
+        with self._gate.changed:
+            self._gate.changed.wait_for(lambda: self._closed or self._gate.idle)
+            if self._closed and time.monotonic() > self._deadline:
+                raise _Late
+
+    def flush(self) -> None:
+        """Saves now what would be saved when idle; nobody may be generating, and no other thread may call."""
+        with self._gate.changed:
+            job, self._job = self._job, None
+        if job is not None:
+            self._save(*job)
+        self._write()
+
+    def close(self) -> None:
+        """Saves what is left, within ten seconds, and ends the thread; the context must still be there."""
+        with self._gate.changed:
+            self._closed, self._deadline = True, time.monotonic() + CLOSING
+            self._gate.changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
