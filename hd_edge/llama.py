@@ -27,6 +27,8 @@ from .errors import ModelFileError
 from .model import gguf as gguf_file
 from .model.completion import Completions
 from .model.text import Piece, PieceStream, PieceTokenizer
+from .prefix.cache import PrefixCache
+from .prefix.opening import check_arguments, generating, inside, open_cache
 from .stats import TIER_NAMES, GenerationStats, count_plain
 from .store.identity import identify
 from .tiers.memory import Hierarchy
@@ -47,6 +49,9 @@ class Llama(Completions):
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.
+        prefix_cache: Where the KV state of prompts is kept, so that a text is read once: ``"auto"``: in memory and in
+            the user's cache folder; a folder; ``"memory"``; None: nowhere. The files hold what prompts say.
+        prefix_cache_bytes: Most bytes of that folder; None: 4 GiB, or a quarter of the disk's free space if less.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
@@ -71,6 +76,8 @@ class Llama(Completions):
         store: str | PathLike[str] | None = "default",
         statistics: str | PathLike[str] | None = "default",
         learn: bool = True,
+        prefix_cache: str | PathLike[str] | None = "auto",
+        prefix_cache_bytes: int | None = None,
         exact: bool = False,
         row_kernels: Literal["auto", False] = "auto",
         verbose: bool = False,
@@ -78,7 +85,9 @@ class Llama(Completions):
     ) -> None:
         self._verifier: _native.Verifier | None = None
         self._decoder: Decoder | None = None
+        self._prefixes: PrefixCache | None = None
         self.on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None
+        self.on_prefill: Callable[[int, int, float], None] | None = None  # tokens done, tokens to do, seconds
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
@@ -87,11 +96,14 @@ class Llama(Completions):
             "store": store,
             "statistics": statistics,
             "learn": learn,
+            "prefix_cache": prefix_cache,
+            "prefix_cache_bytes": prefix_cache_bytes,
             "exact": exact,
             "row_kernels": row_kernels,
         }
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
+        check_arguments(prefix_cache, prefix_cache_bytes)
         api = backend.load()
         self._header = gguf_file.read_header(model_path)
         settings.setdefault("flash_attn", True)
@@ -133,6 +145,7 @@ class Llama(Completions):
             max_sequences=self._n_sequences,
             ordered=True,
         )
+        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact)
         if self._draft_config.profile != "off":
             self._hierarchy = Hierarchy(
                 identify(self.model),
@@ -204,7 +217,8 @@ class Llama(Completions):
             if self._verifier is None:
                 yield from count_plain(super().generate(tokens, **settings), self.stats, len(tokens))
             else:
-                yield from self._drafted(self._verifier, tokens, settings)
+                with generating(self._prefixes, self):
+                    yield from self._drafted(self._verifier, tokens, settings)
         finally:
             if self._hierarchy is not None:
                 self._hierarchy.finished(self._planner, self.stats)
@@ -218,7 +232,7 @@ class Llama(Completions):
         started = perf_counter()
         self.stats.prompt_tokens = len(tokens)
         verifier.clear_cancel()
-        if not prefill(self, verifier, tokens, reset):
+        if not prefill(self, verifier, tokens, reset, self._prefixes):
             return
         self.stats.prompt_seconds = perf_counter() - started
         limits = (min(self._draft_config.max_rows, self.n_batch), self._n_sequences)
@@ -265,9 +279,20 @@ class Llama(Completions):
 
     # -- state -----------------------------------------------------------------------------------------------------
 
+    def eval(self, tokens: Sequence[int]) -> None:
+        """As ``llama_cpp.Llama.eval``."""
+        with inside(self._prefixes):
+            super().eval(tokens)
+
+    def save_state(self) -> Any:
+        """As ``llama_cpp.Llama.save_state``."""
+        with inside(self._prefixes):
+            return super().save_state()
+
     def load_state(self, state: Any) -> None:
         """As ``llama_cpp.Llama.load_state``."""
-        super().load_state(state)
+        with inside(self._prefixes):
+            super().load_state(state)
         if self._verifier is not None:
             self._verifier.release(self.n_tokens)
 
@@ -281,6 +306,9 @@ class Llama(Completions):
         if getattr(self, "_decoder", None) is not None:
             self._decoder.settle()  # type: ignore[union-attr]
             self._decoder = None
+        if getattr(self, "_prefixes", None) is not None:
+            self._prefixes.close()  # type: ignore[union-attr]
+            self._prefixes = None
         if getattr(self, "_hierarchy", None) is not None:
             self._hierarchy.close(self._planner)  # type: ignore[union-attr]
             self._hierarchy = None

@@ -21,6 +21,7 @@ class GenerationStats:
     """
 
     prompt_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt: in the KV cache already, or taken from the prefix store
     prompt_seconds: float = 0.0
     tokens: int = 0
     seconds: float = 0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
@@ -60,7 +61,16 @@ class GenerationStats:
 
     def add(self, other: GenerationStats) -> None:
         """Adds another generation's counts to these."""
-        for name in ("prompt_tokens", "prompt_seconds", "tokens", "seconds", "forwards", "drafts", "rows"):
+        for name in (
+            "prompt_tokens",
+            "cached_tokens",
+            "prompt_seconds",
+            "tokens",
+            "seconds",
+            "forwards",
+            "drafts",
+            "rows",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.draft_seconds += other.draft_seconds
         self.forward_seconds += other.forward_seconds
@@ -77,6 +87,7 @@ class GenerationStats:
         """Plain types, for JSON."""
         return {
             "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
             "prompt_seconds": self.prompt_seconds,
             "tokens": self.tokens,
             "seconds": self.seconds,

@@ -115,12 +115,14 @@ class PrefixCache:
         found = [one for one in chain if one.stop > keep]
         if found and not self._pays(found, keep):
             found = []
+        started = time.perf_counter()
         first = self._load(found[0]) if found else None
+        waited = time.perf_counter() - started
         if keep < len(live):
             self.saver.take(live)
         if first is None:
             return keep
-        got = self._restore(found, first)
+        got = self._restore(found, first, waited)
         self.memory.touch([one.piece for one in chain])
         self.saver.used.extend(one.piece for one in chain if one.size)
         return got
@@ -167,9 +169,9 @@ class PrefixCache:
         elif self.disk is not None:
             self.disk.drop(one.piece)
 
-    def _restore(self, found: list[Found], first: bytearray) -> int:
+    def _restore(self, found: list[Found], first: bytearray, waited: float) -> int:
         """Puts pieces into the KV cache, the next one being read meanwhile; returns where the conversation ends."""
-        started = time.perf_counter()
+        started = time.perf_counter() - waited
         blob: bytearray | None = first
         stop, size = found[0].piece.start, 0
         self._state.cut(stop)

@@ -132,8 +132,8 @@ class Index:
 
     def evict(self, budget: int) -> list[bytes]:
         """Forgets the least recently used pieces, ends of prompts first, until the rest fits; returns their names."""
-        gone: list[bytes] = []
         keys: list[tuple[bytes, bytes]] = []
+        gone: list[Any] = []
         with self.file.writing() as db:
             excess = int(db.execute("SELECT total(bytes) FROM pieces").fetchone()[0]) - budget
             if excess <= 0:
