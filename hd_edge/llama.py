@@ -27,8 +27,8 @@ from .errors import ModelFileError
 from .model import gguf as gguf_file
 from .model.completion import Completions
 from .model.text import Piece, PieceStream, PieceTokenizer
-from .prefix.cache import PrefixCache
-from .prefix.opening import check_arguments, generating, inside, open_cache
+from .prefix.gated import GatedState
+from .prefix.opening import check_arguments, open_cache
 from .stats import TIER_NAMES, GenerationStats, count_plain
 from .store.identity import identify
 from .tiers.memory import Hierarchy
@@ -39,7 +39,7 @@ log.addHandler(logging.NullHandler())
 MAX_SEQUENCES = 32  # n_seq_max: leaves of one tree; llama.cpp's batch checks grow with its square
 
 
-class Llama(Completions):
+class Llama(GatedState, Completions):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -49,8 +49,7 @@ class Llama(Completions):
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.
-        prefix_cache: Where the KV state of prompts is kept, so that a text is read once: ``"auto"``: in memory and in
-            the user's cache folder; a folder; ``"memory"``; None: nowhere. The files hold what prompts say.
+        prefix_cache: Where state of prompts is kept: ``"auto"`` (a cache folder), a folder, ``"memory"``, or None.
         prefix_cache_bytes: Most bytes of that folder; None: 4 GiB, or a quarter of the disk's free space if less.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
@@ -85,9 +84,7 @@ class Llama(Completions):
     ) -> None:
         self._verifier: _native.Verifier | None = None
         self._decoder: Decoder | None = None
-        self._prefixes: PrefixCache | None = None
         self.on_step: Callable[[_native.DraftTree, list[int], list[int]], None] | None = None
-        self.on_prefill: Callable[[int, int, float], None] | None = None  # tokens done, tokens to do, seconds
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
@@ -217,7 +214,7 @@ class Llama(Completions):
             if self._verifier is None:
                 yield from count_plain(super().generate(tokens, **settings), self.stats, len(tokens))
             else:
-                with generating(self._prefixes, self):
+                with self._generating():
                     yield from self._drafted(self._verifier, tokens, settings)
         finally:
             if self._hierarchy is not None:
@@ -279,23 +276,6 @@ class Llama(Completions):
 
     # -- state -----------------------------------------------------------------------------------------------------
 
-    def eval(self, tokens: Sequence[int]) -> None:
-        """As ``llama_cpp.Llama.eval``."""
-        with inside(self._prefixes):
-            super().eval(tokens)
-
-    def save_state(self) -> Any:
-        """As ``llama_cpp.Llama.save_state``."""
-        with inside(self._prefixes):
-            return super().save_state()
-
-    def load_state(self, state: Any) -> None:
-        """As ``llama_cpp.Llama.load_state``."""
-        with inside(self._prefixes):
-            super().load_state(state)
-        if self._verifier is not None:
-            self._verifier.release(self.n_tokens)
-
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         state.update(self._arguments)
@@ -306,9 +286,7 @@ class Llama(Completions):
         if getattr(self, "_decoder", None) is not None:
             self._decoder.settle()  # type: ignore[union-attr]
             self._decoder = None
-        if getattr(self, "_prefixes", None) is not None:
-            self._prefixes.close()  # type: ignore[union-attr]
-            self._prefixes = None
+        self._close_prefixes()
         if getattr(self, "_hierarchy", None) is not None:
             self._hierarchy.close(self._planner)  # type: ignore[union-attr]
             self._hierarchy = None

@@ -134,7 +134,7 @@ def _cost(path: str) -> list[str]:
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import SETTLED, TreePlanner
 
-    llm = Llama(path)
+    llm = Llama(path, prefix_cache=None)
     try:
         planner = llm._planner
         if not isinstance(planner, TreePlanner):

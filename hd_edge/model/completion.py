@@ -34,7 +34,8 @@ class Completions(llama_cpp.Llama):  # type: ignore[misc]
             **kwargs: As ``llama_cpp.Llama.create_completion``.
 
         Returns:
-            A completion whose ``usage.completion_tokens_details`` has ``accepted_prediction_tokens`` and
+            A completion whose ``usage.prompt_tokens_details`` has ``cached_tokens`` (known and not computed), whose
+            ``usage.completion_tokens_details`` has ``accepted_prediction_tokens`` and
             ``rejected_prediction_tokens`` (drafted tokens of all tiers), and whose ``timings`` has ``draft_n`` and
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
@@ -117,6 +118,7 @@ def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:
 
     ``usage.completion_tokens_details`` has OpenAI's names (predicted outputs), ``timings`` those of llama-server.
     """
+    completion["usage"]["prompt_tokens_details"] = prompt_details(stats)
     completion["usage"]["completion_tokens_details"] = token_details(stats)
     completion["timings"] = timings(stats)
 
@@ -127,10 +129,16 @@ def token_details(stats: GenerationStats) -> dict[str, int]:
     return {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": drafted - accepted}
 
 
+def prompt_details(stats: GenerationStats) -> dict[str, int]:
+    """OpenAI's ``prompt_tokens_details``: prompt tokens that were known and not computed."""
+    return {"cached_tokens": stats.cached_tokens}
+
+
 def timings(stats: GenerationStats) -> dict[str, Any]:
     """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
     return {
         "prompt_n": stats.prompt_tokens,
+        "cache_n": stats.cached_tokens,
         "prompt_ms": stats.prompt_seconds * 1e3,
         "predicted_n": stats.tokens,
         "predicted_ms": stats.seconds * 1e3,

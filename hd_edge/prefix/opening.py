@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,21 +69,3 @@ def open_cache(
     cache = PrefixCache(state, root, name, MemoryPieces(memory_budget()), disk)
     weakref.finalize(llama, cache.close)  # at the interpreter's end, when nobody called close()
     return cache
-
-
-@contextmanager
-def generating(cache: PrefixCache | None, llama: Any) -> Iterator[None]:
-    """One generation of this model runs in this block."""
-    if cache is None:
-        yield
-        return
-    cache.enter()
-    try:
-        yield
-    finally:
-        cache.leave(llama.input_ids[: llama.n_tokens].copy())
-
-
-def inside(cache: PrefixCache | None) -> AbstractContextManager[None]:
-    """Somebody uses the context of this model in this block, outside a generation or within one."""
-    return nullcontext() if cache is None else cache.gate.inside()

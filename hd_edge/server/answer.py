@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.errors import ContextFullError
 from hd_edge.llama import Llama
-from hd_edge.model.completion import token_details
+from hd_edge.model.completion import prompt_details, token_details
 
 from .metrics import Requests
 
@@ -147,6 +147,7 @@ def _usage(llm: Llama) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": tokens,
         "total_tokens": prompt + tokens,
+        "prompt_tokens_details": prompt_details(llm.stats),
         "completion_tokens_details": token_details(llm.stats),
     }
 

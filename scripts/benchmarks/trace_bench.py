@@ -41,6 +41,7 @@ def load(args: argparse.Namespace) -> Any:
         str(args.model),
         draft="off",
         store=None,
+        prefix_cache=None,
         n_ctx=args.ctx,
         n_threads=args.threads,
         n_threads_batch=args.threads,
