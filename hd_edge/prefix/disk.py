@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hd_edge.errors import StoreCorruptError, StoreError
+from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
 from hd_edge.store.safety import move_aside
 
 from . import files
@@ -43,17 +43,19 @@ class Disk:
         self._fingerprint = fingerprint
         self._budget = budget
         self._full = False
+        self._swept = False
         self._index = self._open()
 
     def _open(self) -> Index | None:
         try:
             return open_index(self.folder)
         except (StoreError, OSError) as error:
-            self._note(f"{error}; prefixes are kept in memory only")
+            self._note(error)
             return None
 
-    def _note(self, text: str) -> None:
-        self.trouble = self.trouble or text
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, StoreBusyError):  # a lock passes
+            self.trouble = self.trouble or f"{error}; prefixes are kept in memory only"
 
     def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
         """The child of ``parent`` that shares most tokens with the packed ``rest``, how many, and its bytes."""
@@ -62,7 +64,7 @@ class Disk:
         try:
             return self._index.find(parent, start, rest)
         except StoreError as error:
-            self._note(str(error))
+            self._note(error)
             return None
 
     def read(self, piece: Piece) -> bytearray | None:
@@ -79,12 +81,17 @@ class Disk:
                 self._index.drop(piece)
             files.remove(self.folder, piece.name)
         except (StoreError, OSError) as error:
-            self._note(str(error))
+            self._note(error)
 
     def has(self, piece: Piece) -> bool:
         """True if the piece, or a longer one that begins with it, is there."""
         found = self.find(piece.parent, piece.start, piece.tokens)
-        return found is not None and piece.start + found[1] == piece.stop
+        if found is None or piece.start + found[1] != piece.stop:
+            return False
+        if not files.is_there(self.folder, found[0].name, found[2]):
+            self.drop(found[0])
+            return False
+        return True
 
     def room_for(self, size: int) -> bool:
         """True if the disk may take so many bytes more."""
@@ -106,9 +113,12 @@ class Disk:
         if self._index is None or self._full:
             return False
         try:
+            if not self._swept:  # once, and not while somebody waits for the model to load
+                self._swept = True
+                sweep(self.folder, self._index)
             if free_bytes(self.folder) < LEAST_FREE + len(blob):
                 self._full = True
-                self._note(f"the disk of {self.folder} is nearly full: prefixes are kept in memory only")
+                self._note(StoreError(f"the disk of {self.folder} is nearly full"))
                 return False
             size = files.write(self.folder, self._fingerprint, piece, blob, pause)
             gone = self._index.add(self._fingerprint, piece, size) + self._index.evict(self._limit())
@@ -117,8 +127,8 @@ class Disk:
         except FileExistsError:
             return False
         except (StoreError, OSError) as error:
-            self._full = isinstance(error, OSError)  # a lock passes, a disk that is full or read-only stays so
-            self._note(f"{error}; prefixes are kept in memory only")
+            self._full = isinstance(error, OSError)  # full or read-only: it stays so
+            self._note(error)
             return False
         return piece.name not in gone
 
@@ -128,14 +138,14 @@ class Disk:
             if self._index is not None:
                 self._index.touch(pieces)
         except StoreError as error:
-            self._note(str(error))
+            self._note(error)
 
     def rates(self) -> tuple[float | None, float | None]:
         """Tokens per second of prefill and bytes per second of the disk, as last seen."""
         try:
             return self._index.rates(self._fingerprint) if self._index is not None else (None, None)
         except StoreError as error:
-            self._note(str(error))
+            self._note(error)
             return None, None
 
     def save_rates(self, name: str, compute: float, disk: float) -> None:
@@ -144,7 +154,7 @@ class Disk:
             if self._index is not None:
                 self._index.save_rates(self._fingerprint, name, compute, disk)
         except StoreError as error:
-            self._note(str(error))
+            self._note(error)
 
     def close(self) -> None:
         """Closes the index; a second call does nothing."""

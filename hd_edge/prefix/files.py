@@ -75,6 +75,14 @@ def _write_all(write: Callable[[memoryview], int | None], data: memoryview) -> N
         data = data[write(data) or 0 :]
 
 
+def is_there(folder: Path, name: bytes, size: int) -> bool:
+    """True if a piece has a file of this size."""
+    try:
+        return path_of(folder, name).stat().st_size == size
+    except OSError:
+        return False
+
+
 def read(folder: Path, fingerprint: bytes, piece: Piece) -> bytearray | None:
     """The state of a piece; None if there is no file or anything about it is not as it was written."""
     return read_file(path_of(folder, piece.name), fingerprint, piece)
