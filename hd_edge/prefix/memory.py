@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .pieces import Piece, common
 
@@ -53,22 +53,38 @@ class MemoryPieces:
                 if piece.name in self._blobs:
                     self._blobs.move_to_end(piece.name)
 
-    def put(self, piece: Piece, blob: bytearray) -> None:
+    def put(self, piece: Piece, blob: bytearray, spare: Collection[bytes] = ()) -> bool:
         """Keeps a piece; shorter ones that it contains go, and the least recently used ones for which no room is left.
 
-        A piece larger than the budget is not kept.
+        Args:
+            piece: The piece.
+            blob: Its state.
+            spare: Names of pieces that must not go for this one: those of its own prompt, whose beginning is worth more
+                than its end.
+
+        Returns:
+            False if there is no room.
         """
         with self._lock:
             for tokens in list(self._children.get(piece.parent, ())):
                 if piece.tokens.startswith(tokens):
                     self._drop(Piece(piece.parent, tokens, piece.start))
-            if len(blob) > self.budget:
-                return
+            excess = self.bytes + len(blob) - self.budget
+            leaving = []
+            for old, state in self._blobs.values():
+                if excess <= 0:
+                    break
+                if old.name not in spare:
+                    leaving.append(old)
+                    excess -= len(state)
+            if excess > 0:
+                return False
+            for old in leaving:
+                self._drop(old)
             insort(self._children.setdefault(piece.parent, []), piece.tokens)
             self._blobs[piece.name] = (piece, blob)
             self.bytes += len(blob)
-            while self.bytes > self.budget:
-                self._drop(next(iter(self._blobs.values()))[0])
+            return True
 
     def drop(self, piece: Piece) -> None:
         """Forgets a piece."""

@@ -85,7 +85,7 @@ class Saver:
             blob = self._copy(piece)
             if blob is None:
                 break
-            self._keep(piece, blob, len(live))
+            self._keep(piece, blob, chain)
         self._memory.touch(chain)
 
     def finished(self, live: Sequence[int]) -> None:
@@ -118,10 +118,10 @@ class Saver:
             self.token_bytes = len(blob) // (piece.stop - piece.start)
         return blob
 
-    def _keep(self, piece: Piece, blob: bytearray, tokens: int) -> None:
-        """Keeps a piece of a conversation of so many tokens: in memory, and for the disk if reading it will pay."""
-        self._memory.put(piece, blob)
-        disk = self._disk
+    def _keep(self, piece: Piece, blob: bytearray, chain: Sequence[Piece]) -> None:
+        """Keeps a piece of a conversation: in memory, and for the disk if reading the whole will pay."""
+        self._memory.put(piece, blob, {one.name for one in chain})
+        disk, tokens = self._disk, chain[-1].stop
         if disk is None or not self._price.worth_writing(tokens, tokens * self.token_bytes):
             return
         if disk.room_for(len(blob)) and self._waiting() + len(blob) <= max(self._memory.budget, len(blob)):
@@ -167,7 +167,7 @@ class Saver:
                     blob = self._copy(piece) if free else None
                 if blob is None:
                     break
-            self._keep(piece, blob, len(live))
+            self._keep(piece, blob, chain)
             if self._waiting() > self._memory.budget // 2:
                 self._write()
         self._memory.touch(chain)

@@ -53,7 +53,7 @@ def test_restored_state_is_computed_state(texts, memory, budget, restart):
 
 def test_a_prompt_is_read_once_while_others_come_between():
     talk = Conversation()
-    texts = [[i] + BASE[:700] for i in range(8)]
+    texts = [[i, *BASE[:700]] for i in range(8)]
     for text in texts:
         assert talk.answer(text) == 0
     for text in texts:
@@ -108,13 +108,13 @@ def test_the_folder_keeps_its_budget(tmp_path):
     budget = 40_000
     talk = Conversation(tmp_path, memory=1 << 20, budget=budget)
     for i in range(12):
-        talk.answer([i] + BASE[:600])
+        talk.answer([i, *BASE[:600]])
         talk.cache.saver.flush()
         assert sum(path.stat().st_size for path in tmp_path.glob("*/*.kv")) <= budget
     talk.close()
     talk = Conversation(tmp_path, budget=budget)
-    assert talk.answer([11] + BASE[:600]) == 600  # the newest is there
-    assert talk.answer([0] + BASE[:600]) == 0
+    assert talk.answer([11, *BASE[:600]]) == 600  # the newest is there
+    assert talk.answer([0, *BASE[:600]]) == 0
     talk.close()
 
 

@@ -75,3 +75,14 @@ def test_what_is_larger_than_the_budget_is_not_kept():
     memory = MemoryPieces(10)
     memory.put(Piece(ROOT, pack([1]), 0), bytearray(11))
     assert len(memory) == memory.bytes == 0
+
+
+def test_the_end_of_a_prompt_does_not_push_out_its_beginning():
+    memory = MemoryPieces(20)
+    chain = list(cut(ROOT, [1] * 700))
+    names = {piece.name for piece in chain}
+    assert [memory.put(piece, bytearray(10), names) for piece in chain] == [True, True, False]
+    assert chain[0] in memory
+    other = Piece(ROOT, pack([9]), 0)
+    assert memory.put(other, bytearray(10))
+    assert chain[0] not in memory
