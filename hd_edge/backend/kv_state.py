@@ -70,7 +70,7 @@ class KVState:
             self._free_scratch()
         return blob if got == size and is_part(blob, start, stop) else None
 
-    def restore(self, blob: bytearray, start: int, stop: int) -> bool:
+    def restore(self, blob: bytearray | memoryview, start: int, stop: int) -> bool:
         """Puts the first positions of a saved part, [start, stop), behind the conversation's end at ``start``.
 
         Args:
@@ -99,7 +99,7 @@ class KVState:
         lib.llama_memory_seq_rm(self._memory, self._scratch, -1, -1)
 
 
-def is_part(blob: bytearray, start: int, stop: int) -> bool:
+def is_part(blob: bytearray | memoryview, start: int, stop: int) -> bool:
     """True if the bytes are a saved part of exactly these positions, in order, in the layout described above.
 
     Rows are not looked at: llama.cpp compares types and sizes of rows with its own before it takes them.
@@ -117,7 +117,7 @@ def is_part(blob: bytearray, start: int, stop: int) -> bool:
     return bool(transposed == 0 and layers > 0 and _walk(blob, n, layers))
 
 
-def _walk(blob: bytearray, n: int, layers: int) -> bool:
+def _walk(blob: bytearray | memoryview, n: int, layers: int) -> bool:
     """True if the layers' rows fill the bytes exactly: K of every layer, then V of every layer or of none."""
     at, sections = _HEAD + n * _CELL + 8, 0
     while at + 12 <= len(blob) and sections < 2 * layers:

@@ -22,7 +22,7 @@ from .gate import Gate
 from .memory import MemoryPieces
 from .pieces import PIECE, TOKEN, Piece, pack
 from .price import Price
-from .saver import Saver, State
+from .saver import Blob, Saver, State
 
 LEAST_GAIN = 16  # tokens: fewer are computed
 
@@ -116,13 +116,14 @@ class PrefixCache:
         if found and not self._pays(found, keep):
             found = []
         started = time.perf_counter()
-        first = self._load(found[0]) if found else None
+        buffers = [bytearray(max((one.size for one in found), default=0)) for _ in found[:2]]
+        first = self._load(found[0], buffers[0]) if found else None
         waited = time.perf_counter() - started
         if keep < len(live):
             self.saver.take(live)
         if first is None:
             return keep
-        got = self._restore(found, first, waited)
+        got = self._restore(found, first, buffers, waited)
         self.memory.touch([one.piece for one in chain])
         self.saver.used.extend(one.piece for one in chain if one.size)
         return got
@@ -153,11 +154,11 @@ class PrefixCache:
         in_memory = sum(len(one.piece.tokens) // TOKEN for one in found if not one.size) * self.saver.token_bytes
         return gain >= LEAST_GAIN and self.price.worth_restoring(gain, on_disk, in_memory)
 
-    def _load(self, one: Found) -> bytearray | None:
+    def _load(self, one: Found, buffer: bytearray) -> Blob | None:
         """The state of a found piece; None, and the piece is forgotten, if it is not what it should be."""
         if not one.size:
             return self.memory.get(one.piece)
-        blob = self.disk.read(one.piece) if self.disk is not None else None
+        blob = self.disk.read(one.piece, buffer) if self.disk is not None else None
         if blob is not None and not is_part(blob, one.piece.start, one.piece.stop):
             self._forget(one)
             return None
@@ -169,17 +170,19 @@ class PrefixCache:
         elif self.disk is not None:
             self.disk.drop(one.piece)
 
-    def _restore(self, found: list[Found], first: bytearray, waited: float) -> int:
+    def _restore(self, found: list[Found], first: Blob, buffers: list[bytearray], waited: float) -> int:
         """Puts pieces into the KV cache, the next one being read meanwhile; returns where the conversation ends."""
         started = time.perf_counter() - waited
-        blob: bytearray | None = first
+        blob: Blob | None = first
         stop, size = found[0].piece.start, 0
         self._state.cut(stop)
         with ThreadPoolExecutor(1) as reader:
-            for one, following in zip(found, [*found[1:], None], strict=True):
-                ahead: Future[bytearray | None] | None = reader.submit(self._load, following) if following else None
+            for i, one in enumerate(found):
                 if blob is None:
                     break
+                ahead: Future[Blob | None] | None = None
+                if i + 1 < len(found):
+                    ahead = reader.submit(self._load, found[i + 1], buffers[(i + 1) % 2])
                 if not self._state.restore(blob, one.piece.start, one.stop):
                     self._forget(one)
                     break

@@ -67,9 +67,9 @@ class Disk:
             self._note(error)
             return None
 
-    def read(self, piece: Piece) -> bytearray | None:
-        """The state of a piece; None, and the piece is forgotten, if it is not there whole."""
-        blob = files.read(self.folder, self._fingerprint, piece)
+    def read(self, piece: Piece, buffer: bytearray) -> memoryview | None:
+        """The state of a piece, in ``buffer``; None, and the piece is forgotten, if it is not there whole."""
+        blob = files.read(self.folder, self._fingerprint, piece, buffer)
         if blob is None:
             self.drop(piece)
         return blob
@@ -94,7 +94,7 @@ class Disk:
         return True
 
     def room_for(self, size: int) -> bool:
-        """True if the disk may take so many bytes more."""
+        """True if a prompt may take so many bytes: half of the budget at most."""
         return self._index is not None and not self._full and size <= self._limit() // 2
 
     def _limit(self) -> int:
@@ -102,12 +102,13 @@ class Disk:
             return self._budget
         return min(DEFAULT_BUDGET, int(free_bytes(self.folder) * SHARE_OF_FREE))
 
-    def write(self, piece: Piece, blob: bytearray, pause: Callable[[], None]) -> bool:
-        """Writes a piece, then makes room; False if it is not kept.
+    def write(self, piece: Piece, blob: bytearray, now: float, pause: Callable[[], None]) -> bool:
+        """Makes room and writes a piece; False if that could not be.
 
         Args:
             piece: What is written.
             blob: Its state.
+            now: Time of use, one for all pieces of a prompt.
             pause: Called between chunks; returns when writing may go on. What it raises ends the writing.
         """
         if self._index is None or self._full:
@@ -120,9 +121,10 @@ class Disk:
                 self._full = True
                 self._note(StoreError(f"the disk of {self.folder} is nearly full"))
                 return False
+            for name in self._index.evict(self._limit() - len(blob) - files.MOST_HEAD):
+                files.remove(self.folder, name)
             size = files.write(self.folder, self._fingerprint, piece, blob, pause)
-            gone = self._index.add(self._fingerprint, piece, size) + self._index.evict(self._limit())
-            for name in gone:
+            for name in self._index.add(self._fingerprint, piece, size, now):
                 files.remove(self.folder, name)
         except FileExistsError:
             return False
@@ -130,13 +132,13 @@ class Disk:
             self._full = isinstance(error, OSError)  # full or read-only: it stays so
             self._note(error)
             return False
-        return piece.name not in gone
+        return True
 
-    def touch(self, pieces: Iterable[Piece]) -> None:
-        """These were used just now."""
+    def touch(self, pieces: Iterable[Piece], now: float) -> None:
+        """These were used now."""
         try:
             if self._index is not None:
-                self._index.touch(pieces)
+                self._index.touch(pieces, now)
         except StoreError as error:
             self._note(error)
 

@@ -16,12 +16,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from .pieces import TOKEN, Piece
+from .pieces import PIECE, TOKEN, Piece
 
 MAGIC, VERSION = b"hdEdgeKV", 1
 # magic, version, tokens, start, bytes of state, CRC-32 of state, fingerprint, parent
 _HEAD = struct.Struct("<8sIIIQI32s32s")
 _CRC = struct.Struct("<I")
+MOST_HEAD = _HEAD.size + PIECE * TOKEN + _CRC.size  # bytes of a file beside the state
 CHUNK = 8 << 20  # bytes written or read at once
 NAME = re.compile(r"[0-9a-f]{64}\.kv")
 TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{8}\.new")
@@ -83,12 +84,18 @@ def is_there(folder: Path, name: bytes, size: int) -> bool:
         return False
 
 
-def read(folder: Path, fingerprint: bytes, piece: Piece) -> bytearray | None:
-    """The state of a piece; None if there is no file or anything about it is not as it was written."""
-    return read_file(path_of(folder, piece.name), fingerprint, piece)
+def read(folder: Path, fingerprint: bytes, piece: Piece, buffer: bytearray) -> memoryview | None:
+    """The state of a piece, in ``buffer`` if it is large enough (new memory costs twice the reading).
+
+    Returns:
+        None if there is no file or anything about it is not as it was written.
+    """
+    return read_file(path_of(folder, piece.name), fingerprint, piece, buffer)
 
 
-def read_file(path: Path, fingerprint: bytes | None = None, piece: Piece | None = None) -> bytearray | None:
+def read_file(
+    path: Path, fingerprint: bytes | None = None, piece: Piece | None = None, buffer: bytearray | None = None
+) -> memoryview | None:
     """The state in a file; None if the file is not whole, or not of this fingerprint and piece where they are given."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -115,8 +122,9 @@ def read_file(path: Path, fingerprint: bytes | None = None, piece: Piece | None 
                 return None
             if path.name != f"{found.name.hex()}.kv":
                 return None
-            blob = bytearray(size)
-            return blob if _read_all(file.readinto, memoryview(blob)) == crc else None
+            enough = buffer is not None and size <= len(buffer)
+            blob = memoryview(buffer if enough and buffer is not None else bytearray(size))[:size]
+            return blob if _read_all(file.readinto, blob) == crc else None
     except OSError:
         return None
 

@@ -6,7 +6,6 @@ after its row is gone, so a row may lack its file (a miss) and a file its row (`
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +100,8 @@ class Index:
             return None
         return Piece(parent, tokens, start), common(tokens, rest), size[0][0]
 
-    def add(self, fingerprint: bytes, piece: Piece, size: int) -> list[bytes]:
-        """Adds a piece; returns the names of those that it contains, which are gone."""
+    def add(self, fingerprint: bytes, piece: Piece, size: int, now: float) -> list[bytes]:
+        """Adds a piece, used now; returns the names of those that it contains, which are gone."""
         with self.file.writing() as db:
             shorter = db.execute(
                 "SELECT tokens, name FROM pieces WHERE parent = ? AND tokens < ? AND length(tokens) < ?"
@@ -114,13 +113,12 @@ class Index:
             db.execute(
                 "INSERT OR REPLACE INTO pieces (parent, tokens, name, fingerprint, start, bytes, used)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (piece.parent, piece.tokens, piece.name, fingerprint, piece.start, size, time.time()),
+                (piece.parent, piece.tokens, piece.name, fingerprint, piece.start, size, now),
             )
         return [name for _, name in shorter if isinstance(name, bytes)]
 
-    def touch(self, pieces: Iterable[Piece]) -> None:
-        """These were used just now."""
-        now = time.time()
+    def touch(self, pieces: Iterable[Piece], now: float) -> None:
+        """These were used now."""
         with self.file.writing() as db:
             keys = [(now, piece.parent, piece.tokens) for piece in pieces]
             db.executemany("UPDATE pieces SET used = ? WHERE parent = ? AND tokens = ?", keys)

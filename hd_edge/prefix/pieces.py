@@ -1,7 +1,7 @@
 """Piece: a run of tokens at a fixed place of a prompt, named by everything before it.
 
 K and V of a token depend on the tokens up to it and on nothing behind it. So the state of a prompt can be kept in
-pieces of 256 tokens, each named by the hash of its own tokens and its parent's name: prompts with a common beginning
+pieces of 128 tokens, each named by the hash of its own tokens and its parent's name: prompts with a common beginning
 share pieces, and any beginning of a piece is good as well. The last piece of a prompt may be shorter. The root's name
 is the fingerprint of model and settings.
 """
@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-PIECE = 256  # tokens
+PIECE = 128  # tokens
 TOKEN = 4  # bytes of one
 
 

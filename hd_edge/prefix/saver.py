@@ -18,6 +18,9 @@ IDLE = 0.2  # seconds without a generation before anything is saved
 CLOSING = 10.0  # seconds that close() may spend on writing what is left
 
 
+Blob = bytearray | memoryview  # state of a piece
+
+
 class State(Protocol):
     """The KV cache of the conversation: ``hd_edge.backend.kv_state.KVState``."""
 
@@ -25,7 +28,7 @@ class State(Protocol):
         """The state of these positions, or None."""
         ...
 
-    def restore(self, blob: bytearray, start: int, stop: int) -> bool:
+    def restore(self, blob: Blob, start: int, stop: int) -> bool:
         """Puts saved positions behind the end at ``start``; False if that cannot be."""
         ...
 
@@ -64,6 +67,7 @@ class Saver:
         self.used: deque[Piece] = deque()
         self._job: tuple[int, Sequence[int]] | None = None  # gate entries, tokens in the KV cache
         self._pending: deque[tuple[Piece, bytearray]] = deque()  # to be written
+        self._saving = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._deadline = 0.0
@@ -124,7 +128,9 @@ class Saver:
         disk, tokens = self._disk, chain[-1].stop
         if disk is None or not self._price.worth_writing(tokens, tokens * self.token_bytes):
             return
-        if disk.room_for(len(blob)) and self._waiting() + len(blob) <= max(self._memory.budget, len(blob)):
+        if disk.room_for(piece.stop * self.token_bytes) and self._waiting() + len(blob) <= max(
+            self._memory.budget, len(blob)
+        ):
             self._pending.append((piece, blob))
 
     def _waiting(self) -> int:
@@ -143,19 +149,24 @@ class Saver:
                 job, self._job = self._job, None
                 closed = self._closed
             try:
-                if job is not None:
-                    self._save(*job)
-                self._write()
+                self._finish(job)
             except _Late:
                 return
             if closed:
                 return
+
+    def _finish(self, job: tuple[int, Sequence[int]] | None) -> None:
+        with self._saving:
+            if job is not None:
+                self._save(*job)
+            self._write()
 
     def _save(self, entries: int, live: Sequence[int]) -> None:
         """Saves a conversation, as long as nobody uses the context."""
         chain = list(cut(self._root, live))
         for piece in chain:
             if self._disk is not None and self._disk.has(piece):
+                self.used.append(piece)
                 continue
             blob = self._memory.get(piece)
             if blob is None:
@@ -177,12 +188,13 @@ class Saver:
         disk = self._disk
         if disk is None:
             return
+        now = time.time()  # one time for all of a prompt: its end goes before its beginning
         used = [self.used.popleft() for _ in range(len(self.used))]
         if used:
-            disk.touch(used)
+            disk.touch(used, now)
         wrote = False
         while self._pending:
-            wrote = disk.write(*self._pending.popleft(), self._pause) or wrote
+            wrote = disk.write(*self._pending.popleft(), now, self._pause) or wrote
         if (wrote or used) and self._price.compute is not None:
             disk.save_rates(self._name, self._price.compute, self._price.disk)
 
@@ -193,12 +205,10 @@ class Saver:
                 raise _Late
 
     def flush(self) -> None:
-        """Saves now what would be saved when idle; nobody may be generating, and no other thread may call."""
+        """Saves now what would be saved when idle; nobody may be generating."""
         with self._gate.changed:
             job, self._job = self._job, None
-        if job is not None:
-            self._save(*job)
-        self._write()
+        self._finish(job)
 
     def close(self) -> None:
         """Saves what is left, within ten seconds, and ends the thread; the context must still be there."""

@@ -20,20 +20,22 @@ from hd_edge.errors import StoreWarning
 from hd_edge.prefix import disk as disk_module
 from hd_edge.prefix import files
 from hd_edge.prefix.disk import Disk, open_index, sweep
+from hd_edge.prefix.pieces import PIECE
 from hd_edge.prefix.upkeep import clear, report, verify
 
 CHILD = Path(__file__).parents[1] / "support" / "prefix_child.py"
+PIECES = -(-900 // PIECE)
 PROMPT = np.random.default_rng(5).integers(0, 1000, 900).tolist()
 
 
 @pytest.fixture
 def filled(tmp_path):
-    """A folder that holds PROMPT, in four pieces."""
+    """A folder that holds PROMPT."""
     folder = tmp_path / "prefix"
     talk = Conversation(folder)
     talk.answer(PROMPT)
     talk.close()
-    assert len(list(folder.glob("*/*.kv"))) == 4
+    assert len(list(folder.glob("*/*.kv"))) == PIECES
     return folder
 
 
@@ -57,7 +59,7 @@ def test_200_mutated_files(filled, tmp_path):
     paths = sorted(original)
     lost = 0
     for turn in range(200):
-        path = paths[turn % 4]
+        path = paths[turn % PIECES]
         data = bytearray(original[path])
         kind = turn % 5
         if kind == 0:
@@ -67,7 +69,7 @@ def test_200_mutated_files(filled, tmp_path):
         elif kind == 2:
             data += b"\0" * generator.randrange(1, 100)
         elif kind == 3:
-            data = bytearray(original[paths[(turn + 1) % 4]])  # another piece's file under this name
+            data = bytearray(original[paths[(turn + 1) % PIECES]])  # another piece's file under this name
         else:
             at = generator.randrange(len(data) - 8)
             data[at : at + 8] = generator.randbytes(8)
@@ -260,7 +262,7 @@ def test_two_processes_share_a_folder(tmp_path):
     for number in range(30):
         assert talk.answer([*range(100), number, *range(1000)]) == 1100
     talk.close()
-    assert verify(tmp_path) == {"sound": 150, "damaged": 0, "without_file": 0, "without_row": 0}
+    assert verify(tmp_path) == {"sound": 30 * -(-1101 // PIECE), "damaged": 0, "without_file": 0, "without_row": 0}
 
 
 # ------------------------------------------------------------------ upkeep
@@ -268,15 +270,15 @@ def test_two_processes_share_a_folder(tmp_path):
 
 def test_report_verify_and_clear(filled):
     found = report(filled)
-    assert [(model["model"], model["pieces"], model["tokens"]) for model in found["models"]] == [("fake", 4, 900)]
-    assert verify(filled) == {"sound": 4, "damaged": 0, "without_file": 0, "without_row": 0}
+    assert [(model["model"], model["pieces"], model["tokens"]) for model in found["models"]] == [("fake", PIECES, 900)]
+    assert verify(filled) == {"sound": PIECES, "damaged": 0, "without_file": 0, "without_row": 0}
     paths = sorted(filled.glob("*/*.kv"))
     paths[0].write_bytes(paths[0].read_bytes()[:-3])
     paths[1].unlink()
-    assert verify(filled) == {"sound": 2, "damaged": 1, "without_file": 1, "without_row": 0}
+    assert verify(filled) == {"sound": PIECES - 2, "damaged": 1, "without_file": 1, "without_row": 0}
     assert not paths[0].exists()
     (filled / "notes.txt").write_text("mine")
-    assert clear(filled)[0] == 2
+    assert clear(filled)[0] == PIECES - 2
     assert [path.name for path in filled.rglob("*") if path.is_file()] == ["index.sqlite3", "notes.txt"]
     assert report(filled)["models"] == []
 

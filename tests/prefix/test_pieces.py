@@ -13,7 +13,7 @@ TOKENS = st.lists(st.integers(0, 3), max_size=6)
 def test_a_prompt_is_cut_at_fixed_places():
     tokens = list(range(2 * PIECE + 7))
     pieces = list(cut(ROOT, tokens))
-    assert [(p.start, p.stop) for p in pieces] == [(0, 256), (256, 512), (512, 519)]
+    assert [(p.start, p.stop) for p in pieces] == [(0, PIECE), (PIECE, 2 * PIECE), (2 * PIECE, 2 * PIECE + 7)]
     assert [p.full for p in pieces] == [True, True, False]
     assert pieces[0].parent == ROOT
     assert pieces[1].parent == pieces[0].name
@@ -58,7 +58,7 @@ def test_a_longer_piece_replaces_its_beginning():
 
 def test_the_least_recently_used_goes_and_beginnings_stay():
     memory = MemoryPieces(30)
-    first, second = list(cut(ROOT, [1] * 300)), list(cut(ROOT, [2] * 300))
+    first, second = list(cut(ROOT, [1] * 200)), list(cut(ROOT, [2] * 200))
     for piece in [*first, second[0]]:
         memory.put(piece, bytearray(10))
     memory.touch(second)
@@ -79,7 +79,7 @@ def test_what_is_larger_than_the_budget_is_not_kept():
 
 def test_the_end_of_a_prompt_does_not_push_out_its_beginning():
     memory = MemoryPieces(20)
-    chain = list(cut(ROOT, [1] * 700))
+    chain = list(cut(ROOT, [1] * 300))
     names = {piece.name for piece in chain}
     assert [memory.put(piece, bytearray(10), names) for piece in chain] == [True, True, False]
     assert chain[0] in memory
