@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import secrets
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,9 +86,16 @@ class Conversation:
         self.turns, self.dropped = [], 0
 
     def save(self, path: Path) -> None:
-        """Writes the conversation as JSON."""
+        """Writes the conversation as JSON, whole or not at all, for the user alone to read."""
         document = {"system": self.system, "messages": self.turns}
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+        try:
+            with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+                file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
 
     def load(self, path: Path) -> None:
         """Reads a saved conversation.

@@ -128,9 +128,9 @@ class Saver:
         disk, tokens = self._disk, chain[-1].stop
         if disk is None or not self._price.worth_writing(tokens, tokens * self.token_bytes):
             return
-        if disk.room_for(piece.stop * self.token_bytes) and self._waiting() + len(blob) <= max(
-            self._memory.budget, len(blob)
-        ):
+        waiting = self._waiting()
+        fits = not waiting or waiting + len(blob) <= self._memory.budget
+        if fits and disk.room_for(piece.stop * self.token_bytes):
             self._pending.append((piece, blob))
 
     def _waiting(self) -> int:

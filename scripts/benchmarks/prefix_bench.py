@@ -3,8 +3,8 @@
 
     prefix_bench.py model.gguf --prefixes 500 2000 3500 --json out.json
 
-Each prefix is asked again and again with another question of 12 tokens behind it. `disk` reads files that the system
-may still have in memory; `restart` is a new model object, after the system was asked to forget the files' pages.
+Each prefix is asked again and again with another question of 12 tokens behind it. `disk` and `restart` (a new model
+object) read files that the system still has in its page cache; before `dropped` it is asked to forget them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hd_edge import Llama
 from hd_edge.bench.hardware import hardware
 
 QUESTION = 12  # tokens
-ARMS = ("cold", "memory", "disk", "restart")
+ARMS = ("cold", "memory", "disk", "restart", "dropped")
 
 
 def first_token(llama: Llama, tokens: list[int]) -> tuple[float, int]:
@@ -89,13 +89,14 @@ def round_of(args: argparse.Namespace, n: int, seed: int) -> dict[str, Any]:
         other()
         llama._prefixes.memory.clear()
         seconds["disk"], known["disk"] = first_token(llama, ask())
-        llama.close()
-        dropped = drop_pages(folder)
-        started = perf_counter()
-        llama = load()
-        loading = perf_counter() - started
-        other()  # pages of the weights again
-        seconds["restart"], known["restart"] = first_token(llama, ask())
+        for arm in ("restart", "dropped"):
+            llama.close()
+            dropped = arm == "dropped" and drop_pages(folder)
+            started = perf_counter()
+            llama = load()
+            loading = perf_counter() - started
+            other()  # pages of the weights again
+            seconds[arm], known[arm] = first_token(llama, ask())
         size = sum(path.stat().st_size for path in folder.glob("*/*.kv"))
         about = hardware(llama)
     finally:
