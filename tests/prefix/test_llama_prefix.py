@@ -1,4 +1,4 @@
-"""``Llama(prefix_cache=...)``: the same tokens and bits as computing, over restarts, cancels and other conversations."""
+"""``Llama(prefix_cache=...)``: the tokens and bits of computing, over restarts, cancels and other conversations."""
 
 from __future__ import annotations
 
