@@ -29,7 +29,7 @@ class Disk:
     """Pieces of one model on the disk.
 
     Args:
-        folder: Shared by models and processes; created if it is not there.
+        folder: Shared by models and processes; made by the first write.
         fingerprint: Of model and settings.
         budget: Most bytes of all models; None: the default.
 
@@ -44,14 +44,18 @@ class Disk:
         self._budget = budget
         self._full = False
         self._swept = False
-        self._index = self._open()
+        self._failed = False
+        self._index: Index | None = None
 
-    def _open(self) -> Index | None:
-        try:
-            return open_index(self.folder)
-        except (StoreError, OSError) as error:
-            self._note(error)
-            return None
+    def _opened(self, *, create: bool = False) -> Index | None:
+        """The index; None if there is none yet, or it cannot be used. Made by the first write, not before."""
+        if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
+            try:
+                self._index = open_index(self.folder)
+            except (StoreError, OSError) as error:
+                self._failed = True
+                self._note(error)
+        return self._index
 
     def _note(self, error: Exception) -> None:
         if not isinstance(error, StoreBusyError):  # a lock passes
@@ -59,10 +63,11 @@ class Disk:
 
     def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
         """The child of ``parent`` that shares most tokens with the packed ``rest``, how many, and its bytes."""
-        if self._index is None:
+        index = self._opened()
+        if index is None:
             return None
         try:
-            return self._index.find(parent, start, rest)
+            return index.find(parent, start, rest)
         except StoreError as error:
             self._note(error)
             return None
@@ -95,7 +100,7 @@ class Disk:
 
     def room_for(self, size: int) -> bool:
         """True if a prompt may take so many bytes: half of the budget at most."""
-        return self._index is not None and not self._full and size <= self._limit() // 2
+        return not self._failed and not self._full and size <= self._limit() // 2
 
     def _limit(self) -> int:
         if self._budget is not None:
@@ -111,20 +116,21 @@ class Disk:
             now: Time of use, one for all pieces of a prompt.
             pause: Called between chunks; returns when writing may go on. What it raises ends the writing.
         """
-        if self._index is None or self._full:
+        index = self._opened(create=True) if not self._full else None
+        if index is None:
             return False
         try:
             if not self._swept:  # once, and not while somebody waits for the model to load
                 self._swept = True
-                sweep(self.folder, self._index)
+                sweep(self.folder, index)
             if free_bytes(self.folder) < LEAST_FREE + len(blob):
                 self._full = True
                 self._note(StoreError(f"the disk of {self.folder} is nearly full"))
                 return False
-            for name in self._index.evict(self._limit() - len(blob) - files.MOST_HEAD):
+            for name in index.evict(self._limit() - len(blob) - files.MOST_HEAD):
                 files.remove(self.folder, name)
             size = files.write(self.folder, self._fingerprint, piece, blob, pause)
-            for name in self._index.add(self._fingerprint, piece, size, now):
+            for name in index.add(self._fingerprint, piece, size, now):
                 files.remove(self.folder, name)
         except FileExistsError:
             return False
@@ -145,7 +151,8 @@ class Disk:
     def rates(self) -> tuple[float | None, float | None]:
         """Tokens per second of prefill and bytes per second of the disk, as last seen."""
         try:
-            return self._index.rates(self._fingerprint) if self._index is not None else (None, None)
+            index = self._opened()
+            return index.rates(self._fingerprint) if index is not None else (None, None)
         except StoreError as error:
             self._note(error)
             return None, None
@@ -159,7 +166,8 @@ class Disk:
             self._note(error)
 
     def close(self) -> None:
-        """Closes the index; a second call does nothing."""
+        """Closes the index for good; a second call does nothing."""
+        self._failed = True
         if self._index is not None:
             self._index.close()
             self._index = None

@@ -1,8 +1,8 @@
 """Fingerprint: everything that the KV state of a token depends on beside the tokens.
 
 Reading gigabytes of weights at every start would cost more than the store saves. So the fingerprint has the file's
-size, its time of change, and samples of its bytes that meet its header and every 2,048th part of it. A copy with
-another time is another model: that costs time, and no answer.
+size, its time of change, its header, and 256 pages from all over it. A copy with another time is another model: that
+costs time, and no answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hd_edge.backend import kernels
 from hd_edge.model.gguf import GGUFHeader
 
 FORMAT = "1"  # of the state; another one is another model
-HEAD, SAMPLE, SAMPLES = 64 << 10, 512, 2048  # bytes at the beginning, bytes of a sample, samples
+HEAD, SAMPLE, SAMPLES = 64 << 10, 4096, 256  # bytes at the beginning, bytes of a sample, samples
 SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
 CHOICES = (  # context parameters that K, V or the bits of either depend on
     *("n_batch", "n_ubatch", "flash_attn_type", "type_k", "type_v", "offload_kqv", "op_offload", "swa_full"),

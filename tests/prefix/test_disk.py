@@ -188,7 +188,9 @@ def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path, monkeypatch):
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "prefix").write_text("no folder")
     talk = Conversation(tmp_path / "prefix")
-    with pytest.warns(StoreWarning):
+    talk.answer(PROMPT)
+    talk.cache.saver.flush()
+    with pytest.warns(StoreWarning, match="in memory only"):
         talk.answer(PROMPT)
     talk.close()
     assert (tmp_path / "prefix").read_text() == "no folder"
