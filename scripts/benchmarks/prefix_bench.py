@@ -123,7 +123,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the cache lies; default: the folder for temporary files")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    result: dict[str, Any] = {"schema": 1, "settings": {k: str(v) for k, v in vars(args).items()}, "prefixes": {}}
+    settings = {"model": args.model.name, "rounds": args.rounds, "threads": args.threads, "n_ctx": args.ctx}
+    result: dict[str, Any] = {"schema": 1, "settings": settings, "prefixes": {}}
     for n in args.prefixes:
         rounds = [round_of(args, n, seed) for seed in range(args.rounds)]
         result["hardware"] = rounds[0].pop("hardware")

@@ -9,18 +9,21 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_state import ROOT, Conversation
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hd_edge.errors import StoreWarning
 from hd_edge.prefix import disk as disk_module
 from hd_edge.prefix import files
 from hd_edge.prefix.disk import Disk, open_index, sweep
-from hd_edge.prefix.pieces import PIECE
+from hd_edge.prefix.pieces import PIECE, Piece, common, pack
 from hd_edge.prefix.upkeep import clear, report, verify
 
 CHILD = Path(__file__).parents[1] / "support" / "prefix_child.py"
@@ -322,3 +325,19 @@ def test_rates_are_remembered(filled):
     disk = Disk(filled, ROOT)
     assert disk.rates() == (10.0, 500e6)
     disk.close()
+
+
+RUN = st.lists(st.integers(0, 3), min_size=1, max_size=6)
+
+
+@given(st.lists(RUN, max_size=12), RUN)
+@settings(max_examples=60, deadline=None)
+def test_the_index_finds_what_shares_most(stored, wanted):
+    with tempfile.TemporaryDirectory() as folder:
+        index = open_index(Path(folder))
+        for tokens in stored:
+            index.add(ROOT, Piece(ROOT, pack(tokens), 0), 8, 0.0)
+        most = max((common(pack(tokens), pack(wanted)) for tokens in stored), default=0)
+        found = index.find(ROOT, 0, pack(wanted))
+        index.close()
+    assert (found[1] if found else 0) == most
