@@ -15,7 +15,7 @@ from hd_edge import ConfigError, Llama
 from hd_edge.backend.kv_state import KVState, is_part
 from hd_edge.prefix.pieces import PIECE
 
-SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "exact": True}
+SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 TEXT = np.random.default_rng(11).integers(3, 259, 900).tolist()
 
 
@@ -44,16 +44,24 @@ def answer(llm, tokens, n=12, **sampling):
     return row.tobytes(), out, llm.stats.cached_tokens
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["default", "exact"])
+def mode(request):
+    """Default mode is exact too where our kernels compute all, and exact mode asks for it."""
+    return {"exact": request.param}
+
+
 @pytest.fixture(scope="module")
-def plain(models):
-    llm = load(models("Q4_0"), prefix_cache=None)
+def plain(models, mode):
+    llm = load(models("Q4_0"), prefix_cache=None, **mode)
+    if not llm.exact:
+        pytest.skip(f"no exact arithmetic here: {llm.stats.kernels}")
     yield llm
     llm.close()
 
 
 @pytest.fixture
-def kept(models, tmp_path):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path / "prefix")
+def kept(models, tmp_path, mode):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path / "prefix", **mode)
     yield llm
     llm.close()
 
@@ -75,8 +83,8 @@ def fresh(llm, tokens, n=12, **sampling):
     ),
     st.sampled_from([0, 200_000, 1 << 30]),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, tmp_path_factory, texts, memory):
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, mode, tmp_path_factory, texts, memory):
     """Over 100 prompts with random common beginnings, edits in the middle, evictions and restarts."""
     folder = tmp_path_factory.mktemp("prefix")
     prompts = []
@@ -85,7 +93,7 @@ def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, tmp_path
         if edit and at < length:
             prompt[at] = 260
         prompts.append(prompt + end)
-    llm = load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000)
+    llm = load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000, **mode)
     llm._prefixes.memory.budget = memory
     try:
         for prompt in [*prompts, *prompts]:
@@ -106,9 +114,9 @@ def test_switching_between_conversations_computes_what_is_new(kept, plain):
         assert (row, out) == fresh(plain, [*prompt, 7, 8])
 
 
-def test_what_was_read_before_a_restart_is_known(models, plain, tmp_path):
+def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
     for expected in (0, len(TEXT) - 1):
-        llm = load(models("Q4_0"), prefix_cache=tmp_path)
+        llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
         row, out, known = answer(llm, TEXT)
         llm.close()
         assert known == expected
@@ -181,7 +189,7 @@ def test_usage_counts_cached_tokens(kept):
 
 @pytest.mark.parametrize(
     "more",
-    [{"n_batch": 64}, {"exact": False}, {"type_k": 1}, {"rope_freq_base": 20000.0}],
+    [{"n_batch": 64}, {"exact": True}, {"type_v": 8}, {"rope_freq_base": 20000.0}, {"row_kernels": False}],
     ids=lambda more: next(iter(more)),
 )
 def test_other_settings_do_not_meet(models, tmp_path, more):
@@ -212,8 +220,8 @@ def test_another_file_of_the_same_name_is_another_model(models, tmp_path):
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"exact": False, "flash_attn": False}, "V lies transposed"),
-        ({"exact": False, "logits_all": True}, "logits_all"),
+        ({"flash_attn": False}, "V lies transposed"),
+        ({"logits_all": True}, "logits_all"),
     ],
 )
 def test_off_with_a_reason(models, tmp_path, caplog, more, why):
@@ -284,3 +292,52 @@ def test_a_collected_model_saves_first(models, tmp_path):
     del llm
     gc.collect()
     assert len(list(tmp_path.glob("*/*.kv"))) == -(-(900 + 11) // PIECE)
+
+
+def test_a_stream_is_kept_too(models, tmp_path):
+    """Its last chunks come after its generation's end; the saver waits for them and keeps the text by itself."""
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    text = "the cat sat on the mat " * 12
+    for _ in llm.create_completion(text, max_tokens=4, temperature=0.0, stream=True):
+        pass
+    thread = llm._prefixes.saver._thread
+    while not list(tmp_path.glob("*/*.kv")):
+        assert thread.is_alive()
+        thread.join(0.01)
+    llm.close()
+    assert not thread.is_alive()
+
+
+def test_a_generation_that_rests_is_not_disturbed(models, plain, mode, tmp_path):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
+    generation = llm.generate(TEXT[:400], temp=0.0)
+    out = [next(generation) for _ in range(3)]
+    with llm._life.spare() as free:
+        assert not free
+    llm._prefixes.saver.flush()
+    out += [next(generation) for _ in range(9)]
+    generation.close()
+    assert list(tmp_path.glob("*/*.kv")) == []
+    assert out == fresh(plain, TEXT[:400])[1]
+    llm._life.wanted = False
+    with llm._life.spare() as free:
+        assert free
+    llm.close()
+    with llm._life.spare() as free:
+        assert not free
+    assert list(tmp_path.glob("*/*.kv")) != []
+
+
+def test_an_error_while_pieces_go_in_leaves_nothing_believed(kept, plain, monkeypatch):
+    answer(kept, TEXT[:500])
+    answer(kept, [5, *TEXT[:300]])
+
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KVState, "restore", broken)
+    with pytest.raises(KeyboardInterrupt):
+        answer(kept, TEXT[:500])
+    monkeypatch.undo()
+    row, out, _ = answer(kept, [5, *TEXT[:300], 9])
+    assert (row, out) == fresh(plain, [5, *TEXT[:300], 9])
