@@ -55,7 +55,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
     Args:
         model_path: Path of a GGUF file.
         draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
-        store: File of what this model said before; ``"default"``: one per model in the user's data folder; None: none.
+        store: File of this model's earlier output; ``"default"``: one per model in the user's data folder; None: none.
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.

@@ -1,4 +1,4 @@
-// Grows draft trees from the tiers and learns from what the target emitted.
+// Grows draft trees from the tiers and learns from the output tokens of the target.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class Drafter {
     void set_cost(const int32_t* rows, const float* cost, int n);
 
     void begin(const int32_t* tokens, int n);
-    void set_reference(const int32_t* tokens, int n) { index_.set_reference(tokens, n); }
+    void set_prediction(const int32_t* tokens, int n) { index_.set_prediction(tokens, n); }
 
     // The best draft tree after the conversation: grown best first by path probability (OPT-Tree, arXiv 2406.17276), of
     // the size that maximises (1 + sum of path probabilities) / cost, at most max_rows rows and max_leaves leaves.
@@ -64,34 +64,35 @@ class Drafter {
     size_t memory_bytes() const;
 
   private:
+    static constexpr size_t kNone = SIZE_MAX;
     struct Node {
         int32_t token;
-        int parent;
+        size_t parent;  // of the root: none
         int depth;
         Tier tier;
         float chance;  // of the whole path
         Tail tail;
-        int expansion;  // index into expansions_, -1 while not expanded
-        int next;       // candidate of this node that enters the tree next, -1: none
-        uint64_t placed;
+        size_t expansion = kNone;  // index into expansions_
+        int next = -1;             // candidate of this node that enters the tree next
+        uint64_t placed = 0;       // candidates that have entered it, by bits
     };
     struct Open {
         float chance;
-        int node;
+        size_t node;
         bool operator<(const Open& other) const {
             return chance != other.chance ? chance < other.chance : node > other.node;
         }
     };
 
-    int expand(int node);
-    void offer(int node);
-    bool could_improve(int rows, float sum, float next, float best, int max_rows) const;
-    int enter_best(int max_leaves);
-    void note_missing(Node& node);
+    void expand(size_t node);
+    void offer(size_t node);
+    bool could_improve(size_t rows, float sum, float next, float best, size_t max_rows) const;
+    bool enter_best(int max_leaves);
+    void note_missing(const Node& node);
     void learn_paths(const std::vector<int32_t>& path);
     Tail tail() const;
-    void emit(int rows);
-    void emit_below(int node, int parent, int rows);
+    void lay_out(size_t rows);
+    void lay_out_below(size_t node, int parent);
 
     DrafterLimits limits_;
     NgramIndex index_;
@@ -99,16 +100,16 @@ class Drafter {
     Mixer mixer_;
     Expander expander_;
     PathCurve curve_;
-    std::vector<float> cost_;  // [n]: cost of the cheapest size on offer that holds n rows; infinite if none
-    std::vector<int> padded_;  // [n]: that size
-    std::vector<Node> nodes_;  // in order of entry
-    std::vector<Open> open_;   // heap
+    std::vector<float> cost_;     // [n]: cost of the cheapest size on offer that holds n rows; infinite if none
+    std::vector<size_t> padded_;  // [n]: that size
+    std::vector<Node> nodes_;     // in order of entry
+    std::vector<Open> open_;      // heap
     std::vector<Expansion> expansions_;
-    int expanded_ = 0;
+    size_t expanded_ = 0;
     int leaves_ = 1;
     DraftTree tree_;
-    std::vector<int> order_;  // tree node -> nodes_
-    std::vector<std::vector<int>> children_;
+    std::vector<size_t> order_;  // tree node -> nodes_
+    std::vector<std::vector<size_t>> children_;
     std::vector<int64_t> missing_[4];
 };
 

@@ -6,7 +6,7 @@ namespace hd {
 
 namespace {
 
-constexpr float likely = 0.5F;  // no lower tier is asked beside a candidate as likely as this
+constexpr float kLikely = 0.5F;  // no lower tier is asked beside a candidate as likely as this
 
 // Every candidate so far misses this slot until its followers say otherwise.
 void open_slot(int slot, uint16_t miss, Expansion& node) {
@@ -18,25 +18,25 @@ void open_slot(int slot, uint16_t miss, Expansion& node) {
 
 void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion& node) {
     node.n = 0;
-    std::fill(node.miss, node.miss + n_slots, static_cast<uint16_t>(0));
+    std::fill(node.miss, node.miss + kSlots, static_cast<uint16_t>(0));
     const int first_depth = depth_bucket(depth) * 6;
     int longest_context = 0, longest_recycled = 0, longest_tier = 0, asked = 0;
     model_missing = statistics_missing = {};
 
     const auto weigh = [&] {
-        for (int i = 0; i < context_slots; i++) {
-            if (node.miss[context_slot + i] != 0) longest_context = std::min(i + 1, 5);
+        for (int i = 0; i < kContextSlots; i++) {
+            if (node.miss[kContextSlot + i] != 0) longest_context = std::min(i + 1, 5);
         }
-        for (int i = 0; i < recycled_slots; i++) {
-            if (node.miss[recycled_slot + i] != 0) longest_recycled = i + 1;
+        for (int i = 0; i < kRecycledSlots; i++) {
+            if (node.miss[kRecycledSlot + i] != 0) longest_recycled = i + 1;
         }
-        for (int i = 0; i < statistics_slots; i++) {
-            const bool by_model = i < model_slots && node.miss[model_slot + i] != 0;
-            if (by_model || node.miss[statistics_slot + i] != 0) longest_tier = i + 1;
+        for (int i = 0; i < kStatisticsSlots; i++) {
+            const bool by_model = i < kModelSlots && node.miss[kModelSlot + i] != 0;
+            if (by_model || node.miss[kStatisticsSlot + i] != 0) longest_tier = i + 1;
         }
         node.first_set = (first_depth + longest_context) * 3 + asked;
         node.second_set = longest_tier * 4 + longest_recycled;
-        node.curve = Refiner::curve_of(path_chance, asked);
+        node.curve = Calibrator::curve_of(path_chance, asked);
         return mixer_.predict(node);
     };
 
@@ -46,12 +46,12 @@ void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion&
         if (!recycler_.empty()) ask_recycled(key, depth, node);
     }
     float best = weigh();
-    if (model_ != nullptr && best < likely) {
+    if (model_ != nullptr && best < kLikely) {
         model_missing = ask_tier(*model_, tail, depth, Tier::model, node);
         asked = 1;
         best = weigh();
     }
-    if (statistics_ != nullptr && best < likely) {
+    if (statistics_ != nullptr && best < kLikely) {
         statistics_missing = ask_tier(*statistics_, tail, depth, Tier::statistics, node);
         asked = 2;
         weigh();
@@ -59,10 +59,10 @@ void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion&
 }
 
 void Expander::ask_context(const KeyHashes& key, int depth, Expansion& node) const {
-    for (int i = context_slots - 1; i >= 0; i--) {
+    for (int i = kContextSlots - 1; i >= 0; i--) {
         const ContextFollowers list = index_.find(key, i);
         if (list.size == 0) continue;
-        const int slot = context_slot + i;
+        const int slot = kContextSlot + i;
         open_slot(slot, context_miss(i, depth, list.total, list.size), node);
         uint32_t latest = 0;
         for (int f = 0; f < list.size; f++) latest = std::max(latest, list.data[f].last);
@@ -76,12 +76,12 @@ void Expander::ask_context(const KeyHashes& key, int depth, Expansion& node) con
 }
 
 void Expander::ask_recycled(const KeyHashes& key, int depth, Expansion& node) const {
-    for (int i = recycled_slots - 1; i >= 0; i--) {
+    for (int i = kRecycledSlots - 1; i >= 0; i--) {
         const RecycledRow* row = recycler_.find(key, i);
         if (row == nullptr) continue;
-        const int slot = recycled_slot + i;
+        const int slot = kRecycledSlot + i;
         open_slot(slot, recycled_miss(i, depth, row->chance[0]), node);
-        for (int rank = 0; rank < recycled_width && row->token[rank] >= 0; rank++) {
+        for (int rank = 0; rank < kRecycledWidth && row->token[rank] >= 0; rank++) {
             const int at = place_of(row->token[rank], Tier::context, depth, node);
             if (at < 0) break;
             node.cell[slot][at] = recycled_hit(i, depth, rank, row->chance[rank]);
@@ -92,16 +92,16 @@ void Expander::ask_recycled(const KeyHashes& key, int depth, Expansion& node) co
 MissingKeys Expander::ask_tier(const TierCache& source, const Tail& tail, int depth, Tier tier, Expansion& node) const {
     MissingKeys missing;
     const bool model = tier == Tier::model;
-    const int cell = model ? model_cell : statistics_cell;
-    for (int i = (model ? model_slots : statistics_slots) - 1; i >= 0; i--) {
+    const int cell = model ? kModelCell : kStatisticsCell;
+    for (int i = (model ? kModelSlots : kStatisticsSlots) - 1; i >= 0; i--) {
         FollowerList list{};
-        if (tail.known < key_lengths[i]) continue;
-        const Lookup answer = source.find(tail.end(), tail.known, key_lengths[i], list);
+        if (tail.known < kKeyLengths[i]) continue;
+        const Lookup answer = source.find(tail.end(), tail.known, kKeyLengths[i], list);
         if (answer == Lookup::unknown) (i == 0 ? missing.single : missing.pair) = true;
         if (answer != Lookup::present || list.size == 0) continue;
-        const int slot = (model ? model_slot : statistics_slot) + i;
+        const int slot = (model ? kModelSlot : kStatisticsSlot) + i;
         open_slot(slot, tier_miss(cell, i, depth, list.total, list.size), node);
-        for (int f = 0; f < std::min(list.size, max_followers); f++) {
+        for (int f = 0; f < std::min(list.size, kContextFollowers); f++) {
             const int at = place_of(list.data[f].token, tier, depth, node);
             if (at < 0) break;
             node.cell[slot][at] = tier_hit(cell, i, depth, list.data[f].count, list.total);
@@ -114,13 +114,13 @@ MissingKeys Expander::ask_tier(const TierCache& source, const Tail& tail, int de
 int Expander::place_of(int32_t token, Tier tier, int depth, Expansion& node) const {
     const int32_t* const same = std::find(node.token, node.token + node.n, token);
     if (same != node.token + node.n) return static_cast<int>(same - node.token);
-    if (node.n == max_candidates) return -1;
+    if (node.n == kMaxCandidates) return -1;
     const int at = node.n++;
     node.token[at] = token;
     node.tier[at] = tier;
-    for (int slot = 0; slot < n_slots; slot++) node.cell[slot][at] = node.miss[slot];
+    for (int slot = 0; slot < kSlots; slot++) node.cell[slot][at] = node.miss[slot];
     const uint32_t count = index_.count(token);
-    node.cell[unigram_slot][at] = unigram_hit(depth, count, count > 0 ? index_.distance(token) : 0);
+    node.cell[kUnigramSlot][at] = unigram_hit(depth, count, count > 0 ? index_.distance(token) : 0);
     return at;
 }
 

@@ -6,48 +6,49 @@
 #include <string>
 #include <vector>
 
+#include "calibrator.hpp"
 #include "draft_tree.hpp"
-#include "refiner.hpp"
 #include "slots.hpp"
 
 namespace hd {
 
-constexpr int max_candidates = 48;
+constexpr int kMaxCandidates = 48;
 
 // What the tiers say at one node of the tree: the candidate tokens, and for each the cell of every slot.
 struct Expansion {
     int n = 0;
-    int32_t token[max_candidates];
-    Tier tier[max_candidates];               // the highest tier that knows the candidate
-    uint16_t cell[n_slots][max_candidates];  // 0: the slot does not know the key
-    uint16_t miss[n_slots];                  // the cell of candidates the slot does not name
-    float z[max_candidates];                 // log-odds of the weighted sum
-    float raw[max_candidates];               // the mixer's chance, what learning compares with the outcome
-    float chance[max_candidates];            // scaled down where siblings sum to more than 1
-    int first_set = 0;                       // weight sets, see Mixer
+    int32_t token[kMaxCandidates];
+    Tier tier[kMaxCandidates];              // the highest tier that knows the candidate
+    uint16_t cell[kSlots][kMaxCandidates];  // 0: the slot does not know the key
+    uint16_t miss[kSlots];                  // the cell of candidates the slot does not name
+    float z[kMaxCandidates];                // log-odds of the weighted sum
+    float raw[kMaxCandidates];              // the mixer's chance, what learning compares with the outcome
+    float chance[kMaxCandidates];           // scaled down where siblings sum to more than 1
+    int first_set = 0;                      // weight sets, see Mixer
     int second_set = 0;
-    int curve = 0;  // of the Refiner
+    int curve = 0;  // of the Calibrator
 };
 
-// P = refine(bias + sum over slots of (w1[first_set] + w2[second_set]) * stretch(cell)); after PAQ's mixing of
+// P = calibrate(bias + sum over slots of (w1[first_set] + w2[second_set]) * logit(cell)); after PAQ's mixing of
 // contexts (Mahoney 2005), with the sets, rates and caps of the project's replay study (docs/planner.md). Cells and
 // weights are learned online from every node whose outcome is known.
 class Mixer {
   public:
     // depth (4) x longest context key {none,1,2,3,4,6+} x tiers asked {1,2,3}
-    static constexpr int first_sets = 4 * 6 * 3;
+    static constexpr int kFirstSets = 4 * 6 * 3;
     // longest key of model or statistics {none,1,2,3,4,6,8} x longest recycled key {none,1,2,3}
-    static constexpr int second_sets = 7 * 4;
+    static constexpr int kSecondSets = 7 * 4;
 
     Mixer();
 
     // Fills raw and chance; returns the highest chance, 0 without candidates.
     float predict(Expansion& node) const;
-    // The target emitted `token` at this node.
+    // The target drew `token` at this node.
     void learn(const Expansion& node, int32_t token);
     // Step size of the weights before decay; default 0.003, training starts at 0.01.
     void set_rate(float rate) { rate_ = rate; }
-    // Forgets how much the weights and the refiner were trained: a loaded calibration adapts to a new target quickly.
+    // Forgets how much the weights and the calibrator were trained: a loaded calibration adapts to a new target
+    // quickly.
     void restart_rates();
 
     std::vector<uint8_t> save() const;
@@ -55,15 +56,15 @@ class Mixer {
     std::string load(const uint8_t* data, size_t size);
 
   private:
-    static constexpr int bias = n_slots;
-    static constexpr int width = n_slots + 1;
+    static constexpr int kBias = kSlots;
+    static constexpr int kWidth = kSlots + 1;
     struct Cell {
         float chance = 0.1F;
-        float stretch = 0;
+        float logit = 0;
         uint16_t n = 0;
     };
     struct Weights {
-        float of[width] = {};
+        float of[kWidth] = {};
         uint32_t updates = 0;
     };
 
@@ -73,7 +74,7 @@ class Mixer {
     std::vector<Cell> cells_;
     std::vector<Weights> first_;
     std::vector<Weights> second_;
-    Refiner refiner_;
+    Calibrator calibrator_;
     float rate_ = 0.003F;
 };
 

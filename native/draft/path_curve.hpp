@@ -14,8 +14,8 @@ namespace hd {
 class PathCurve {
   public:
     PathCurve() {
-        for (size_t i = 0; i < points; i++) {
-            const float root = static_cast<float>(i) / steps;
+        for (size_t i = 0; i < kPoints; i++) {
+            const float root = static_cast<float>(i) / kSteps;
             chance_[i] = root * root;
         }
     }
@@ -33,11 +33,11 @@ class PathCurve {
     }
 
   private:
-    static constexpr size_t points = 9;
-    static constexpr float steps =
-        static_cast<float>(points - 1);        // on a scale of square roots: fine where it is small
-    static constexpr float first_weight = 30;  // the identity counts as so many events
-    static constexpr float cap = 80;           // events that are remembered
+    static constexpr size_t kPoints = 9;
+    static constexpr float kSteps =
+        static_cast<float>(kPoints - 1);       // on a scale of square roots: fine where it is small
+    static constexpr float kFirstWeight = 30;  // the identity counts as so many events
+    static constexpr float kCap = 80;          // events that are remembered
 
     struct Place {
         size_t low;
@@ -45,21 +45,21 @@ class PathCurve {
     };
 
     static Place place_of(float chance) {
-        const float at = std::min(std::sqrt(std::clamp(chance, 0.0F, 1.0F)) * steps, steps - 1e-3F);
+        const float at = std::min(std::sqrt(std::clamp(chance, 0.0F, 1.0F)) * kSteps, kSteps - 1e-3F);
         const auto low = static_cast<size_t>(at);
         return {low, at - static_cast<float>(low)};
     }
 
     void move(size_t point, float share, float error) {
         const float low = point > 0 ? chance_[point - 1] : 0.0F;
-        const float high = point + 1 < points ? chance_[point + 1] : 1.0F;
-        const float moved = chance_[point] + share * error / (count_[point] + first_weight);
+        const float high = point + 1 < kPoints ? chance_[point + 1] : 1.0F;
+        const float moved = chance_[point] + share * error / (count_[point] + kFirstWeight);
         chance_[point] = std::clamp(moved, low, high);
-        count_[point] = std::min(count_[point] + share, cap);
+        count_[point] = std::min(count_[point] + share, kCap);
     }
 
-    std::array<float, points> chance_;
-    std::array<float, points> count_{};
+    std::array<float, kPoints> chance_;
+    std::array<float, kPoints> count_{};
 };
 
 }  // namespace hd

@@ -9,8 +9,8 @@
 namespace hd {
 
 struct RecycledRow {
-    int32_t token[recycled_width];  // most probable first, -1 where there is none
-    float chance[recycled_width];
+    int32_t token[kRecycledWidth];  // most probable first, -1 where there is none
+    float chance[kRecycledWidth];
 };
 
 // The `width` most probable tokens of a row of `n_vocab` logits, and their softmax probabilities (within 2 %).
@@ -29,14 +29,14 @@ class Recycler {
     size_t memory_bytes() const { return table_.capacity() * sizeof(Entry); }
 
   private:
-    static constexpr size_t ways = 4;
-    static constexpr size_t sets = 1 << 14;
+    static constexpr size_t kWays = 4;
+    static constexpr size_t kSets = 1 << 14;
     struct Entry {
         uint64_t key;
         uint32_t age;
         RecycledRow row;
     };
-    const Entry* set_of(uint64_t key) const { return &table_[((key >> 9) % sets) * ways]; }
+    const Entry* set_of(uint64_t key) const { return &table_[((key >> 9) % kSets) * kWays]; }
 
     std::vector<Entry> table_;
     uint32_t clock_ = 0;

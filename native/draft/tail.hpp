@@ -9,17 +9,17 @@
 namespace hd {
 
 struct Tail {
-    int32_t token[max_key_length] = {};  // flush right
+    int32_t token[kMaxKeyLength] = {};  // flush right
     int known = 0;
 
-    const int32_t* end() const { return token + max_key_length; }
+    const int32_t* end() const { return token + kMaxKeyLength; }
 
     // The text with one token more.
     Tail extended(int32_t next) const {
         Tail out;
-        std::copy(token + 1, token + max_key_length, out.token);
-        out.token[max_key_length - 1] = next;
-        out.known = std::min(known + 1, max_key_length);
+        std::copy(token + 1, token + kMaxKeyLength, out.token);
+        out.token[kMaxKeyLength - 1] = next;
+        out.known = std::min(known + 1, kMaxKeyLength);
         return out;
     }
 };

@@ -12,16 +12,16 @@ namespace {
 // Three candidates of one context slot: the first hits a cell, the others miss.
 Expansion node() {
     Expansion out;
-    std::fill(out.miss, out.miss + hd::n_slots, static_cast<uint16_t>(0));
+    std::fill(out.miss, out.miss + hd::kSlots, static_cast<uint16_t>(0));
     out.n = 3;
-    out.miss[hd::context_slot] = hd::context_miss(0, 0, 3, 1);
+    out.miss[hd::kContextSlot] = hd::context_miss(0, 0, 3, 1);
     for (int i = 0; i < 3; i++) {
         out.token[i] = 10 + i;
         out.tier[i] = hd::Tier::context;
-        for (int slot = 0; slot < hd::n_slots; slot++) out.cell[slot][i] = out.miss[slot];
-        out.cell[hd::unigram_slot][i] = hd::unigram_hit(0, 1, 3);
+        for (int slot = 0; slot < hd::kSlots; slot++) out.cell[slot][i] = out.miss[slot];
+        out.cell[hd::kUnigramSlot][i] = hd::unigram_hit(0, 1, 3);
     }
-    out.cell[hd::context_slot][0] = hd::context_hit(0, 0, 3, 3, true);
+    out.cell[hd::kContextSlot][0] = hd::context_hit(0, 0, 3, 3, true);
     return out;
 }
 
@@ -48,7 +48,7 @@ void siblings_are_scaled_half_way_to_one() {
             mixer.learn(at, token);
         }
     }
-    for (int i = 0; i < 3; i++) at.cell[hd::context_slot][i] = hd::context_hit(0, 0, 3, 3, true);
+    for (int i = 0; i < 3; i++) at.cell[hd::kContextSlot][i] = hd::context_hit(0, 0, 3, 3, true);
     mixer.predict(at);
     const float raw = at.raw[0] + at.raw[1] + at.raw[2];
     const float scaled = at.chance[0] + at.chance[1] + at.chance[2];
@@ -103,17 +103,17 @@ void refuses_what_is_no_calibration() {
 
 void every_cell_has_one_place() {
     for (int depth : {0, 1, 2, 5}) {
-        for (int slot = 0; slot < hd::statistics_slots; slot++) {
-            const int hit = hd::tier_hit(hd::statistics_cell, slot, depth, 100, 100);
-            const int miss = hd::tier_miss(hd::statistics_cell, slot, depth, 100, 1);
-            CHECK(hit < miss && miss < hd::unigram_cell && hd::is_miss(miss) && !hd::is_miss(hit));
+        for (int slot = 0; slot < hd::kStatisticsSlots; slot++) {
+            const int hit = hd::tier_hit(hd::kStatisticsCell, slot, depth, 100, 100);
+            const int miss = hd::tier_miss(hd::kStatisticsCell, slot, depth, 100, 1);
+            CHECK(hit < miss && miss < hd::kUnigramCell);
         }
         CHECK(hd::context_hit(5, depth, 9, 99, true) < hd::context_miss(5, depth, 9, 1));
-        CHECK(hd::context_miss(5, depth, 9, 1) < hd::recycled_cell);
+        CHECK(hd::context_miss(5, depth, 9, 1) < hd::kRecycledCell);
         CHECK(hd::recycled_hit(2, depth, 7, 1.0F) < hd::recycled_miss(2, depth, 0.0F));
-        CHECK(hd::recycled_miss(2, depth, 1.0F) < hd::model_cell);
-        CHECK(hd::tier_miss(hd::model_cell, 4, depth, 100, 1) < hd::statistics_cell);
-        CHECK(hd::unigram_hit(depth, 99, 999) < hd::n_cells);
+        CHECK(hd::recycled_miss(2, depth, 1.0F) < hd::kModelCell);
+        CHECK(hd::tier_miss(hd::kModelCell, 4, depth, 100, 1) < hd::kStatisticsCell);
+        CHECK(hd::unigram_hit(depth, 99, 999) < hd::kCells);
     }
 }
 

@@ -27,7 +27,7 @@ void the_top_of_a_row(int n_vocab, float spread) {
     for (float value : row) total += std::exp(static_cast<double>(value - top));
     RecycledRow out;
     hd::top_of_row(row.data(), n_vocab, out);
-    for (size_t i = 0; i < hd::recycled_width; i++) {
+    for (size_t i = 0; i < hd::kRecycledWidth; i++) {
         if (i >= row.size()) {
             CHECK(out.token[i] == -1);
             continue;
@@ -53,7 +53,7 @@ void odd_rows() {
     CHECK(out.token[1] == -1);
     std::fill(row.begin(), row.end(), 1.0F);
     hd::top_of_row(row.data(), 1000, out);
-    for (int i = 0; i < hd::recycled_width; i++) CHECK(out.token[i] == i);
+    for (int i = 0; i < hd::kRecycledWidth; i++) CHECK(out.token[i] == i);
 }
 
 KeyHashes key(std::vector<int32_t> tokens) {

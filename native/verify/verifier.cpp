@@ -8,7 +8,7 @@ namespace hd {
 
 namespace {
 
-constexpr int32_t any_sequence = -1;
+constexpr int32_t kAnySequence = -1;
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
@@ -45,7 +45,7 @@ void Verifier::release(int32_t n_past) {
         api_.memory_seq_keep(memory_, 0);
         std::fill(synced_.begin(), synced_.end(), 0);
     }
-    api_.memory_seq_rm(memory_, any_sequence, n_past, -1);
+    api_.memory_seq_rm(memory_, kAnySequence, n_past, -1);
     n_past_ = std::min(n_past_, n_past);
     rows_ = readable_ = 0;
 }
@@ -135,7 +135,7 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
     // Every call walks all cells that llama.cpp has allocated, so there are as few as can be: one drops what lies
     // behind the kept nodes on any branch, and one more each branch that left them earlier. A branch keeps what it
     // shares.
-    if (rows_ > kept) api_.memory_seq_rm(memory_, any_sequence, end, -1);
+    if (rows_ > kept) api_.memory_seq_rm(memory_, kAnySequence, end, -1);
     for (int32_t s = 1; s < leaves_; s++) {
         int32_t shared = trunk;
         while (shared < end && last_leaf_[at(shared - trunk + 1)] >= s) shared++;
@@ -148,7 +148,7 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
 }
 
 void Verifier::rollback() {
-    api_.memory_seq_rm(memory_, any_sequence, n_past_, -1);
+    api_.memory_seq_rm(memory_, kAnySequence, n_past_, -1);
     for (int32_t& end : synced_) end = std::min(end, n_past_);
     rows_ = readable_ = 0;
 }
@@ -166,16 +166,16 @@ int32_t Verifier::argmax(int32_t node) const {
     const float* x = row(node);
     const int32_t n = limits_.n_vocab;
     // 16 independent lanes: baseline SIMD without relaxed floating-point rules; then the first place of the maximum.
-    constexpr int32_t lanes = 16;
+    constexpr int32_t kLanes = 16;
     float best = x[0];
     int32_t i = 0;
-    if (n >= lanes) {
-        float m[lanes];
-        std::copy(x, x + lanes, m);
-        for (i = lanes; i + lanes <= n; i += lanes) {
-            for (int32_t k = 0; k < lanes; k++) m[k] = x[i + k] > m[k] ? x[i + k] : m[k];
+    if (n >= kLanes) {
+        float m[kLanes];
+        std::copy(x, x + kLanes, m);
+        for (i = kLanes; i + kLanes <= n; i += kLanes) {
+            for (int32_t k = 0; k < kLanes; k++) m[k] = x[i + k] > m[k] ? x[i + k] : m[k];
         }
-        best = *std::max_element(m, m + lanes);
+        best = *std::max_element(m, m + kLanes);
     }
     for (; i < n; i++) best = x[i] > best ? x[i] : best;
     const float* first = std::find(x, x + n, best);

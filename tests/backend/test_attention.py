@@ -87,6 +87,14 @@ def test_real_model(smollm2: Path) -> None:
     assert child("trees", path=str(smollm2), prefix=600, seed=1)["different"] == 0
 
 
+@pytest.mark.parametrize(("cells", "rows"), [(40, 1), (3500, 1), (3500, 5), (3500, 70)])
+def test_closer_to_the_truth_than_llama_cpp(cells: int, rows: int) -> None:
+    """One row, several, and as many as take llama.cpp's tiled path."""
+    error = child("accuracy", cells=cells, rows=rows)
+    assert error["ours"] < 2e-6
+    assert error["ours"] < error["theirs"] / 2
+
+
 def test_plain_llama_cpp_keeps_its_own(files: dict[str, Path]) -> None:
     path = str(files["size 64"])
     beside = child("plain", path=path)

@@ -5,6 +5,7 @@ python attention_child.py FUNCTION JSON-ARGUMENTS
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+from ggml_product import Ggml
 from row_kernels_child import logits, token_ids
 from trees import random_tree
 
@@ -101,6 +103,47 @@ def plain(path: str) -> dict[str, str]:
         rows = [logits(model, ids[290 : 290 + n], 290) for n in (1, 8)]
         out[name] = hashlib.sha256(b"".join(row.tobytes() for row in rows)).hexdigest()
         model.close()
+    return out
+
+
+def accuracy(cells: int, rows: int) -> dict[str, float]:
+    """Error of one attention over random cells (F16) against float64, in parts of the result: ours and llama.cpp's."""
+    row_kernels.enable()
+    ggml, ptr, size = Ggml(), ctypes.c_void_p, ctypes.c_int64
+    rng = np.random.default_rng(3)
+    heads, columns = 4, 128
+    q = rng.normal(size=(heads, rows, columns)).astype(np.float32)
+    k, v = (rng.normal(size=(heads, cells, columns)).astype(np.float16) for _ in range(2))
+    scores = np.einsum("hrd,hcd->hrc", q.astype(np.float64), k.astype(np.float64)) / 8
+    weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+    weights /= weights.sum(axis=2, keepdims=True)
+    right = np.einsum("hrc,hcd->rhd", weights, v.astype(np.float64))
+    out = {}
+    plain = ptr(ggml.call("ggml_backend_cpu_buffer_type"))
+    assert row_kernels._library is not None
+    for name, offer in (("ours", 1), ("theirs", 0)):
+        cache, rest = (ptr(ggml.call("ggml_init", ggml.InitParams(1 << 20, None, True))) for _ in range(2))
+
+        def new(context: Any, kind: int, array: np.ndarray, ptr: Any = ptr, size: Any = size) -> Any:
+            shape = [size(n) for n in (*array.shape[::-1], 1, 1)][:4]
+            return ptr(ggml.call("ggml_new_tensor_4d", context, kind, *shape))
+
+        a, b, c = new(rest, 0, q), new(cache, 1, k), new(cache, 1, v)
+        zero = ctypes.c_float(0)
+        y = ptr(ggml.call("ggml_flash_attn_ext", rest, a, b, c, None, ctypes.c_float(0.125), zero, zero))
+        graph = ptr(ggml.call("ggml_new_graph", rest))
+        ggml.call("ggml_build_forward_expand", graph, y)
+        row_kernels._library.hd_attention_offer(offer)
+        ggml.call("ggml_backend_alloc_ctx_tensors_from_buft", cache, plain)
+        row_kernels._library.hd_attention_offer(0)
+        ggml.call("ggml_backend_alloc_ctx_tensors_from_buft", rest, plain)
+        for tensor, data in ((a, q), (b, k), (c, v)):
+            ggml.call("ggml_backend_tensor_set", tensor, ptr(data.ctypes.data), size(0), size(data.nbytes))
+        backend = ptr(ggml.call("ggml_backend_cpu_init"))
+        assert ggml.call("ggml_backend_graph_compute", backend, graph, result=ctypes.c_int) == 0
+        got = np.empty((rows, heads, columns), dtype=np.float32)
+        ggml.call("ggml_backend_tensor_get", y, ptr(got.ctypes.data), size(0), size(got.nbytes))
+        out[name] = float(np.linalg.norm(got - right) / np.linalg.norm(right))
     return out
 
 

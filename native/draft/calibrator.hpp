@@ -13,16 +13,16 @@ namespace hd {
 // sum gave, as points that are interpolated and learned (the adaptive probability map of PAQ, Mahoney 2005). Without it
 // the chances of unlikely candidates (0.1 to 0.2) come true four to eight points more often than they say; and what
 // follows an unlikely node that came true is likelier than its sources know, because the text has begun to repeat.
-class Refiner {
+class Calibrator {
   public:
-    static constexpr int paths = 4;  // the root, a likely node, a middling one, an unlikely one
-    static constexpr int curves = paths * 3;
-    static constexpr int points = 33;
+    static constexpr int kPaths = 4;  // the root, a likely node, a middling one, an unlikely one
+    static constexpr int kCurves = kPaths * 3;
+    static constexpr int kPoints = 33;
 
-    Refiner() : chance_(curves * points), count_(curves * points, 0) {
+    Calibrator() : chance_(kCurves * kPoints), count_(kCurves * kPoints, 0) {
         for (size_t i = 0; i < chance_.size(); i++) {
-            const auto point = static_cast<float>(i % points);
-            chance_[i] = 1 / (1 + std::exp(-(point / per_unit - reach)));
+            const auto point = static_cast<float>(i % kPoints);
+            chance_[i] = 1 / (1 + std::exp(-(point / kPerUnit - kReach)));
         }
     }
 
@@ -32,7 +32,7 @@ class Refiner {
         return path * 3 + asked;
     }
 
-    float refine(int curve, float z) const {
+    float calibrate(int curve, float z) const {
         const Place place = place_of(curve, z);
         return chance_[place.low] + place.share * (chance_[place.low + 1] - chance_[place.low]);
     }
@@ -49,10 +49,10 @@ class Refiner {
     const std::vector<uint16_t>& counts() const { return count_; }
 
   private:
-    static constexpr float reach = 8;  // log-odds covered: -8 to 8
-    static constexpr float per_unit = static_cast<float>(points - 1) / (2 * reach);
-    static constexpr float first_weight = 20;  // the straight line it starts from counts as so many events
-    static constexpr uint16_t cap = 1000;      // events after which a point moves at a constant rate
+    static constexpr float kReach = 8;  // log-odds covered: -8 to 8
+    static constexpr float kPerUnit = static_cast<float>(kPoints - 1) / (2 * kReach);
+    static constexpr float kFirstWeight = 20;  // the straight line it starts from counts as so many events
+    static constexpr uint16_t kCap = 1000;     // events after which a point moves at a constant rate
 
     struct Place {
         size_t low;
@@ -60,14 +60,14 @@ class Refiner {
     };
 
     static Place place_of(int curve, float z) {
-        const float at = (std::clamp(z, -reach, reach - 1e-3F) + reach) * per_unit;
+        const float at = (std::clamp(z, -kReach, kReach - 1e-3F) + kReach) * kPerUnit;
         const auto low = static_cast<int>(at);
-        return {static_cast<size_t>(curve * points + low), at - static_cast<float>(low)};
+        return {static_cast<size_t>(curve * kPoints + low), at - static_cast<float>(low)};
     }
 
     void move(size_t point, float share, float outcome) {
-        chance_[point] += share * (outcome - chance_[point]) / (static_cast<float>(count_[point]) + first_weight);
-        if (count_[point] < cap) count_[point]++;
+        chance_[point] += share * (outcome - chance_[point]) / (static_cast<float>(count_[point]) + kFirstWeight);
+        if (count_[point] < kCap) count_[point]++;
     }
 
     std::vector<float> chance_;
