@@ -53,7 +53,7 @@ class Disk:
             try:
                 self._index = open_index(self.folder)
             except (StoreError, OSError) as error:
-                self._failed = True
+                self._failed = not isinstance(error, StoreBusyError)  # a lock passes
                 self._note(error)
         return self._index
 

@@ -192,10 +192,11 @@ class Saver:
     def _finish(self) -> None:
         with self._saving:
             if self._unsaved:
+                live = None
                 with self._turn.spare() as free:
-                    live = self._live() if free else None
+                    if free:  # within the turn, so that no generation can end in between
+                        live, self._unsaved = self._live(), False
                 if live is not None:
-                    self._unsaved = False
                     self._save(live)
             self._write()
 
@@ -213,8 +214,10 @@ class Saver:
                 if not self._worth_taking(piece):
                     break
                 with self._turn.spare() as free:
-                    blob = self._copy(piece) if free and self._holds(live, piece.stop) else None
-                self._unsaved = self._unsaved or not free  # later, whatever the KV cache holds then
+                    held = free and self._holds(live, piece.stop)
+                    blob = self._copy(piece) if held else None
+                if not held:
+                    self._unsaved = True  # later, whatever the KV cache holds then
                 if blob is None:
                     break
             self._keep(piece, blob, chain)

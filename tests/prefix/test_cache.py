@@ -254,11 +254,15 @@ def test_state_that_changed_between_two_pieces_is_not_saved(tmp_path):
     def changed(start, stop):
         blob = save(start, stop)
         talk.live = [8] * 300
+        talk.state.rows = rows_of(talk.live)
         return blob
 
     talk.state.save = changed
     talk.cache.saver.flush()
     assert talk.state.saves == 1
+    talk.close()
+    talk = Conversation(tmp_path)
+    assert talk.answer([8] * 300) == 299  # what it holds in the end is
     talk.close()
 
 
