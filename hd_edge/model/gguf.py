@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hd_edge.errors import ModelFileError
@@ -45,6 +46,17 @@ class GGUFHeader:
     def architecture(self) -> str:
         """``general.architecture``, or ``""``."""
         return str(self.scalars.get("general.architecture", ""))
+
+    @property
+    def causal(self) -> bool:
+        """False where a token attends to those behind it as well."""
+        return bool(self.scalars.get(f"{self.architecture}.attention.causal", True))
+
+    def overridden(self, values: Mapping[str, object] | None) -> GGUFHeader:
+        """What llama.cpp reads under ``kv_overrides``, which it ignores where the file's value is of another type."""
+        known = self.scalars
+        fits = {key: value for key, value in (values or {}).items() if type(value) is type(known.get(key, value))}
+        return replace(self, scalars={**known, **fits})
 
     @property
     def keeps_state(self) -> bool:
