@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 
 import llama_cpp
+import pytest
 
-from hd_edge import Llama
+from hd_edge import ConfigError, ExactModeError, Llama
 
 PROMPT = "the cat sat on the mat and then the cat"
 
@@ -50,4 +51,39 @@ def test_pickle_keeps_our_arguments(models):
 def test_closing_twice(models):
     llm = Llama(str(models("Q4_0")), n_ctx=64, n_threads=1)
     llm.close()
+    llm.close()
+
+
+BOTH_WAYS = [{"attention_type": 1}, {"kv_overrides": {"llama.attention.causal": False}}]
+
+
+@pytest.mark.parametrize("setting", BOTH_WAYS, ids=["attention_type", "kv_overrides"])
+def test_attention_to_later_tokens_decodes_plainly(models, setting):
+    """The tokens before a draft would see it: none is made, and exactness is not claimed."""
+    settings = {"n_ctx": 128, "n_threads": 1, "n_threads_batch": 1, **setting}
+    llm = Llama(str(models("Q4_0")), **settings)
+    assert "not causal" in llm.plain_reason
+    assert not llm.exact
+    plain = Llama(str(models("Q4_0")), draft="off", **settings)
+    assert said(llm(PROMPT, max_tokens=40, temperature=0.0)) == said(plain(PROMPT, max_tokens=40, temperature=0.0))
+    llm.close()
+    plain.close()
+    with pytest.raises(ExactModeError, match="causal"):
+        Llama(str(models("Q4_0")), exact=True, **settings)
+    with pytest.raises(ConfigError, match="n_ubatch=7 is below n_batch=64"):  # llama.cpp aborts at the first prompt
+        Llama(str(models("Q4_0")), n_batch=64, n_ubatch=7, **settings)
+
+
+def test_attention_type_outdoes_the_file(models):
+    causal = {"attention_type": 0, "kv_overrides": {"llama.attention.causal": False}}
+    llm = Llama(str(models("Q4_0")), n_ctx=64, n_threads=1, n_threads_batch=1, **causal)
+    assert llm.plain_reason == ""
+    llm.close()
+
+
+def test_exactness_follows_the_overridden_header(models):
+    """Heads of 32 columns, which no kernel of ours takes, where the file says 64."""
+    heads = {"llama.attention.head_count": 16, "llama.attention.head_count_kv": 8, "llama.rope.dimension_count": 32}
+    llm = Llama(str(models("Q4_0")), n_ctx=64, n_threads=1, n_threads_batch=1, kv_overrides=heads)
+    assert not llm.exact
     llm.close()

@@ -16,6 +16,7 @@ from hd_edge.errors import ConfigError
 if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
 
+from .exact import is_causal
 from .kernels import Status
 from .ranges import check_ranges
 
@@ -47,6 +48,21 @@ def batch_rows(settings: dict[str, Any]) -> int:
     n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
     n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
     return min(n_batch, n_ctx) if n_ctx else n_batch
+
+
+def check_attention(header: GGUFHeader, settings: dict[str, Any]) -> None:
+    """Refuses batches in parts where a token attends to those behind it: llama.cpp ends the process at them.
+
+    Raises:
+        ConfigError: ``n_ubatch`` is below ``n_batch``.
+    """
+    n_ubatch = int(settings.get("n_ubatch", BASE_INIT.parameters["n_ubatch"].default))
+    if not is_causal(header, settings) and n_ubatch < batch_rows(settings):
+        msg = (
+            f"n_ubatch={n_ubatch} is below n_batch={batch_rows(settings)}: a batch without causal attention is one "
+            "piece, give both one value"
+        )
+        raise ConfigError(msg)
 
 
 def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool, kernels: Status) -> str:
@@ -82,6 +98,8 @@ def why_plain(llama: Any) -> str:
         return "the sliding-window cache is not full (swa_full=False)"
     if hasattr(llama.chat_handler, "clip_model_path"):
         return "vision model"
+    if not is_causal(llama._header, {"attention_type": llama.context_params.attention_type}):
+        return "attention is not causal, a draft would change the tokens before it"
     if llama.draft_model is not None:
         return "a draft_model of llama_cpp is set"
     return ""

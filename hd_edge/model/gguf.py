@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hd_edge.errors import ModelFileError
@@ -47,6 +48,17 @@ class GGUFHeader:
         return str(self.scalars.get("general.architecture", ""))
 
     @property
+    def causal(self) -> bool:
+        """False where a token attends to those behind it as well."""
+        return bool(self.scalars.get(f"{self.architecture}.attention.causal", True))
+
+    def overridden(self, values: Mapping[str, object] | None) -> GGUFHeader:
+        """What llama.cpp reads under ``kv_overrides``, which it ignores where the file's value is of another type."""
+        known = self.scalars
+        fits = {key: value for key, value in (values or {}).items() if type(value) is type(known.get(key, value))}
+        return replace(self, scalars={**known, **fits})
+
+    @property
     def keeps_state(self) -> bool:
         """True for recurrent and hybrid models (as far as the header tells): their memory cannot be rolled back."""
         marks = (".ssm.", ".wkv.", ".shortconv.")
@@ -66,7 +78,7 @@ def read_header(path: str | Path) -> GGUFHeader:
     """
     path = Path(path)
     if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+        what = "is a directory" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         msg = f"model file {path} {what}: give the path of a .gguf file"
         raise ModelFileError(msg)
     size = path.stat().st_size
