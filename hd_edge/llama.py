@@ -35,6 +35,7 @@ from .config import MAX_LEAVES, DraftConfig
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
+from .draft.profiles import planner_for
 from .engine.completion import Completions
 from .engine.decode import Decoder
 from .engine.options import check_options
@@ -47,9 +48,10 @@ from .model import gguf as gguf_file
 from .model.cache_memory import check_context
 from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
+from .model.vocabulary import identify
 from .prefix.keeping import Keeping
 from .prefix.opening import check_arguments, open_cache
-from .stats import TIER_NAMES, GenerationStats
+from .stats import GenerationStats
 from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
@@ -259,6 +261,19 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
             finally:
                 self._decoder = None
 
+    def make_planner(
+        self,
+        config: DraftConfig,
+        *,
+        store: str | PathLike[str] | None,
+        statistics: str | PathLike[str] | None,
+        learn: bool,
+    ) -> tuple[Planner, Hierarchy]:
+        """A planner for this model, and the memory that it drafts from and learns into."""
+        identity, cost = identify(self.model), self._cost_settings
+        memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
+        return planner_for(config, self._n_vocab, memory), memory
+
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
         stream = PieceStream()
@@ -275,11 +290,6 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                     break
         finally:
             generation.close()
-
-    @property
-    def tier(self) -> str:
-        """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
-        return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

@@ -19,26 +19,9 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
-from .settings import why_plain
-
 TRUNK = 0  # sequence of the conversation
 _HEAD, _CELL = 16, 12  # bytes before the cells, and of one cell
 NO_FLAGS = 0
-
-
-def why_no_state(llama: Any) -> str:
-    """Why parts of this model's KV state cannot be saved and restored; empty if they can."""
-    if reason := why_plain(llama):
-        return reason
-    if lib.llama_model_n_swa(llama.model) > 0:
-        return "models with a sliding window are not restored yet"
-    if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:
-        return "flash attention is off, so V lies transposed in the KV cache"
-    if llama._logits_all:
-        return "logits_all=True keeps logits of every token, which a restored prefix has not"
-    if llama.context_params.n_seq_max < 2:
-        return "n_batch=1 leaves no scratch sequence"
-    return ""
 
 
 class KVState:

@@ -20,7 +20,7 @@ from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import prediction_text
 from hd_edge.model.schema import check_schemas
-from hd_edge.stats import GenerationStats, prompt_details, timings, token_details
+from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
 from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
@@ -32,6 +32,11 @@ class Completions(Guarded):
 
     stats: GenerationStats
     _expected: NDArray[np.int32] | None = None  # what the generation that begins next is predicted to say
+
+    @property
+    def tier(self) -> str:
+        """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
+        return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
 
     def create_completion(self, prompt: str | list[int], *args: Any, prediction: Any = None, **kwargs: Any) -> Any:
         """As ``llama_cpp.Llama.create_completion``; the result also counts drafted tokens.

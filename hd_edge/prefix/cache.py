@@ -14,15 +14,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hd_edge.backend.kv_state import is_part
 from hd_edge.errors import StoreWarning
 
-from .disk import Disk
 from .memory import MemoryPieces
 from .pieces import PIECE, TOKEN, Piece, pack
 from .price import Price
 from .saver import Blob, Saver, Spare, State
+
+if TYPE_CHECKING:
+    from .disk import Disk
 
 LEAST_GAIN = 16  # tokens: fewer are computed
 

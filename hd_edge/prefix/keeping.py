@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .cache import PrefixCache
+if TYPE_CHECKING:
+    from .cache import PrefixCache
 
 
 class Keeping:

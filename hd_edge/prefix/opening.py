@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.backend.kv_state import KVState, why_no_state
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.backend.kv_state import KVState
+from hd_edge.backend.settings import why_plain
 from hd_edge.errors import ConfigError
 
 from .cache import PrefixCache
@@ -39,6 +42,21 @@ def check_arguments(where: Any, budget: Any) -> None:
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
         msg = f"prefix_cache_bytes={budget!r} is no number of bytes: give an integer of at least 0, or None"
         raise ConfigError(msg)
+
+
+def why_no_state(llama: Any) -> str:
+    """Why parts of this model's KV state cannot be saved and restored; empty if they can."""
+    if reason := why_plain(llama):
+        return reason
+    if lib.llama_model_n_swa(llama.model) > 0:
+        return "models with a sliding window are not restored yet"
+    if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:
+        return "flash attention is off, so V lies transposed in the KV cache"
+    if llama._logits_all:
+        return "logits_all=True keeps logits of every token, which a restored prefix has not"
+    if llama.context_params.n_seq_max < 2:
+        return "n_batch=1 leaves no scratch sequence"
+    return ""
 
 
 def open_cache(

@@ -11,14 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from .disk import Disk
 from .memory import MemoryPieces
 from .pieces import TOKEN, Piece, cut
 from .price import Price
+
+if TYPE_CHECKING:
+    from .disk import Disk
 
 IDLE = 0.2  # seconds without a generation before anything is saved
 CLOSING = 10.0  # seconds that close() may spend on writing what is left
