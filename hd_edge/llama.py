@@ -37,6 +37,7 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.completion import Completions
 from .engine.decode import Decoder
+from .engine.forked import check_threads
 from .engine.options import check_options
 from .engine.pace import pace_of
 from .engine.plain import count_plain
@@ -120,6 +121,7 @@ class Llama(Completions, Drafting, ParameterHook):
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
+        check_threads(settings["n_threads"], settings["n_threads_batch"])
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
