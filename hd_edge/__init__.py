@@ -45,26 +45,8 @@ _HOME = {
     "DraftConfig": "config",
     "GenerationStats": "stats",
     "TierDraft": "integrations.tier_draft",
-    "HDEdgeError": "errors",
-    "ClosedError": "errors",
-    "ConfigError": "errors",
-    "ModelFileError": "errors",
-    "UnsupportedBackendError": "errors",
-    "ExactModeError": "errors",
-    "TokenError": "errors",
-    "ContextFullError": "errors",
-    "DecodeError": "errors",
-    "StoreError": "errors",
-    "StoreBusyError": "errors",
-    "StoreCorruptError": "errors",
-    "StoreForeignError": "errors",
-    "StoreMismatchError": "errors",
-    "StoreVersionError": "errors",
-    "StoreWarning": "errors",
-    "KernelWarning": "errors",
-    "CorpusError": "errors",
     "Store": "store.store",
-}
+}  # all others: errors
 
 __all__ = [
     "ClosedError",
@@ -95,12 +77,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in __all__:
         msg = f"module 'hd_edge' has no attribute {name!r}"
         raise AttributeError(msg)
     from importlib import import_module
 
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
 

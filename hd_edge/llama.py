@@ -43,8 +43,9 @@ from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
-from .errors import HDEdgeError, ModelFileError
+from .errors import ConfigError, HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
+from .model.cache_memory import check_context
 from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
 from .model.vocabulary import identify
@@ -63,7 +64,7 @@ class Llama(Completions, Drafting, ParameterHook):
     Args:
         model_path: Path of a GGUF file.
         draft: ``"auto"``, ``"paper"``, ``"off"``, or a ``DraftConfig``.
-        store: File of what this model said before; ``"default"``: one per model in the user's data folder; None: none.
+        store: File of this model's earlier output; ``"default"``: one per model in the user's data folder; None: none.
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.
@@ -117,6 +118,8 @@ class Llama(Completions, Drafting, ParameterHook):
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
         check_attention(self._header, settings)
+        check_context(self._header, settings)
+        settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
         settings.setdefault("flash_attn", True)
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
@@ -125,17 +128,20 @@ class Llama(Completions, Drafting, ParameterHook):
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
+        adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
         with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
-                adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
                 self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             else:
-                self._exact = exact_mode.by_default(self._header, settings, kernels)
+                self._exact = exact_mode.by_default(self._header, settings, kernels, adapter)
             try:
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
+            except MemoryError as error:
+                msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
+                raise ConfigError(msg) from error
             except ValueError as error:
                 if isinstance(error, HDEdgeError):
                     raise

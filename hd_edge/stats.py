@@ -17,7 +17,7 @@ TIER_NAMES = ("target", *TIERS)  # index = native Tier
 class GenerationStats:
     """Counts of one generation, or of all of them (``total_stats``).
 
-    ``mean_accepted_tokens`` counts as Spec-Bench does: tokens emitted per forward of the target, bonus token included,
+    ``mean_accepted_tokens`` counts as Spec-Bench does: output tokens per forward of the target, bonus token included,
     over all forwards, also those without a draft.
     """
 
@@ -43,7 +43,7 @@ class GenerationStats:
 
     @property
     def mean_accepted_tokens(self) -> float:
-        """Tokens emitted per forward, bonus included."""
+        """Output tokens per forward, bonus included."""
         return self.tokens / self.forwards if self.forwards else 0.0
 
     @property

@@ -37,10 +37,10 @@ def ours(loaded, base):
     """Adversarial drafts that know what plain decoding says, so that paths are long and wrong nodes many."""
     tokens = loaded.tokenize(PROMPT.encode())
     script = [t for t, _ in zip(base.generate(tokens, temp=0.0), range(80), strict=False)]
-    loaded._planner = Adversary(tokens + script, loaded.n_vocab(), 0.8, 1)
     loaded.reset()
     base.reset()
-    return loaded
+    with loaded.drafting(Adversary(tokens + script, loaded.n_vocab(), 0.8, 1)):
+        yield loaded
 
 
 def strip(completion):
@@ -158,7 +158,7 @@ def test_sent_tokens_are_appended(ours, base):
     generation.close()
     want = [t for t, _ in zip(base.generate(prompt + head + sent, temp=0.0), range(11), strict=False)]
     assert tail == want
-    assert ours._verifier.check_integrity() == ""
+    assert ours.verifier.check_integrity() == ""
 
 
 def test_error_in_a_processor_is_raised_and_the_state_is_good(ours, base):
@@ -175,7 +175,7 @@ def test_error_in_a_processor_is_raised_and_the_state_is_good(ours, base):
     with pytest.raises(ZeroDivisionError):
         for _ in ours.generate(tokens, temp=0.0, logits_processor=LogitsProcessorList([failing])):
             pass
-    assert ours._verifier.check_integrity() == ""
+    assert ours.verifier.check_integrity() == ""
     assert strip(ours(PROMPT, max_tokens=40, temperature=0.0)) == strip(base(PROMPT, max_tokens=40, temperature=0.0))
 
 
@@ -189,7 +189,7 @@ def test_generator_closed_after_any_number_of_tokens(ours, base, n):
         generation.close()
     if n:
         assert ours.n_tokens == base.n_tokens
-        assert ours._verifier.check_integrity() == ""
+        assert ours.verifier.check_integrity() == ""
     other = "a dog and a fox"
     assert strip(ours(other, max_tokens=20, temperature=0.0)) == strip(base(other, max_tokens=20, temperature=0.0))
 
@@ -229,7 +229,7 @@ def test_save_and_load_state(ours):
     ours("something else entirely", max_tokens=10)
     ours.load_state(state)
     assert [t for t, _ in zip(ours.generate(tokens + head, temp=0.0), range(10), strict=False)] == want
-    assert ours._verifier.check_integrity() == ""
+    assert ours.verifier.check_integrity() == ""
 
 
 def test_cancel_from_another_thread(ours, base):
@@ -275,9 +275,9 @@ def test_whole_context_and_small_batch(models, base):
         prompt = [1, *(260 + i % 200 for i in range(length - 1))]
         want = plain.create_completion(prompt, max_tokens=None, temperature=0.0)
         script = prompt + [t for t, _ in zip(plain.generate(prompt, temp=0.0), range(n_ctx - length), strict=False)]
-        llm._planner = Adversary(script, llm.n_vocab(), 0.8, 1)
-        assert strip(llm.create_completion(prompt, max_tokens=None, temperature=0.0)) == strip(want)
-        assert llm._verifier.check_integrity() == ""
+        with llm.drafting(Adversary(script, llm.n_vocab(), 0.8, 1)):
+            assert strip(llm.create_completion(prompt, max_tokens=None, temperature=0.0)) == strip(want)
+        assert llm.verifier.check_integrity() == ""
     full = [1, *(260 + i % 200 for i in range(n_ctx - 1))]
     assert len(full) == n_ctx
     assert next(llm.generate(full, temp=0.0)) == next(plain.generate(full, temp=0.0))

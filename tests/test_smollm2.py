@@ -50,16 +50,16 @@ def test_drafted_text_is_plain_text_on_real_prompts(llm):
     from hd_edge.draft.planner import NoDraft
 
     assert len(prompts()) == PROMPTS
-    planner, plain = llm._planner, NoDraft()
+    planner, plain = llm.planner, NoDraft()
     drafted = 0
     for i, prompt in enumerate(prompts()):
         tokens = chat_tokens(llm, prompt)
         sampling = {"temp": 0.8} if i % 4 == 3 else {}
-        llm._planner = plain
-        want = answer(llm, tokens, **sampling)
-        llm._planner = planner if i % 2 else Adversary(tokens + want, llm.n_vocab(), 0.8, i)
-        assert answer(llm, tokens, **sampling) == want, prompt
-        drafted += sum(llm.stats.drafted.values())
+        with llm.drafting(plain):
+            want = answer(llm, tokens, **sampling)
+        with llm.drafting(planner if i % 2 else Adversary(tokens + want, llm.n_vocab(), 0.8, i)):
+            assert answer(llm, tokens, **sampling) == want, prompt
+            drafted += sum(llm.stats.drafted.values())
     assert drafted > PROMPTS
 
 

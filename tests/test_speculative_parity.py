@@ -105,7 +105,7 @@ def test_the_context_is_not_exceeded(models, n_ctx):
     assert want[1] == off.n_ctx()
     with off.drafting(Adversary(want[0], off.n_vocab(), 0.9, 3)):
         assert to_the_end(off) == want
-    assert off._verifier.check_integrity() == ""
+    assert off.verifier.check_integrity() == ""
     off.close()
 
 

@@ -60,21 +60,24 @@ def is_causal(header: GGUFHeader, settings: dict[str, Any]) -> bool:
     return bool(kind == llama_cpp.LLAMA_ATTENTION_TYPE_CAUSAL)
 
 
-def by_default(header: GGUFHeader, settings: dict[str, Any], kernels: Status) -> ExactSettings | None:
+def by_default(
+    header: GGUFHeader, settings: dict[str, Any], kernels: Status, lora: GGUFHeader | None = None
+) -> ExactSettings | None:
     """What makes default mode exact for a model file; None where it promises nothing.
 
     Nothing may have to be taken away for it: our kernels compute attention over the cache types in use, and every
-    product whose rows would depend on each other in llama.cpp. A LoRA adapter's products are llama.cpp's.
+    product whose rows would depend on each other in llama.cpp. A quantised LoRA adapter's products are llama.cpp's.
 
     Args:
         header: Of the file.
         settings: The constructor's.
         kernels: Ours, as they are offered to this model.
+        lora: Header of the LoRA adapter that ``settings`` names.
     """
-    if settings.get("lora_path") is not None:
+    if lora is not None and lora.matrix_types - FLOATS:
         return None
     try:
-        needed = plan(header, settings, kernels)
+        needed = plan(header, settings, kernels, lora)
     except ExactModeError:
         return None
     return needed if needed.own_attention and needed.repacking and needed.tiled else None
@@ -94,20 +97,11 @@ def plan(
     Raises:
         ExactModeError: A tensor type or a setting rules it out.
     """
-    if lora is not None and (floats := sorted(lora.matrix_types & FLOATS)):
-        msg = (
-            f"exact mode needs quantised weights, the LoRA adapter {os.fspath(settings['lora_path'])} holds "
-            f"{' and '.join(floats)} matrices: two or more rows of those go through another kernel than one row. Use a "
-            "quantised adapter, or exact=False"
-        )
-        raise ExactModeError(msg)
-    floats = sorted(header.matrix_types & FLOATS)
-    if floats:
-        msg = (
-            f"exact mode needs quantised weights, this file holds {' and '.join(floats)} matrices: two "
-            "or more rows of those go through another kernel than one row. Use a quantised file, or exact=False"
-        )
-        raise ExactModeError(msg)
+    own_types = kernels.types if kernels.active else ()
+    # An adapter's matrices are recognised by the mark that the own attention puts on a context's memory.
+    if lora is not None:
+        _check_floats(lora, own_types if kernels.attention else (), f"the LoRA adapter {settings['lora_path']}")
+    _check_floats(header, own_types, "this file")
     if settings.get("n_gpu_layers", 0) != 0:
         msg = (
             f"exact mode is for the CPU, n_gpu_layers is {settings['n_gpu_layers']}: GPU kernels change with "
@@ -124,7 +118,6 @@ def plan(
         )
         raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)
-    own_types = kernels.types if kernels.active else ()
     types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
     repacked = sorted(types & {"Q4_K", "Q2_K"})
@@ -137,7 +130,7 @@ def plan(
         reasons.append(f"tiled matrix product off: the file has {', '.join(k_quants)}")
     if repacked:
         reasons.append(f"weight repacking off: the file has {', '.join(repacked)}")
-    if own_types and not (k_quants and repacked):
+    if own_types:
         reasons.append("own row kernels: a row's result is the same in any number of rows")
     return ExactSettings(type_k, type_v, not repacked, not k_quants, own_attention, tuple(reasons))
 
@@ -171,7 +164,28 @@ def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:
     """True for a tensor that no matrix product of llama.cpp reads: a vector, or one of the own kernels' weights."""
     if len(shape) == 1:
         return True
-    return kind in own_types and len(shape) == 2 and shape[1] % OWN_ROWS == 0
+    return kind in own_types and len(shape) == 2 and (kind in FLOATS or shape[1] % OWN_ROWS == 0)
+
+
+def _check_floats(header: GGUFHeader, own_types: Collection[str], what: str) -> None:
+    """Raises ExactModeError where llama.cpp would multiply with float matrices."""
+    shapes = header.dimensions
+    left = {
+        kind: shapes[name]
+        for name, kind in header.tensor_types.items()
+        if kind in FLOATS and not _own(kind, shapes[name], own_types)
+    }
+    if not left:
+        return
+    cure = "Use quantised weights, or exact=False"
+    if not own_types:
+        cure = "Use hd_edge's row kernels (see hd-edge doctor), quantised weights, or exact=False"
+    msg = (
+        f"exact mode needs weights whose rows do not depend on each other, {what} holds {' and '.join(sorted(left))} "
+        f"matrices for llama.cpp's kernels (as {next(iter(left.values()))}): two or more rows of those go through "
+        f"another kernel than one row. {cure}"
+    )
+    raise ExactModeError(msg)
 
 
 def switch_tiling_off() -> None:

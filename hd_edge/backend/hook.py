@@ -8,6 +8,7 @@ import llama_cpp
 from llama_cpp import llama_cpp as lib
 
 from .exact import ExactSettings
+from .kernels import without_repacking
 from .signals import HeldSignals
 
 
@@ -49,7 +50,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
 
     @model_params.setter
     def model_params(self, params: Any) -> None:
-        if self._exact is not None and not self._exact.repacking:
+        if self._exact is not None and not self._exact.repacking and not without_repacking():
             params.use_extra_bufts = False
         held = self._held  # not self, which keeps the parameters
         params.progress_callback = lib.llama_progress_callback(lambda _done, _data: held.error is None)

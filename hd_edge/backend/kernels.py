@@ -142,6 +142,15 @@ def computes_attention(type_k: int, type_v: int, size_k: int, size_v: int) -> bo
     return _library is not None and bool(_library.hd_attention_takes(type_k, type_v, size_k, size_v))
 
 
+def without_repacking() -> bool:
+    """Keeps llama.cpp from repacking weights of the model that this thread loads; what our kernels take stays theirs.
+
+    Returns:
+        False if our kernels are not offered to the model: then its weights are to have no extra buffer types at all.
+    """
+    return _library is not None and bool(_library.hd_rows_alone())
+
+
 def used(offer: Status) -> Status:
     """What became of an offer: some files have no weights of a type with kernels of ours.
 
@@ -243,6 +252,8 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.hd_rows_install.restype = ctypes.c_char_p
     library.hd_rows_offer.argtypes = (ctypes.c_int,)
     library.hd_rows_offer.restype = None
+    library.hd_rows_alone.argtypes = ()
+    library.hd_rows_alone.restype = ctypes.c_int
     library.hd_rows_bytes.argtypes = library.hd_rows_taken.argtypes = ()
     library.hd_rows_bytes.restype = library.hd_rows_taken.restype = ctypes.c_longlong
     return library

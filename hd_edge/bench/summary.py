@@ -19,6 +19,7 @@ from .arm import Answer
 from .turns import PLAIN, Record, Results
 
 RESAMPLED = 2000
+LOOP, PERIOD = 72, 36  # tokens at the end of an answer that repeat, and of what they repeat at most
 Time = Callable[[Answer], float]  # seconds per token; 0.0 where an answer was too short to tell
 
 
@@ -33,6 +34,12 @@ def request_time(answer: Answer) -> float:
     return (stats.prompt_seconds + stats.seconds) / stats.tokens if stats.tokens else 0.0
 
 
+def loops(ids: Sequence[int] | None) -> bool:
+    """Whether an answer ends in a phrase that it repeats: small models do, and drafting profits more than it should."""
+    end = list(ids or ())[-LOOP:]
+    return len(end) == LOOP and any(end[period:] == end[:-period] for period in range(1, PERIOD + 1))
+
+
 def total(answers: Sequence[Answer]) -> dict[str, Any]:
     """Sums over answers of one arm, and the figures people read; ``tokens`` are those that ``seconds`` bought."""
     summed = GenerationStats()
@@ -43,6 +50,7 @@ def total(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         **summed.to_dict(),
         "answers": len(answers),
+        "looping": sum(loops(answer.ids) for answer in answers),
         "tokens_per_second_spread": statistics.stdev(speeds) if len(speeds) > 1 else 0.0,
         "rows_per_forward": summed.rows / summed.forwards if summed.forwards else 0.0,
         "draft_share": summed.draft_seconds / summed.forward_seconds if summed.forward_seconds else 0.0,

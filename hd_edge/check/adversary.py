@@ -6,10 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hd_edge import _native
 from hd_edge.draft.planner import root_alone
 
 if TYPE_CHECKING:
-    from hd_edge import _native
     from hd_edge.draft.planner import Step, TokenArray
 
 CLIMB = 0.3  # chance to leave the branch for one of its ancestors
@@ -60,7 +60,7 @@ class Adversary:
             token = self._token(self.length + len(branch) - 1)
             branches = branch[-1] != len(tree) - 1
             if tree.child(branch[-1], token) < 0 and not (branches and tree.leaves == leaves):
-                branch.append(tree.add(token, branch[-1], self.random.randint(1, 3), 0.5))
+                branch.append(tree.add(token, branch[-1], _native.Tier(self.random.randint(1, 3)), 0.5))
         return tree
 
     def _token(self, position: int) -> int:

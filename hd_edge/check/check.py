@@ -55,7 +55,7 @@ class Outcome:
     seeds: list[int] = field(default_factory=list)
     tokens: int = 0  # compared, greedy
     forwards: int = 0  # of the drafted runs
-    drafted_tokens: int = 0  # emitted by the drafted runs
+    drafted_tokens: int = 0  # output tokens of the drafted runs
     differences: list[Difference] = field(default_factory=list)
 
     @property

@@ -59,7 +59,8 @@ def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         on_prompt: Called after every compared answer, ``answers(settings, prompts)`` times.
 
     Returns:
-        ``Outcome.to_dict()``, or ``{"unavailable": reason}`` where exact mode is unavailable.
+        ``Outcome.to_dict()`` and under ``exact`` whether the mode promises identical answers, as default mode does
+        where kernels of ours compute all that depends on rows; or ``{"unavailable": reason}`` where exact mode is.
 
     Raises:
         HDEdgeError: The model cannot be loaded or a prompt does not fit.
@@ -139,6 +140,6 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         comparison = Comparison(llm, settings.tokens, settings.temperature, before)
         for _ in comparison.run([text[len(before) :] for text in texts], settings.seeds):
             on_prompt()
-        return comparison.outcome.to_dict()
+        return comparison.outcome.to_dict() | {"exact": llm.exact}
     finally:
         llm.close()

@@ -15,7 +15,7 @@ from hd_edge.errors import HDEdgeError
 
 from .conversation import Conversation, Pieces
 from .options import load_llama, model_options, sampling, sampling_options
-from .streams import as_utf8
+from .streams import as_utf8, sentence
 from .ui import UI
 
 HELP = """\
@@ -78,13 +78,15 @@ class Chat:
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401  line editing for input()
             self.ui.note("/help lists the commands, Ctrl-D leaves.")
+            if self.drafts:
+                self.ui.note(f"drafted tokens are shown: {self.ui.legend()}")
         while (text := self.read()) is not None:
             if text in ("/exit", "/quit"):
                 return
             try:
                 self.handle(text)
-            except (HDEdgeError, OSError) as error:
-                self.ui.note(str(error))
+            except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
+                self.ui.note(sentence(error))
 
     def handle(self, text: str) -> None:
         """Runs a command or answers a question."""
@@ -107,6 +109,8 @@ class Chat:
             try:
                 line = as_utf8(input(("> " if not lines and not block else ". ") if sys.stdin.isatty() else ""))
             except EOFError:
+                if sys.stdin.isatty():
+                    self.ui.line()  # the shell's prompt begins a line of its own
                 return "\n".join(lines) or None
             except KeyboardInterrupt:
                 self.ui.line()

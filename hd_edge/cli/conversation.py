@@ -93,12 +93,15 @@ class Conversation:
 
         Raises:
             ConfigError: The file is none.
+            OSError: It cannot be read.
         """
+        data = path.read_bytes()
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(data.decode("utf-8"))
             turns = [{"role": turn["role"], "content": turn["content"]} for turn in document["messages"]]
             system = document["system"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            "".join([system, *(turn["content"] for turn in turns)]).encode("utf-8")  # JSON can hold half a character
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{path} is no conversation saved by /save: {error!r}"
             raise ConfigError(msg) from error
         texts = [system, *(turn["content"] for turn in turns)]

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .options import load_llama, model_options
+from .values import Finite
 
 
 @click.command()
@@ -19,7 +20,7 @@ from .options import load_llama, model_options
 @click.option("-a", "--alias", help="Name of the model in /v1/models; default: the file's name.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
 @click.option(
-    "--max-body", type=click.FloatRange(min=0.001), default=4.0, show_default=True, help="Most MiB of a request's body."
+    "--max-body", type=Finite(min=0.001), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
@@ -30,16 +31,20 @@ def serve(**options: Any) -> None:
         msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
+    if api_key == "":
+        msg = "--api-key is empty: give a key, or leave the option out"
+        raise click.UsageError(msg)
     alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
     most_bytes = int(options.pop("max_body") * 2**20)
-    llm = load_llama(options)
     from hd_edge.server import create_app
     from hd_edge.server.guard import is_local
-    from hd_edge.server.run import Server, ends_with_status_0
+    from hd_edge.server.run import Server, ends_with_status_0, listen
 
-    with closing(llm), ends_with_status_0():
+    listening = listen(host, port)  # before the model loads: what is in use is told at once
+    llm = load_llama(options)
+    with listening, closing(llm), ends_with_status_0():
         app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
-        server = Server(app, host, port)
+        server = Server(app, host, listening)
         click.echo(f"{alias} at {server.url} (Ctrl-C ends)", err=True)
         if not is_local(host) and api_key is None:
             click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)

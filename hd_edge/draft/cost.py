@@ -1,11 +1,11 @@
-"""CostCurve: what one forward of the target costs, by rows and length of the context, in forwards over one row.
+"""CostCurve: what a forward of the target costs, by rows and context length, relative to a single-token forward.
 
 The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and flat on GPUs,
 so it is measured, never assumed), and each row attends to each token of the context L:
 T(n, L) / T(1, L) = (base[n] + n * slope * L) / (1 + slope * L).
 
-Other programs slow all sizes alike. So a forward over many rows is only compared with the forwards over one row right
-before and after it, and counts only where these two agree; each size is the median of its latest samples.
+Other programs slow all sizes alike. So a forward over several rows is only compared with the single-token forwards
+right before and after it, and counts only where these two agree; each size is the median of its latest samples.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDE_COST = 3.0
 KEPT = 15  # samples per size
 SETTLED = KEPT // 2  # what is stored counts as so many samples at most; sizes with more have SLACK
 SLACK = 1.25  # how far they may lie beyond what the other sizes allow
-NEAR = 5  # forwards over one row whose median is the reference
+NEAR = 5  # single-token forwards whose median is the reference
 AGREE = 1.3  # references before and after a sample may differ so much
 SPARED = 8  # steps before the first probe: a very short answer should not pay for it
 PROBE_STEPS = (4, 8, 16, 2048)  # between probes while a size has no sample, one, two, more
@@ -37,7 +37,7 @@ PROBED = 8
 MOST_PENDING = 64  # forwards over several rows since the last one over one row
 CHECKED = 16  # steps between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
-PLACE = 1024  # tokens of context: where the slope is read from stored rows
+CONTEXT_UNIT = 1024  # tokens of context: where the slope is read from stored records
 
 
 class CostCurve:
@@ -60,23 +60,23 @@ class CostCurve:
         self._fixed = fixed
         self._samples: dict[int, deque[tuple[int, float]]] = {}  # by rows: context, cost
         self._base: dict[int, float] = {}  # by rows: cost without any context
-        self._one = 0.0  # seconds of a forward over one row without any context
+        self._one = 0.0  # seconds of a single-token forward without any context
         self._ones: deque[float] = deque(maxlen=KEPT)  # the same, its samples
-        self._near: deque[float] = deque(maxlen=NEAR)  # seconds of the last forwards over one row
+        self._near: deque[float] = deque(maxlen=NEAR)  # seconds of the last single-token forwards
         self._pending: list[tuple[int, int, float]] = []  # rows, context, seconds since the last of them
-        self._back = 0.0  # seconds of a forward over one row right after one over many, if that was the last
+        self._back = 0.0  # seconds of a single-token forward right after one over many, if that was the last
         self._changes: deque[float] = deque(maxlen=KEPT)
         self._steps = 0
-        stored = {(size, place): (seconds, samples) for size, place, seconds, samples in rows if seconds > 0}
+        stored = {(size, length): (seconds, samples) for size, length, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
-        for (size, place), (seconds, samples) in stored.items():
-            if place == 0 and size in SIZES and one > 0:
+        for (size, length), (seconds, samples) in stored.items():
+            if length == 0 and size in SIZES and one > 0:
                 for _ in range(min(max(samples, 1), SETTLED)):  # what is measured now outweighs what was stored
                     self._keep(size, 0, seconds / one)
         if one > 0:
             self._one = one
             self._ones.append(one)
-            self.slope = max(0.0, stored.get((1, 1), (one, 0))[0] / one - 1) / PLACE
+            self.slope = max(0.0, stored.get((1, 1), (one, 0))[0] / one - 1) / CONTEXT_UNIT
 
     @classmethod
     def of(cls, relative: dict[int, float]) -> CostCurve:
@@ -90,7 +90,7 @@ class CostCurve:
 
     @property
     def waiting(self) -> bool:
-        """Whether the next forward over one row says what the last one over many has cost."""
+        """Whether the next single-token forward says what the last one over many has cost."""
         return bool(self._pending) or self._back > 0
 
     def seconds(self, rows: int, context: int) -> float:
@@ -123,7 +123,7 @@ class CostCurve:
         return np.array(rows, np.int32), np.array([sizes.get(n, 1.0) / least for n in rows], np.float32)
 
     def observe(self, rows: int, context: int, seconds: float) -> float:
-        """A forward was made. Returns what it cost in forwards over one row, 0.0 if nothing is known."""
+        """A forward was made. Returns what it cost relative to a single-token forward, 0.0 if nothing is known."""
         if seconds <= 0 or self._fixed:
             return max(seconds, 0.0)
         before = _middle(self._near) if self._near else 0.0
@@ -136,8 +136,8 @@ class CostCurve:
             self._back = seconds
             if 1 / AGREE < self._near[-1] / before < AGREE:
                 between = 0.5 * (1 + self._near[-1] / before)
-                for size, place, cost in self._pending:
-                    self._keep(size, place, cost / between)
+                for size, length, cost in self._pending:
+                    self._keep(size, length, cost / between)
             self._pending.clear()
         else:
             if self._back > 0:
@@ -164,6 +164,8 @@ class CostCurve:
             return 0
         if not self._near or len(self._pending) >= MOST_PENDING:
             return 1
+        if step % PROBE_STEPS[0] != 0:
+            return 0
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
         counts = {n: len(self._samples.get(n, ())) for n in (*ORDER, *wide)}
         rows = min((n for n in counts if n <= PROBED or counts[n] < FIRST), key=counts.__getitem__)
@@ -171,7 +173,7 @@ class CostCurve:
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:
-        """Lines to read: milliseconds, the cost in forwards over one row, and which sizes can be chosen."""
+        """Lines to read: milliseconds, the cost relative to a single-token forward, and which sizes can be chosen."""
         rows, costs = self.relative(context)
         lines = []
         for n, cost in zip(rows.tolist(), costs.tolist(), strict=True):
@@ -184,7 +186,7 @@ class CostCurve:
         """What a store should keep: (rows, context in units of 1,024 tokens, seconds, samples)."""
         counts = {1: len(self._ones), **{n: len(samples) for n, samples in self._samples.items()}}
         kept = [(rows, 0, self.seconds(rows, 0), counts[rows]) for rows in sorted(self._base)]
-        return [*kept, (1, 1, self.seconds(1, PLACE), 1)] if self.known else kept
+        return [*kept, (1, 1, self.seconds(1, CONTEXT_UNIT), 1)] if self.known else kept
 
     def _keep(self, rows: int, context: int, cost: float) -> None:
         samples = self._samples.setdefault(rows, deque(maxlen=KEPT))
@@ -195,15 +197,15 @@ class CostCurve:
     def _settle(self, rows: int) -> None:
         """The cost without context, from the samples and the slope as they are now."""
         samples = self._samples[rows]
-        self._base[rows] = max(_middle([_without(cost, rows, self.slope * place) for place, cost in samples]), 0.1)
+        self._base[rows] = max(_middle([_without(cost, rows, self.slope * length) for length, cost in samples]), 0.1)
 
     def _fit_slope(self) -> None:
         """Least squares over all samples: cost = base[n] + slope * (n - cost) * L, each size with a base of its own."""
         over, under = STIFFNESS * self.slope, STIFFNESS
         for rows, samples in self._samples.items():
-            model = [self.cost(rows, place) for place, _ in samples]
+            model = [self.cost(rows, length) for length, _ in samples]
             sound = [s for s, cost in zip(samples, model, strict=True) if 1 / AGREE < s[1] / cost < AGREE]
-            spread = [(rows - cost) * place for place, cost in sound]
+            spread = [(rows - cost) * length for length, cost in sound]
             if rows > 1 and sound:
                 middle, mean = sum(spread) / len(sound), sum(cost for _, cost in sound) / len(sound)
                 over += sum((x - middle) * (s[1] - mean) for x, s in zip(spread, sound, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LOSS = 10.0  # forwards over one row that drafting may lose before it pauses, twice as many once it has earned them
+LOSS = 10.0  # single-token forwards that drafting may lose before it pauses, twice as many once it has earned them
 EARNED = 0.1  # share of what drafting has gained that it may lose beyond LOSS
 FIRST_PAUSE = 64  # steps
 LONGEST_PAUSE = 1024
@@ -15,11 +15,11 @@ TRIALS = 16  # planned steps before it rests twice as long
 
 
 class Guard:
-    """Compares what drafted steps emit with what plain steps would have emitted in the same time.
+    """Compares the output tokens of drafted steps with those of plain steps in the same time.
 
     A cumulative sum (Page 1954): each drafted step adds its cost in plain forwards and takes away its tokens; the
     sum never falls below zero. Chance alone keeps it small while drafting gains, a steady loss drives it to LOSS.
-    Costs are read against the forwards over one row just before (``CostCurve.observe``), so other programs are no loss.
+    Costs are read against the single-token forwards just before (``CostCurve.observe``), so other programs are no loss.
     Planning takes time too, some percent of a small model's forward: while drafts bring less than that, it rests, the
     longer the more steps brought nothing.
     """
@@ -46,12 +46,12 @@ class Guard:
         """After a step that was not planned."""
         self._pause = max(self._pause - 1, 0)
 
-    def step(self, rows: int, emitted: int, cost: float, planning: float = 0.0) -> None:
-        """After a planned step: its rows, the tokens it emitted, its cost and its planning in forwards over one row."""
+    def step(self, rows: int, tokens: int, cost: float, planning: float = 0.0) -> None:
+        """After a planned step: rows and output tokens, cost and planning relative to a single-token forward."""
         if self._pause > 0:
             self.skip()
             return
-        gain = emitted - cost if rows > 1 else 0.0
+        gain = tokens - cost if rows > 1 else 0.0
         self._gain = max(self._gain + (gain - self._gain) / MEMORY, 0.0)
         self._planning += (min(planning, DEAREST) - self._planning) / MEMORY
         self._trials = self._trials + 1 if self._gain < self._planning else 0

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from hd_edge import _native
 from hd_edge.backend.grammar import CANDIDATE, allows
 from hd_edge.backend.tokens import token_bytes
 
@@ -25,14 +26,11 @@ from .planner import root_alone
 from .tree_planner import TreePlanner
 
 if TYPE_CHECKING:
-    from hd_edge import _native
-
     from .planner import Planner, Step, TokenArray
 
 MOST_BYTES = 48  # of forced text per step
 LEAST_TOKENS = 2  # shorter forced texts are left to the planner
 WHITE = b" \t\n\r"
-CONTEXT_TIER = 1
 
 
 class OneByteTokens:
@@ -83,7 +81,7 @@ class ForcedText:
             self._grammar = None
 
     def accept(self, token: int) -> None:
-        """The generation said this; one the grammar does not allow, or its end, ends the foresight."""
+        """The generation drew this; one the grammar does not allow, or its end, ends the foresight."""
         if not self._grammar:
             return
         self._one["id"] = token
@@ -108,24 +106,24 @@ class ForcedText:
         try:
             while len(text) < MOST_BYTES:
                 mask = allows(state, self._tokens.candidates)
-                place = self._choose(np.flatnonzero(mask), bytes(text[-1:]) or previous)
-                if place < 0:
+                index = self._choose(np.flatnonzero(mask), bytes(text[-1:]) or previous)
+                if index < 0:
                     return bytes(text), True
-                text.append(int(self._tokens.values[place]))
-                lib.llama_sampler_accept(state, int(self._tokens.candidates["id"][place]))
+                text.append(int(self._tokens.values[index]))
+                lib.llama_sampler_accept(state, int(self._tokens.candidates["id"][index]))
             return bytes(text), False
         finally:
             lib.llama_sampler_free(state)
 
-    def _choose(self, places: np.ndarray, previous: bytes) -> int:
+    def _choose(self, indices: np.ndarray, previous: bytes) -> int:
         """The one byte allowed, white space aside; -1 if there is a choice."""
-        values = self._tokens.values[places]
+        values = self._tokens.values[indices]
         white = np.isin(values, list(WHITE))
         if np.count_nonzero(~white) != 1 or values[~white][0] < 0:
             return -1
         if previous in (b":", b",") and ord(" ") in values:
-            return int(places[values == ord(" ")][0])
-        return int(places[~white][0])
+            return int(indices[values == ord(" ")][0])
+        return int(indices[~white][0])
 
     def _spell(self, before: bytes, text: bytes) -> list[int]:
         """The tokenizer's spelling of `text`, as it stands behind `before`."""
@@ -177,7 +175,7 @@ class JumpForward:
         chance = 1.0
         for node, token in enumerate(chain):
             chance *= self._right / self._drafted
-            forced.add(token, node, CONTEXT_TIER, chance)
+            forced.add(token, node, _native.Tier.context, chance)
         return forced
 
     def _worth(self, longest: int) -> int:

@@ -14,7 +14,6 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from hd_edge import _native
-from hd_edge.stats import TIER_NAMES
 
 from .lookup import Lookups
 from .planner import root_alone
@@ -137,7 +136,7 @@ class PaperPlanner:
 def merge(root: int, drafts: dict[Draft, str], rows: int, leaves: int) -> _native.DraftTree:
     """One tree of all drafts; a draft that does not fit any more is cut short."""
     nodes: dict[Draft, list[Draft]] = {(): []}  # by path: the paths of its children
-    tiers: dict[Draft, int] = {}
+    tiers: dict[Draft, _native.Tier] = {}
     free = leaves - 1
     for draft, name in drafts.items():
         for end in range(1, len(draft) + 1):
@@ -149,7 +148,7 @@ def merge(root: int, drafts: dict[Draft, str], rows: int, leaves: int) -> _nativ
                 break
             free -= branches
             nodes[parent].append(path)
-            nodes[path], tiers[path] = [], TIER_NAMES.index(name)
+            nodes[path], tiers[path] = [], _native.Tier[name]
     tree = root_alone(root)
     below = [(path, 0) for path in reversed(nodes[()])]
     while below:

@@ -1,7 +1,7 @@
 """TreePlanner: what a draft is worth and what a row costs.
 
 Each step: grow the tree whose expected tokens per cost are highest (one row included: no draft), and after the
-target has spoken teach the mixer, the tiers, the cost curve and the guard. All per-node work is native
+target has answered teach the mixer, the tiers, the cost curve and the guard. All per-node work is native
 (``_native.Drafter``).
 """
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.stats import TIER_NAMES
 
 from .cost import CostCurve
 from .guard import Guard
@@ -64,9 +63,9 @@ class TreePlanner:
         if calibration is None:
             self._drafter.restart_rates()  # a new target: adapt at full rate
         self.lookups = Lookups(tiers)
-        self._numbers = {tier.name: TIER_NAMES.index(tier.name) for tier in tiers}
+        self._names = [tier.name for tier in tiers]
         for tier in tiers:
-            self._drafter.attach(self._numbers[tier.name], tier.cache)
+            self._drafter.attach(_native.Tier[tier.name], tier.cache)
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self._priced: tuple[int, bool, int, int] | None = None  # when the drafter was told the curve
@@ -84,7 +83,7 @@ class TreePlanner:
         """The conversation is now ``tokens``; what is known of the common prefix stays."""
         self._drafter.begin(tokens)
         if len(prediction):
-            self._drafter.set_reference(prediction)
+            self._drafter.set_prediction(prediction)
 
     def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
         """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
@@ -103,7 +102,7 @@ class TreePlanner:
         if self.guard.paused or size == 1:
             rows = 1
         tree = self._drafter.grow(rows, leaves)
-        missing = {name: self._drafter.missing(number) for name, number in self._numbers.items()}
+        missing = {name: self._drafter.missing(_native.Tier[name]) for name in self._names}
         return self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
 
     def learn(self, step: Step) -> None:

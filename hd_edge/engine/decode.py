@@ -144,13 +144,13 @@ class Decoder:
             return
         started = perf_counter()
         kept = self._verifier.commit(np.array(self._path, dtype=np.int32))
-        committed = perf_counter()
-        seconds = self._seconds + committed - started
+        seconds = self._seconds + perf_counter() - started
         self._refeed = tree.token[self._path[kept:]].tolist()
         step = Step(tree, self._path, self._drawn, seconds, self._planning, self._verifier)
         self._stats.count_step(tree, self._path, seconds, self._planning)
+        started = perf_counter()
         self._planner.learn(step)
-        self._planning = perf_counter() - committed
+        self._planning = perf_counter() - started
         if self._on_step is not None:
             self._on_step(step)
 

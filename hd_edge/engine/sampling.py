@@ -1,6 +1,6 @@
 """The target's own sampler at each verified row.
 
-Sample-and-match: one draw per emitted token, in order, from the sampler chain that ``llama_cpp`` builds. A drafted
+Sample-and-match: one draw per output token, in order, from the sampler chain that ``llama_cpp`` builds. A drafted
 token is kept when it is the one drawn, so the same seed gives the same tokens as plain decoding, with any draft (exact
 by construction: every token is the target's own sample).
 """

@@ -78,7 +78,7 @@ def read_header(path: str | Path) -> GGUFHeader:
     """
     path = Path(path)
     if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+        what = "is a directory" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         msg = f"model file {path} {what}: give the path of a .gguf file"
         raise ModelFileError(msg)
     size = path.stat().st_size

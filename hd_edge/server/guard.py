@@ -71,7 +71,7 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if self._hosts is not None and _site(f"//{host}")[1] not in self._hosts:
             msg = f"the host name is {host!r}, this server is one of {', '.join(sorted(self._hosts))}: use one of them"
             raise RefusedError(400, msg, code="wrong_host")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._may_call(origin, host):
@@ -79,7 +79,8 @@ class Guard:
             raise RefusedError(403, msg, code="wrong_origin")
         if self._api_key is not None and scope["path"] not in OPEN:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), self._api_key.encode()):
+            sent, right = key.strip().encode("latin-1"), self._api_key.encode("utf-8", "surrogateescape")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(sent, right):
                 msg = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
                 raise RefusedError(401, msg, code="invalid_api_key")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -90,7 +91,7 @@ class Guard:
     def _may_call(self, origin: str | None, host: str) -> bool:
         if origin is None or "*" in self._origins or origin in self._origins:
             return True
-        return urlsplit(origin).netloc.lower() == host.lower() != ""
+        return _site(origin)[0] == host.lower() != ""
 
     async def _whole(self, scope: Scope, receive: Receive) -> Receive:
         """Reads the body as long as it is within the limit; returns what gives it to the application."""
@@ -117,9 +118,10 @@ class Guard:
             raise RefusedError(413, msg, code="body_too_large")
 
 
-def _name(host: str) -> str:
-    """Host name of a ``Host`` header, without port and brackets."""
+def _site(url: str) -> tuple[str, str]:
+    """Host of an origin with and without its port, in small letters; empty for what is no URL."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        parts = urlsplit(url)
+        return parts.netloc.lower(), (parts.hostname or "").lower()
     except ValueError:
-        return ""
+        return "", ""

@@ -12,19 +12,35 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from hd_edge.errors import ConfigError
+
+BACKLOG = 2048  # uvicorn's
 GRACE = 2  # seconds for clients to take what was sent to them
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; who connects before the server runs waits.
+
+    Raises:
+        ConfigError: It cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        msg = f"cannot listen at {host!r}, port {port}: {why}; choose another --host or --port"
+        raise ConfigError(msg) from error
 
 
 class Server(uvicorn.Server):
     """Tells running requests that the server ends, where uvicorn would wait for them or tear them."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE, ws="none"
-        )
+    def __init__(self, app: FastAPI, host: str, listening: socket.socket) -> None:
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, ws="none")
         super().__init__(config)
         self._app = app
-        self.socket = config.bind_socket()
+        self.socket = listening
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.socket.getsockname()[1]}"
 

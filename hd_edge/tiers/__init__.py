@@ -1,4 +1,4 @@
-"""The tiers below the context: what this model said before, and statistics of a large corpus.
+"""The tiers below the context: the earlier output of this model, and statistics of a large corpus.
 
 Knows ``store`` and the native cache of records; nothing of drafting.
 """

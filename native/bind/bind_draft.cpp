@@ -15,13 +15,14 @@ using namespace nb::literals;
 namespace {
 
 using hd::DraftTree;
+using hd::Tier;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 int size_of(const Ids& ids) { return static_cast<int>(ids.size()); }
 
-void check_tier(int tier) {
-    if (tier != 2 && tier != 3) throw nb::value_error("tier is neither 2 (model) nor 3 (statistics)");
+void check_tier(Tier tier) {
+    if (tier != Tier::model && tier != Tier::statistics) throw nb::value_error("tier is neither model nor statistics");
 }
 
 void check_ids(const Ids& ids, int32_t n_vocab) {
@@ -66,8 +67,6 @@ struct BoundDrafter {
 }  // namespace
 
 void register_draft(nb::module_& m) {
-    using hd::Tier;
-
     nb::class_<BoundDrafter>(m, "Drafter")
         .def(
             "__init__",
@@ -78,10 +77,10 @@ void register_draft(nb::module_& m) {
             "n_vocab"_a, nb::kw_only(), "max_tokens"_a = 1 << 16)
         .def(
             "attach",
-            [](BoundDrafter& d, int tier, const hd::TierCache& cache) {
+            [](BoundDrafter& d, Tier tier, const hd::TierCache& cache) {
                 check_tier(tier);
-                if (tier == 2) d.drafter.attach_model(&cache);
-                if (tier == 3) d.drafter.attach_statistics(&cache);
+                if (tier == Tier::model) d.drafter.attach_model(&cache);
+                if (tier == Tier::statistics) d.drafter.attach_statistics(&cache);
             },
             "tier"_a, "cache"_a, nb::keep_alive<1, 3>())
         .def(
@@ -103,10 +102,10 @@ void register_draft(nb::module_& m) {
             },
             "tokens"_a)
         .def(
-            "set_reference",
+            "set_prediction",
             [](BoundDrafter& d, Ids tokens) {
                 d.check(tokens);
-                d.drafter.set_reference(tokens.data(), size_of(tokens));
+                d.drafter.set_prediction(tokens.data(), size_of(tokens));
             },
             "tokens"_a)
         .def(
@@ -129,9 +128,9 @@ void register_draft(nb::module_& m) {
         .def("forget_rows", [](BoundDrafter& d) { d.drafter.recycler().clear(); })
         .def(
             "missing",
-            [](const BoundDrafter& d, int tier) {
+            [](const BoundDrafter& d, Tier tier) {
                 check_tier(tier);
-                return d.drafter.missing(static_cast<Tier>(tier));
+                return d.drafter.missing(tier);
             },
             "tier"_a)
         .def(

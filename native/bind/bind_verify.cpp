@@ -33,16 +33,21 @@ void register_verify(nb::module_& m) {
 
     m.def("llama_batch_layout", &hd::llama_batch_layout, "Size and field offsets of the native mirror of llama_batch.");
 
+    nb::enum_<Tier>(m, "Tier", nb::is_arithmetic())
+        .value("target", Tier::target)
+        .value("context", Tier::context)
+        .value("model", Tier::model)
+        .value("statistics", Tier::statistics);
+
     nb::class_<DraftTree>(m, "DraftTree")
         .def(nb::init<>())
         .def(
             "add",
-            [](DraftTree& t, int32_t token, int32_t parent, int tier, float probability) {
+            [](DraftTree& t, int32_t token, int32_t parent, Tier tier, float probability) {
                 if (parent < -1 || parent >= t.size()) throw nb::value_error("parent is not a node of the tree");
-                if (tier < 0 || tier > 3) throw nb::value_error("tier is not one of 0, 1, 2, 3");
-                return t.add(token, parent, static_cast<Tier>(tier), probability);
+                return t.add(token, parent, tier, probability);
             },
-            "token"_a, "parent"_a, "tier"_a = 0, "probability"_a = 1.0f)
+            "token"_a, "parent"_a, "tier"_a = Tier::target, "probability"_a = 1.0f)
         .def("child",
              [](const DraftTree& t, int32_t node, int32_t token) {
                  if (node < 0 || node >= t.size()) throw nb::value_error("node is not in the tree");
@@ -70,7 +75,7 @@ void register_verify(nb::module_& m) {
             "probability", [](const DraftTree& t) { return copy_of<float>(t.probability); }, nb::rv_policy::move)
         .def("tier_of", [](const DraftTree& t, int32_t node) {
             if (node < 0 || node >= t.size()) throw nb::value_error("node is not in the tree");
-            return static_cast<int>(t.tier[static_cast<size_t>(node)]);
+            return t.tier[static_cast<size_t>(node)];
         });
 
     // __init__ raises ValueError when an address is missing.

@@ -11,14 +11,14 @@ namespace hd {
 enum class Tier : uint8_t { target = 0, context = 1, model = 2, statistics = 3 };
 
 // Flat and in pre-order: parent[i] < i, a node's subtree is contiguous, the most probable child comes first, so the
-// likeliest path is a prefix of the batch and its KV cells lie in position order. Node 0 is the root: the last emitted
+// likeliest path is a prefix of the batch and its KV cells lie in position order. Node 0 is the root: the last output
 // token, whose row the target has not computed yet.
 struct DraftTree {
     std::vector<int32_t> token;
     std::vector<int32_t> parent;  // -1 for the root
     std::vector<int32_t> depth;   // 0 for the root
     std::vector<Tier> tier;
-    std::vector<float> probability;  // calibrated chance that the whole path down to this node is emitted
+    std::vector<float> probability;  // calibrated chance that the whole path down to this node comes true
     uint64_t growth = 0;             // which Drafter::grow() made it, 0: none; a drafter knows its last tree by it
 
     int size() const { return static_cast<int>(token.size()); }

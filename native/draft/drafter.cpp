@@ -160,28 +160,28 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
         Node below{last.token, nodes_.size() - 1, last.depth + 1, tier, 0.0F, last.tail};
         nodes_.push_back(std::move(below));
     }
-    emit(wanted);
+    lay_out(wanted);
     return tree_;
 }
 
 // The first `rows` nodes in pre-order. Siblings entered likeliest first already.
-void Drafter::emit(size_t rows) {
+void Drafter::lay_out(size_t rows) {
     tree_.clear();
     order_.clear();
     children_.resize(std::max(children_.size(), rows));
     for (size_t i = 0; i < rows; i++) children_[i].clear();
     for (size_t i = 1; i < rows; i++) children_[nodes_[i].parent].push_back(i);
-    emit_below(0, -1);
+    lay_out_below(0, -1);
     static std::atomic<uint64_t> growths{0};
     tree_.growth = ++growths;
 }
 
-void Drafter::emit_below(size_t node, int parent) {
+void Drafter::lay_out_below(size_t node, int parent) {
     const Node& from = nodes_[node];
     const float chance = parent >= 0 && from.chance > 0 ? curve_.refine(from.chance) : from.chance;
     const int at = tree_.add(from.token, parent, from.tier, chance);
     order_.push_back(node);
-    for (size_t child : children_[node]) emit_below(child, at);
+    for (size_t child : children_[node]) lay_out_below(child, at);
 }
 
 void Drafter::learn(const DraftTree& tree, const int32_t* tokens, int n) {

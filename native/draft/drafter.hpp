@@ -1,4 +1,4 @@
-// Grows draft trees from the tiers and learns from what the target emitted.
+// Grows draft trees from the tiers and learns from the output tokens of the target.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class Drafter {
     void set_cost(const int32_t* rows, const float* cost, int n);
 
     void begin(const int32_t* tokens, int n);
-    void set_reference(const int32_t* tokens, int n) { index_.set_reference(tokens, n); }
+    void set_prediction(const int32_t* tokens, int n) { index_.set_prediction(tokens, n); }
 
     // The best draft tree after the conversation: grown best first by path probability (OPT-Tree, arXiv 2406.17276), of
     // the size that maximises (1 + sum of path probabilities) / cost, at most max_rows rows and max_leaves leaves.
@@ -91,8 +91,8 @@ class Drafter {
     void note_missing(const Node& node);
     void learn_paths(const std::vector<int32_t>& path);
     Tail tail() const;
-    void emit(size_t rows);
-    void emit_below(size_t node, int parent);
+    void lay_out(size_t rows);
+    void lay_out_below(size_t node, int parent);
 
     DrafterLimits limits_;
     NgramIndex index_;

@@ -43,7 +43,7 @@ class Mixer {
 
     // Fills raw and chance; returns the highest chance, 0 without candidates.
     float predict(Expansion& node) const;
-    // The target emitted `token` at this node.
+    // The target drew `token` at this node.
     void learn(const Expansion& node, int32_t token);
     // Step size of the weights before decay; default 0.003, training starts at 0.01.
     void set_rate(float rate) { rate_ = rate; }

@@ -17,18 +17,18 @@ void NgramIndex::begin(const int32_t* tokens, int n) {
     const auto length = static_cast<size_t>(n);
     const size_t shared = std::min(length, tokens_.size());
     const auto common = static_cast<size_t>(std::mismatch(tokens, tokens + shared, tokens_.begin()).first - tokens);
-    const bool cut = common < tokens_.size() || !reference_.empty();
+    const bool cut = common < tokens_.size() || !prediction_.empty();
     if (cut) {
         tokens_.assign(tokens, tokens + common);
-        reference_.clear();
+        prediction_.clear();
         rebuild();
     }
     grow_table(used_ + (length - common) * kKeyLengthCount);
     for (size_t i = common; i < length; i++) append(tokens[i]);
 }
 
-void NgramIndex::set_reference(const int32_t* tokens, int n) {
-    reference_.assign(tokens, tokens + std::min(static_cast<size_t>(n), max_tokens_));
+void NgramIndex::set_prediction(const int32_t* tokens, int n) {
+    prediction_.assign(tokens, tokens + std::min(static_cast<size_t>(n), max_tokens_));
     rebuild();
 }
 
@@ -46,9 +46,9 @@ void NgramIndex::rebuild() {
     forget();
     if (indexed_from_ > tokens_.size()) indexed_from_ = 0;
     indexed_from_ = std::max(indexed_from_, tokens_.size() - std::min(tokens_.size(), max_tokens_));
-    grow_table((reference_.size() + tokens_.size() - indexed_from_) * kKeyLengthCount);
-    for (size_t i = 0; i < reference_.size(); i++) {
-        learn(reference_.data() + i, static_cast<int>(i), reference_[i]);
+    grow_table((prediction_.size() + tokens_.size() - indexed_from_) * kKeyLengthCount);
+    for (size_t i = 0; i < prediction_.size(); i++) {
+        learn(prediction_.data() + i, static_cast<int>(i), prediction_[i]);
     }
     for (size_t i = indexed_from_; i < tokens_.size(); i++) {
         learn(tokens_.data() + i, static_cast<int>(i - indexed_from_), tokens_[i]);
@@ -142,13 +142,13 @@ ContextFollowers NgramIndex::find(const KeyHashes& key, int length_index) const 
 
 size_t NgramIndex::memory_bytes() const {
     return table_.capacity() * sizeof(Entry) + several_.capacity() * sizeof(Block) + seen_.capacity() * sizeof(Seen) +
-           (tokens_.capacity() + reference_.capacity()) * sizeof(int32_t);
+           (tokens_.capacity() + prediction_.capacity()) * sizeof(int32_t);
 }
 
 std::string NgramIndex::check_integrity() const {
     NgramIndex fresh(static_cast<int32_t>(seen_.size()), static_cast<int>(max_tokens_));
     fresh.tokens_ = tokens_;
-    fresh.reference_ = reference_;
+    fresh.prediction_ = prediction_;
     fresh.indexed_from_ = indexed_from_;
     fresh.rebuild();
     if (fresh.used_ != used_) {

@@ -1,4 +1,4 @@
-// The context tier: every n-gram of the conversation so far (and of a reference text), with counts and recency.
+// The context tier: every n-gram of the conversation so far (and of a predicted text), with counts and recency.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,10 @@ class NgramIndex {
     NgramIndex(int32_t n_vocab, int max_tokens);
 
     // The conversation is now `tokens` (n of them): keeps what is known of the common prefix, forgets the rest, learns
-    // the new. Drops the reference text.
+    // the new. Drops the predicted text.
     void begin(const int32_t* tokens, int n);
     // A text that the answer is expected to resemble; stands before the conversation, dropped by the next begin().
-    void set_reference(const int32_t* tokens, int n);
+    void set_prediction(const int32_t* tokens, int n);
     void append(int32_t token);
 
     int size() const { return static_cast<int>(tokens_.size()); }
@@ -74,9 +74,9 @@ class NgramIndex {
 
     size_t max_tokens_;
     std::vector<int32_t> tokens_;
-    std::vector<int32_t> reference_;
+    std::vector<int32_t> prediction_;
     size_t indexed_from_ = 0;  // older tokens were forgotten
-    uint32_t position_ = 0;    // reference and indexed tokens learned so far
+    uint32_t position_ = 0;    // predicted and indexed tokens learned so far
     std::vector<Entry> table_;
     size_t used_ = 0;
     std::vector<Block> several_;

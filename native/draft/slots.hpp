@@ -22,8 +22,8 @@ constexpr int kStatisticsSlot = kModelSlot + kModelSlots;
 constexpr int kUnigramSlot = kStatisticsSlot + kStatisticsSlots;
 constexpr int kSlots = kUnigramSlot + 1;
 
-constexpr int kRecycledWidth = 8;  // tokens kept of a recycled row
-constexpr int kContextFollowers = 8;   // tokens kept of a key
+constexpr int kRecycledWidth = 8;     // tokens kept of a recycled row
+constexpr int kContextFollowers = 8;  // tokens kept of a key
 
 // Cells of one slot; the hits come first, then the misses (the key is known, the candidate is none of its followers).
 constexpr int kContextHits = 4 * 4 * 4 * 2, kContextCells = kContextHits + 4 * 4 * 2;

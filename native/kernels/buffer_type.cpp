@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "attention/hook.hpp"
+#include "floats/hook.hpp"
 #include "large_pages.hpp"
 #include "product.hpp"
+#include "registration.hpp"
 #include "repack.hpp"
 
 namespace hd::kernels {
@@ -19,7 +21,7 @@ using ggml::BufferType;
 using ggml::Tensor;
 
 const KernelSet* kernels;
-std::atomic<int64_t> repacked{0};
+std::atomic<int64_t> stored{0};
 // A model is loaded by one thread, so the choice of one model never touches another's.
 thread_local bool offered = false;
 thread_local int64_t taken = 0;  // bytes since the last offer
@@ -33,11 +35,6 @@ Matrix matrix_of(const Tensor* t) {
                 return {type, kernels->lanes, t->ne[1], t->ne[0], static_cast<uint8_t*>(t->data)};
         }
     return {};
-}
-
-Rows rows_of(const Tensor* t) {
-    return {
-        static_cast<const char*>(t->data), {t->ne[1], t->ne[2], t->ne[3]}, {t->nb[1], t->nb[2], t->nb[3]}, t->nb[0]};
 }
 
 class Traits : public ggml::TensorTraits {
@@ -65,20 +62,40 @@ class Traits : public ggml::TensorTraits {
 Traits traits;
 BufferType* our_type();
 
+// What multiplies with a weight, or nullptr.
+ggml::TensorTraits* traits_of(const Tensor* t) {
+    if (matrix_of(t).rows) return &traits;
+    return is_float_matrix(t) ? float_traits() : nullptr;
+}
+
 bool is_ours(const Tensor* t) { return t && t->buffer && t->buffer->type == our_type(); }
+
+// Anything else may read float matrices as well: they lie as llama.cpp expects them.
+bool reads_floats(const Tensor* op) {
+    bool found = false;
+    for (const Tensor* t : op->src) {
+        if (!is_ours(t)) continue;
+        const Tensor* whole = t->view_src ? t->view_src : t;
+        if (whole->buffer->size == 0 || whole->extra != float_traits()) return false;
+        found |= t->view_src || op->op != ggml::kOpMulMat;
+    }
+    return found;
+}
 
 class Extra : public ggml::ExtraBufferType {
   public:
     // Asked when a model is loaded, with a weight in an empty buffer of our type, and for every graph.
     bool supports_op(ggml::Device*, const Tensor* op) override {
-        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0]) || !matrix_of(op->src[0]).rows) return false;
+        if (reads_floats(op)) return true;
+        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0]) || !traits_of(op->src[0])) return false;
         const Tensor* x = op->src[1];
         if (x->type != ggml::kTypeF32 || (x->buffer && !api.ggml_backend_buft_is_host(x->buffer->type))) return false;
         return op->src[0]->buffer->size > 0 || offered;
     }
     ggml::TensorTraits* get_tensor_traits(const Tensor* op) override {
         if (op->op == ggml::kOpFlashAttnExt) return attention_traits(op);
-        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0])) return nullptr;
+        if (op->op != ggml::kOpMulMat) return nullptr;
+        if (!is_ours(op->src[0])) return adapter_traits(op);
         return static_cast<ggml::TensorTraits*>(op->src[0]->extra);
     }
 };
@@ -87,19 +104,24 @@ const char* get_name(BufferType*) { return "HD_EDGE_ROWS"; }
 size_t get_alignment(BufferType*) { return 64; }
 
 int32_t init_tensor(Buffer*, Tensor* t) {
-    t->extra = matrix_of(t).rows ? static_cast<ggml::TensorTraits*>(&traits) : nullptr;
+    t->extra = traits_of(t);
     return ggml::kSuccess;
+}
+
+void count(size_t bytes) {
+    stored += static_cast<int64_t>(bytes);
+    taken += static_cast<int64_t>(bytes);
 }
 
 void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size) {
     const Matrix matrix = matrix_of(t);
     if (!matrix.rows || offset != 0 || size != api.ggml_nbytes(t)) {
-        std::memcpy(static_cast<char*>(t->data) + offset, data, size);  // not a weight of ours: keep the bytes
+        std::memcpy(static_cast<char*>(t->data) + offset, data, size);  // floats, or no weight of ours: keep the bytes
+        if (t->extra) count(size);
         return;
     }
     repack(matrix, data, static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency()))));
-    repacked += static_cast<int64_t>(size);
-    taken += static_cast<int64_t>(size);
+    count(size);
 }
 
 // Memory of the plain CPU type with our functions.
@@ -132,16 +154,23 @@ BufferType* our_type() {
 
 BufferType* buffer_type(const KernelSet& set) {
     kernels = &set;
+    if (const FloatSet* floats = float_set(set.lanes)) attach_floats(*floats);
     return our_type();
 }
 
 void offer(bool on) {
     offered = on;
+    enter_alone(false);
     if (on) taken = 0;
+}
+
+bool offer_alone() {
+    if (offered) enter_alone(true);
+    return offered;
 }
 
 int64_t bytes_taken() { return taken; }
 
-int64_t bytes_repacked() { return repacked; }
+int64_t bytes_stored() { return stored; }
 
 }  // namespace hd::kernels

@@ -5,6 +5,7 @@
 #include "attention/hook.hpp"
 #include "attention/self_test.hpp"
 #include "buffer_type.hpp"
+#include "floats/kernel_set.hpp"
 #include "kernel_sets.hpp"
 #include "registration.hpp"
 #include "self_test.hpp"
@@ -55,7 +56,10 @@ HD_EXPORT const char* hd_rows_isa(const char* isa) {
 HD_EXPORT int hd_rows_known(const char* isa) { return is_kernel_set(isa); }
 
 // The i-th weight type, or nullptr behind the last.
-HD_EXPORT const char* hd_rows_type(int i) { return i >= 0 && i < kWeightTypes ? kLayouts[i].name : nullptr; }
+HD_EXPORT const char* hd_rows_type(int i) {
+    if (i < 0 || i >= kWeightTypes + kFloatTypes) return nullptr;
+    return i < kWeightTypes ? kLayouts[i].name : kCellLayouts[i - kWeightTypes].name;
+}
 
 // Checks everything and installs the buffer type. nullptr on success, else the reason why llama.cpp's kernels stay.
 // Once per process; `functions` are addresses in the order of hd_rows_symbol.
@@ -71,11 +75,14 @@ HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
         leave(type);
     else
         attention_problem = install_attention(*set);
-    test_bytes = bytes_repacked();
+    test_bytes = bytes_stored();
     return problem;
 }
 
 HD_EXPORT void hd_rows_offer(int on) { offer(on != 0); }
+
+// No other extra buffer types for the model that this thread loads, if the kernels are offered to it; whether they are.
+HD_EXPORT int hd_rows_alone() { return offer_alone(); }
 
 // Bytes of weights that this thread has loaded for the kernels since it was offered them.
 HD_EXPORT long long hd_rows_taken() { return bytes_taken(); }
@@ -96,4 +103,4 @@ HD_EXPORT int hd_attention_takes(int type_k, int type_v, int size_k, int size_v)
 }
 
 // Bytes of weights that are stored for the kernels since hd_rows_install.
-HD_EXPORT long long hd_rows_bytes() { return bytes_repacked() - test_bytes; }
+HD_EXPORT long long hd_rows_bytes() { return bytes_stored() - test_bytes; }

@@ -19,6 +19,7 @@ struct Threadpool;
 
 constexpr int kTypeF32 = 0;
 constexpr int kTypeF16 = 1;
+constexpr int kOpNone = 0;
 constexpr int kOpMulMat = 29;
 constexpr int kOpFlashAttnExt = 74;
 constexpr int kDeviceCpu = 0;
@@ -142,6 +143,7 @@ class ExtraBufferType {
     X(ggml_backend_buft_get_device, Device*, (BufferType*))                                              \
     X(ggml_backend_buft_is_host, bool, (BufferType*))                                                    \
     X(ggml_backend_buft_name, const char*, (BufferType*))                                                \
+    X(ggml_backend_cpu_buffer_from_ptr, Buffer*, (void*, size_t))                                        \
     X(ggml_backend_cpu_buffer_type, BufferType*, ())                                                     \
     X(ggml_backend_cpu_init, void*, ())                                                                  \
     X(ggml_backend_cpu_set_n_threads, void, (void*, int))                                                \

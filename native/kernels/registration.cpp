@@ -22,7 +22,10 @@ using List = std::vector<BufferType*>;
 List offered;
 ggml::GetProcAddress cpu_get_proc_address;
 
-BufferType** offered_types(Device*) { return offered.data(); }
+List single;  // the same without others' types
+thread_local bool alone = false;
+
+BufferType** offered_types(Device*) { return alone ? single.data() : offered.data(); }
 
 // A loading model asks the registry of the CPU backend for the extra buffer types, by this name. Its own answer is a
 // copy of the list that it made when the first model of the process was loaded; ours does not depend on that.
@@ -77,11 +80,14 @@ void enter(BufferType* type) {
     });
     offered.insert(repacking, type);
     offered.push_back(nullptr);
+    single = {type, nullptr};
     append(list, type);
     Registry* registry = api.ggml_backend_dev_backend_reg(type->device);
     cpu_get_proc_address = registry->get_proc_address;
     registry->get_proc_address = get_proc_address;
 }
+
+void enter_alone(bool on) { alone = on; }
 
 void leave(BufferType* type) {
     api.ggml_backend_dev_backend_reg(type->device)->get_proc_address = cpu_get_proc_address;

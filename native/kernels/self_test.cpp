@@ -1,10 +1,13 @@
 #include "self_test.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <system_error>
 #include <thread>
 
+#include "floats/kernel_set.hpp"
 #include "test_graph.hpp"
 
 namespace hd::kernels {
@@ -21,7 +24,10 @@ constexpr int64_t kColumns = 512, kPanels = 13, kInputs = 19;
 constexpr int kThreads = 3;
 constexpr double kTolerance = 0.02;  // both sides round the input to 8 bits, each in its own way
 
-std::vector<uint8_t> random_blocks(const Layout& l, int64_t blocks, Random& random) {
+std::vector<uint8_t> random_blocks(int ggml_type, int64_t count, Random& random) {
+    const Layout& l = *std::find_if(std::begin(kLayouts), std::end(kLayouts),
+                                    [&](const Layout& one) { return one.ggml_type == ggml_type; });
+    const int64_t blocks = count / l.columns;
     std::vector<uint8_t> data(static_cast<size_t>(blocks * l.block_bytes));
     for (auto& x : data) x = random.byte();
     // Half-precision scales stand first or, in Q6_K, last; 0x2400 is 1/64.
@@ -35,15 +41,24 @@ std::vector<uint8_t> random_blocks(const Layout& l, int64_t blocks, Random& rand
     return data;
 }
 
-const char* test_type(BufferType* type, const Layout& l, int64_t rows, int threads) {
+// Any bits are weights but infinities and what is none; so the exponent's upper bits are those of numbers around one.
+std::vector<uint8_t> random_floats(const CellLayout& l, int64_t count, Random& random) {
+    std::vector<uint8_t> data(static_cast<size_t>(count * l.block_bytes));
+    for (auto& x : data) x = random.byte();
+    for (size_t i = static_cast<size_t>(l.block_bytes) - 1; i < data.size(); i += static_cast<size_t>(l.block_bytes))
+        data[i] = static_cast<uint8_t>((data[i] & 0x80) | (l.ggml_type == ggml::kTypeF16 ? 0x38 : 0x3e));
+    return data;
+}
+
+const char* test_weights(BufferType* type, int ggml_type, int64_t columns, int64_t rows, int threads) {
     Resources r;
     Context *ours = r.context(1), *rest = r.context(8);
     if (!ours || !rest) return "no memory";
-    Tensor* w = api.ggml_new_tensor_2d(ours, l.ggml_type, kColumns, rows);
+    Tensor* w = api.ggml_new_tensor_2d(ours, ggml_type, columns, rows);
     if (!r.allocate(ours, type)) return "no memory";
-    Tensor* plain = api.ggml_new_tensor_2d(rest, l.ggml_type, kColumns, rows);
-    Tensor* x = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, kInputs);
-    Tensor* last = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, kColumns, 1);
+    Tensor* plain = api.ggml_new_tensor_2d(rest, ggml_type, columns, rows);
+    Tensor* x = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, columns, kInputs);
+    Tensor* last = api.ggml_new_tensor_2d(rest, ggml::kTypeF32, columns, 1);
     Tensor* results[3] = {api.ggml_mul_mat(rest, w, x), api.ggml_mul_mat(rest, plain, x),
                           api.ggml_mul_mat(rest, w, last)};
     ggml::Graph* graph = api.ggml_new_graph(rest);
@@ -51,13 +66,16 @@ const char* test_type(BufferType* type, const Layout& l, int64_t rows, int threa
     if (!r.allocate(rest, api.ggml_backend_cpu_buffer_type())) return "no memory";
 
     Random random;
-    const auto blocks = random_blocks(l, rows * kColumns / l.columns, random);
+    const int floats = float_type(ggml_type);
+    const auto blocks = floats < 0 ? random_blocks(ggml_type, rows * columns, random)
+                                   : random_floats(kCellLayouts[floats], rows * columns, random);
     api.ggml_backend_tensor_set(w, blocks.data(), 0, blocks.size());
     api.ggml_backend_tensor_set(plain, blocks.data(), 0, blocks.size());
-    std::vector<float> input(static_cast<size_t>(kColumns * kInputs));
+    std::vector<float> input(static_cast<size_t>(columns * kInputs));
     for (auto& v : input) v = random.unit();
     api.ggml_backend_tensor_set(x, input.data(), 0, input.size() * sizeof(float));
-    api.ggml_backend_tensor_set(last, input.data() + (kInputs - 1) * kColumns, 0, kColumns * sizeof(float));
+    api.ggml_backend_tensor_set(last, input.data() + (kInputs - 1) * columns, 0,
+                                static_cast<size_t>(columns) * sizeof(float));
 
     r.backend = api.ggml_backend_cpu_init();
     if (!r.backend) return "no CPU backend";
@@ -81,7 +99,11 @@ const char* self_test(BufferType* type, const KernelSet& kernels) {
     const char* problem = nullptr;
     const auto test = [&](int threads) {
         for (const Layout& l : kLayouts)
-            if (!problem) problem = test_type(type, l, kPanels * kernels.lanes, threads);
+            if (!problem) problem = test_weights(type, l.ggml_type, kColumns, kPanels * kernels.lanes, threads);
+        for (int i = 0; i < kFloatTypes; i++)  // odd sizes
+            if (!problem)
+                problem =
+                    test_weights(type, kCellLayouts[i].ggml_type, kColumns - 3, kPanels * kGroupRows - 3, threads);
     };
     test(1);
     if (problem) return problem;

@@ -37,11 +37,11 @@ class TierCache {
     static int64_t key(const int32_t* end, int length) { return ngram_key(end, length); }
     bool known(int64_t key) const { return complete_ || slot_of_.count(key) != 0; }
 
-    // Takes a row of the file; size 0 says that there is none. Returns "" or what is wrong with the row, which then
-    // counts as absent. Throws nothing but bad_alloc.
+    // Takes a record of the file; size 0 says that there is none. Returns "" or what is wrong with the record, which
+    // then counts as absent. Throws nothing but bad_alloc.
     std::string put(int64_t key, const uint8_t* blob, size_t size);
     void clear();
-    // Every row of the file is here: what is not known is absent. Ends when a row has to go.
+    // Every record of the file is here: what is not known is absent. Ends when a record has to go.
     void set_complete() { complete_ = true; }
     bool complete() const { return complete_; }
 

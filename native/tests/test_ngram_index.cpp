@@ -88,13 +88,13 @@ void the_best_eight_stay() {
     CHECK(fifty);
 }
 
-void a_reference_stands_before_the_conversation() {
+void a_prediction_stands_before_the_conversation() {
     NgramIndex index(100, 1 << 16);
-    const std::vector<int32_t> text = {1, 2}, reference = {3, 4, 5, 6};
+    const std::vector<int32_t> text = {1, 2}, prediction = {3, 4, 5, 6};
     index.begin(text.data(), 2);
-    index.set_reference(reference.data(), 4);
+    index.set_prediction(prediction.data(), 4);
     CHECK(after(index, {4, 5}, 1).size == 1);
-    CHECK(after(index, {6}, 0).size == 0);  // no key crosses from the reference into the conversation
+    CHECK(after(index, {6}, 0).size == 0);  // no key crosses from the prediction into the conversation
     CHECK(after(index, {1}, 0).size == 1);
     CHECK(index.size() == 2);
     CHECK(index.check_integrity().empty());
@@ -119,7 +119,7 @@ int main() {
     counts_every_key();
     a_cut_leaves_no_trace();
     the_best_eight_stay();
-    a_reference_stands_before_the_conversation();
+    a_prediction_stands_before_the_conversation();
     memory_is_bounded();
     return failures();
 }

@@ -21,7 +21,7 @@ import numpy as np
 from calibration_prompts import first_prompts, text_prompts
 from replay import Memory, Trace, load_traces, statistics_tier
 
-from hd_edge._native import Drafter
+from hd_edge._native import Drafter, Tier
 
 TOKENS = 160  # of one answer
 ROWS = 32
@@ -145,9 +145,9 @@ def fit(args: argparse.Namespace) -> None:
                 drafter = Drafter(vocab)
                 drafter.set_cost(np.array([ROWS], np.int32), np.ones(1, np.float32))
                 if "m" in mix:
-                    drafter.attach(2, model.cache)
+                    drafter.attach(Tier.model, model.cache)
                 if "s" in mix:
-                    drafter.attach(3, statistics.cache)
+                    drafter.attach(Tier.statistics, statistics.cache)
                 if calibration is not None:
                     drafter.load_calibration(calibration)
                 drafter.set_rate(FIRST_RATE if epoch == 0 else RATE)

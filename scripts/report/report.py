@@ -31,7 +31,9 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str, Callable[[list[Run]], str
 same answer; medians with bootstrap intervals of 95 %. `auto` begins with an empty store, `auto-warm` with what the
 model said to other prompts. All arms answer each question, in turns. Runs named trace-bench decode recorded answers on
 random weights of the named shape: every forward is real, the chosen token is the recorded one. Runs named llama-kernels
-use llama.cpp's kernels in all arms.""",
+use llama.cpp's kernels in all arms. The run named long asks for quotes from documents of 3,000 tokens (pages of this
+repository), every prompt read anew by every arm. SmolLM2 answers all of them with a phrase that it repeats to the end,
+which helps drafts: the column `llama-cpp` tells what hd_edge gains without any.""",
         "by-text",
         tables.speeds,
     ),
@@ -91,7 +93,7 @@ AGAIN = """## Measure it again
 Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
 `scripts/benchmarks/build_llama_server.py` makes the peer, and `python scripts/report/report.py --readme --add FILE...`
 this page. Spec-Bench's questions and the recorded answers are not part of this repository; without a file
-`spec_bench.py` asks questions of our own."""
+`spec_bench.py` asks questions of our own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
 
 
 def page(runs: list[Run]) -> str:

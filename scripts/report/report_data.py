@@ -23,6 +23,7 @@ KINDS = {
 }
 TEXTS = frozenset({"text", "ids", "turns", "prompt", "messages", "content", "usage"})
 DIGITS = 6
+LONG_DOCUMENTS = "long documents"  # group of questions that long_questions.py makes
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Run:
     def arms(self) -> dict[str, dict[str, Any]]:
         """Per arm its sums."""
         return dict(self.data.get("arms", {}))
+
+    @property
+    def asks_long_documents(self) -> bool:
+        """Whether its only group is that of long documents."""
+        return all(list(sums.get("by_category", ())) == [LONG_DOCUMENTS] for sums in self.arms.values())
 
 
 @dataclass(frozen=True)

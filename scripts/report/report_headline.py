@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from report_data import Run, model_of, table
+from report_data import LONG_DOCUMENTS, Run, model_of, table
 from report_goals import PEERS
 
 OURS, THEIRS = "auto", "llama-cpp"
+MOST = 5  # kinds of requests
 LONG = 500  # tokens: the median prompt of a group with long context
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
@@ -48,6 +49,10 @@ def _lines(run: Run, *, split: bool) -> Iterator[Line]:
         told = {"llama_cpp.Llama": speeds[THEIRS], **({best: speeds[best]} if best else {}), "hd_edge": speeds[OURS]}
         words = kind.format(round(median(lengths[group] for group in groups), -2))
         asked = "Spec-Bench" if run.kind == "spec-bench" else "recorded answers, random weights"
+        if run.asks_long_documents:
+            asked, words = LONG_DOCUMENTS, f"prompts of about {round(median(lengths.values()), -2):,.0f} tokens"
+        if 2 * run.arms[OURS].get("looping", 0) > run.arms[OURS]["answers"]:
+            words = ", ".join(filter(None, (words, "answers that repeat themselves")))
         yield Line(", ".join(filter(None, (model_of(run), asked, words))), told)
 
 
@@ -63,9 +68,9 @@ def _speed(run: Run, arm: str, groups: list[str]) -> float:
 
 
 def block(runs: list[Run]) -> str:
-    """At most six rows: speeds, editing, and the worst that drafting does."""
+    """At most seven rows: speeds, editing, and the worst that drafting does."""
     rows = []
-    for line in lines(runs)[:4]:
+    for line in lines(runs)[:MOST]:
         (_, theirs), *peer, (_, ours) = line.speeds.items()
         best = f"{speed(peer[0][1])} (`{peer[0][0]}`)" if peer else "-"
         rows.append([line.what, speed(theirs), best, f"**{speed(ours)}** ({ours / theirs:.1f} times)"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 from report_data import Run, model_of, speedups
-from report_headline import lines, speed
+from report_headline import MOST, lines, speed
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
@@ -54,7 +54,7 @@ def draw(runs: list[Run], folder: Path) -> list[Path]:
 
 def _speed(runs: list[Run]) -> Any:
     """A panel per kind of request, a bar per program."""
-    found = lines(runs)[:4]
+    found = lines(runs)[:MOST]
     figure, grid = plt.subplots(len(found), 1, figsize=(6.6, 0.95 * len(found)), squeeze=False, layout="constrained")
     for axes, line in zip(grid[:, 0], found, strict=True):
         names = list(line.speeds)[::-1]

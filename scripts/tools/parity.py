@@ -1,10 +1,11 @@
 """How often drafted text is plain text: quantization x mode x context length x threads.
 
-    parity.py run MODEL.gguf [...] --out parity.jsonl --prompts questions.jsonl --count 50 -t 1 --context 0 600
-    parity.py table parity.jsonl
+    parity.py run MODEL.gguf [...] --out out.jsonl --prompts questions.jsonl --count 50 -t 2 --context 0 600 --seeds 5
+    parity.py table out.jsonl
 
 ``run`` appends one line per model, mode and context; ``table`` adds up the lines of one kind and prints Markdown for
-docs/lossless.md. Long measurements may be taken in pieces with ``--first``.
+docs/lossless.md. Long measurements may be taken in pieces with ``--first``. A mode is called exact where it promises
+that drafted text is plain text: exact mode, and default mode if kernels of ours compute all that depends on rows.
 """
 
 from __future__ import annotations
@@ -60,10 +61,15 @@ def summary(line: dict) -> str:
         return f"{line['model']} {line['mode']}: {line['unavailable']}"
     greedy, sampled = line["greedy"], line["sampled"]
     return (
-        f"{line['model']} {line['mode']} threads {line['threads']} context {line['context']}: greedy "
+        f"{line['model']} {line['mode']}{promise(line)} threads {line['threads']} context {line['context']}: greedy "
         f"{greedy['identical']}/{greedy['prompts']}, sampled {sampled['identical']}/{sampled['prompts']}, "
         f"{line['mean_accepted_tokens']:.2f} tokens/forward"
     )
+
+
+def promise(line: dict) -> str:
+    """What stands behind the name of a mode."""
+    return ", exact" if line["mode"] == "default" and line["exact"] else ""
 
 
 def table(options: argparse.Namespace) -> None:
@@ -74,7 +80,7 @@ def table(options: argparse.Namespace) -> None:
         if "unavailable" in line:
             continue
         row = rows.setdefault(
-            (line["model"], line["mode"], line["context"], line["threads"]),
+            (line["model"], line["mode"] + promise(line), line["context"], line["threads"]),
             {"greedy": [0, 0], "sampled": [0, 0], "tokens": 0, "margins": [], "places": []},
         )
         for kind in ("greedy", "sampled"):

@@ -15,6 +15,7 @@ from hd_edge import ExactModeError, Llama
 from hd_edge.backend import exact as exact_mode
 from hd_edge.backend.kernels import Status
 from hd_edge.check.adversary import Adversary
+from hd_edge.draft.planner import NoDraft
 from hd_edge.model.gguf import GGUFHeader, read_header
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1}
@@ -57,17 +58,15 @@ def exact(models):
 def test_drafted_is_plain(exact, quantization, length):
     llm = exact(quantization)
     prompt = prompt_of(length)
-    plain_planner = llm._planner
     want = take(llm, prompt, 90)
     assert len(set(want)) > 20  # the text is no loop of one token
     plain_seeded = take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0)
     for right, seed in ((0.9, 1), (0.4, 2), (1.0, 3)):
-        llm._planner = Adversary(prompt + want, llm.n_vocab(), right, seed, special=[2])
-        assert take(llm, prompt, 90) == want
+        with llm.drafting(Adversary(prompt + want, llm.n_vocab(), right, seed, special=[2])):
+            assert take(llm, prompt, 90) == want
         assert llm.stats.forwards < 89
-        llm._planner = Adversary(prompt + plain_seeded, llm.n_vocab(), right, seed)
-        assert take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0) == plain_seeded
-    llm._planner = plain_planner
+        with llm.drafting(Adversary(prompt + plain_seeded, llm.n_vocab(), right, seed)):
+            assert take(llm, prompt, 60, temp=0.9, top_k=0, top_p=1.0, min_p=0.0) == plain_seeded
 
 
 @pytest.mark.parametrize("prefix", [30, 700])
@@ -113,8 +112,8 @@ def test_rows_with_either_kernels(models, quantization, row_kernels, threads):
     exact_mode.check_rows(llm, (*range(2, 18), 33))
     prompt = prompt_of(20)
     want = take(llm, prompt, 24)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
-    assert take(llm, prompt, 24) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
+        assert take(llm, prompt, 24) == want
     assert llm.stats.forwards < 23
     llm.close()
 
@@ -123,8 +122,8 @@ def test_two_threads(models):
     llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
     prompt = prompt_of(600)
     want = take(llm, prompt, 40)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
-    assert take(llm, prompt, 40) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.8, 1)):
+        assert take(llm, prompt, 40) == want
     llm.close()
 
 
@@ -132,9 +131,8 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
     def run(draft):
         llm = Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=256, logits_all=True, **THREADS)
         prompt = prompt_of(20)
-        if draft:
-            llm._planner = Adversary(prompt + draft, llm.n_vocab(), 0.8, 1)
-        tokens = take(llm, prompt, 40)
+        with llm.drafting(Adversary(prompt + draft, llm.n_vocab(), 0.8, 1) if draft else NoDraft()):
+            tokens = take(llm, prompt, 40)
         scores = llm._scores.copy()
         llm.close()
         return tokens, scores
@@ -145,9 +143,38 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
     assert np.array_equal(scores, drafted_scores)
 
 
-def test_float_weights_are_refused(models):
-    with pytest.raises(ExactModeError, match="quantised weights, this file holds F32"):
-        Llama(str(models("F32")), exact=True)
+def test_float_weights_need_our_kernels(models):
+    with pytest.raises(ExactModeError, match=r"this file holds F32 matrices .*row kernels"):
+        Llama(str(models("F32")), exact=True, row_kernels=False)
+
+
+def test_drafted_is_plain_with_float_weights(models):
+    llm = Llama(str(models("F32")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
+    prompt = prompt_of(600)
+    want = take(llm, prompt, 40)
+    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
+    assert take(llm, prompt, 40) == want
+    assert llm.stats.forwards < 39
+    llm.close()
+
+
+def test_which_float_matrices_are_ours():
+    own = kernels("Q4_0", "F32", attention=("F16",))
+    shapes = {"router": (512, 6), "experts": (512, 512, 4)}
+    for name, kind, fine in (("router", "F32", True), ("router", "F16", False), ("experts", "F32", False)):
+        header = GGUFHeader(tensor_types={name: kind}, dimensions={name: shapes[name]})
+        settings = {"type_k": 8, "type_v": 8, "lora_path": "x"}
+        body = GGUFHeader()
+        if fine:
+            exact_mode.plan(header, settings, own)
+            exact_mode.plan(body, settings, own, header)
+            with pytest.raises(ExactModeError, match="LoRA adapter x holds F32"):
+                exact_mode.plan(body, settings, kernels("F32"), header)  # attention, and so the mark, is llama.cpp's
+            continue
+        with pytest.raises(ExactModeError, match=f"this file holds {kind}"):
+            exact_mode.plan(header, settings, own)
+        with pytest.raises(ExactModeError, match=f"the LoRA adapter x holds {kind}"):
+            exact_mode.plan(body, settings, own, header)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +192,7 @@ def test_settings_that_rule_it_out(models, setting, text):
 
 def test_differing_rows_are_found_at_load(models, monkeypatch):
     """The proof at load does its work: without the KV types of exact mode it fails from 512 cells on two threads."""
-    llm = Llama(str(models("F32")), n_ctx=256, **THREADS)
+    llm = Llama(str(models("F32")), n_ctx=256, row_kernels=False, **THREADS)
     with pytest.raises(ExactModeError, match="9 rows differ"):
         exact_mode.check_rows(llm)
     llm.close()
@@ -197,8 +224,8 @@ def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
     llm = Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings)
     prompt = prompt_of(600)
     want = take(llm, prompt, 16)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.9, 1)
-    assert take(llm, prompt, 16) == want
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
+        assert take(llm, prompt, 16) == want
     llm.reset()
     exact_mode.check_rows(llm, (7, 63))
     llm.close()

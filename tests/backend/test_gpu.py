@@ -33,7 +33,7 @@ def test_rows_of_a_tree_are_those_of_its_paths(llm):
     assert llm._verifier.decode(np.array([341], np.int32), tree) == 0
     rows = [llm._verifier.logits(node).copy() for node in range(len(tree))]
     assert llm._verifier.commit(np.array([0, 4, 5], np.int32)) == 3
-    assert llm._verifier.check_integrity() == ""
+    assert llm.verifier.check_integrity() == ""
     llm._verifier.release(0)
     for node, row in enumerate(rows):
         path, at = [], node
@@ -53,7 +53,7 @@ def test_drafts_are_made_and_the_cost_is_measured(llm):
     tokens = [token for token, _ in zip(llm.generate(prompt, temp=0.0), range(200), strict=False)]
     assert len(tokens) == 200
     assert llm._planner.cost.known
-    assert llm._verifier.check_integrity() == ""
+    assert llm.verifier.check_integrity() == ""
 
 
 def test_no_exact_mode_on_a_gpu(models, llm):

@@ -9,7 +9,7 @@ from fake_bench import Clock, FakeArm, FakeLlama, answer, as_it_is
 
 from hd_edge.bench.arm import Answer, LocalArm, Settings, never, timed
 from hd_edge.bench.drafted import Drafted, Slowed
-from hd_edge.bench.summary import identical, interval, speedup, summarise, total
+from hd_edge.bench.summary import identical, interval, loops, speedup, summarise, total
 from hd_edge.bench.turns import Record, Results, run
 from hd_edge.errors import ContextFullError
 from hd_edge.model.questions import Question
@@ -188,6 +188,16 @@ def test_totals_add_up():
     assert found["accepted_by_tier"] == {"context": 0, "model": 0, "statistics": 0, "ngram": 4}  # of another program
     empty = total([answer(0.0, tokens=0)])
     assert empty["tokens_per_second"] == empty["mean_accepted_tokens"] == 0.0
+
+
+def test_answers_that_end_in_a_loop_are_counted():
+    phrase = [5, 6, 7]
+    assert loops([1, 2, *phrase * 24])
+    assert loops([*range(36), *range(36)])
+    assert not loops([*phrase * 24, 1])
+    assert not loops(phrase * 23)
+    assert not loops([*range(37), *range(35)])
+    assert not loops(None)
 
 
 def test_differences_are_told_by_place():

@@ -13,6 +13,7 @@ import pytest
 from terminal import Terminal
 
 from hd_edge import ConfigError, ContextFullError, Llama
+from hd_edge.cli.chat import Chat
 from hd_edge.cli.conversation import Conversation
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
@@ -89,6 +90,7 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     assert "\x1b[35m" not in again.raw
     again.type("\x04")
     assert again.end() == 0
+    assert again.screen.endswith("> \n")
 
 
 def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
@@ -160,11 +162,24 @@ def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
         "[]",
         '{"messages": [{"role": "user"}]}',
         '{"system": "", "messages": [{"role": 1, "content": 2}]}',
+        '{"system": "\\ud800", "messages": []}',
+        '{"system": "", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        "[" * 100_000,
     ):
         file = tmp_path / "talk.json"
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"talk\.json"):
             talk.load(file)
+
+
+def test_names_that_no_file_can_have_end_no_chat(llm, capsys, monkeypatch):
+    lines = iter(["/save \0", "/load \0", "/load /no/such/file", "/save /no/such/file", "/exit"])
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    Chat(Conversation(llm, "", {}), UI(), False, True).run()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4
+    assert all("null byte" in line for line in said[:2])
+    assert said[2:] == ["/no/such/file: No such file or directory"] * 2
 
 
 class Endless:

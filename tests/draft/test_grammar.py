@@ -38,14 +38,14 @@ def base(models):
 @pytest.fixture(scope="module")
 def ours(models):
     llm = Llama(str(models("Q4_0")), exact=True, row_kernels=False, store=None, statistics=None, **SETTINGS)
-    llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: forced text pays
+    llm.planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: forced text pays
     yield llm
     llm.close()
 
 
 def test_forced_text_saves_forwards_of_a_real_model(smollm2_q4_0):
     llm = Llama(str(smollm2_q4_0), exact=True, store=None, statistics=None, n_ctx=512, n_threads=1, n_threads_batch=1)
-    llm._planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})
+    llm.planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})
     answers = []
     for planner in (NoDraft(), llm.planner):
         llm.reset()
@@ -85,13 +85,9 @@ def test_forced_text_is_drafted_and_the_answer_is_that_of_llama_cpp(ours, base, 
 @pytest.mark.parametrize("temp", [0.0, 0.9])
 def test_any_draft_gives_the_same_answer(ours, base, temp):
     want = tokens_of(base, temp=temp)
-    planner = ours._planner
-    try:
-        for right in (0.0, 0.7, 1.0):
-            ours._planner = Adversary([1, 300, 301, *want], ours.n_vocab(), right, 1, special=[2])
+    for right in (0.0, 0.7, 1.0):
+        with ours.drafting(Adversary([1, 300, 301, *want], ours.n_vocab(), right, 1, special=[2])):
             assert tokens_of(ours, temp=temp) == want
-    finally:
-        ours._planner = planner
 
 
 def test_greedy_leaves_the_whole_check_out_where_the_first_choice_is_allowed(ours, base, monkeypatch):
@@ -166,7 +162,7 @@ def test_sent_tokens_end_the_foresight_without_harm(ours):
     head += [next(generation) for _ in range(5)]
     generation.close()
     assert len(head) == 7
-    assert ours._verifier.check_integrity() == ""
+    assert ours.verifier.check_integrity() == ""
 
 
 def test_without_grammar_or_planner_nothing_changes(ours):

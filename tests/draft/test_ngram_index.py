@@ -47,7 +47,7 @@ def test_a_cut_conversation_drafts_as_a_fresh_one():
     assert a.probability.tolist() == b.probability.tolist()
 
 
-@pytest.mark.parametrize("method", ["begin", "append", "set_reference"])
+@pytest.mark.parametrize("method", ["begin", "append", "set_prediction"])
 @pytest.mark.parametrize("token", [-1, VOCAB, 2**31 - 1])
 def test_ids_outside_the_vocabulary_are_refused(method, token):
     drafter = _native.Drafter(VOCAB)

@@ -31,10 +31,10 @@ def llm(loaded, base):
     tokens = prompt_of(loaded)
     base.reset()
     script = list(islice(base.generate(tokens, temp=0.0), 80))
-    loaded._planner = Adversary(tokens + script, loaded.n_vocab(), 0.8, 1)
     loaded.reset()
     base.reset()
-    return loaded
+    with loaded.drafting(Adversary(tokens + script, loaded.n_vocab(), 0.8, 1)):
+        yield loaded
 
 
 @pytest.fixture

@@ -119,5 +119,5 @@ def test_two_hundred_cancels_at_random(models):
     hammering.set()
     thread.join()
     assert [take(llm.generate(prompt, temp=0.0), 15) for prompt in prompts] == want
-    assert llm._verifier.check_integrity() == ""
+    assert llm.verifier.check_integrity() == ""
     llm.close()

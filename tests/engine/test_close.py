@@ -172,5 +172,5 @@ def test_a_generation_dropped_in_another_thread(llm):
         thread = threading.Thread(target=held.clear)
         thread.start()
         thread.join()
-        assert llm._verifier.check_integrity() == ""
+        assert llm.verifier.check_integrity() == ""
         assert take(llm.generate(OTHER, temp=0.0), 20) == want

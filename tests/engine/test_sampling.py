@@ -86,20 +86,18 @@ def test_one_seed_one_answer_on_a_real_model(smollm2_llm, name):
 
 
 def compare(llm, name, count):
-    settings, planner = SAMPLERS[name], llm._planner
+    settings = SAMPLERS[name]
     rng = np.random.default_rng(1)
     answers = set()
     drafted = tokens = 0
     for _ in range(count):
         prompt = [1, *rng.integers(260, 500, 12).tolist()]
         for seed in range(count):
-            llm._planner = planner
             want = say(llm, prompt, seed, 32, settings)
-            llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, seed)
-            assert say(llm, prompt, seed, 32, settings) == want
-            drafted += sum(llm.stats.accepted.values())
-            tokens += llm.stats.tokens
+            with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.8, seed)):
+                assert say(llm, prompt, seed, 32, settings) == want
+                drafted += sum(llm.stats.accepted.values())
+                tokens += llm.stats.tokens
             answers.add(tuple(want))
-    llm._planner = planner
     assert drafted > tokens // 4
     assert len(answers) >= (2 if settings.get("temp") == 0.0 else count * count // 2)  # they do differ

@@ -27,7 +27,7 @@ def test_state_of_a_generation_under_way(llm):
         generation.close()
         take(llm.generate(OTHER, temp=0.0), 3)
         llm.load_state(state)
-        assert llm._verifier.check_integrity() == ""
+        assert llm.verifier.check_integrity() == ""
         assert take(llm.generate(tokens + said, temp=0.0), 8) == want[n : n + 8]
         llm.load_state(state)
         assert take(llm.generate(OTHER, temp=0.0), 20) == other

@@ -105,7 +105,7 @@ def test_stop_string_within_an_accepted_path(llms, at, length):
     assert stop not in "".join(part[0] for part in got)
     assert ours.n_tokens == theirs.n_tokens
     assert ours._input_ids.tolist() == theirs._input_ids.tolist()
-    assert ours._verifier.check_integrity() == ""
+    assert ours.verifier.check_integrity() == ""
 
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 3, 17, 60])

@@ -58,7 +58,7 @@ def test_streams_of_many_threads_end_with_an_error_or_are_right(models):
         thread.join()
     assert wrong == []
     assert [take(llm.generate(prompt, temp=0.0), 25) for prompt in prompts] == want
-    assert llm._verifier.check_integrity() == ""
+    assert llm.verifier.check_integrity() == ""
     llm.close()
 
 

@@ -158,7 +158,7 @@ def test_a_stream_closed_early_leaves_a_good_state(llm, answer):
         next(stream)
     stream.close()
     assert llm._decoder is None
-    assert llm._verifier.check_integrity() == ""
+    assert llm.verifier.check_integrity() == ""
     assert chat(llm)["choices"][0]["message"]["content"] == answer
 
 

@@ -56,7 +56,8 @@ def test_json_is_taken(kind):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil"]
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil", "http://[", "http://[::1"],
 )
 def test_another_origin_may_not_post_whatever_it_says_it_sends(origin):
     asked = Asked(headers={**JSON, "origin": origin})
@@ -94,6 +95,10 @@ def test_local_addresses():
 def test_a_wrong_key(sent):
     asked = Asked(headers={**JSON, **({} if sent is None else {"authorization": sent})}, api_key="secret")
     assert (asked.status, asked.code, asked.read) == (401, "invalid_api_key", None)
+
+
+def test_a_key_of_any_letters():
+    assert Asked(headers={**JSON, "authorization": "Bearer schl\u00fcssel"}, api_key="schl\u00fcssel").status == 200
 
 
 def test_the_right_key_and_what_needs_none():

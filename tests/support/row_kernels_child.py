@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
@@ -57,6 +58,38 @@ def token_ids(model: llama_cpp.Llama, count: int) -> list[int]:
     return [(i * 37 + 300) % model.n_vocab() for i in range(count)]
 
 
+def different_rows(model: llama_cpp.Llama, sizes: Sequence[int] = (*range(2, 17), 33, 64, 1)) -> list[int]:
+    """In forwards of which sizes some row differs from its own single step."""
+    most = max(sizes)
+    ids = token_ids(model, PREFIX + most)
+    logits(model, ids[:PREFIX], 0)
+    single = np.concatenate([logits(model, ids[PREFIX + i : PREFIX + i + 1], PREFIX + i) for i in range(most)])
+    assert single.std() > 1e-3
+    return [n for n in sizes if logits(model, ids[PREFIX : PREFIX + n], PREFIX).tobytes() != single[:n].tobytes()]
+
+
+def promised(path: str, lora: str | None = None, threads: int = 2, **settings: Any) -> dict[str, Any]:
+    """Default mode: what it promises, and where rows differ."""
+    from hd_edge import Llama
+
+    settings = {"n_ctx": 256, "n_threads": threads, "n_threads_batch": threads, "lora_path": lora} | settings
+    with Llama(path, store=None, **settings) as llm:
+        return {"exact": llm.exact, "different": different_rows(llm)}
+
+
+def plain(path: str, ours: bool) -> str:
+    """A digest of plain llama_cpp's logits, with a model of ours beside it or without."""
+    from hd_edge import Llama
+
+    beside = Llama(path, store=None, n_ctx=64, n_threads=2, n_threads_batch=2) if ours else None
+    model = llama_cpp.Llama(path, n_ctx=128, n_threads=2, n_threads_batch=2, flash_attn=True, verbose=False)
+    digest = hashlib.sha256(logits(model, token_ids(model, 20), 0).tobytes()).hexdigest()
+    if beside is not None:
+        beside.close()
+    model.close()
+    return digest
+
+
 def rows(paths: list[str], threads: int) -> list[dict[str, Any]]:
     """For each model: in forwards of which sizes some row differs from its own single step."""
     results = []
@@ -86,10 +119,13 @@ def mixture(path: str) -> dict[str, Any]:
         out[str(setting)] = facts["bytes"]
         model.close()
     out["difference"] = float(np.abs(results["auto"] - results[False]).max() / results[False].std())
-    try:
-        Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)
-    except ExactModeError as error:
-        out["exact"] = str(error)
+    for setting in ("auto", False):
+        try:
+            settings = {"n_ctx": 256, "n_threads": 2, "n_threads_batch": 2, "row_kernels": setting}
+            with Llama(path, exact=True, store=None, **settings) as llm:
+                out[f"exact {setting}"] = different_rows(llm)
+        except ExactModeError as error:
+            out[f"exact {setting}"] = str(error)
     return out
 
 

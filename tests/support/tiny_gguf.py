@@ -13,6 +13,7 @@ VOCAB = 512
 WIDTH, FEED_FORWARD, HEADS, LAYERS = 512, 1024, 8, 2
 
 FILE_TYPES = {"Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18, "IQ4_NL": 25}
+OTHER_FILE_TYPES = {"F16": 1, "BF16": 32, "Q2_K": 10}
 
 
 def _vocabulary(writer: gguf.GGUFWriter) -> None:
@@ -78,10 +79,27 @@ def write_llama(path: Path, *, dtype: type = np.float32, seed: int = 0, context:
     return path
 
 
+def write_lora(path: Path, dtype: type = np.float32, *, arch: str = "llama", width: int = WIDTH) -> Path:
+    """A random adapter of rank 4 for one matrix of write_llama's models."""
+    rng = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for name, shape in (("a", (4, width)), ("b", (width, 4))):
+        values = (rng.standard_normal(shape) * 0.3).astype(dtype)
+        writer.add_tensor(f"blk.0.attn_q.weight.lora_{name}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def quantize(source: Path, target: Path, quantization: str) -> Path:
     """Requantizes with llama.cpp; K-quants are the usual mixes."""
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = FILE_TYPES[quantization]
+    params.ftype = (FILE_TYPES | OTHER_FILE_TYPES)[quantization]
     params.allow_requantize = True
     params.nthread = 2
     code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(params))

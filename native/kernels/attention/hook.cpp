@@ -15,7 +15,11 @@ using ggml::BufferType;
 using ggml::Tensor;
 
 const AttentionSet* attention_set_in_use;
-Buffer* (*plain_alloc)(BufferType*, size_t);
+// Of the CPU's two types: memory of its own, and the type of a mapped file, in which llama.cpp loads the matrices of a
+// LoRA adapter if that is the type of the matrix they belong to.
+constexpr int kPlainTypes = 2;
+BufferType* plain_types[kPlainTypes];
+Buffer* (*plain_alloc[kPlainTypes])(BufferType*, size_t);
 // A context is made by one thread, so the choice for one never touches another's.
 thread_local bool offered = false;
 
@@ -24,16 +28,11 @@ thread_local bool offered = false;
 void mark(Buffer*) {}
 
 Buffer* marking_alloc(BufferType* type, size_t size) {
-    Buffer* buffer = plain_alloc(type, size);
+    Buffer* buffer = plain_alloc[type == plain_types[0] ? 0 : 1](type, size);
     if (!buffer || !offered) return buffer;
     if (!buffer->reset) buffer->reset = mark;
     advise_large_pages(api.ggml_backend_buffer_get_base(buffer), size);
     return buffer;
-}
-
-bool marked(const Tensor* t) {
-    const Buffer* buffer = t->view_src ? t->view_src->buffer : t->buffer;
-    return buffer && buffer->reset == mark;
 }
 
 int cell_type(const Tensor* t) {
@@ -95,6 +94,11 @@ AttentionTraits traits;
 
 }  // namespace
 
+bool marked(const Tensor* t) {
+    const Buffer* buffer = t->view_src ? t->view_src->buffer : t->buffer;
+    return buffer && buffer->reset == mark;
+}
+
 Problem problem_of(const Tensor* op) {
     const Tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3], *sinks = op->src[4];
     Problem p{};
@@ -127,14 +131,20 @@ Problem problem_of(const Tensor* op) {
 
 void attach_attention(const AttentionSet& set) {
     attention_set_in_use = &set;
-    BufferType* type = api.ggml_backend_cpu_buffer_type();
-    plain_alloc = type->alloc_buffer;
-    type->alloc_buffer = marking_alloc;
+    plain_types[0] = api.ggml_backend_cpu_buffer_type();
+    alignas(64) static char memory[64];
+    Buffer* mapped = api.ggml_backend_cpu_buffer_from_ptr(memory, sizeof memory);
+    plain_types[1] = mapped->type;
+    api.ggml_backend_buffer_free(mapped);
+    for (int i = 0; i < kPlainTypes; i++) {
+        plain_alloc[i] = plain_types[i]->alloc_buffer;
+        plain_types[i]->alloc_buffer = marking_alloc;
+    }
 }
 
 void detach_attention() {
-    BufferType* type = api.ggml_backend_cpu_buffer_type();
-    if (type->alloc_buffer == marking_alloc) type->alloc_buffer = plain_alloc;
+    for (int i = 0; i < kPlainTypes; i++)
+        if (plain_types[i]->alloc_buffer == marking_alloc) plain_types[i]->alloc_buffer = plain_alloc[i];
     attention_set_in_use = nullptr;
 }
 

@@ -15,6 +15,9 @@ void detach_attention();
 // Whether buffers that this thread makes from now on are marked.
 void offer_attention(bool on);
 
+// Whether a tensor lies in a marked buffer.
+bool marked(const ggml::Tensor* t);
+
 // The operation in plain values.
 Problem problem_of(const ggml::Tensor* op);
 

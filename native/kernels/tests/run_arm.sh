@@ -13,6 +13,8 @@ aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp repack.cpp tests/test_k
 sources="attention/attention.cpp attention/chunk.cpp attention/problem.cpp attention/sets.cpp attention/visible.cpp"
 aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c attention/isa_neon.cpp -o "$out/attention_neon.o"
 aarch64-linux-gnu-g++ $flags kernel_sets.cpp $sources tests/test_attention.cpp "$out"/isa_neon*.o "$out/attention_neon.o" -o "$out/test_attention"
+aarch64-linux-gnu-g++ $flags -march=armv8.2-a+dotprod -c floats/isa_neon.cpp -o "$out/floats_neon.o"
+aarch64-linux-gnu-g++ $flags kernel_sets.cpp product.cpp floats/float_product.cpp floats/sets.cpp tests/test_floats.cpp "$out"/isa_neon*.o "$out/floats_neon.o" -o "$out/test_floats"
 both=$(qemu-aarch64 -cpu max "$out/test_kernels")
 echo "$both"
 grep -q "NEON i8mm" <<<"$both"
@@ -21,3 +23,4 @@ echo "neoverse-n1: $older"
 ! grep -q "NEON i8mm" <<<"$older"
 grep -q "NEON dotprod" <<<"$older"
 qemu-aarch64 -cpu neoverse-n1 "$out/test_attention" "NEON dotprod"
+qemu-aarch64 -cpu neoverse-n1 "$out/test_floats" "NEON dotprod"

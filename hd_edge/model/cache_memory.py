@@ -1,0 +1,86 @@
+"""Does the KV cache of a context fit this machine's memory? llama.cpp writes all of it at load, whatever there is."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.backend.settings import BASE_INIT
+from hd_edge.errors import ConfigError
+
+from .gguf import TENSOR_TYPES, GGUFHeader
+
+F16 = 1  # llama.cpp's own cache type
+KEYS_AND_VALUES = re.compile(r"blk\.(\d+)\.attn_([kv])\.weight")
+MEMINFO = Path("/proc/meminfo")
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
+
+
+def check_context(header: GGUFHeader, settings: dict[str, Any]) -> None:
+    """Refuses a context whose KV cache cannot be in memory: the process would be killed, or the machine swap for hours.
+
+    Args:
+        header: The model.
+        settings: The constructor's arguments, in range.
+
+    Raises:
+        ConfigError: What it needs, what there is, and the largest context that fits.
+    """
+    on_gpu = settings.get("n_gpu_layers", 0) and settings.get("offload_kqv", True) and lib.llama_supports_gpu_offload()
+    if on_gpu or settings.get("vocab_only"):
+        return
+    cells = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
+    trained = header.scalars.get(f"{header.architecture}.context_length", 0)
+    name = f"n_ctx={cells}"
+    if not cells and isinstance(trained, int):
+        cells, name = trained, f"n_ctx=0 (the model's {trained})"
+    each, free = cell_bytes(header, settings), free_bytes()
+    if free is not None and cells * each > free:
+        msg = (
+            f"{name}: the KV cache needs {_gib(cells * each)}, this machine has {_gib(free)} of free memory: "
+            f"give n_ctx (-c) of at most {free // each}"
+        )
+        raise ConfigError(msg)
+
+
+def cell_bytes(header: GGUFHeader, settings: dict[str, Any]) -> int:
+    """Bytes of one token in the KV cache; 0 for models whose cache does not grow with the context, or is unknown."""
+    kind = header.architecture
+    windowed = f"{kind}.attention.sliding_window" in header.scalars and settings.get("swa_full") is False
+    if windowed or header.scalars.get(f"{kind}.attention.causal") is False:
+        return 0
+    layers, shared = (header.scalars.get(f"{kind}.{name}", 0) for name in ("block_count", "attention.shared_kv_layers"))
+    own = layers - shared if isinstance(layers, int) and isinstance(shared, int) else 0  # the last ones may share
+    total = 0
+    for name, shape in header.dimensions.items():
+        if (found := KEYS_AND_VALUES.fullmatch(name)) and int(found[1]) < own:
+            number = settings.get(f"type_{found[2]}")
+            _, block, size = TENSOR_TYPES[F16 if number is None else int(number)]
+            total += shape[-1] // block * size
+    return total
+
+
+def free_bytes() -> int | None:
+    """Memory that can be had without taking it from other programs, swap space too; None if the system does not tell."""
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text(encoding="ascii").splitlines())
+        free = 1024 * sum(int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
+    except (OSError, KeyError, ValueError):
+        try:
+            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # all there is
+        except (AttributeError, OSError, ValueError):
+            return None
+    for path in LIMITS:
+        try:
+            free = min(free, int(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such limit, or "max"
+            continue
+    return free if free > 0 else None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,36 @@
+// What one instruction set offers for products with float weights. Plain sizes: this header is for code of any
+// instruction set.
+//
+// Weights lie as in the file, one row after the other, and are not rounded; neither are activations. A product of a
+// weight row and an input has ONE order of summation, whatever is computed beside it: lane j adds columns j, j + lanes,
+// ... with fused multiply-adds, then the lanes are added in a fixed tree. Missing columns of the last vector are zeros.
+#pragma once
+
+#include "../attention/problem.hpp"
+
+namespace hd::kernels {
+
+constexpr int kFloatTypes = 3;  // the first of the cell types: F16, BF16, F32
+constexpr int kMaxInputs = 6;   // that share a load of weights
+constexpr int kGroupRows = 8;   // weight rows that are visited side by side, at most
+
+// out[i][r] = <row r, x[i]> for `rows` rows of `columns` weights, `step` bytes apart, and the inputs of one call.
+using Dots = void (*)(const char* weights, int64_t step, int64_t rows, int64_t columns, const float* const* x,
+                      float* const* out);
+
+struct FloatSet {
+    const char* isa;
+    int most_inputs;  // the largest number of inputs that has a kernel; so have all smaller ones
+    Dots types[kFloatTypes][kMaxInputs + 1];  // by number of inputs; [0] is unused
+};
+
+// Each is defined in the file of its instruction set, if this build has it.
+extern const FloatSet kFloatAvx512, kFloatAvx2, kFloatNeon;
+
+// The one that goes with kernels of this many lanes, or nullptr.
+const FloatSet* float_set(int lanes);
+
+// The type with kernels that ggml gives this number, or -1.
+int float_type(int ggml_type);
+
+}  // namespace hd::kernels
