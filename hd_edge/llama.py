@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -26,7 +27,6 @@ from .config import MAX_LEAVES, DraftConfig
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
-from .draft.profiles import planner_for
 from .engine.completion import Completions
 from .engine.decode import Decoder
 from .engine.forked import check_threads
@@ -40,7 +40,8 @@ from .model import gguf as gguf_file
 from .model.cache_memory import check_context
 from .model.lora import apply_lora
 from .model.text import Piece, PieceStream, PieceTokenizer
-from .model.vocabulary import identify
+from .prefix.keeping import Keeping
+from .prefix.opening import check_arguments, open_cache
 from .stats import TIER_NAMES, GenerationStats
 from .tiers.memory import Hierarchy
 
@@ -50,7 +51,7 @@ log.addHandler(logging.NullHandler())
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
-class Llama(Completions, Drafting, ParameterHook):
+class Llama(Keeping, Completions, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -60,6 +61,8 @@ class Llama(Completions, Drafting, ParameterHook):
         statistics: File of the statistics tier, ``"default"`` for the one of this tokenizer if there is one, None for
             none.
         learn: False: the store is only read.
+        prefix_cache: Where state of prompts is kept: ``"auto"`` (a cache folder), a folder, ``"memory"``, or None.
+        prefix_cache_bytes: Most bytes of that folder; None: 4 GiB, or a quarter of the disk's free space if less.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
@@ -86,6 +89,8 @@ class Llama(Completions, Drafting, ParameterHook):
         store: str | PathLike[str] | None = "default",
         statistics: str | PathLike[str] | None = "default",
         learn: bool = True,
+        prefix_cache: str | PathLike[str] | None = "auto",
+        prefix_cache_bytes: int | None = None,
         exact: bool = False,
         row_kernels: Literal["auto", False] = "auto",
         verbose: bool = False,
@@ -96,16 +101,12 @@ class Llama(Completions, Drafting, ParameterHook):
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
-        self._arguments: dict[str, Any] = {
-            "draft": self._draft_config,
-            "store": store,
-            "statistics": statistics,
-            "learn": learn,
-            "exact": exact,
-            "row_kernels": row_kernels,
-        }
+        kept = {"store": store, "statistics": statistics, "learn": learn}
+        kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
+        self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
+        check_arguments(prefix_cache, prefix_cache_bytes)
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
@@ -166,6 +167,7 @@ class Llama(Completions, Drafting, ParameterHook):
             max_sequences=self._n_sequences,
         )
         self._take_abort(self._verifier)
+        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         if self._draft_config.profile != "off":
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, store=store, statistics=statistics, learn=learn
@@ -230,9 +232,13 @@ class Llama(Completions, Drafting, ParameterHook):
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
         learn = None if memory is None else partial(memory.finished, stats=stats)
-        with pace.generation(self._planner), jump_forward(self, self._planner, settings["grammar"]) as planner:
+        with (
+            self._keeping(),
+            pace.generation(self._planner),
+            jump_forward(self, self._planner, settings["grammar"]) as planner,
+        ):
             pace.prompt(min(len(tokens), self.n_batch), len(tokens))
-            if not prefill(self, verifier, tokens, reset):
+            if not prefill(self, verifier, tokens, reset, self._prefixes):
                 return
             stats.prompt_seconds = perf_counter() - started
             seen = self.on_step and self._life.callback(self.on_step)
@@ -246,19 +252,6 @@ class Llama(Completions, Drafting, ParameterHook):
                 yield from self._decoder.run()
             finally:
                 self._decoder = None
-
-    def make_planner(
-        self,
-        config: DraftConfig,
-        *,
-        store: str | PathLike[str] | None,
-        statistics: str | PathLike[str] | None,
-        learn: bool,
-    ) -> tuple[Planner, Hierarchy]:
-        """A planner for this model, and the memory that it drafts from and learns into."""
-        identity, cost = identify(self.model), self._cost_settings
-        memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
-        return planner_for(config, self._n_vocab, memory), memory
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
@@ -288,9 +281,9 @@ class Llama(Completions, Drafting, ParameterHook):
         return state
 
     def _free(self) -> None:
-        try:
+        with ExitStack() as parts:
+            parts.callback(super()._free)
             if (hierarchy := self.__dict__.get("_hierarchy")) is not None:
-                hierarchy.close()
-        finally:
-            self._hierarchy = None
-            super()._free()
+                parts.callback(hierarchy.close)
+            parts.callback(self._end_prefixes)
+        self._hierarchy = None

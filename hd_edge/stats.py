@@ -22,6 +22,7 @@ class GenerationStats:
     """
 
     prompt_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt: in the KV cache already, or taken from the prefix store
     prompt_seconds: float = 0.0
     tokens: int = 0
     seconds: float = 0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
@@ -68,7 +69,16 @@ class GenerationStats:
 
     def add(self, other: GenerationStats) -> None:
         """Adds another generation's counts to these."""
-        for name in ("prompt_tokens", "prompt_seconds", "tokens", "seconds", "forwards", "drafts", "rows"):
+        for name in (
+            "prompt_tokens",
+            "cached_tokens",
+            "prompt_seconds",
+            "tokens",
+            "seconds",
+            "forwards",
+            "drafts",
+            "rows",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.draft_seconds += other.draft_seconds
         self.forward_seconds += other.forward_seconds
@@ -86,6 +96,7 @@ class GenerationStats:
         """Plain types, for JSON."""
         return {
             "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
             "prompt_seconds": self.prompt_seconds,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -126,10 +137,16 @@ def token_details(stats: GenerationStats) -> dict[str, int]:
     return {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": drafted - accepted}
 
 
+def prompt_details(stats: GenerationStats) -> dict[str, int]:
+    """OpenAI's ``prompt_tokens_details``: prompt tokens that were known and not computed."""
+    return {"cached_tokens": stats.cached_tokens}
+
+
 def timings(stats: GenerationStats) -> dict[str, Any]:
     """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
     return {
         "prompt_n": stats.prompt_tokens,
+        "cache_n": stats.cached_tokens,
         "prompt_ms": stats.prompt_seconds * 1e3,
         "predicted_n": stats.tokens,
         "predicted_ms": stats.seconds * 1e3,

@@ -37,7 +37,7 @@ def answer(llm: Llama, prompt: str, show: bool) -> tuple[str, float, float]:
 def main() -> None:
     model = str(demo_model())
     print(f"{DIM}SmolLM2-135M-Instruct, Q4_0, greedy, exact mode: {model}{OFF}")
-    settings = {"n_ctx": 1024, "exact": True, "store": None}
+    settings = {"n_ctx": 1024, "exact": True, "store": None, "prefix_cache": None}
     plain, drafted = Llama(model, draft="off", **settings), Llama(model, **settings)
     for llm in (drafted, plain):  # measures the cost of a row on this machine, once an answer is a few tokens long
         answer(llm, "Tell me about the moon.", show=False)

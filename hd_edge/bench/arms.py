@@ -112,6 +112,7 @@ class Arms:
                 draft="off",
                 store=None,
                 statistics=None,
+                prefix_cache=None,
                 row_kernels="auto" if self.settings.row_kernels else False,
                 **self._common(),
             )

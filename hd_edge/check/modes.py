@@ -118,6 +118,7 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         store=settings.store,
         statistics=settings.statistics,
         learn=False,
+        prefix_cache=None,
         exact=exact,
         n_ctx=settings.n_ctx,
         n_batch=settings.n_batch,

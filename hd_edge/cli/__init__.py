@@ -21,6 +21,7 @@ VERBS = {
     "bench": ("hd_edge.cli.bench:bench", "Measure what drafting gains, on your model and machine."),
     "check": ("hd_edge.cli.check:check", "Prove that drafted text is plain text, on your model."),
     "db": ("hd_edge.cli.db:db", "Look at, build, move and clean the stores."),
+    "cache": ("hd_edge.cli.cache:cache", "Look at, check and clear the kept state of prompts."),
     "doctor": ("hd_edge.cli.doctor:doctor", "Show versions, backend, checks and places."),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,11 @@ from hd_edge.errors import HDEdgeError
 
 from .conversation import Conversation, Pieces
 from .options import load_llama, model_options, sampling, sampling_options
+from .progress import PrefillLine
 from .streams import as_utf8, sentence
 from .ui import UI
 
+SESSION_NAME = re.compile(r"\w[\w.-]*")
 HELP = """\
 /help               this list
 /reset              forget the conversation
@@ -38,27 +41,46 @@ Ctrl-C stops an answer and keeps what was said. A line that ends in \\ goes on i
 @click.option("-sys", "--system", default="", help="System prompt.")
 @click.option("--show-drafts", is_flag=True, help="Style tokens by the tier they were drafted from.")
 @click.option("--load", type=click.Path(path_type=Path), help="Go on with a saved conversation.")
+@click.option("--session", metavar="NAME", help="Go on with the conversation of this name, and keep it.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics after answers.")
 def chat(**options: Any) -> None:
     """Talk to a model: it streams, keeps the history, and learns from what it said."""
     settings = sampling(options)
     system, drafts, load = as_utf8(options.pop("system")), options.pop("show_drafts"), options.pop("load")
-    quiet = options.pop("quiet")
+    quiet, name = options.pop("quiet"), options.pop("session")
+    session = session_path(name) if name is not None else None
     llm = load_llama(options)
     try:
         conversation = Conversation(llm, system, settings)
         if load is not None:
             conversation.load(load)
-        Chat(conversation, UI(), drafts, quiet).run()
+        elif session is not None and session.exists():
+            conversation.load(session)
+        Chat(conversation, UI(), drafts, quiet, session).run()
     finally:
         llm.close()
 
 
-class Chat:
-    """The terminal side of a conversation."""
+def session_path(name: str) -> Path:
+    """The file of a named session, in the folder of the stores."""
+    from hd_edge.config import data_folder
 
-    def __init__(self, conversation: Conversation, ui: UI, drafts: bool, quiet: bool) -> None:
+    if not SESSION_NAME.fullmatch(name):
+        msg = f"--session {name!r}: a name has letters, digits, '_', '-' and '.', and begins with none of the last two"
+        raise click.UsageError(msg)
+    return data_folder() / "sessions" / f"{name}.json"
+
+
+class Chat:
+    """The terminal side of a conversation; kept in the file ``session`` after every answer, if there is one."""
+
+    def __init__(
+        self, conversation: Conversation, ui: UI, drafts: bool, quiet: bool, session: Path | None = None
+    ) -> None:
         self.conversation, self.ui, self.drafts, self.quiet = conversation, ui, drafts, quiet
+        self.session = session
+        self.reading = PrefillLine()
+        conversation.llm.on_prefill = self.reading.show
         self.seed = conversation.settings["seed"]
         self.told_dropped = False
         self.commands: dict[str, Callable[[str], None]] = {
@@ -134,12 +156,17 @@ class Chat:
         pieces = answer(*arguments)
         try:
             for piece, tier in pieces:
+                self.reading.close()
                 self.ui.piece(piece, tier if self.drafts else "target")
         except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
             self.conversation.cancelled = True
         finally:
             pieces.close()
+            self.reading.close()
             self.ui.line()
+        if self.session is not None:
+            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.conversation.save(self.session)
         stats = self.conversation.llm.stats
         if self.conversation.cancelled:
             self.ui.note("stopped; what was said is kept")

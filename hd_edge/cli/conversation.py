@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.store.ownership import new_text, real_path
 
 if TYPE_CHECKING:
     from hd_edge import Llama
@@ -84,9 +85,10 @@ class Conversation:
         self.turns, self.dropped = [], 0
 
     def save(self, path: Path) -> None:
-        """Writes the conversation as JSON."""
+        """Writes the conversation as JSON, whole or not at all, for the user alone to read."""
         document = {"system": self.system, "messages": self.turns}
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with new_text(real_path(path), replaces=True) as file:
+            file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
     def load(self, path: Path) -> None:
         """Reads a saved conversation.

@@ -92,7 +92,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
     if options["threads"]:
         settings.update(n_threads=options["threads"], n_threads_batch=options["threads"])
-    llm = Llama(model_path(model), store=None, learn=False, **settings)
+    llm = Llama(model_path(model), store=None, learn=False, prefix_cache=None, **settings)
     line = progress_line("answers")
 
     def tell(state: BuildProgress) -> None:

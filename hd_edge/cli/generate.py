@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from .options import load_llama, model_options, sampling, sampling_options
+from .progress import PrefillLine
 from .streams import as_utf8
 from .values import Writable
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("-p", "--prompt", help="Prompt; '-' or nothing: read from stdin.")
 @click.option("-f", "--file", type=click.File(encoding="utf-8"), help="Read the prompt from a file.")
+@click.option(
+    "--prefix",
+    type=click.File(encoding="utf-8"),
+    help="File to read before the prompt, such as a document that is asked again and again.",
+)
 @click.option(
     "--prediction", type=click.File(encoding="utf-8"), help="File whose text the answer is expected to repeat."
 )
@@ -42,6 +48,9 @@ def generate(**options: Any) -> None:
         raise click.UsageError(msg)
     if file is not None or prompt is None or prompt == "-":
         prompt = (file or sys.stdin).read()
+    prefix: TextIO | None = options.pop("prefix")
+    if prefix is not None:
+        prompt = prefix.read() + prompt
     prompt = as_utf8(prompt)
     chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
     page: str | None = options.pop("explain")
@@ -52,10 +61,13 @@ def generate(**options: Any) -> None:
     if settings["seed"] is None:
         settings["seed"] = random.randrange(2**31)
     llm = load_llama(options)
+    progress = PrefillLine()
+    llm.on_prefill = progress.show
     explanation = llm.on_step = explain(llm) if page is not None else None
     pieces, reason = [], None
     try:
         for piece, finish in _stream(llm, prompt, chat, settings):
+            progress.close()
             pieces.append(piece)
             reason = finish or reason
             if not as_json:
@@ -65,6 +77,7 @@ def generate(**options: Any) -> None:
         reason = "cancelled"
         raise
     finally:
+        progress.close()
         if as_json:
             result = {"text": "".join(pieces), "finish_reason": reason, "stats": llm.stats.to_dict()}
             click.echo(json.dumps(result, ensure_ascii=False))

@@ -42,7 +42,7 @@ def _cost(path: str) -> list[str]:
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import TreePlanner
 
-    llm = Llama(path, learn=False)
+    llm = Llama(path, learn=False, prefix_cache=None)
     try:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):

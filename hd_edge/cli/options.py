@@ -21,6 +21,7 @@ _MODEL = [
     click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all."),
     click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
+    click.option("--no-prefix-cache", is_flag=True, help="Keep no state of prompts, in memory or on disk."),
 ]
 
 _SAMPLING = [
@@ -35,7 +36,7 @@ _SAMPLING = [
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-m -c -b -t -ngl --exact --no-draft``."""
+    """Adds ``-m -c -b -t -ngl --exact --no-draft --no-prefix-cache``."""
     for option in reversed(_MODEL):
         command = option(command)
     return command
@@ -65,6 +66,7 @@ def load_llama(options: dict[str, Any], **more: Any) -> Llama:
         "n_gpu_layers": options.pop("gpu_layers"),
         "exact": options.pop("exact"),
         "draft": "off" if options.pop("no_draft") else "auto",
+        "prefix_cache": None if options.pop("no_prefix_cache") else "auto",
     }
     if threads := options.pop("threads"):
         settings.update(n_threads=threads, n_threads_batch=threads)

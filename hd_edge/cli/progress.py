@@ -8,6 +8,7 @@ import time
 import click
 
 WIDTH = 24
+LONG_PREFILL = 3.0  # seconds: a prompt that takes longer is worth a line
 QUIET_EVERY = 15.0  # seconds between two lines where stderr is no terminal
 
 
@@ -50,6 +51,27 @@ class ProgressLine:
         if self._terminal and self._width:
             click.echo(err=True)
             self._width = 0
+
+
+class PrefillLine:
+    """Progress of a long prompt, as ``Llama.on_prefill`` tells it; a short one shows nothing."""
+
+    def __init__(self) -> None:
+        self._line: ProgressLine | None = None
+
+    def show(self, done: int, total: int, seconds: float) -> None:
+        """A batch is done."""
+        rate = done / seconds if seconds > 0 else 0.0
+        if self._line is None and rate and total / rate >= LONG_PREFILL:
+            self._line = ProgressLine("reading")
+        if self._line is not None:
+            self._line.show(done, total, seconds, f"{done}/{total} tokens  {rate:.0f} tok/s")
+
+    def close(self) -> None:
+        """Ends the line, if there is one; another prompt may follow."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
 
 def _time(seconds: float) -> str:

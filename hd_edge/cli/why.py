@@ -28,7 +28,7 @@ def explain(model: str, threads: int | None) -> dict[str, Any]:
     from hd_edge.draft.tree_planner import TreePlanner
 
     given: dict[str, Any] = {} if threads is None else {"n_threads": threads, "n_threads_batch": threads}
-    llm = Llama(model, n_ctx=2048, store=None, learn=False, **given)
+    llm = Llama(model, n_ctx=2048, store=None, learn=False, prefix_cache=None, **given)
     try:
         answers: list[dict[str, Any]] = []
         for prompt in PROMPTS:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.model.vocabulary import identify
+from hd_edge.tiers.memory import Hierarchy
+
+from .profiles import planner_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import PathLike
 
     from hd_edge import _native
-    from hd_edge.tiers.memory import Hierarchy
+    from hd_edge.config import DraftConfig
 
     from .planner import Planner
 
@@ -21,6 +27,21 @@ class Drafting:
     _hierarchy: Hierarchy | None
     _verifier: _native.Verifier | None
     _plain_reason: str
+    _cost_settings: str
+
+    def make_planner(
+        self,
+        config: DraftConfig,
+        *,
+        store: str | PathLike[str] | None,
+        statistics: str | PathLike[str] | None,
+        learn: bool,
+    ) -> tuple[Planner, Hierarchy]:
+        """A planner for this model, and the memory that it drafts from and learns into."""
+        llama: Any = self
+        identity, cost = identify(llama.model), self._cost_settings
+        memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
+        return planner_for(config, llama._n_vocab, memory), memory
 
     @contextmanager
     def drafting(self, planner: Planner, memory: Hierarchy | None = None) -> Iterator[None]:

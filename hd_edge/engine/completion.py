@@ -20,7 +20,7 @@ from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import prediction_text
 from hd_edge.model.schema import check_schemas
-from hd_edge.stats import GenerationStats, timings, token_details
+from hd_edge.stats import GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
 from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
@@ -44,7 +44,8 @@ class Completions(Guarded):
             **kwargs: As ``llama_cpp.Llama.create_completion``.
 
         Returns:
-            A completion whose ``usage.completion_tokens_details`` has ``accepted_prediction_tokens`` and
+            A completion whose ``usage.prompt_tokens_details`` has ``cached_tokens`` (known and not computed), whose
+            ``usage.completion_tokens_details`` has ``accepted_prediction_tokens`` and
             ``rejected_prediction_tokens`` (drafted tokens of all tiers), and whose ``timings`` has ``draft_n`` and
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
@@ -185,5 +186,6 @@ def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:
 
     ``usage.completion_tokens_details`` has OpenAI's names (predicted outputs), ``timings`` those of llama-server.
     """
+    completion["usage"]["prompt_tokens_details"] = prompt_details(stats)
     completion["usage"]["completion_tokens_details"] = token_details(stats)
     completion["timings"] = timings(stats)

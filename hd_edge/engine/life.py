@@ -175,6 +175,11 @@ class Life(Turn):
             if self._open is None:
                 self._clear()
 
+    @property
+    def resting(self) -> bool:
+        """Whether a generation rests between two tokens."""
+        return self._open is not None
+
     def end(self) -> None:
         """What was cancelled has ended, unless a generation rests."""
         with self._state:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import ContextFullError, TokenError
+
+if TYPE_CHECKING:
+    from hd_edge.prefix.cache import PrefixCache
+
+LEAST_MEASURED = 32  # tokens of a prefill that tell its rate
 
 
 def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
@@ -37,29 +43,52 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
     return ids
 
 
-def prefill(llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool) -> bool:
-    """Brings the prompt into the KV cache; what the cache already holds of it is kept.
+def prefill(
+    llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool, prefixes: PrefixCache | None = None
+) -> bool:
+    """Brings the prompt into the KV cache; what the cache already holds of it, or ``prefixes`` knows, is kept.
 
     Afterwards the last row of the last forward has the logits of the prompt's last token.
 
     Returns:
-        False if the generation was cancelled meanwhile.
+        False if the generation was cancelled meanwhile; what was computed until then is kept.
     """
     known = llama.input_ids[: llama.n_tokens]
     if reset:
         n = min(len(known), len(tokens))
         differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
         keep = int(differ[0]) if len(differ) else n
+        if prefixes is not None:
+            verifier.release(llama.n_tokens)  # the cache needs a free sequence
+            llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
+            keep = prefixes.fetch(known, tokens, keep)
+            llama.input_ids[:keep] = tokens[:keep]
         tokens, llama.n_tokens = tokens[keep:], keep
     if not tokens:  # everything is known: the last token again, for its logits
         llama.n_tokens -= 1
         tokens = [int(known[llama.n_tokens])]
     verifier.release(llama.n_tokens)
+    llama.stats.cached_tokens = llama.n_tokens
     try:
-        llama.eval(tokens)
+        _compute(llama, tokens, prefixes)
     except RuntimeError:
         verifier.release(llama.n_tokens)
         if not verifier.cancelled:
             raise
         return False
     return True
+
+
+def _compute(llama: Any, tokens: list[int], prefixes: PrefixCache | None) -> None:
+    """Forwards over the tokens, one batch after the other, with a word to whoever watches after each."""
+    started = perf_counter()
+    tell = llama.on_prefill and llama._life.callback(llama.on_prefill)
+    for at in range(0, len(tokens), llama.n_batch):
+        batch = tokens[at : at + llama.n_batch]
+        llama.eval(batch)
+        seconds = perf_counter() - started
+        done = at + len(batch)
+        if tell is not None:
+            tell(done, len(tokens), seconds)
+        if prefixes is not None and done >= LEAST_MEASURED:
+            prefixes.computed(done, seconds)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from hd_edge.errors import DecodeError
+from hd_edge.errors import ClosedError, DecodeError
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -32,11 +32,12 @@ class Turn:
 
     Attributes:
         taken: Whether somebody has it.
+        wanted: Whether somebody has asked for it since this was last set to False, by whoever uses ``spare()``.
     """
 
     def __init__(self) -> None:
         self._lock: Any = threading.RLock()
-        self.taken = False
+        self.taken = self.wanted = False
         self._stepping = False  # within a step: nothing of its thread may come in between
         self._in_callback = False  # ... not even what is a part of the step: code of the user runs
         self._later: deque[Callable[[], object]] = deque()
@@ -48,6 +49,11 @@ class Turn:
     def end(self) -> None:
         """This thread is about to give it up."""
         self.taken = False
+
+    @property
+    def resting(self) -> bool:
+        """Whether something that nobody may disturb rests between two of its steps; a subclass knows."""
+        return False
 
     @property
     def mine(self) -> bool:
@@ -69,6 +75,7 @@ class Turn:
         nested = self.mine
         if nested and self._stepping:
             raise DecodeError(IN_BETWEEN)
+        self.wanted = True
         try:
             with self._lock:
                 try:
@@ -89,6 +96,7 @@ class Turn:
         nested = self._lock._is_owned()
         if nested and self._stepping:
             raise DecodeError(IN_BETWEEN)
+        self.wanted = True
         with self._lock:
             try:
                 if not nested:
@@ -103,6 +111,44 @@ class Turn:
         if self._later:
             self._do_later()
         return result
+
+    @contextmanager
+    def spare(self) -> Iterator[bool]:
+        """The turn as one step in this block, if that keeps nobody waiting who has asked for it.
+
+        For threads of the house, which do a little at a time: it is refused while anybody has the turn, has asked for
+        it, or rests between two steps. Within a step of this thread it is a part of that step.
+
+        Yields:
+            True if the context may be used in this block.
+        """
+        if self.mine:
+            yield True
+            return
+        if self.wanted or not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            free = self._begin_spare()
+            try:
+                yield free
+            finally:
+                self._stepping = False
+                if free:
+                    self.end()
+        finally:
+            self._lock.release()
+            self._do_later()
+
+    def _begin_spare(self) -> bool:
+        if self.resting:
+            return False
+        try:
+            self.begin()
+        except ClosedError:
+            return False
+        self._stepping, self._in_callback = True, False
+        return True
 
     def callback(self, function: Callable[..., T]) -> Callable[..., T]:
         """Code of the user that runs within a step."""
@@ -128,6 +174,7 @@ class Turn:
             task: In code of the user that runs within a step, it is done when that step ends.
             wait: Most seconds to wait for the turn, else it is not done; None: until it is free.
         """
+        self.wanted = True
         if self.mine:
             self.later(task)
         elif wait is None:

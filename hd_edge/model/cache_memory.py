@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def cell_bytes(header: GGUFHeader, settings: dict[str, Any]) -> int:
 
 
 def free_bytes() -> int | None:
-    """Memory that can be had without taking it from other programs, swap space too; None if the system does not tell."""
+    """Memory to be had without taking it from other programs, with swap space; None if the system does not tell."""
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text(encoding="ascii").splitlines())
         free = 1024 * sum(int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
@@ -75,10 +76,8 @@ def free_bytes() -> int | None:
         except (AttributeError, OSError, ValueError):
             return None
     for path in LIMITS:
-        try:
+        with suppress(OSError, ValueError):  # no such limit, or "max"
             free = min(free, int(path.read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no such limit, or "max"
-            continue
     return free if free > 0 else None
 
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hd_edge import Llama
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.stats import GenerationStats, timings, token_details
+from hd_edge.stats import GenerationStats, prompt_details, timings, token_details
 
 from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, dumps, error_response
@@ -222,5 +222,6 @@ def _usage(prompt: int, tokens: int, stats: GenerationStats) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": tokens,
         "total_tokens": prompt + tokens,
+        "prompt_tokens_details": prompt_details(stats),
         "completion_tokens_details": token_details(stats),
     }

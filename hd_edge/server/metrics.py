@@ -40,6 +40,7 @@ def metrics(stats: GenerationStats, requests: Requests) -> str:
         add(name, "counter", text, {"": value})
 
     counter("llamacpp:prompt_tokens_total", "Prompt tokens given.", stats.prompt_tokens)
+    counter("hd_edge:prompt_tokens_cached_total", "Prompt tokens known and not computed.", stats.cached_tokens)
     counter("llamacpp:prompt_seconds_total", "Seconds of prefill.", stats.prompt_seconds)
     counter("llamacpp:tokens_predicted_total", "Tokens generated.", stats.tokens)
     counter("llamacpp:tokens_predicted_seconds_total", "Seconds of decoding.", stats.seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
 
-from .ownership import check_ours
+from .ownership import APPLICATION_ID, check_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +65,14 @@ def store_errors(path: Path | str, *, read_only: bool = False) -> Iterator[None]
         raise StoreError(msg) from error
 
 
-def connect(path: Path | None, where: str, *, read_only: bool = False) -> Database:
+def connect(path: Path | None, where: str, *, read_only: bool = False, application: int = APPLICATION_ID) -> Database:
     """Opens a file that is there, or a database in memory. Checks whose it is, not what it holds.
 
     Args:
         path: The file, no symbolic link.
         where: The path as the user knows it.
         read_only: Never write.
+        application: The id that the file must have.
 
     Raises:
         StoreError: And its children, among them StoreForeignError.
@@ -81,7 +82,7 @@ def connect(path: Path | None, where: str, *, read_only: bool = False) -> Databa
     with store_errors(where, read_only=read_only):
         name = ":memory:"
         if path is not None:
-            check_ours(path, where)
+            check_ours(path, where, application)
             name = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
         connection = sqlite3.connect(
             name, uri=True, check_same_thread=False, isolation_level=None, timeout=OPEN_TIMEOUT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hd_edge.errors import StoreError
 
 from .connection import check_length, connect, set_timeout, store_errors
-from .ownership import file_id, in_use, new_file, real_path
+from .ownership import APPLICATION_ID, file_id, in_use, new_file, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ class StoreFile:
         read_only: Never write, not even to create the file.
         create: Fills a new database; None: the file must be there.
         check: Called with each new connection before anything else reads it; raises if it does not like the file.
+        application: The id that the file must have.
 
     Attributes:
         write_timeout: Seconds that a write waits for other processes.
@@ -47,6 +48,7 @@ class StoreFile:
         read_only: bool,
         create: Callable[[Database], None] | None,
         check: Callable[[Database], None],
+        application: int = APPLICATION_ID,
     ) -> None:
         self.where = ":memory:" if path is None else str(path)
         self.path = path and real_path(path)
@@ -54,6 +56,7 @@ class StoreFile:
         self.write_timeout = WRITE_TIMEOUT
         self._create = create
         self._check = check
+        self._application = application
         self._lock = threading.RLock()
         self._id: tuple[int, int] | None = None
         self._db: Database | None = self._connect()
@@ -63,7 +66,7 @@ class StoreFile:
             if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
                 with new_file(self.path) as new:
                     self._write_new(new)
-            db = connect(self.path, self.where, read_only=self.read_only)
+            db = connect(self.path, self.where, read_only=self.read_only, application=self._application)
             try:
                 if self.path is not None:
                     check_length(db, self.path)

@@ -40,8 +40,8 @@ def file_id(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def is_ours(path: Path) -> bool:
-    """True if a regular file begins as an SQLite database with our application id, however damaged the rest is.
+def is_ours(path: Path, application: int = APPLICATION_ID) -> bool:
+    """True if a regular file begins as an SQLite database with this application id, however damaged the rest is.
 
     Raises:
         OSError: It cannot be read.
@@ -51,37 +51,38 @@ def is_ours(path: Path) -> bool:
     try:
         # Immutable: no lock, no recovery, no side file.
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            return bool(connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID)
+            return bool(connection.execute("PRAGMA application_id").fetchone()[0] == application)
     except sqlite3.Error:  # no header that SQLite takes, or one that a thread of this process is writing
         if in_use[file_id(path)]:
             return True
         header = _start(path, 72)
-        return header.startswith(MAGIC) and header[68:] == APPLICATION_ID.to_bytes(4, "big")
+        return header.startswith(MAGIC) and header[68:] == application.to_bytes(4, "big")
 
 
-def check_ours(path: Path, where: str) -> None:
+def check_ours(path: Path, where: str, application: int = APPLICATION_ID) -> None:
     """Refuses what must not be opened for writing, not even by SQLite's recovery.
 
     Args:
         path: The file, no symbolic link: SQLite's journal stands beside the file.
         where: The path as the user knows it.
+        application: The id that it must have.
 
     Raises:
         StoreForeignError: The file is no store of hd_edge, or a file beside it would be taken for its journal.
         StoreError: Another program has put the store into WAL mode.
         OSError: It cannot be read.
     """
-    if not is_ours(path):
-        why = f"it lacks the application id {APPLICATION_ID:#x}" if path.is_file() else "it is no regular file"
+    if not is_ours(path, application):
+        why = f"it lacks the application id {application:#x}" if path.is_file() else "it is no regular file"
         msg = f"{where} is no store of hd_edge, {why}; it was left alone: name another path"
         raise StoreForeignError(msg)
-    check_beside(path)
+    check_beside(path, application)
     # Write and read version of the format: 2 is WAL, with which nobody works here, or there would be a file beside it.
     if not in_use[file_id(path)] and 2 in _start(path, 20)[18:]:
         raise StoreError(_in_wal_mode(path))
 
 
-def check_beside(path: Path) -> None:
+def check_beside(path: Path, application: int = APPLICATION_ID) -> None:
     """Refuses a path where SQLite would play into the database, and delete, what is not its journal.
 
     Raises:
@@ -93,7 +94,7 @@ def check_beside(path: Path) -> None:
         side = path.with_name(path.name + suffix)
         if not os.path.lexists(side):
             continue
-        if suffix != "-journal" and path.exists() and is_ours(path):
+        if suffix != "-journal" and path.exists() and is_ours(path, application):
             raise StoreError(_in_wal_mode(path))
         with suppress(FileNotFoundError):  # another process has just ended its transaction
             start = _start(side, len(JOURNAL_MAGIC)) if side.is_file() else b"no file"
@@ -181,12 +182,13 @@ def place(new: Path, path: Path) -> None:
             file.write(new.read_bytes())
 
 
-def may_move(path: Path, *, default: bool) -> bool:
+def may_move(path: Path, *, default: bool, application: int = APPLICATION_ID) -> bool:
     """True for a damaged file of ours that its owner did not protect, and that nothing else of this process has open.
 
     Args:
         path: The file.
         default: The path is hd_edge's own choice, so what stands there is ours even if its header is gone.
+        application: The id that a file of ours has.
 
     Raises:
         OSError: It cannot be looked at.
@@ -197,7 +199,7 @@ def may_move(path: Path, *, default: bool) -> bool:
         return default
     own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # root must not take a file from its owner
     free = own and bool(status.st_mode & 0o222) and not in_use[status.st_dev, status.st_ino]
-    return free and (is_ours(path) or (default and stat.S_ISREG(status.st_mode)))
+    return free and (is_ours(path, application) or (default and stat.S_ISREG(status.st_mode)))
 
 
 def move_aside(path: Path) -> Path:

@@ -90,6 +90,7 @@ def main() -> None:
             args.model,
             draft="off" if arm == "plain" else "auto",
             store=None,
+            prefix_cache=None,
             statistics=None,
             learn=False,
             exact=args.exact,

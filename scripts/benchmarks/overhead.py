@@ -48,8 +48,8 @@ def main() -> None:
     settings = {"n_ctx": 2048, "n_threads": options.threads, "n_threads_batch": options.threads, "flash_attn": True}
     arms = {
         "llama-cpp": llama_cpp.Llama(model, verbose=False, **settings),
-        "plain": Llama(model, draft="off", **settings),
-        "auto": Llama(model, store=None, **settings),
+        "plain": Llama(model, draft="off", prefix_cache=None, **settings),
+        "auto": Llama(model, store=None, prefix_cache=None, **settings),
     }
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     identical = 0

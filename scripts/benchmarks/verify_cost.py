@@ -139,6 +139,7 @@ def main() -> int:
         str(args.model),
         draft="off",
         store=None,
+        prefix_cache=None,
         n_ctx=max(args.contexts) + 128,
         n_threads=args.threads,
         n_threads_batch=args.threads,

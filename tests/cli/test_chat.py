@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import subprocess
@@ -40,6 +41,23 @@ def terminal():
     yield start
     for each in opened:
         each.close()
+
+
+def test_a_session_goes_on_after_a_restart(smollm2_q4_0, tmp_path):
+    """The second chat knows the first question, and its state is on the disk."""
+    common = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "8", "--temp", "0", "--session", "rivers"]
+    question = "Tell me about the river Rhine and " + "its many banks and towns, " * 20
+    env = {**os.environ, "HD_EDGE_HOME": str(tmp_path)}
+    for text in (question, "And the Danube?"):
+        done = subprocess.run([*HD_EDGE, *common], input=text + "\n/exit\n", capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stderr
+    kept = tmp_path / "sessions" / "rivers.json"
+    talk = json.loads(kept.read_text(encoding="utf-8"))
+    assert [m["content"] for m in talk["messages"]][::2] == [question.strip(), "And the Danube?"]
+    assert kept.stat().st_mode & 0o077 == 0
+    assert list((tmp_path / "prefix").glob("*/*.kv"))
+    done = subprocess.run([*HD_EDGE, *common[:-1], "../x"], input="", capture_output=True, text=True, env=env)
+    assert done.returncode == 2
 
 
 def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):

@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_refused_with_what_would(models, free):
 
 
 def test_two_billion_tokens_are_refused_on_this_machine(models):
-    with pytest.raises(ConfigError, match="n_ctx=2000000000: the KV cache needs 3814.7 GiB"):
+    with pytest.raises(ConfigError, match=r"n_ctx=2000000000: the KV cache needs 3814\.7 GiB"):
         Llama(str(models("Q4_0")), n_ctx=2_000_000_000)
 
 

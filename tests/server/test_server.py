@@ -280,3 +280,22 @@ def test_page_in_a_browser(llm, smollm2_q4_0, tmp_path, theme):
     assert "drafts accepted" in dumped
     assert "tok/s" in dumped
     assert shot.stat().st_size > 20_000
+
+
+def test_conversations_that_take_turns_are_read_once(client):
+    """Eight conversations with a common beginning; the second question of each computes what is new."""
+    common = "You answer in one word. " + "Rivers run to the sea, and the sea is wide. " * 12
+    talks = [[{"role": "user", "content": f"{common} Question {i}: which river?"}] for i in range(8)]
+
+    def ask(talk):
+        answer = client.chat.completions.create(model="m", messages=talk, temperature=0.0, max_tokens=4)
+        talk.append({"role": "assistant", "content": answer.choices[0].message.content})
+        return answer.usage.prompt_tokens - answer.usage.prompt_tokens_details.cached_tokens
+
+    first = [ask(talk) for talk in talks]
+    for talk in talks:
+        talk.append({"role": "user", "content": "And where does it end?"})
+    second = [ask(talk) for talk in talks]
+    assert first[0] > 100  # it knows nothing of this text
+    assert max(first[1:]) < 40  # the common beginning is known
+    assert max(second) < 40

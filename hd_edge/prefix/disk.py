@@ -1,0 +1,211 @@
+"""Disk: pieces in a folder, index and files together, within a budget. Nothing here raises for what a disk can do.
+
+Whatever is wrong with the folder, its index or a file costs time: the piece counts as absent. The first trouble is kept
+in ``trouble`` for whoever talks to the user.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
+from hd_edge.store.ownership import may_move, move_aside
+
+from . import files
+from .places import DEFAULT_BUDGET, LEAST_FREE, SHARE_OF_FREE, free_bytes
+
+if TYPE_CHECKING:
+    from .index import Index
+    from .pieces import Piece
+
+INDEX = "index.sqlite3"
+ORPHAN_AGE = 3600.0  # seconds: a younger file without a row may be another process's newest
+
+
+class Disk:
+    """Pieces of one model on the disk.
+
+    Args:
+        folder: Shared by models and processes; made by the first write.
+        fingerprint: Of model and settings.
+        budget: Most bytes of all models; None: the default.
+
+    Attributes:
+        trouble: What went wrong first; empty if nothing did.
+    """
+
+    def __init__(self, folder: Path, fingerprint: bytes, budget: int | None = None) -> None:
+        self.folder = folder
+        self.trouble = ""
+        self._fingerprint = fingerprint
+        self._budget = budget
+        self._full = False
+        self._swept = False
+        self._failed = False
+        self._index: Index | None = None
+
+    def _opened(self, *, create: bool = False) -> Index | None:
+        """The index; None if there is none yet, or it cannot be used. Made by the first write, not before."""
+        if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
+            try:
+                self._index = open_index(self.folder)
+            except (StoreError, OSError) as error:
+                self._failed = not isinstance(error, StoreBusyError)  # a lock passes
+                self._note(error)
+        return self._index
+
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, StoreBusyError):  # a lock passes
+            self.trouble = self.trouble or f"{error}; prefixes are kept in memory only"
+
+    def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
+        """The child of ``parent`` that shares most tokens with the packed ``rest``, how many, and its bytes."""
+        index = self._opened()
+        if index is None:
+            return None
+        try:
+            return index.find(parent, start, rest)
+        except StoreError as error:
+            self._note(error)
+            return None
+
+    def read(self, piece: Piece, buffer: bytearray) -> memoryview | None:
+        """The state of a piece, in ``buffer``; None, and the piece is forgotten, if it is not there whole."""
+        blob = files.read(self.folder, self._fingerprint, piece, buffer)
+        if blob is None:
+            self.drop(piece)
+        return blob
+
+    def drop(self, piece: Piece) -> None:
+        """Forgets a piece and removes its file."""
+        try:
+            if self._index is not None:
+                self._index.drop(piece)
+            files.remove(self.folder, piece.name)
+        except (StoreError, OSError) as error:
+            self._note(error)
+
+    def has(self, piece: Piece) -> bool:
+        """True if the piece, or a longer one that begins with it, is there."""
+        found = self.find(piece.parent, piece.start, piece.tokens)
+        if found is None or piece.start + found[1] != piece.stop:
+            return False
+        if not files.is_there(self.folder, found[0].name, found[2]):
+            self.drop(found[0])
+            return False
+        return True
+
+    def room_for(self, size: int) -> bool:
+        """True if a prompt may take so many bytes: half of the budget at most."""
+        return not self._failed and not self._full and size <= self._limit() // 2
+
+    def _limit(self) -> int:
+        if self._budget is not None:
+            return self._budget
+        return min(DEFAULT_BUDGET, int(free_bytes(self.folder) * SHARE_OF_FREE))
+
+    def write(self, piece: Piece, blob: bytearray, now: float, pause: Callable[[], None]) -> bool:
+        """Makes room and writes a piece; False if that could not be.
+
+        Args:
+            piece: What is written.
+            blob: Its state.
+            now: Time of use, one for all pieces of a prompt.
+            pause: Called between chunks; returns when writing may go on. What it raises ends the writing.
+        """
+        index = self._opened(create=True) if not self._full else None
+        if index is None:
+            return False
+        try:
+            if not self._swept:  # once, and not while somebody waits for the model to load
+                self._swept = True
+                sweep(self.folder, index)
+            if free_bytes(self.folder) < LEAST_FREE + len(blob):
+                self._full = True
+                self._note(StoreError(f"the disk of {self.folder} is nearly full"))
+                return False
+            for name in index.evict(self._limit() - len(blob) - files.MOST_HEAD):
+                files.remove(self.folder, name)
+            size = files.write(self.folder, self._fingerprint, piece, blob, pause)
+            for name in index.add(self._fingerprint, piece, size, now):
+                files.remove(self.folder, name)
+        except FileExistsError:
+            return False
+        except (StoreError, OSError) as error:
+            self._full = isinstance(error, OSError)  # full or read-only: it stays so
+            self._note(error)
+            return False
+        return True
+
+    def touch(self, pieces: Iterable[Piece], now: float) -> None:
+        """These were used now."""
+        try:
+            if self._index is not None:
+                self._index.touch(pieces, now)
+        except StoreError as error:
+            self._note(error)
+
+    def rates(self) -> tuple[float | None, float | None]:
+        """Tokens per second of prefill and bytes per second of the disk, as last seen."""
+        try:
+            index = self._opened()
+            return index.rates(self._fingerprint) if index is not None else (None, None)
+        except StoreError as error:
+            self._note(error)
+            return None, None
+
+    def save_rates(self, name: str, compute: float, disk: float) -> None:
+        """Keeps the rates, and the model's name for people."""
+        try:
+            if self._index is not None:
+                self._index.save_rates(self._fingerprint, name, compute, disk)
+        except StoreError as error:
+            self._note(error)
+
+    def close(self) -> None:
+        """Closes the index for good; a second call does nothing."""
+        self._failed = True
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+
+def open_index(folder: Path) -> Index:
+    """The index of a folder; a damaged one of ours is moved aside and a new one begins, any other is left alone.
+
+    Raises:
+        StoreError: It cannot be used.
+        OSError: The folder cannot be made.
+    """
+    from .index import APPLICATION_ID, Index
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / INDEX
+    try:
+        return Index(path)
+    except StoreCorruptError:
+        if not may_move(path, default=False, application=APPLICATION_ID):
+            raise
+        move_aside(path)
+        return Index(path)
+
+
+def sweep(folder: Path, index: Index, age: float = ORPHAN_AGE) -> int:
+    """Removes files of ours that have no row and are old enough to be nobody's newest; returns how many."""
+    names = index.names()
+    removed = 0
+    for path in piece_files(folder):
+        known = files.NAME.fullmatch(path.name) and bytes.fromhex(path.stem) in names
+        if not known and time.time() - path.lstat().st_mtime > age and files.is_ours(path):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def piece_files(folder: Path) -> list[Path]:
+    """Files in the folder that are named as pieces are, whole or half written."""
+    found = sorted(folder.glob("[0-9a-f][0-9a-f]/*.kv")) + sorted(folder.glob("[0-9a-f][0-9a-f]/.*.new"))
+    return [path for path in found if files.NAME.fullmatch(path.name) or files.TEMPORARY.fullmatch(path.name)]

@@ -1,0 +1,40 @@
+"""Keeping: what ``hd_edge.Llama`` keeps of its prompts, and the word it gives while it reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .cache import PrefixCache
+
+
+class Keeping:
+    """A base of ``hd_edge.Llama``.
+
+    Attributes:
+        on_prefill: Called after each batch of a prompt with tokens done, tokens to do, and seconds so far.
+    """
+
+    _prefixes: PrefixCache | None = None
+    on_prefill: Callable[[int, int, float], None] | None = None
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """One generation runs in this block; its first and its last moment are within a step of it."""
+        prefixes = self._prefixes
+        if prefixes is None:
+            yield
+            return
+        prefixes.enter()
+        try:
+            yield
+        finally:
+            prefixes.leave()
+
+    def _end_prefixes(self) -> None:
+        """Saves what is left; the context must still be there, and this thread's."""
+        prefixes, self._prefixes = self._prefixes, None
+        if prefixes is not None:
+            llama: Any = self
+            prefixes.close(llama.input_ids[: llama.n_tokens])

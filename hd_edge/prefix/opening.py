@@ -1,0 +1,89 @@
+"""How a ``Llama`` comes to its prefix cache. Opening never fails: what cannot be had is logged and left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.backend.kv_state import KVState, why_no_state
+from hd_edge.errors import ConfigError
+
+from .cache import PrefixCache
+from .disk import Disk
+from .fingerprint import fingerprint
+from .memory import MemoryPieces
+from .places import cache_folder, memory_budget
+
+if TYPE_CHECKING:
+    from hd_edge.backend.kernels import Status
+    from hd_edge.model.gguf import GGUFHeader
+
+log = logging.getLogger("hd_edge")
+
+AUTO, MEMORY = "auto", "memory"
+
+
+def check_arguments(where: Any, budget: Any) -> None:
+    """Refuses what is no place and no number of bytes.
+
+    Raises:
+        ConfigError: Names the argument, its value and what is expected.
+    """
+    if where is not None and (not isinstance(where, (str, os.PathLike)) or not os.fspath(where)):
+        msg = f"prefix_cache={where!r} is none of 'auto', a folder, 'memory' and None"
+        raise ConfigError(msg)
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
+        msg = f"prefix_cache_bytes={budget!r} is no number of bytes: give an integer of at least 0, or None"
+        raise ConfigError(msg)
+
+
+def open_cache(
+    llama: Any,
+    header: GGUFHeader,
+    where: str | os.PathLike[str] | None,
+    budget: int | None,
+    *,
+    exact: bool,
+    kernels: Status,
+) -> PrefixCache | None:
+    """The prefix cache of a loaded model; None if there is to be none, or its state cannot be restored.
+
+    Args:
+        llama: A loaded ``Llama``.
+        header: Of its file.
+        where: ``"auto"``, a folder, ``"memory"``, or None.
+        budget: Most bytes of the folder; None: the default; 0: in memory only.
+        exact: Whether exact mode was asked for.
+        kernels: Ours, as they were offered to this model.
+    """
+    if where is None:
+        return None
+    if reason := why_no_state(llama):
+        log.info("the prefix cache is off: %s", reason)
+        return None
+    try:
+        root = fingerprint(llama, header, exact=exact, kernels=kernels)
+    except OSError as error:
+        log.info("the prefix cache is off: the model's file cannot be read again (%s)", error)
+        return None
+    disk = None
+    if where != MEMORY and budget != 0:
+        disk = Disk(cache_folder() if where == AUTO else Path(where).expanduser(), root, budget)
+    state = KVState(llama.ctx, llama.context_params.n_seq_max - 1)
+    name = str(header.scalars.get("general.name") or Path(llama.model_path).stem)
+    return PrefixCache(state, root, name, MemoryPieces(memory_budget()), disk, turn=llama._life, live=_tokens_of(llama))
+
+
+def _tokens_of(llama: Any) -> Callable[[], Sequence[int] | None]:
+    """The tokens whose state a model's KV cache holds, a copy; None once it is gone. It does not keep the model."""
+    known = weakref.ref(llama)
+
+    def live() -> Sequence[int] | None:
+        model = known()
+        return None if model is None else model.input_ids[: model.n_tokens].copy()
+
+    return live

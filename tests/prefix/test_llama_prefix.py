@@ -1,0 +1,343 @@
+"""``Llama(prefix_cache=...)``: the tokens and bits of computing, over restarts, cancels and other conversations."""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hd_edge import ConfigError, Llama
+from hd_edge.backend.kv_state import KVState, is_part
+from hd_edge.prefix.pieces import PIECE
+
+SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+TEXT = np.random.default_rng(11).integers(3, 259, 900).tolist()
+
+
+def load(path, **more):
+    llm = Llama(str(path), **{**SETTINGS, **more})
+    if llm._prefixes is not None:
+        dear(llm)
+    return llm
+
+
+def dear(llm):
+    """The tiny model computes faster than a disk reads; here it shall not."""
+    price = llm._prefixes.price
+    price.least_seconds = price.gain = 0.0
+    price.worth_writing = price.worth_taking = price.worth_restoring = lambda *_: True
+    price.compute = price.compute or 1.0
+
+
+def answer(llm, tokens, n=12, **sampling):
+    """First row of logits, tokens, and how many of the prompt's were known."""
+    generation = llm.generate(tokens, **{"temp": 0.0, **sampling})
+    out = [next(generation)]
+    row = np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), (llm.n_vocab(),)).copy()
+    out += [next(generation) for _ in range(n - 1)]
+    generation.close()
+    return row.tobytes(), out, llm.stats.cached_tokens
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["default", "exact"])
+def mode(request):
+    """Default mode is exact too where our kernels compute all, and exact mode asks for it."""
+    return {"exact": request.param}
+
+
+@pytest.fixture(scope="module")
+def plain(models, mode):
+    llm = load(models("Q4_0"), prefix_cache=None, **mode)
+    if not llm.exact:
+        pytest.skip(f"no exact arithmetic here: {llm.stats.kernels}")
+    yield llm
+    llm.close()
+
+
+@pytest.fixture
+def kept(models, tmp_path, mode):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path / "prefix", **mode)
+    yield llm
+    llm.close()
+
+
+def fresh(llm, tokens, n=12, **sampling):
+    """The same, computed from nothing."""
+    llm.reset()
+    llm._ctx.kv_cache_clear()
+    row, out, known = answer(llm, tokens, n, **sampling)
+    assert known == 0
+    return row, out
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 880), st.integers(0, 879), st.booleans(), st.lists(st.integers(3, 258), max_size=40)),
+        min_size=2,
+        max_size=5,
+    ),
+    st.sampled_from([0, 200_000, 1 << 30]),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, mode, tmp_path_factory, texts, memory):
+    """Over 100 prompts with random common beginnings, edits in the middle, evictions and restarts."""
+    folder = tmp_path_factory.mktemp("prefix")
+    prompts = []
+    for length, at, edit, end in texts:
+        prompt = TEXT[:length]
+        if edit and at < length:
+            prompt[at] = 260
+        prompts.append(prompt + end)
+    llm = load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000, **mode)
+    llm._prefixes.memory.budget = memory
+    try:
+        for prompt in [*prompts, *prompts]:
+            row, out, _ = answer(llm, prompt)
+            assert (row, out) == fresh(plain, prompt)
+            llm._prefixes.saver.flush()
+    finally:
+        llm.close()
+
+
+def test_switching_between_conversations_computes_what_is_new(kept, plain):
+    prompts = [[10 + i, *TEXT[:600]] for i in range(8)]
+    for prompt in prompts:
+        answer(kept, prompt)
+    for prompt in prompts:
+        row, out, known = answer(kept, [*prompt, 7, 8])
+        assert known >= len(prompt)
+        assert (row, out) == fresh(plain, [*prompt, 7, 8])
+
+
+def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
+    for expected in (0, len(TEXT) - 1):
+        llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
+        row, out, known = answer(llm, TEXT)
+        llm.close()
+        assert known == expected
+        assert (row, out) == fresh(plain, TEXT)
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+def test_the_answer_is_kept_too(models, tmp_path):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    _, out, _ = answer(llm, TEXT[:300], n=40)
+    llm.close()
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    _, _, known = answer(llm, [*TEXT[:300], *out])
+    llm.close()
+    assert known >= 300 + 38
+
+
+def test_sampled_text_is_the_same(kept, plain):
+    sampling = {"temp": 0.9, "top_k": 40}
+    answer(kept, TEXT[:500])
+    answer(kept, [5, *TEXT[:300]])
+    for llm in (kept, plain):
+        llm.set_seed(3)
+    _, out, known = answer(kept, TEXT[:500], **sampling)
+    assert known == 499
+    assert out == fresh(plain, TEXT[:500], **sampling)[1]
+
+
+def test_a_cancelled_prefill_keeps_what_was_computed(models, tmp_path):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64)
+    seen = []
+
+    def stop(done, total, seconds):
+        seen.append((done, total))
+        if done >= 512:
+            llm.cancel()
+
+    llm.on_prefill = stop
+    assert list(llm.generate(TEXT, temp=0.0)) == []
+    assert seen[0] == (64, 900)
+    assert llm.n_tokens >= 512
+    llm.on_prefill = None
+    llm.close()
+    llm = load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64)
+    assert answer(llm, TEXT)[2] >= 512
+    llm.close()
+
+
+def test_progress_counts_what_is_to_be_computed(kept):
+    answer(kept, TEXT[:400])
+    seen = []
+    kept.on_prefill = lambda done, total, seconds: seen.append((done, total))
+    answer(kept, TEXT[:700])
+    kept.on_prefill = None
+    assert seen[-1] == (300, 300)
+
+
+def test_usage_counts_cached_tokens(kept):
+    text = "the cat sat on the mat " * 12
+    first = kept.create_completion(text, max_tokens=4, temperature=0.0)
+    kept.create_completion("a dog", max_tokens=4, temperature=0.0)
+    second = kept.create_completion(text, max_tokens=4, temperature=0.0)
+    assert first["usage"]["prompt_tokens_details"] == {"cached_tokens": 0}
+    known = second["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert known == second["usage"]["prompt_tokens"] - 1
+    assert second["timings"]["cache_n"] == known
+    assert first["choices"] == second["choices"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"n_batch": 64}, {"exact": True}, {"type_v": 8}, {"rope_freq_base": 20000.0}, {"row_kernels": False}],
+    ids=lambda more: next(iter(more)),
+)
+def test_other_settings_do_not_meet(models, tmp_path, more):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    answer(llm, TEXT)
+    llm.close()
+    other = load(models("Q4_0"), prefix_cache=tmp_path, **more)
+    assert answer(other, TEXT)[2] == 0
+    other.close()
+
+
+def test_another_file_of_the_same_name_is_another_model(models, tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(models("Q4_0").read_bytes())
+    llm = load(path, prefix_cache=tmp_path / "prefix")
+    answer(llm, TEXT)
+    llm.close()
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    llm = load(path, prefix_cache=tmp_path / "prefix")
+    assert answer(llm, TEXT)[2] == 0
+    llm.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"flash_attn": False}, "V lies transposed"),
+        ({"logits_all": True}, "logits_all"),
+    ],
+)
+def test_off_with_a_reason(models, tmp_path, caplog, more, why):
+    with caplog.at_level("INFO", "hd_edge"):
+        llm = load(models("Q4_0"), prefix_cache=tmp_path, **more)
+    assert llm._prefixes is None
+    assert why in caplog.text
+    answer_only = llm.generate(TEXT[:50], temp=0.0)
+    next(answer_only)
+    answer_only.close()
+    llm.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_off_for_models_that_cannot_roll_back(mamba, tmp_path):
+    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path)
+    assert llm._prefixes is None
+    llm.close()
+
+
+def test_none_keeps_nothing(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
+    for place in (None, "memory"):
+        llm = Llama(str(models("Q4_0")), **{**SETTINGS, "prefix_cache": place})
+        answer(llm, TEXT)
+        llm.close()
+    assert not (tmp_path / "prefix").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"prefix_cache": 3}, {"prefix_cache": ""}, {"prefix_cache_bytes": -1}])
+def test_wrong_arguments(models, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Llama(str(models("Q4_0")), **{**SETTINGS, **wrong})
+
+
+def test_eval_and_state_calls_between_generations(kept, plain):
+    """Whoever uses the context between two generations makes what was to be saved void."""
+    answer(kept, TEXT[:400])
+    kept.reset()
+    kept.eval([9] * 300)
+    state = kept.save_state()
+    kept._prefixes.saver.flush()
+    assert answer(kept, TEXT[:400])[2] == 0  # it was overwritten before it was saved
+    kept._prefixes.saver.flush()
+    kept.load_state(state)
+    assert kept.n_tokens == 300
+    row, out, known = answer(kept, TEXT[:400])
+    assert known == 399
+    assert (row, out) == fresh(plain, TEXT[:400])
+
+
+def test_a_part_is_what_llama_cpp_saves(kept):
+    """The layout that is checked is the one of the loaded llama.cpp; anything else is not taken."""
+    answer(kept, TEXT[:300], n=2)
+    state = KVState(kept.ctx, kept.context_params.n_seq_max - 1)
+    blob = state.save(PIECE, 2 * PIECE)
+    assert is_part(blob, PIECE, 2 * PIECE)
+    assert not is_part(blob, PIECE + 1, 2 * PIECE + 1)
+    assert not is_part(blob[:-1], PIECE, 2 * PIECE)
+    assert not is_part(blob + b"\0", PIECE, 2 * PIECE)
+    assert state.save(5000, 5010) is None
+    assert not state.restore(bytearray(b"\0" * 400), PIECE, 2 * PIECE)
+
+
+def test_a_collected_model_saves_first(models, tmp_path):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    answer(llm, TEXT)
+    del llm
+    gc.collect()
+    assert len(list(tmp_path.glob("*/*.kv"))) == -(-(900 + 11) // PIECE)
+
+
+def test_a_stream_is_kept_too(models, tmp_path):
+    """Its last chunks come after its generation's end; the saver waits for them and keeps the text by itself."""
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    text = "the cat sat on the mat " * 12
+    for _ in llm.create_completion(text, max_tokens=4, temperature=0.0, stream=True):
+        pass
+    thread = llm._prefixes.saver._thread
+    while not list(tmp_path.glob("*/*.kv")):
+        assert thread.is_alive()
+        thread.join(0.01)
+    llm.close()
+    assert not thread.is_alive()
+
+
+def test_a_generation_that_rests_is_not_disturbed(models, plain, mode, tmp_path):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
+    generation = llm.generate(TEXT[:400], temp=0.0)
+    out = [next(generation) for _ in range(3)]
+    with llm._life.spare() as free:
+        assert not free
+    llm._prefixes.saver.flush()
+    out += [next(generation) for _ in range(9)]
+    generation.close()
+    assert list(tmp_path.glob("*/*.kv")) == []
+    assert out == fresh(plain, TEXT[:400])[1]
+    llm._life.wanted = False
+    with llm._life.spare() as free:
+        assert free
+    llm.close()
+    with llm._life.spare() as free:
+        assert not free
+    assert list(tmp_path.glob("*/*.kv")) != []
+
+
+def test_an_error_while_pieces_go_in_leaves_nothing_believed(kept, plain, monkeypatch):
+    answer(kept, TEXT[:500])
+    answer(kept, [5, *TEXT[:300]])
+
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KVState, "restore", broken)
+    with pytest.raises(KeyboardInterrupt):
+        answer(kept, TEXT[:500])
+    monkeypatch.undo()
+    row, out, _ = answer(kept, [5, *TEXT[:300], 9])
+    assert (row, out) == fresh(plain, [5, *TEXT[:300], 9])
