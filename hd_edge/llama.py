@@ -110,7 +110,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
-        kept = {"store": store, "statistics": statistics, "learn": learn}
+        kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn}
         kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
         self._exact: exact_mode.ExactSettings | None = None
