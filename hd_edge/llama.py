@@ -20,15 +20,7 @@ from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
 from .backend.ranges import as_path
-from .backend.settings import (
-    BASE_GENERATE,
-    address,
-    batch_rows,
-    check_attention,
-    check_settings,
-    cost_settings,
-    why_plain,
-)
+from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
 from .config import MAX_LEAVES, DraftConfig
@@ -38,6 +30,7 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.completion import Completions
 from .engine.decode import Decoder
+from .engine.forked import check_threads
 from .engine.options import check_options
 from .engine.pace import pace_of
 from .engine.plain import count_plain
@@ -119,13 +112,14 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
-        check_attention(self._header, settings)
         check_context(self._header, settings)
         settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
+        exact_mode.check_batches(self._header, settings)
         settings.setdefault("flash_attn", True)
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
+        check_threads(settings["n_threads"], settings["n_threads_batch"])
         self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once

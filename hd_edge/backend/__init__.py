@@ -1,4 +1,4 @@
-"""llama.cpp's internals: function table, exactness, our CPU kernels, threads. The only room that knows them.
+"""llama.cpp's internals: function table, exactness, grammars, our CPU kernels, threads. The only room that knows them.
 
-Knows the GGUF header (``model.gguf``); nothing of drafting.
+May import ``config`` and ``errors``.
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
-from hd_edge.errors import ExactModeError
+from hd_edge.errors import ConfigError, ExactModeError
 
 from .kernels import Status, computes_attention
 
@@ -58,6 +58,25 @@ def is_causal(header: GGUFHeader, settings: dict[str, Any]) -> bool:
     if kind == llama_cpp.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
         return header.causal
     return bool(kind == llama_cpp.LLAMA_ATTENTION_TYPE_CAUSAL)
+
+
+def check_batches(header: GGUFHeader, settings: dict[str, Any]) -> None:
+    """Refuses batches in parts where a token attends to those behind it: llama.cpp ends the process at them.
+
+    Args:
+        header: Of the file.
+        settings: The constructor's, with ``n_batch``.
+
+    Raises:
+        ConfigError: ``n_ubatch`` is below ``n_batch``.
+    """
+    n_batch, n_ubatch = settings["n_batch"], settings.get("n_ubatch", 512)
+    if n_ubatch < n_batch and not is_causal(header, settings):
+        msg = (
+            f"n_ubatch={n_ubatch} is below n_batch={n_batch}: a batch without causal attention is one piece, "
+            "give both one value"
+        )
+        raise ConfigError(msg)
 
 
 def by_default(

@@ -50,21 +50,6 @@ def batch_rows(settings: dict[str, Any]) -> int:
     return min(n_batch, n_ctx) if n_ctx else n_batch
 
 
-def check_attention(header: GGUFHeader, settings: dict[str, Any]) -> None:
-    """Refuses batches in parts where a token attends to those behind it: llama.cpp ends the process at them.
-
-    Raises:
-        ConfigError: ``n_ubatch`` is below ``n_batch``.
-    """
-    n_ubatch = int(settings.get("n_ubatch", BASE_INIT.parameters["n_ubatch"].default))
-    if not is_causal(header, settings) and n_ubatch < batch_rows(settings):
-        msg = (
-            f"n_ubatch={n_ubatch} is below n_batch={batch_rows(settings)}: a batch without causal attention is one "
-            "piece, give both one value"
-        )
-        raise ConfigError(msg)
-
-
 def cost_settings(header: GGUFHeader, settings: dict[str, Any], exact: bool, kernels: Status) -> str:
     """What the cost of a forward depends on, as a key of the stored cost curves.
 

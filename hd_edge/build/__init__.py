@@ -1,1 +1,4 @@
-"""Builders of stores: a model tier from prompts, a statistics tier from a corpus. Imported by tools only."""
+"""Builders of stores: a model tier from prompts, a statistics tier from a corpus.
+
+May import ``hd_edge.Llama``, stores and models; imported by ``cli`` and ``bench`` only.
+"""

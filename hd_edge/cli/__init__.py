@@ -1,4 +1,7 @@
-"""The ``hd-edge`` command: one verb per file, loaded when it is called."""
+"""The ``hd-edge`` command: one verb per file, loaded when it is called.
+
+May import every room; imported by nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """Draft trees: what to draft, what it is worth, what a row costs.
 
-Knows the tiers and the native drafter; nothing of llama.cpp.
+May import the tiers, ``backend.grammar`` and the native drafter; no SQL, nothing else of llama.cpp.
 """

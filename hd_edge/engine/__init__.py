@@ -1,5 +1,4 @@
-"""The decode loop: plan a draft tree, verify it in one forward, accept, learn.
+"""The decode loop: plan a draft tree, verify it in one forward, accept, learn; sampling, prefill, completion calls.
 
-Knows the planner's interface (``draft.planner``), the native verifier and ``llama_cpp``'s sampler chain; no tiers, no
-SQL, no text.
+Imports the planner's interface (``draft.planner``), ``model``, ``backend`` and the native verifier, no tiers, no SQL.
 """

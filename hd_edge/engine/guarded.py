@@ -18,6 +18,7 @@ from hd_edge.backend.log import quiet_aborts
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .closed import bury
+from .forked import computes
 from .life import Life
 from .options import SAMPLE, arguments
 from .sampling import close_chain
@@ -255,6 +256,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         self.eval([int(self.input_ids[self.n_tokens])])
 
     def _check_weights(self) -> None:
+        """A forward is about to begin."""
+        computes(self._life.threads)
         if self.model_params.vocab_only:
             msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
             raise DecodeError(msg)

@@ -266,7 +266,7 @@ class Life(Turn):
         if reason:
             self._lost = (
                 f"this model was loaded in process {os.getppid()} and cannot be used in its forked child "
-                f"{os.getpid()}: {reason}; load it in the child, or start that with multiprocessing's 'spawn'"
+                f"{os.getpid()}: {reason}; load it there with one thread, or start the child with 'spawn'"
             )
         for name in ("_reading", "_state"):
             if not getattr(self, name)._is_owned():

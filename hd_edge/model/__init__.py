@@ -1,4 +1,4 @@
-"""A model file and its text: GGUF header, vocabulary, chat prompts, completions, finding models.
+"""A model file and its text: GGUF header, identity, vocabulary, chat prompts, finding models.
 
-Knows ``llama_cpp``'s public calls; nothing of drafting or of stores.
+May import ``backend``; nothing of drafting or of stores.
 """

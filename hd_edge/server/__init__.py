@@ -1,4 +1,7 @@
-"""OpenAI-compatible HTTP server on ``llama_cpp.server`` (extra ``server``)."""
+"""OpenAI-compatible HTTP server (extra ``server``).
+
+May import every room below the tools; imported by ``cli`` only.
+"""
 
 from .app import create_app
 

@@ -1,4 +1,4 @@
-"""SQLite files of n-grams: schema, opening safely, upkeep, moving between stores, whose file it is.
+"""SQLite files of n-grams: schema, opening safely, upkeep, moving between stores.
 
-Knows ``errors`` and the vocabulary of a model; nothing of drafting.
+May import ``model`` (identity, vocabulary) and ``config``; nothing of drafting.
 """

@@ -57,8 +57,8 @@ MUTATIONS = [
         "kv-commit-drop",
         "one rejected row stays in the KV cache",
         "native/verify/verifier.cpp",
-        "if (rows_ > kept) api_.memory_seq_rm(memory_, any_sequence, end, -1);",
-        "if (rows_ > kept) api_.memory_seq_rm(memory_, any_sequence, end + 1, -1);",
+        "if (rows_ > kept) api_.memory_seq_rm(memory_, kAnySequence, end, -1);",
+        "if (rows_ > kept) api_.memory_seq_rm(memory_, kAnySequence, end + 1, -1);",
     ),
     Mutation(
         "processor-prefix",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import make_random_gguf
-import numpy as np
 import pytest
 import tiny_gguf
 from make_random_gguf import Shape
@@ -108,67 +107,6 @@ def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
     assert result["difference"] < 0.2
     assert result["exact auto"] == []
     assert "this file holds F32" in result["exact False"]  # what chooses the experts
-
-
-@pytest.mark.parametrize("kind", TYPES)
-def test_experts_of_every_type(tmp_path: Path, kind: str) -> None:
-    """Their products are llama.cpp's: what default mode promises holds, and exact mode works."""
-    path = tmp_path / "mixture.gguf"
-    make_random_gguf.write(path, replace(SMALL, experts=4), kind, pure=True)
-    result = child("promised", path=str(path))
-    assert result["exact"] == (kind not in ("Q4_K", "Q5_K", "Q6_K"))
-    assert not (result["exact"] and result["different"])
-    assert child("promised", path=str(path), exact=True) == {"exact": True, "different": []}
-
-
-@pytest.fixture(scope="module")
-def float_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("floats")
-    paths = {"F32": tiny_gguf.write_llama(folder / "F32.gguf")}
-    for kind in ("F16", "BF16"):
-        paths[kind] = tiny_gguf.quantize(paths["F32"], folder / f"{kind}.gguf", kind)
-    return paths
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
-def test_float_weights_are_exact_by_default(float_files: dict[str, Path], kind: str, threads: int) -> None:
-    result = child("promised", path=str(float_files[kind]), threads=threads)
-    assert result == {"exact": True, "different": []}
-
-
-def test_float_weights_without_the_kernels(float_files: dict[str, Path]) -> None:
-    """What the promise rests on: llama.cpp's own products differ."""
-    result = child("promised", path=str(float_files["F32"]), row_kernels=False)
-    assert not result["exact"]
-    assert result["different"]
-
-
-@pytest.mark.parametrize("isa", ["avx2"])
-def test_float_weights_on_lesser_instruction_sets(float_files: dict[str, Path], isa: str) -> None:
-    env = {row_kernels.VARIABLE: isa}
-    if not child("status_only", env)["active"]:
-        pytest.skip(f"no {isa} here")
-    assert child("promised", env, path=str(float_files["F16"])) == {"exact": True, "different": []}
-
-
-@pytest.mark.parametrize("kind", ["F32", "F16"])
-@pytest.mark.parametrize("base", ["Q4_0", "Q2_K", "F16"])
-def test_a_float_adapter_keeps_rows_independent(
-    float_files: dict[str, Path], tmp_path: Path, base: str, kind: str
-) -> None:
-    """Also where llama.cpp keeps the weight that it changes in the mapped file (Q2_K)."""
-    model = float_files["F16"]
-    if base != "F16":
-        model = tiny_gguf.quantize(float_files["F32"], tmp_path / "model.gguf", base)
-    lora = tiny_gguf.write_lora(tmp_path / "lora.gguf", np.float32 if kind == "F32" else np.float16)
-    result = child("promised", path=str(model), lora=str(lora), exact=base == "Q2_K")
-    assert result == {"exact": True, "different": []}
-
-
-def test_plain_llama_cpp_keeps_its_own_products(float_files: dict[str, Path]) -> None:
-    path = str(float_files["F16"])
-    assert child("plain", path=path, ours=True) == child("plain", path=path, ours=False)
 
 
 @pytest.mark.parametrize(

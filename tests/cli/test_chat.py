@@ -118,7 +118,7 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         ("/help", "Ctrl-C stops an answer"),
         ("/nothing", "/nothing is no command"),
         ("/regenerate", "there is no answer yet"),
-        ("/load nowhere.json", "is no conversation saved by /save"),
+        ("/load nowhere.json", "nowhere.json: No such file or directory"),
         ("/save", "name a file"),
         ("Say \\\nhello.", " tokens · "),
         ('"""\nOne.\n\nTwo.\n"""', " tokens · "),

@@ -79,6 +79,43 @@ print(code, llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] 
     assert last == "7 True"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_loading_in_a_forked_child_of_a_process_that_computed(models):
+    """OpenMP in the child waits for the parent's threads for ever: several are refused, one works."""
+    code = (
+        LOAD
+        + """
+from hd_edge import ConfigError
+before = os.fork()
+if before == 0:  # nothing was computed yet: several threads work
+    llm = Llama(sys.argv[1], **settings)
+    signal.alarm(60)
+    llm("the cat", max_tokens=2)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(before, 0)[1]), flush=True)
+want = llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"]
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    for threads in (2, 1):
+        try:
+            settings.update(n_threads=threads, n_threads_batch=threads)
+            other = Llama(sys.argv[1], **settings)
+            print(other("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] == want, flush=True)
+        except ConfigError as error:
+            print(error, flush=True)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    ).replace("import os,", "import os, signal,")
+    done = child(code, str(models("Q4_0")), "2")
+    assert done.returncode == 0, done.stderr
+    before, refused, one, code = done.stdout.splitlines()
+    assert before == "0"
+    assert "stayed behind" in refused
+    assert (one, code) == ("True", "7")
+
+
 def test_a_fork_while_another_thread_computes(models):
     code = (
         LOAD

@@ -68,28 +68,6 @@ def different_rows(model: llama_cpp.Llama, sizes: Sequence[int] = (*range(2, 17)
     return [n for n in sizes if logits(model, ids[PREFIX : PREFIX + n], PREFIX).tobytes() != single[:n].tobytes()]
 
 
-def promised(path: str, lora: str | None = None, threads: int = 2, **settings: Any) -> dict[str, Any]:
-    """Default mode: what it promises, and where rows differ."""
-    from hd_edge import Llama
-
-    settings = {"n_ctx": 256, "n_threads": threads, "n_threads_batch": threads, "lora_path": lora} | settings
-    with Llama(path, store=None, **settings) as llm:
-        return {"exact": llm.exact, "different": different_rows(llm)}
-
-
-def plain(path: str, ours: bool) -> str:
-    """A digest of plain llama_cpp's logits, with a model of ours beside it or without."""
-    from hd_edge import Llama
-
-    beside = Llama(path, store=None, n_ctx=64, n_threads=2, n_threads_batch=2) if ours else None
-    model = llama_cpp.Llama(path, n_ctx=128, n_threads=2, n_threads_batch=2, flash_attn=True, verbose=False)
-    digest = hashlib.sha256(logits(model, token_ids(model, 20), 0).tobytes()).hexdigest()
-    if beside is not None:
-        beside.close()
-    model.close()
-    return digest
-
-
 def rows(paths: list[str], threads: int) -> list[dict[str, Any]]:
     """For each model: in forwards of which sizes some row differs from its own single step."""
     results = []
