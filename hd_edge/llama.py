@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -40,7 +39,7 @@ from .errors import ConfigError, HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
 from .model.cache_memory import check_context
 from .model.lora import apply_lora
-from .model.text import Piece, PieceStream, PieceTokenizer
+from .model.text import PieceTokenizer
 from .model.vocabulary import identify
 from .prefix.keeping import Keeping
 from .prefix.opening import check_arguments, open_cache
@@ -267,23 +266,6 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         identity, cost = identify(self.model), self._cost_settings
         memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
         return planner_for(config, self._n_vocab, memory), memory
-
-    def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
-        """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
-        stream = PieceStream()
-        room = self._n_ctx - len(tokens)
-        generation = self._tokens(tokens, settings)
-        try:
-            for token in generation:
-                tier = self.tier
-                if lib.llama_vocab_is_eog(self._model.vocab, token):
-                    break
-                yield Piece(stream.feed(self.detokenize([token])), token, tier)
-                room -= 1
-                if room <= 0:
-                    break
-        finally:
-            generation.close()
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

@@ -12,6 +12,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import check_grammar
@@ -20,6 +21,7 @@ from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import prediction_text
 from hd_edge.model.schema import check_schemas
+from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
@@ -37,6 +39,23 @@ class Completions(Guarded):
     def tier(self) -> str:
         """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
         return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
+
+    def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
+        """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
+        stream = PieceStream()
+        room = self._n_ctx - len(tokens)
+        generation = self._tokens(tokens, settings)
+        try:
+            for token in generation:
+                tier = self.tier
+                if lib.llama_vocab_is_eog(self._model.vocab, token):
+                    break
+                yield Piece(stream.feed(self.detokenize([token])), token, tier)
+                room -= 1
+                if room <= 0:
+                    break
+        finally:
+            generation.close()
 
     def create_completion(self, prompt: str | list[int], *args: Any, prediction: Any = None, **kwargs: Any) -> Any:
         """As ``llama_cpp.Llama.create_completion``; the result also counts drafted tokens.

@@ -144,7 +144,7 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
     command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
     done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)
-    assert len(done.stdout.splitlines()) == 2
+    assert len([line for line in done.stdout.splitlines() if line]) == 2  # an answer may end with a line break
     assert "\x1b" not in done.stdout + done.stderr
     assert "tok/s" in done.stderr
     assert ">" not in done.stdout
