@@ -81,7 +81,7 @@ class Chat:
         self.session = session
         self.reading = PrefillLine()
         conversation.llm.on_prefill = self.reading.show
-        self.seed = conversation.settings["seed"]
+        self.seed = conversation.settings.get("seed")
         self.told_dropped = False
         self.commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: self.ui.note(HELP),

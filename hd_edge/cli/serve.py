@@ -44,8 +44,10 @@ def serve(**options: Any) -> None:
     llm = load_llama(options)
     with listening, closing(llm), ends_with_status_0():
         app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
-        server = Server(app, host, listening)
-        click.echo(f"{alias} at {server.url} (Ctrl-C ends)", err=True)
-        if not is_local(host) and api_key is None:
-            click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
-        server.run(sockets=[server.socket])
+
+        def ready(url: str) -> None:
+            click.echo(f"{alias} at {url} (Ctrl-C ends)", err=True)
+            if not is_local(host) and api_key is None:
+                click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
+
+        Server(app, host, listening, ready).run(sockets=[listening])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,15 +34,29 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Tells running requests that the server ends, where uvicorn would wait for them or tear them."""
+    """Tells running requests that the server ends, where uvicorn would wait for them or tear them.
 
-    def __init__(self, app: FastAPI, host: str, listening: socket.socket) -> None:
+    Args:
+        app: What is served.
+        host: Shown in the address.
+        listening: The socket.
+        ready: Called with the address once requests are taken and signals are heeded.
+    """
+
+    def __init__(self, app: FastAPI, host: str, listening: socket.socket, ready: Callable[[str], None]) -> None:
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, ws="none")
         super().__init__(config)
         self._app = app
         self.socket = listening
+        self._ready = ready
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.socket.getsockname()[1]}"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; then the address is told."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready(self.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, after the running generation."""
