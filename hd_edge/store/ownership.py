@@ -156,7 +156,10 @@ def new_text(path: Path, *, replaces: bool) -> Iterator[IO[str]]:
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
     os.close(handle)
     try:
         yield Path(name)
