@@ -101,4 +101,5 @@ def test_every_arm_reads_every_prompt_whole(models, pages, tmp_path, monkeypatch
     assert [tokens for tokens in read if tokens > 100] == [
         answer["arms"]["plain"]["prompt_tokens"] for answer in answers for _ in arms
     ]
+    assert {answer["arms"][arm]["cached_tokens"] for answer in answers for arm in arms} == {0}
     assert len(answers) == 3

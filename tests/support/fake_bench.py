@@ -90,5 +90,5 @@ def as_it_is(messages):
 def answer(seconds, tokens=11, ids=None, text="", prompt_seconds=0.1, **counts):
     """An answer that took so long for all but its first token."""
     ids = list(range(tokens)) if ids is None else ids
-    stats = GenerationStats(5, prompt_seconds, len(ids), seconds, **counts)
+    stats = GenerationStats(prompt_tokens=5, prompt_seconds=prompt_seconds, tokens=len(ids), seconds=seconds, **counts)
     return Answer(text, ids, stats)
