@@ -3,51 +3,16 @@
 import errno
 import os
 import random
-import shutil
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
 
-import numpy as np
 import pytest
-from fake_state import ROOT, Conversation
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fake_state import PIECES, PROMPT, Conversation, again
 
 from hd_edge.errors import StoreWarning
 from hd_edge.prefix import disk as disk_module
 from hd_edge.prefix import files
-from hd_edge.prefix.disk import Disk, open_index, sweep
-from hd_edge.prefix.pieces import PIECE, Piece, common, pack
-from hd_edge.prefix.upkeep import clear, report, verify
-
-CHILD = Path(__file__).parents[1] / "support" / "prefix_child.py"
-PIECES = -(-900 // PIECE)
-PROMPT = np.random.default_rng(5).integers(0, 1000, 900).tolist()
-
-
-@pytest.fixture
-def filled(tmp_path):
-    """A folder that holds PROMPT."""
-    folder = tmp_path / "prefix"
-    talk = Conversation(folder)
-    talk.answer(PROMPT)
-    talk.close()
-    assert len(list(folder.glob("*/*.kv"))) == PIECES
-    return folder
-
-
-def again(folder):
-    """How many tokens of PROMPT the folder still gives; the state is checked on the way."""
-    talk = Conversation(folder)
-    known = talk.answer(PROMPT)
-    talk.close()
-    return known
+from hd_edge.prefix.upkeep import clear
 
 
 def test_files_are_the_users_own(filled):
@@ -209,135 +174,3 @@ def test_a_lock_held_by_another_process_costs_time_only(filled):
     talk.answer([1] * 300)  # no warning: a lock passes
     assert talk.answer(PROMPT) > 0
     talk.close()
-
-
-# ------------------------------------------------------------------ processes
-
-
-def start(folder, first, count):
-    return subprocess.Popen(
-        [sys.executable, str(CHILD), str(folder), str(first), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def kill_rounds(folder, rounds, seed):
-    """Kills a saving child again and again; what is there afterwards is right. Returns kills within a write."""
-    generator = random.Random(seed)
-    within = 0
-    for turn in range(rounds):
-        with start(folder, 1000 * turn, 1000) as child:
-            assert child.stdout.readline() == "ready\n"
-            time.sleep(generator.uniform(0.0, 0.15))  # where in its work the child dies is the matter of chance here
-            os.kill(child.pid, signal.SIGKILL)
-            saved = [int(line) for line in child.stdout.read().split()]
-            assert child.wait() == -signal.SIGKILL
-            assert child.stderr.read() == ""
-        within += any(folder.glob("*/.*.new")) or (folder / "index.sqlite3-journal").exists()
-        talk = Conversation(folder)
-        for number in saved[-2:]:
-            assert talk.answer([*range(100), number, *range(1000)]) == 1100  # what was told to be saved is
-        talk.answer([*range(100), (saved or [1000 * turn - 1])[-1] + 1, *range(1000)])
-        talk.close()
-    found = verify(folder)
-    assert found["damaged"] == 0
-    return within
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_20_kills_while_writing(tmp_path):
-    kill_rounds(tmp_path, 20, seed=1)
-
-
-@pytest.mark.kill
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_300_kills_while_writing(tmp_path):
-    assert sum(kill_rounds(tmp_path / str(seed), 30, seed) for seed in range(10)) >= 10
-
-
-def test_two_processes_share_a_folder(tmp_path):
-    children = [start(tmp_path, first, 20) for first in (0, 10)]  # half of the prompts are the same
-    for child in children:
-        out, err = child.communicate(timeout=120)
-        assert (child.returncode, err) == (0, "")
-        assert len(out.split()) == 21
-    talk = Conversation(tmp_path)
-    for number in range(30):
-        assert talk.answer([*range(100), number, *range(1000)]) == 1100
-    talk.close()
-    assert verify(tmp_path) == {"sound": 30 * -(-1101 // PIECE), "damaged": 0, "without_file": 0, "without_row": 0}
-
-
-# ------------------------------------------------------------------ upkeep
-
-
-def test_report_verify_and_clear(filled):
-    found = report(filled)
-    assert [(model["model"], model["pieces"], model["tokens"]) for model in found["models"]] == [("fake", PIECES, 900)]
-    assert verify(filled) == {"sound": PIECES, "damaged": 0, "without_file": 0, "without_row": 0}
-    paths = sorted(filled.glob("*/*.kv"))
-    paths[0].write_bytes(paths[0].read_bytes()[:-3])
-    paths[1].unlink()
-    assert verify(filled) == {"sound": PIECES - 2, "damaged": 1, "without_file": 1, "without_row": 0}
-    assert not paths[0].exists()
-    (filled / "notes.txt").write_text("mine")
-    assert clear(filled)[0] == PIECES - 2
-    assert [path.name for path in filled.rglob("*") if path.is_file()] == ["index.sqlite3", "notes.txt"]
-    assert report(filled)["models"] == []
-
-
-def test_clearing_leaves_nothing_of_the_text(filled):
-    needle = next(iter(PROMPT)).to_bytes(4, "big") + PROMPT[1].to_bytes(4, "big")
-    assert needle in (filled / "index.sqlite3").read_bytes()
-    clear(filled)
-    assert needle not in (filled / "index.sqlite3").read_bytes()
-
-
-def test_orphans_go_once_they_are_old(filled):
-    orphan = filled / "aa" / ("aa" * 32 + ".kv")
-    orphan.parent.mkdir(exist_ok=True)
-    shutil.copy(next(filled.glob("*/*.kv")), orphan)
-    half = orphan.with_name("." + "ab" * 32 + ".01234567.new")
-    half.write_bytes(b"half a piece")
-    index = open_index(filled)
-    assert sweep(filled, index) == 0  # they may be another process's newest
-    for path in (orphan, half):
-        os.utime(path, (1, 1))
-    assert sweep(filled, index) == 2
-    index.close()
-    assert again(filled) == len(PROMPT) - 1
-
-
-def test_the_first_write_sweeps(filled):
-    half = filled / "aa" / ("." + "ab" * 32 + ".01234567.new")
-    half.parent.mkdir(exist_ok=True)
-    half.write_bytes(b"half a piece")
-    os.utime(half, (1, 1))
-    talk = Conversation(filled)
-    talk.answer([1] * 300)
-    talk.close()
-    assert not half.exists()
-
-
-def test_rates_are_remembered(filled):
-    disk = Disk(filled, ROOT)
-    assert disk.rates() == (10.0, 500e6)
-    disk.close()
-
-
-RUN = st.lists(st.integers(0, 3), min_size=1, max_size=6)
-
-
-@given(st.lists(RUN, max_size=12), RUN)
-@settings(max_examples=60, deadline=None)
-def test_the_index_finds_what_shares_most(stored, wanted):
-    with tempfile.TemporaryDirectory() as folder:
-        index = open_index(Path(folder))
-        for tokens in stored:
-            index.add(ROOT, Piece(ROOT, pack(tokens), 0), 8, 0.0)
-        most = max((common(pack(tokens), pack(wanted)) for tokens in stored), default=0)
-        found = index.find(ROOT, 0, pack(wanted))
-        index.close()
-    assert (found[1] if found else 0) == most

@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
 import stat
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prefix_llama import TEXT, answer, load
 
-from hd_edge import ConfigError, Llama
 from hd_edge.backend.kv_state import KVState, is_part
 from hd_edge.prefix.pieces import PIECE
-
-SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
-TEXT = np.random.default_rng(11).integers(3, 259, 900).tolist()
-
-
-def load(path, **more):
-    llm = Llama(str(path), **{**SETTINGS, **more})
-    if llm._prefixes is not None:
-        dear(llm)
-    return llm
-
-
-def dear(llm):
-    """The tiny model computes faster than a disk reads; here it shall not."""
-    price = llm._prefixes.price
-    price.least_seconds = price.gain = 0.0
-    price.worth_writing = price.worth_taking = price.worth_restoring = lambda *_: True
-    price.compute = price.compute or 1.0
-
-
-def answer(llm, tokens, n=12, **sampling):
-    """First row of logits, tokens, and how many of the prompt's were known."""
-    generation = llm.generate(tokens, **{"temp": 0.0, **sampling})
-    out = [next(generation)]
-    row = np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), (llm.n_vocab(),)).copy()
-    out += [next(generation) for _ in range(n - 1)]
-    generation.close()
-    return row.tobytes(), out, llm.stats.cached_tokens
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["default", "exact"])
@@ -185,76 +155,6 @@ def test_usage_counts_cached_tokens(kept):
     assert known == second["usage"]["prompt_tokens"] - 1
     assert second["timings"]["cache_n"] == known
     assert first["choices"] == second["choices"]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{"n_batch": 64}, {"exact": True}, {"type_v": 8}, {"rope_freq_base": 20000.0}, {"row_kernels": False}],
-    ids=lambda more: next(iter(more)),
-)
-def test_other_settings_do_not_meet(models, tmp_path, more):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
-    answer(llm, TEXT)
-    llm.close()
-    other = load(models("Q4_0"), prefix_cache=tmp_path, **more)
-    assert answer(other, TEXT)[2] == 0
-    other.close()
-
-
-def test_another_file_of_the_same_name_is_another_model(models, tmp_path):
-    path = tmp_path / "model.gguf"
-    path.write_bytes(models("Q4_0").read_bytes())
-    llm = load(path, prefix_cache=tmp_path / "prefix")
-    answer(llm, TEXT)
-    llm.close()
-    before = path.stat()
-    data = bytearray(path.read_bytes())
-    data[-40] ^= 1
-    path.write_bytes(data)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    llm = load(path, prefix_cache=tmp_path / "prefix")
-    assert answer(llm, TEXT)[2] == 0
-    llm.close()
-
-
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        ({"flash_attn": False}, "V lies transposed"),
-        ({"logits_all": True}, "logits_all"),
-    ],
-)
-def test_off_with_a_reason(models, tmp_path, caplog, more, why):
-    with caplog.at_level("INFO", "hd_edge"):
-        llm = load(models("Q4_0"), prefix_cache=tmp_path, **more)
-    assert llm._prefixes is None
-    assert why in caplog.text
-    answer_only = llm.generate(TEXT[:50], temp=0.0)
-    next(answer_only)
-    answer_only.close()
-    llm.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_off_for_models_that_cannot_roll_back(mamba, tmp_path):
-    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path)
-    assert llm._prefixes is None
-    llm.close()
-
-
-def test_none_keeps_nothing(models, tmp_path, monkeypatch):
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
-    for place in (None, "memory"):
-        llm = Llama(str(models("Q4_0")), **{**SETTINGS, "prefix_cache": place})
-        answer(llm, TEXT)
-        llm.close()
-    assert not (tmp_path / "prefix").exists()
-
-
-@pytest.mark.parametrize("wrong", [{"prefix_cache": 3}, {"prefix_cache": ""}, {"prefix_cache_bytes": -1}])
-def test_wrong_arguments(models, wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        Llama(str(models("Q4_0")), **{**SETTINGS, **wrong})
 
 
 def test_eval_and_state_calls_between_generations(kept, plain):

@@ -282,8 +282,7 @@ def test_page_in_a_browser(llm, smollm2_q4_0, tmp_path, theme):
     assert shot.stat().st_size > 20_000
 
 
-def test_conversations_that_take_turns_are_read_once(client):
-    """Eight conversations with a common beginning; the second question of each computes what is new."""
+def test_conversations_that_take_turns_are_read_once(client):  # eight with a common beginning
     common = "You answer in one word. " + "Rivers run to the sea, and the sea is wide. " * 12
     talks = [[{"role": "user", "content": f"{common} Question {i}: which river?"}] for i in range(8)]
 

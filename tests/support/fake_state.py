@@ -12,11 +12,14 @@ from hd_edge.engine.turn import Turn
 from hd_edge.prefix.cache import PrefixCache
 from hd_edge.prefix.disk import Disk
 from hd_edge.prefix.memory import MemoryPieces
+from hd_edge.prefix.pieces import PIECE
 from hd_edge.prefix.price import Price
 
 ROOT = hashlib.sha256(b"the model").digest()
 ROW = 16  # bytes of state of a token
 MAGIC = 0xAF143CD8
+PIECES = -(-900 // PIECE)
+PROMPT = np.random.default_rng(5).integers(0, 1000, 900).tolist()
 
 
 def rows_of(tokens):
@@ -102,3 +105,11 @@ class Conversation:
 
     def close(self):
         self.turn.last(lambda: self.cache.close(np.array(self.live, dtype=np.intc)), None)
+
+
+def again(folder, prompt=PROMPT):
+    """How many tokens of a prompt the folder still gives; the state is checked on the way."""
+    talk = Conversation(folder)
+    known = talk.answer(prompt)
+    talk.close()
+    return known

@@ -1,0 +1,80 @@
+"""Which models and settings keep prefixes, and which share them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from prefix_llama import SETTINGS, TEXT, answer, load
+
+from hd_edge import ConfigError, Llama
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"n_batch": 64}, {"exact": True}, {"type_v": 8}, {"rope_freq_base": 20000.0}, {"row_kernels": False}],
+    ids=lambda more: next(iter(more)),
+)
+def test_other_settings_do_not_meet(models, tmp_path, more):
+    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    answer(llm, TEXT)
+    llm.close()
+    other = load(models("Q4_0"), prefix_cache=tmp_path, **more)
+    assert answer(other, TEXT)[2] == 0
+    other.close()
+
+
+def test_another_file_of_the_same_name_is_another_model(models, tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(models("Q4_0").read_bytes())
+    llm = load(path, prefix_cache=tmp_path / "prefix")
+    answer(llm, TEXT)
+    llm.close()
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    llm = load(path, prefix_cache=tmp_path / "prefix")
+    assert answer(llm, TEXT)[2] == 0
+    llm.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"flash_attn": False}, "V lies transposed"),
+        ({"logits_all": True}, "logits_all"),
+    ],
+)
+def test_off_with_a_reason(models, tmp_path, caplog, more, why):
+    with caplog.at_level("INFO", "hd_edge"):
+        llm = load(models("Q4_0"), prefix_cache=tmp_path, **more)
+    assert llm._prefixes is None
+    assert why in caplog.text
+    answer_only = llm.generate(TEXT[:50], temp=0.0)
+    next(answer_only)
+    answer_only.close()
+    llm.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_off_for_models_that_cannot_roll_back(mamba, tmp_path):
+    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path)
+    assert llm._prefixes is None
+    llm.close()
+
+
+def test_none_keeps_nothing(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
+    for place in (None, "memory"):
+        llm = Llama(str(models("Q4_0")), **{**SETTINGS, "prefix_cache": place})
+        answer(llm, TEXT)
+        llm.close()
+    assert not (tmp_path / "prefix").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"prefix_cache": 3}, {"prefix_cache": ""}, {"prefix_cache_bytes": -1}])
+def test_wrong_arguments(models, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Llama(str(models("Q4_0")), **{**SETTINGS, **wrong})
