@@ -104,7 +104,14 @@ def work(kind: str, model: str) -> None:
     if program == "llama-cpp":
         llm = llama_cpp.Llama(model, **settings)
     else:
-        llm = Llama(model, draft="off" if program == "plain" else "auto", store=None, statistics=None, **settings)
+        llm = Llama(
+            model,
+            draft="off" if program == "plain" else "auto",
+            store=None,
+            statistics=None,
+            prefix_cache=None,
+            **settings,
+        )
     print(json.dumps(hardware(llm)), flush=True)
     for line in sys.stdin:
         prompt, count = json.loads(line)
@@ -161,8 +168,8 @@ def compare(result: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     from hd_edge.backend.threads import physical_cores
-    from hd_edge.check.check import read_prompts
     from hd_edge.model.demo import demo_model
+    from hd_edge.model.questions import read_prompts
 
     cores = physical_cores()
     numbers = [str(n) for n in sorted({max(cores - 1, 1), cores})]
