@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import make_random_gguf
 import pytest
+from children import caller
 from make_random_gguf import Shape
 
 from hd_edge.backend import kernels as row_kernels
 
-CHILD = Path(__file__).parents[1] / "support" / "attention_child.py"
+child = caller("attention_child.py", seconds=600)
 SHAPES = {
     "size 64": Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4),
     "size 128, one KV head": Shape(layers=2, width=512, feed_forward=1024, heads=4, kv_heads=1),
 }
-
-
-def child(function: str, env: dict[str, str] | None = None, timeout: float = 600, **arguments: Any) -> Any:
-    """What one function of attention_child returns, in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, str(CHILD), function, json.dumps(arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(make_random_gguf.__file__).parent)} | (env or {}),
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import make_random_gguf
 import numpy as np
 import pytest
 import tiny_gguf
+from children import caller
 from make_random_gguf import Shape
 
 from hd_edge.backend import kernels as row_kernels
 
-CHILD = Path(__file__).parents[1] / "support" / "promise_child.py"
+child = caller("promise_child.py", seconds=300)
 TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K")
 SMALL = Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4)
-
-
-def child(function: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
-    """What one function of promise_child returns, in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, str(CHILD), function, json.dumps(arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(make_random_gguf.__file__).parent)} | (env or {}),
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module", autouse=True)
