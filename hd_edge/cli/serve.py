@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from .options import load_llama, model_options
-from .values import Finite
+from .values import MOST_MIB, Finite, Name
 
 
 @click.command()
 @model_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 opens it to the network.")
+@click.option("--host", type=Name(), default="127.0.0.1", show_default=True, help="0.0.0.0 opens it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
-@click.option("-a", "--alias", help="Name of the model in /v1/models; default: the file's name.")
+@click.option("-a", "--alias", type=Name(), help="Name of the model in /v1/models; default: the file's name.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
 @click.option(
-    "--max-body", type=Finite(min=0.001), default=4.0, show_default=True, help="Most MiB of a request's body."
+    "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""

@@ -62,7 +62,8 @@ def create_app(
         await app.state.turn.stop()
         llm.close()
 
-    app = FastAPI(title="hd_edge", version=__version__, lifespan=lifespan)
+    # /openapi.json stays; the framework's pages at /docs and /redoc load scripts of another site
+    app = FastAPI(title="hd_edge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     state = app.state
     state.llm, state.name, state.requests, state.patience = llm, name, Requests(), patience
     state.turn = Turn(state.requests)

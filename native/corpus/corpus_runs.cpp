@@ -20,6 +20,7 @@ namespace hd {
 namespace {
 
 constexpr size_t kWriteBuffer = 1 << 20;
+constexpr size_t kLeastReadBuffer = 1 << 12, kMostReadBuffer = 1 << 26;  // more reads no faster
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
     throw std::runtime_error(path + ": " + what + (errno != 0 ? std::string(": ") + std::strerror(errno) : ""));
@@ -136,7 +137,7 @@ void RunWriter::close() {
 }
 
 RunReader::RunReader(const std::string& path, int32_t n_vocab, size_t buffer_bytes)
-    : path_(path), n_vocab_(n_vocab), buffer_(std::max<size_t>(buffer_bytes, 4096)) {
+    : path_(path), n_vocab_(n_vocab), buffer_(std::clamp(buffer_bytes, kLeastReadBuffer, kMostReadBuffer)) {
     errno = 0;
     file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_) fail(path_, "cannot be read");
