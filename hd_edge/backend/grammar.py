@@ -1,8 +1,7 @@
 """Grammars (GBNF): what is refused before llama.cpp parses one, and draws that no grammar can end the process with.
 
-llama.cpp parses a grammar recursively, copies what is repeated, and throws through the C border when a token is
-accepted that the grammar does not allow. So a text is measured before it is parsed, and the grammar is asked before a
-token is accepted.
+llama.cpp throws through the C border when a token is accepted that the grammar does not allow: so the grammar is asked
+before. What it cannot parse it prints, a client's text into a server's log: so that is caught.
 """
 
 from __future__ import annotations
@@ -17,21 +16,10 @@ from numpy.typing import NDArray
 
 from hd_edge.errors import ConfigError
 
-from .log import captured_log
+from .gbnf import check_size
+from .log import captured_log, captured_stderr
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-
-MOST_BYTES = 256 * 1024  # of a grammar's text
-MOST_NESTED = 2100  # brackets in brackets; the parser recurses, some 400 bytes of stack for each
-MOST_REPEATED = 2000  # {m,n}: llama.cpp's own limit for one rule
-MOST_ELEMENTS = 20_000  # with repetitions written out; alternatives cost their square
-
-WORDS = re.compile(
-    r'(?P<literal>"(?:[^"\\]|\\.)*")|(?P<class>\[(?:[^\]\\]|\\.)*\])|(?P<comment>#[^\n]*)'
-    r"|(?P<times>\{\s*(?P<least>\d*)\s*(?P<comma>,?)\s*(?P<most>\d*)\s*\})|(?P<bracket>[()])|(?P<suffix>[*+?])"
-    r"|(?P<one>[A-Za-z0-9_-]+|\||\.)",
-    re.DOTALL,
-)
 
 
 def allows(grammar: Any, candidates: NDArray[Any]) -> NDArray[np.bool_]:
@@ -57,49 +45,15 @@ def check_grammar(vocab: Any, text: str, root: str) -> None:
             chain would end the process at the first draw.
     """
     check_size(text)
-    with captured_log():
-        sampler = lib.llama_sampler_init_grammar(vocab, text.encode("utf-8"), root.encode("utf-8"))
+    source = text.encode("utf-8").split(b"\0")[0]
+    printed = rb"parse: error parsing grammar: (.*?)\n\n" + re.escape(source) + rb"\n"
+    with captured_log(), captured_stderr(printed) as said:
+        sampler = lib.llama_sampler_init_grammar(vocab, source, root.encode("utf-8"))
     if not sampler:
-        msg = f"llama.cpp cannot parse the grammar {text[:60]!r}...: GBNF with a rule {root!r} is expected"
+        why = f" ({said[0].decode('utf-8', 'replace')[:80]!r})" if said else ""
+        msg = f"llama.cpp cannot parse the grammar {text[:60]!r}...{why}: GBNF with a rule {root!r} is expected"
         raise ConfigError(msg)
     lib.llama_sampler_free(sampler)
-
-
-def check_size(text: str) -> None:
-    """Refuses a grammar by its length, nesting, repetitions, and elements with the repetitions written out.
-
-    Raises:
-        ConfigError: Names the limit and the value.
-    """
-    _at_most("bytes", len(text.encode("utf-8", "surrogatepass")), MOST_BYTES)
-    depth = elements = last = 0  # last: size of what a repetition would repeat
-    for word in WORDS.finditer(text):
-        kind, size = word.lastgroup, 1
-        if kind in ("literal", "class"):
-            size = len(word[0]) - 2
-        elif kind == "bracket":
-            depth += 1 if word[0] == "(" else -1
-            _at_most("brackets in brackets", depth, MOST_NESTED)
-        elif kind in ("times", "least", "comma", "most"):
-            size = last * _times(word)
-        elif kind == "suffix":
-            size = last
-        if kind != "comment":
-            elements, last = elements + size, max(size, 1)
-            _at_most("elements with its repetitions written out", elements, MOST_ELEMENTS)
-
-
-def _times(word: re.Match[str]) -> int:
-    numbers = [int(number) if len(number) < 9 else 10**9 for number in (word["least"], word["most"]) if number]
-    times = max(numbers, default=0)
-    _at_most("repetitions of one item", times, MOST_REPEATED)
-    return times
-
-
-def _at_most(what: str, value: int, limit: int) -> None:
-    if value > limit:
-        msg = f"the grammar has {value} {what}, at most {limit} are taken: make it smaller"
-        raise ConfigError(msg)
 
 
 class CheckedDraw:

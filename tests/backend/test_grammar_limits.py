@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
 
 from hd_edge import ConfigError, ContextFullError, Llama, TokenError
-from hd_edge.backend.grammar import MOST_NESTED, MOST_REPEATED, check_size
+from hd_edge.backend.gbnf import MOST_NESTED, MOST_REPEATED, check_size
+from hd_edge.backend.log import captured_stderr
 from hd_edge.backend.tokens import token_bytes
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
@@ -32,6 +34,10 @@ def plain(mamba):
 @pytest.fixture(params=["drafting", "plain"])
 def llm(request):
     return request.getfixturevalue(request.param)
+
+
+# Each rule begins with the next one or, as that may be empty, with another.
+TWICE = "".join(f"b{i} ::= b{i + 1}? b{i + 1}\n" for i in range(60)) + 'b60 ::= "x"'
 
 
 def grammar(text: str) -> LlamaGrammar:
@@ -72,6 +78,12 @@ def test_low_level_sampling_asks_the_grammar_too(models):
         ('root ::= ("abcdefghijklmnopqrstuvwxyz"{2000}) | "b"', "elements"),
         ("root ::= " + " | ".join(["a"] * 11_000) + '\na ::= "x"', "elements"),
         ('root ::= "' + "a" * 300_000 + '"', "bytes"),
+        ('root ::= "a"{3,1}', "the second number must not be below the first"),
+        ('root ::= "a"{3, # a comment\n 1}', "the second number must not be below the first"),
+        ('root ::= ("a"{9000 # {1}\r})', "repetitions of one item"),
+        ('root ::= <"> ("a"{3,1}) <">', "the second number must not be below the first"),
+        ("root ::= a0\n" + "".join(f"a{i} ::= a{i + 1} | a{i + 1}\n" for i in range(60)) + 'a60 ::= "x"', "paths"),
+        ("root ::= " + "((" * 40 + '"a"' + ")?)" * 40 + '"b"' + "\n" + TWICE, "paths"),
         ("root ::= (", "cannot parse"),
         ("root ::= a\na ::= root", "cannot parse"),
     ],
@@ -79,6 +91,36 @@ def test_low_level_sampling_asks_the_grammar_too(models):
 def test_grammars_that_are_refused(llm, text, message):
     with pytest.raises(ConfigError, match=message):
         llm("a", max_tokens=4, grammar=grammar(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"a{i} ::= a{i + 1}\n" for i in range(3000)) + 'a3000 ::= "x"\nroot ::= a0',
+        "root ::= "
+        + " | ".join(f"a{i}" for i in range(900))
+        + "\n"
+        + "".join(f'a{i} ::= "x{i};" b\n' for i in range(900))
+        + "b ::= root?",
+        'root ::= e\ne ::= t (("+" | "-") t)*\nt ::= f (("*" | "/") f)*\nf ::= "x" | "(" e ")"',
+    ],
+)
+def test_ordinary_grammars_are_taken(drafting, text):
+    assert drafting("a", max_tokens=2, temperature=0.0, grammar=grammar(text))["choices"][0]["text"]
+
+
+def test_what_does_not_parse_is_told_in_the_error_and_printed_nowhere(drafting, capfd):
+    text = 'root ::= "a" b\n2026-01-01 ERROR [server] the disk is full\n\x1b[2J'
+    with pytest.raises(ConfigError, match=r"cannot parse .*expecting ::= at ERROR"):
+        drafting("a", grammar=grammar(text))
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_print_meanwhile_is_kept(capfd):
+    with captured_stderr(rb"taken: (.*)\n") as found:
+        os.write(2, b"before\ntaken: this\nbehind\n")
+    assert found == [b"this"]
+    assert capfd.readouterr().err == "before\nbehind\n"
 
 
 def test_no_text_is_no_grammar(drafting):
