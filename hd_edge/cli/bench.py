@@ -128,6 +128,8 @@ def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[R
         begun.append(time.monotonic())
         line.show(done, total, begun[-1] - begun[0], _speeds(record) if record else "")
 
+    turns = sum(len(question.turns) for question in questions)
+    line.begin(f"{turns} prompts, each answered by {', '.join(names)}")
     try:
         made = [arms.make(name) for name in names]
         for arm in made:

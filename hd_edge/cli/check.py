@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import MODEL, model_path
+from .progress import ProgressLine
 from .values import COUNT, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite, Writable
 
 if TYPE_CHECKING:
@@ -78,8 +81,17 @@ def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, An
     from hd_edge.check.modes import answers, run_mode
 
     total = answers(settings, prompts)
-    with click.progressbar(length=total, label=f"{mode} mode", file=sys.stderr) as bar:
-        return run_mode(settings, mode == "exact", prompts, lambda: bar.update(1))
+    line, done, begun = ProgressLine(f"{mode} mode"), itertools.count(1), time.monotonic()
+
+    def tell() -> None:
+        number = next(done)
+        line.show(number, total, time.monotonic() - begun, f"{number}/{total} answers")
+
+    line.begin(f"{total} answers, plain and drafted")
+    try:
+        return run_mode(settings, mode == "exact", prompts, tell)
+    finally:
+        line.close()
 
 
 def _describe(mode: str, result: dict[str, Any], settings: CheckSettings) -> str:

@@ -22,6 +22,7 @@ from .values import MOST_MIB, Finite, Name
 @click.option(
     "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
+@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' too: keeps the logits of every token in memory.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:
@@ -41,7 +42,7 @@ def serve(**options: Any) -> None:
     from hd_edge.server.run import Server, ends_with_status_0, listen
 
     listening = listen(host, port)  # before the model loads: what is in use is told at once
-    llm = load_llama(options)
+    llm = load_llama(options, logits_all=options.pop("logprobs"))
     with listening, closing(llm), ends_with_status_0():
         app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 

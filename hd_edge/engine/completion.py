@@ -74,14 +74,22 @@ class Completions(Guarded):
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape, an option is out of range, ``logit_bias`` names no token, or
-                the grammar is too large, does not parse, or allows nothing that the other settings leave.
+            ConfigError: ``prediction`` has another shape, an option is out of range, ``logprobs`` is asked for without
+                ``logits_all``, ``logit_bias`` names no token, or the grammar is too large, does not parse, or allows
+                nothing that the other settings leave.
             ContextFullError: The prompt does not fit the context.
             ClosedError: The model was closed, before or meanwhile.
         """
         settings = arguments(COMPLETION, self, prompt, *args, **kwargs)
         del settings["self"], settings["prompt"]
         check_options(settings)
+        if settings.get("logprobs") is not None and not self._logits_all:
+            mib = self._n_ctx * self._n_vocab * 4 / 2**20
+            msg = (
+                f"logprobs={settings['logprobs']} needs the logits of every token: load the model with "
+                f"logits_all=True (hd-edge serve --logprobs), which takes {mib:.0f} MiB of memory here"
+            )
+            raise ConfigError(msg)
         if isinstance(prompt, str):
             self._check_size(len(prompt))
         merge_bias(settings, self._n_vocab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -44,7 +45,9 @@ class Json(JSONResponse):
 
 def dumps(content: Any) -> bytes:
     """JSON in UTF-8; what UTF-8 cannot hold is escaped as JSON does it."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    numbers = methodcaller("item")  # of numpy, as in logprobs
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=numbers)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:

@@ -117,7 +117,7 @@ def test_what_does_not_parse_is_told_in_the_error_and_printed_nowhere(drafting, 
 
 
 def test_what_others_print_meanwhile_is_kept(capfd):
-    with captured_stderr(rb"taken: (.*)\n") as found:
+    with captured_stderr(rb"taken: (\S*)\n") as found:
         os.write(2, b"before\ntaken: this\nbehind\n")
     assert found == [b"this"]
     assert capfd.readouterr().err == "before\nbehind\n"

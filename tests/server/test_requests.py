@@ -62,7 +62,7 @@ def error(response: httpx.Response, status: int = 400) -> dict:
         ({"prompt": [1, 2], "echo": True}, None, "echo needs a prompt of text"),
         ({"logit_bias": {"99999": 1}}, None, "token id 99999, the vocabulary 512"),
         ({"logit_bias": {"x": 1}}, None, "not a mapping of token ids"),
-        ({"logprobs": 3}, None, "logits_all=False"),
+        ({"logprobs": 3}, None, "logprobs=3 needs the logits of every token: load the model with logits_all=True"),
         ({"grammar": "root ::= " + "(" * 30_000}, None, "brackets in brackets"),
         ({"grammar": 'root ::= "ab"', "min_tokens": 3}, None, "the grammar allows no token"),
         ({"prediction": 3}, None, "prediction"),
