@@ -3,6 +3,7 @@
 
 void register_corpus(nanobind::module_& m);
 void register_draft(nanobind::module_& m);
+void register_grammar(nanobind::module_& m);
 void register_tiers(nanobind::module_& m);
 void register_verify(nanobind::module_& m);
 
@@ -11,6 +12,7 @@ NB_MODULE(_native, m) {
     nanobind::set_leak_warnings(false);
     register_corpus(m);
     register_draft(m);
+    register_grammar(m);
     register_tiers(m);
     register_verify(m);
 }
