@@ -43,15 +43,18 @@ def test_a_prompt_is_told_batch_by_batch_before_the_answer(served):
     steps = [one["processed"] for one in reading]
     assert len(steps) > 2
     assert steps == sorted(steps)
-    assert steps[-1] == reading[-1]["total"] == found[-1].timings["prompt_n"] + found[-1].timings["cache_n"]
+    timings = found[-1].timings
+    assert steps[-1] == reading[-1]["total"] == timings["prompt_n"] + timings["cache_n"]
     assert len({chunk.id for chunk in found if chunk.choices}) == 1
 
 
 def test_what_the_cache_holds_counts_as_read(served):
     chunks(served, 10)
-    first = told(chunks(served, 14, return_progress=True))[0]
+    found = chunks(served, 14, return_progress=True)
+    first, timings = told(found)[0], found[-1].timings
     assert first["cache"] > 100
-    assert first["processed"] > first["cache"]
+    assert first["processed"] > first["cache"] == timings["cache_n"]
+    assert timings["prompt_n"] == first["total"] - first["cache"]
 
 
 def test_nothing_is_told_unasked_or_afterwards(served):
