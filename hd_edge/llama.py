@@ -174,7 +174,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 self._draft_config, store=store, statistics=statistics, learn=learn
             )
         most = None if chosen else settings["n_threads"]
-        self._pace = pace_of(self, most, own_attention=self.own_attention)
+        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -219,10 +219,12 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 generation = super().generate(tokens, **settings)
                 yield from count_plain(generation, stats, len(tokens), lambda: self._life.cancelled)
             else:
+                self.catch_up()
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
             self.total_stats.add(stats)
+        self.catch_up()
 
     def _drafted(
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any], stats: GenerationStats
@@ -232,7 +234,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
-        learn = None if memory is None else partial(memory.finished, stats=stats)
+        ended = None if memory is None else partial(memory.finished, stats=stats)
         with (
             self._keeping(),
             pace.generation(self._planner),
@@ -246,7 +248,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
             self._decoder = Decoder(
                 *(self, verifier, planner, samplers, stats, stop, self._expected),
                 on_step=seen,
-                on_end=learn,
+                on_end=ended,
                 pace=pace,
             )
             try:

@@ -145,7 +145,7 @@ def prompt_details(stats: GenerationStats) -> dict[str, int]:
 def timings(stats: GenerationStats) -> dict[str, Any]:
     """llama-server's ``timings``: milliseconds and token counts of prompt, answer and drafts."""
     return {
-        "prompt_n": stats.prompt_tokens,
+        "prompt_n": stats.prompt_tokens - stats.cached_tokens,
         "cache_n": stats.cached_tokens,
         "prompt_ms": stats.prompt_seconds * 1e3,
         "predicted_n": stats.tokens,

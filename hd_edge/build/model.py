@@ -80,7 +80,7 @@ def build_model(
             except ContextFullError:
                 state.skipped += 1
             else:
-                store.add(dict(counter.rows(tokens, prompt_len)), built=mark)
+                store.add(dict(counter.records(tokens, prompt_len)), built=mark)
                 state.tokens += len(tokens) - prompt_len
         state.done += 1
         state.seconds = time.perf_counter() - started

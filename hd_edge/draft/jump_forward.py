@@ -60,8 +60,8 @@ class OneByteTokens:
         return token_bytes(self.vocab, token, special=False)
 
 
-class ForcedText:
-    """Follows one generation through its grammar and foresees forced text.
+class ForcedTokens:
+    """Follows one generation through its grammar and finds the tokens that it forces.
 
     Args:
         tokens: One-byte tokens of the vocabulary.
@@ -81,7 +81,7 @@ class ForcedText:
             self._grammar = None
 
     def accept(self, token: int) -> None:
-        """The generation drew this; one the grammar does not allow, or its end, ends the foresight."""
+        """The generation drew this; one the grammar does not allow, or its end, ends the following."""
         if not self._grammar:
             return
         self._one["id"] = token
@@ -90,7 +90,7 @@ class ForcedText:
         else:
             lib.llama_sampler_accept(self._grammar, token)
 
-    def foresee(self, last: int) -> list[int]:
+    def forced_after(self, last: int) -> list[int]:
         """Tokens of the text that is forced after the token `last`; empty if the next byte is free."""
         if not self._grammar:
             return []
@@ -151,7 +151,7 @@ class JumpForward:
         text: Follows the grammar.
     """
 
-    def __init__(self, inner: TreePlanner, text: ForcedText) -> None:
+    def __init__(self, inner: TreePlanner, text: ForcedTokens) -> None:
         self.inner = inner
         self._text = text
         self._right, self._drafted = 9.0, 10.0  # forced tokens; the start says nine of ten
@@ -166,7 +166,7 @@ class JumpForward:
         """A chain of forced tokens, if the inner tree does not hold it and it is worth its rows."""
         self._chain = []
         tree = self.inner.plan(root, rows, leaves)
-        chain = self._text.foresee(root)
+        chain = self._text.forced_after(root)
         chain = chain[: self._worth(min(len(chain), rows - 1))]
         if len(chain) < LEAST_TOKENS or len(tree.follow(chain)) > len(chain):
             return tree
@@ -189,7 +189,7 @@ class JumpForward:
         return length
 
     def learn(self, step: Step) -> None:
-        """Follows the grammar, and counts how often forced text was drawn as foreseen."""
+        """Follows the grammar, and counts how often forced tokens were drawn."""
         self.inner.learn(step)
         for token in step.tokens:
             self._text.accept(token)
@@ -207,7 +207,7 @@ def jump_forward(llama: Any, planner: Planner, grammar: Any) -> Iterator[Planner
         return
     tokens = llama.__dict__.setdefault("_one_byte_tokens", None) or OneByteTokens(llama)
     llama._one_byte_tokens = tokens
-    text = ForcedText(tokens, grammar._grammar, grammar._root)
+    text = ForcedTokens(tokens, grammar._grammar, grammar._root)
     try:
         yield JumpForward(planner, text)
     finally:

@@ -6,7 +6,7 @@ What would abort the process, or take minutes, is refused here before ``llama_cp
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import check_grammar
 from hd_edge.backend.tokens import PromptSize
-from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
+from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import prediction_text
 from hd_edge.model.schema import check_schemas
@@ -33,12 +33,23 @@ class Completions(Guarded):
     """The completion calls of ``hd_edge.Llama``."""
 
     stats: GenerationStats
+    _hierarchy: Any = None  # the memory that learns what was generated; None: there is none
     _expected: NDArray[np.int32] | None = None  # what the generation that begins next is predicted to say
 
     @property
     def tier(self) -> str:
         """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
         return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
+
+    def catch_up(self) -> None:
+        """Learns the generations that ended; else the next one that begins, or ``close()``, does.
+
+        A generator that is dropped learns nothing itself: an exception that a signal raised meanwhile would be lost.
+        """
+        if self._hierarchy is None or self._life.resting:
+            return
+        with suppress(ClosedError), nullcontext() if self._life.stepping else self._life.operation(ends=False):
+            self._hierarchy.catch_up()
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
@@ -98,6 +109,7 @@ class Completions(Guarded):
             with self._expecting(expected), self._context_errors(prompt):
                 completion = super().create_completion(prompt, **settings)
             if isinstance(completion, dict):
+                self.catch_up()
                 add_counts(completion, self.stats)
                 return completion
         return self._life.chunks(self._with_timings(self._chunks(completion, expected, prompt)))
@@ -124,6 +136,7 @@ class Completions(Guarded):
             with self._expecting(expected):
                 completion = super().create_chat_completion(**settings)
             if isinstance(completion, dict):
+                self.catch_up()
                 add_counts(completion, self.stats)
                 return completion
         return self._life.chunks(self._with_timings(completion))
@@ -203,6 +216,7 @@ class Completions(Guarded):
             if chunk["choices"] and chunk["choices"][0]["finish_reason"]:
                 chunk["timings"] = timings(self.stats)
             yield chunk
+        self.catch_up()
 
 
 def text_size(message: Any) -> int:

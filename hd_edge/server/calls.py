@@ -51,6 +51,7 @@ def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable
         stream=body.stream,
         usage=body.wants_usage(),
         tiers=body.include_tiers,
+        progress=body.return_progress and body.stream,
     )
 
 

@@ -19,6 +19,7 @@ NOT_FOR_LLAMA = {  # fields that the server itself reads
     "seed",
     "stream_options",
     "include_tiers",
+    "return_progress",
     "max_completion_tokens",
 }
 MOST_CHOICES = 128  # of one request, as in OpenAI's API
@@ -43,6 +44,7 @@ class _Extension(BaseModel):
     prediction: Any = Field(default=None, description="Text the answer is expected to repeat, as in OpenAI's API.")
     stream_options: dict[str, Any] | None = Field(default=None, description="include_usage: one more chunk with usage.")
     include_tiers: bool = Field(default=False, description="Each chunk's choice tells the tier it was drafted from.")
+    return_progress: bool = Field(default=False, description="A stream tells how much of the prompt is read.")
 
     def wants_usage(self) -> bool:
         """True if a stream shall end with a chunk of usage."""

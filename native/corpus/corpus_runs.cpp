@@ -223,14 +223,15 @@ void RunMerger::write(const std::string& path) {
     run.close();
 }
 
-CorpusRows::CorpusRows(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count, size_t buffer_bytes)
+CorpusRecords::CorpusRecords(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count,
+                             size_t buffer_bytes)
     : merger_(paths, n_vocab, buffer_bytes),
       builder_(n_vocab, RecordRules{false, min_count, kLevels},
-               [this](int64_t key, const NgramRecord& record) { rows_.push_back({key, record}); }) {}
+               [this](int64_t key, const NgramRecord& record) { records_.push_back({key, record}); }) {}
 
-std::vector<CorpusRows::Row> CorpusRows::next(size_t most) {
+std::vector<KeyedRecord> CorpusRecords::next(size_t most) {
     CountedWindow item;
-    while (!finished_ && rows_.size() < most) {
+    while (!finished_ && records_.size() < most) {
         if (merger_.next(item)) {
             builder_.add(item.window, item.count);
             occurrences_ += item.count;
@@ -239,7 +240,7 @@ std::vector<CorpusRows::Row> CorpusRows::next(size_t most) {
             finished_ = true;
         }
     }
-    return std::exchange(rows_, {});
+    return std::exchange(records_, {});
 }
 
 }  // namespace hd

@@ -14,7 +14,7 @@ from hd_edge import Llama
 from hd_edge.backend.grammar import CANDIDATE, allows
 from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
+from hd_edge.draft.jump_forward import ForcedTokens, JumpForward, OneByteTokens, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine import sampling
@@ -100,52 +100,52 @@ def test_greedy_leaves_the_whole_check_out_where_the_first_choice_is_allowed(our
 
 
 def test_forced_bytes_and_their_spelling(ours):
-    text = ForcedText(OneByteTokens(ours), GRAMMAR._grammar, GRAMMAR._root)
+    text = ForcedTokens(OneByteTokens(ours), GRAMMAR._grammar, GRAMMAR._root)
     spell = lambda ids: b"".join(OneByteTokens.piece(text._tokens, i) for i in ids)  # noqa: E731
-    brace = text.foresee(300)
+    brace = text.forced_after(300)
     assert spell(brace) == b'{"name": "'
     for token in brace:
         text.accept(token)
-    assert text.foresee(brace[-1]) == []  # the name is free
+    assert text.forced_after(brace[-1]) == []  # the name is free
     for byte in b'Bo"':
         text.accept(3 + byte)
-    assert spell(text.foresee(3 + ord('"'))) == b', "kind": "'[:-1] + b'"'
+    assert spell(text.forced_after(3 + ord('"'))) == b', "kind": "'[:-1] + b'"'
     for byte in b',"kind":"c':
         text.accept(3 + byte)
-    ahead = text.foresee(3 + ord("c"))
+    ahead = text.forced_after(3 + ord("c"))
     assert spell(ahead) == b'ustomer"}'
     text.accept(300)  # not allowed here: the foresight ends, and nothing aborts
-    assert text.foresee(300) == []
+    assert text.forced_after(300) == []
     text.close()
 
 
 def test_no_foresight_after_the_end(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "ab"', "root")
+    text = ForcedTokens(OneByteTokens(ours), 'root ::= "ab"', "root")
     text.accept(3 + ord("a"))
-    assert len(text.foresee(3 + ord("a"))) == 1
+    assert len(text.forced_after(3 + ord("a"))) == 1
     text.accept(3 + ord("b"))
-    assert text.foresee(3 + ord("b")) == []
+    assert text.forced_after(3 + ord("b")) == []
     text.accept(ours.token_eos())
-    assert text.foresee(ours.token_eos()) == []
+    assert text.forced_after(ours.token_eos()) == []
 
 
 def test_a_long_forced_text_is_cut_at_a_token(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "' + "xyz" * 40 + '"', "root")
-    ahead = text.foresee(300)
+    text = ForcedTokens(OneByteTokens(ours), 'root ::= "' + "xyz" * 40 + '"', "root")
+    ahead = text.forced_after(300)
     assert 10 < sum(len(text._tokens.piece(token)) for token in ahead) < 48
     text.close()
 
 
 def test_forced_text_multi_byte(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "größe" [0-9]', "root")
-    assert b"".join(text._tokens.piece(token) for token in text.foresee(300)) == "größe".encode()
+    text = ForcedTokens(OneByteTokens(ours), 'root ::= "größe" [0-9]', "root")
+    assert b"".join(text._tokens.piece(token) for token in text.forced_after(300)) == "größe".encode()
     text.close()
 
 
 def test_planner_asks_whether_the_chain_is_worth_its_rows(ours):
     def chain(costs, tree_has=()):
         inner = TreePlanner(ours.n_vocab(), ours._draft_config, cost=CostCurve.of(costs))
-        text = ForcedText(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
+        text = ForcedTokens(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
         planner = JumpForward(inner, text)
         planner.begin(np.array([1, 300, 3 + ord("x")], np.int32), NO_PREDICTION)
         return planner.plan(3 + ord("x"), 16, 8)
