@@ -1,158 +1,308 @@
-"""How large a grammar's text (GBNF) is, and how long llama.cpp would take for it: told before llama.cpp sees it.
+"""Parses grammars (GBNF) as llama.cpp does, within bounds: it would recurse, copy what is repeated, and print.
 
-llama.cpp parses recursively, copies what is repeated, and walks every leftmost path when it looks for left recursion,
-also those that it knows already. So a short text can overflow the stack, fill the memory, or take for ever.
+Rules come out as llama.cpp numbers their elements: `S*` becomes a rule of its own, `S' ::= S S' |`, and so on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NoReturn
 
+import numpy as np
+
+from hd_edge import _native
 from hd_edge.errors import ConfigError
 
 MOST_BYTES = 256 * 1024  # of a grammar's text
-MOST_NESTED = 2100  # brackets in brackets; the parser recurses, some 400 bytes of stack for each
-MOST_REPEATED = 2000  # {m,n}: llama.cpp's own limit for one rule
-MOST_ELEMENTS = 20_000  # with repetitions written out; alternatives cost their square
-MOST_PATHS = 5_000_000  # from every rule down its leftmost rules; some 50 ns each
+MOST_NESTED = 2100  # brackets in brackets
+MOST_REPEATED = 2000  # {m,n}
+MOST_ELEMENTS = 200_000  # characters, names and alternatives, with repetitions written out
 
-TEXT = r'"(?:[^"\\]|\\.)*"', r"\[(?:[^\]\\]|\\.)*\]", r"!?<[^>]*>"  # literal, class, token: what may hold anything
-COMMENT = re.compile(rf"(?P<kept>{'|'.join(TEXT)})|#[^\r\n]*", re.DOTALL)
-WORDS = re.compile(
-    rf"(?P<literal>{TEXT[0]})|(?P<class>{TEXT[1]})|(?P<token>{TEXT[2]})"
-    r"|(?P<times>\{\s*(?P<least>\d*)\s*(?P<comma>,?)\s*(?P<most>\d*)\s*\})|(?P<bracket>[()])|(?P<suffix>[*+?])"
-    r"|(?P<defines>::=)|(?P<or>\|)|(?P<name>[A-Za-z0-9_-]+)|(?P<any>\.)",
-    re.DOTALL,
-)
+SPACE = re.compile(r"(?:[ \t]|#[^\r\n]*)*")
+LINES = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
+NAME = re.compile(r"[A-Za-z0-9-]+")
+NUMBER = re.compile(r"[0-9]+")
+TOKEN_ID = re.compile(r"<\[([0-9]+)\]>")
+TOKEN = re.compile(r"<[^>]*>")
+ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([trn\\\"\[\]-]))")
+ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
+
+
+class Kind(IntEnum):
+    """What an element is; its value is a rule, a code point, or a token."""
+
+    END = 0
+    OR = 1
+    RULE = 2
+    CHARACTER = 3
+    NOT_CHARACTER = 4
+    UPPER = 5
+    OR_CHARACTER = 6
+    ANY = 7
+    TOKEN = 8
+    NOT_TOKEN = 9
+
+
+Element = tuple[int, int]
 
 
 @dataclass
-class Item:
-    """A part of an alternative.
+class Open:
+    """A rule, or brackets, that the parser is in.
 
     Attributes:
-        rule: What it refers to, by name or, for brackets, by number; None: characters or a token.
-        least: How often it stands there at least.
-        times: How often it is written out.
+        number: The rule's.
+        last: Where the element begins that a repetition would repeat.
+        elements: So far.
     """
 
-    rule: str | int | None
-    least: int = 1
-    times: int = 1
+    number: int
+    last: int = 0
+    elements: list[Element] = field(default_factory=list)
 
 
-def check_size(text: str) -> None:
-    """Refuses a grammar by its length, nesting, repetitions, elements with these written out, and leftmost paths.
+def parse(text: str, root: str, token: Callable[[str], int]) -> _native.GrammarRules:
+    """The rules of a grammar.
+
+    Args:
+        text: GBNF.
+        root: Name of the rule that a text begins with.
+        token: The id of a token's text, such as ``<think>``, or -1.
 
     Raises:
-        ConfigError: Names the limit and the value.
+        ConfigError: What is wrong, and where; or the limit and the value.
     """
     _at_most("bytes", len(text.encode("utf-8", "surrogatepass")), MOST_BYTES)
-    depth = elements = last = 0  # last: size of what a repetition would repeat
-    rules = _Rules()
-    for word in WORDS.finditer(COMMENT.sub(lambda found: found["kept"] or " ", text)):
-        kind, size = str(word.lastgroup), 1
-        if kind in ("literal", "class"):
-            size = len(word[0]) - 2
-        elif kind == "bracket":
-            depth += 1 if word[0] == "(" else -1
-            _at_most("brackets in brackets", depth, MOST_NESTED)
-        elif kind == "times":
-            size = last * _times(word)
-        elif kind == "suffix":
-            size = last
-        elif kind == "defines":
-            size = 0
-        elements, last = elements + size, max(size, 1)
-        _at_most("elements with its repetitions written out", elements, MOST_ELEMENTS)
-        rules.add(kind, word)
-    _at_most("paths through the rules that may come first", rules.paths(), MOST_PATHS)
+    return Parser(text, token).rules(root)
 
 
-class _Rules:
-    """The rules of a grammar as far as they are well formed; what llama.cpp cannot parse, it refuses at once."""
+class Parser:
+    """One grammar.
 
-    def __init__(self) -> None:
-        self._rules: dict[str | int | None, list[list[Item]]] = {None: [[]]}  # None: what stands before all rules
-        self._open: list[str | int | None] = [None]
-        self._known: dict[str | int | None, tuple[int, bool]] = {}  # paths, may be empty
+    Args:
+        text: GBNF.
+        token: The id of a token's text, or -1.
+    """
 
-    def add(self, kind: str, word: re.Match[str]) -> None:
-        """The next word of the text."""
-        alternatives = self._rules[self._open[-1]]
-        items = alternatives[-1]
-        if kind == "defines":
-            name = items.pop().rule if items else None
-            self._rules[name], self._open = [[]], [name]
-        elif kind == "or":
-            alternatives.append([])
-        elif word[0] == "(":
-            number = len(self._rules)
-            items.append(Item(number))
-            self._rules[number] = [[]]
-            self._open.append(number)
-        elif word[0] == ")":
-            if len(self._open) > 1:
-                self._open.pop()
-        elif kind in ("times", "suffix"):
-            if items:
-                least = int(word["least"] or 0) if kind == "times" else int(word[0] == "+")
-                items[-1].least, items[-1].times = least, max(_times(word), 1) if kind == "times" else 1
-        elif kind == "name":
-            items.append(Item(word[0]))
-        elif word[0] not in ('""', "[]", "[^]"):
-            items.append(Item(None))
+    def __init__(self, text: str, token: Callable[[str], int]) -> None:
+        self._text, self._token = text, token
+        self._at = 0
+        self._size = 0  # elements so far
+        self._numbers: dict[str, int] = {}
+        self._rules: list[list[Element]] = []
+        self._open: list[Open] = []
 
-    def paths(self) -> int:
-        """Steps of llama.cpp's search for left recursion, or a few more; each rule is begun with once."""
-        total = 0
-        for rule in self._rules:
-            waiting, on_way, answer = [(rule, self._visit(rule))], {rule}, None
-            while waiting:
-                name, visit = waiting[-1]
-                try:
-                    wanted = visit.send(answer)
-                except StopIteration:
-                    waiting.pop()
-                    on_way.discard(name)
-                    answer = self._known[name]
-                    continue
-                answer = self._known.get(wanted, (1, False) if wanted in on_way else None)
-                if answer is None:
-                    waiting.append((wanted, self._visit(wanted)))
-                    on_way.add(wanted)
-            total += self._known[rule][0]
-            if total > MOST_PATHS:
-                break
-        return total
+    def rules(self, root: str) -> _native.GrammarRules:
+        """Parses all of it.
 
-    def _visit(self, rule: str | int | None) -> Generator[str | int | None, tuple[int, bool] | None, None]:
-        """Asks for the rules that may come first in this one; then it is known."""
-        if rule in self._known:
-            return
-        total, may_be_empty = 1, False
-        for items in self._rules.get(rule, []):
-            for item in items:
-                below, empty = (0, False) if item.rule is None else (yield item.rule) or (0, False)
-                below += (item.least, item.times) != (1, 1) or item.rule is None  # a repetition is a rule of its own
-                total += below * (item.times if empty else 1)
-                if item.least and not empty:
-                    break
-            else:
-                may_be_empty = True
-        self._known[rule] = min(total, MOST_PATHS + 1), may_be_empty
+        Raises:
+            ConfigError: As ``parse``.
+        """
+        self._skip(LINES)
+        while self._at < len(self._text):
+            self._rule()
+        for name, number in self._numbers.items():
+            if not self._rules[number]:
+                self._fail(f"the rule {name!r} is used and not defined")
+        if root not in self._numbers:
+            self._fail(f"a rule {root!r} is expected")
+        kinds, values = np.array([element for rule in self._rules for element in rule], np.int64).T
+        return _native.GrammarRules(kinds.astype(np.int32), values.astype(np.uint32), self._numbers[root])
 
+    def _rule(self) -> None:
+        number = self._number(self._word(NAME, "a name"))
+        self._skip(SPACE)
+        if not self._take("::="):
+            self._fail("'::=' is expected")
+        self._skip(LINES)
+        self._open = [Open(number)]
+        while self._at < len(self._text) and self._part(self._open[-1]):
+            pass
+        if len(self._open) > 1:
+            self._fail("')' is expected")
+        self._close()
+        if self._at < len(self._text) and self._text[self._at] not in "\r\n":
+            self._fail("the end of a line is expected")
+        self._skip(LINES)
 
-def _times(word: re.Match[str]) -> int:
-    numbers = [int(number) if len(number) < 9 else 10**9 for number in (word["least"], word["most"]) if number]
-    times = max(numbers, default=0)
-    _at_most("repetitions of one item", times, MOST_REPEATED)
-    if word["most"] and times > numbers[-1]:  # llama.cpp would write out 2**64 of them
-        msg = f"the grammar repeats an item {word[0]}: the second number must not be below the first"
+    def _part(self, rule: Open) -> bool:
+        """One part of a rule; False where its text ends."""
+        character = self._text[self._at]
+        if character in "*+?{":
+            self._repetition(rule)
+        elif character == "|":
+            self._at += 1
+            self._add(rule, Kind.OR, 0)
+            rule.last = len(rule.elements)
+            self._skip(LINES)
+        elif character == "(":
+            self._at += 1
+            _at_most("brackets in brackets", len(self._open), MOST_NESTED)
+            self._open.append(Open(self._new_rule()))
+            self._skip(LINES)
+        elif character == ")" and len(self._open) > 1:
+            self._at += 1
+            number = self._close()
+            rule = self._open[-1]
+            rule.last = len(rule.elements)
+            self._add(rule, Kind.RULE, number)
+            self._skip_behind()
+        elif character in '"[<!.' or NAME.match(character):
+            rule.last = len(rule.elements)
+            self._atom(rule, character)
+            self._skip_behind()
+        else:
+            return False
+        return True
+
+    def _atom(self, rule: Open, first: str) -> None:
+        if first == '"':
+            self._at += 1
+            while not self._take('"'):
+                self._add(rule, Kind.CHARACTER, self._character())
+        elif first == "[":
+            self._at += 1
+            kind = Kind.NOT_CHARACTER if self._take("^") else Kind.CHARACTER
+            while not self._take("]"):
+                self._add(rule, kind, self._character())
+                kind = Kind.OR_CHARACTER
+                if self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at):
+                    self._at += 1
+                    self._add(rule, Kind.UPPER, self._character())
+        elif first in "<!":
+            kind = Kind.NOT_TOKEN if self._take("!") else Kind.TOKEN
+            self._add(rule, kind, self._token_id())
+        elif first == ".":
+            self._at += 1
+            self._add(rule, Kind.ANY, 0)
+        else:
+            self._add(rule, Kind.RULE, self._number(self._word(NAME, "a name")))
+
+    def _repetition(self, rule: Open) -> None:
+        """``S{m,n}`` is S m times, then n - m rules, each of which is S and the one before it, or nothing."""
+        where = self._at
+        least, most = self._times()
+        repeated = rule.elements[rule.last :]
+        if not repeated:
+            self._at = where
+            self._fail("something to repeat is expected before it")
+        del rule.elements[rule.last :]
+        self._grow(len(repeated) * (max(least, 1) + (least if most is None else most) - least + 1))
+        rule.elements += repeated * least
+        more = None
+        for _ in range(1 if most is None else most - least):
+            number = self._new_rule()
+            again = number if most is None else more
+            tail = [] if again is None else [(int(Kind.RULE), again)]
+            self._rules[number] = [*repeated, *tail, (int(Kind.OR), 0), (int(Kind.END), 0)]
+            self._grow(3)
+            more = number
+        if more is not None:
+            self._add(rule, Kind.RULE, more)
+
+    def _times(self) -> tuple[int, int | None]:
+        """How often, at least and at most (None: any number); goes behind it."""
+        sign = self._text[self._at]
+        self._at += 1
+        if sign != "{":
+            self._skip_behind()
+            return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
+        self._skip_behind()
+        least = self._count()
+        most: int | None = least
+        if self._take(","):
+            self._skip_behind()
+            most = self._count() if NUMBER.match(self._text, self._at) else None
+        if not self._take("}"):
+            self._fail("'}' is expected")
+        if most is not None and most < least:
+            msg = f"the grammar repeats an item {least} to {most} times: the second number must not be below the first"
+            raise ConfigError(msg)
+        self._skip_behind()
+        return least, most
+
+    def _count(self) -> int:
+        digits = self._word(NUMBER, "a number")
+        count = int(digits) if len(digits) < 9 else 10**9
+        _at_most("repetitions of one item", count, MOST_REPEATED)
+        self._skip_behind()
+        return count
+
+    def _character(self) -> int:
+        """The next character of a literal or a class."""
+        if self._at >= len(self._text):
+            self._fail("the end of a literal or a class is expected")
+        if self._text[self._at] != "\\":
+            self._at += 1
+            return ord(self._text[self._at - 1])
+        found = ESCAPE.match(self._text, self._at)
+        if found is None:
+            self._fail("there is no such escape")
+        self._at = found.end()
+        digits = found[1] or found[2] or found[3]
+        return int(digits, 16) if digits else ord(ESCAPED.get(found[4], found[4]))
+
+    def _token_id(self) -> int:
+        if found := TOKEN_ID.match(self._text, self._at):
+            number = int(found[1][:12])
+        elif found := TOKEN.match(self._text, self._at):
+            number = self._token(found[0])
+        if found is None or not 0 <= number < 2**31:
+            self._fail("one token of the vocabulary is expected")
+        self._at = found.end()
+        return number
+
+    def _close(self) -> int:
+        rule = self._open.pop()
+        self._add(rule, Kind.END, 0)
+        self._rules[rule.number] = rule.elements
+        return rule.number
+
+    def _number(self, name: str) -> int:
+        """The number of a named rule."""
+        if name not in self._numbers:
+            self._numbers[name] = self._new_rule()
+        return self._numbers[name]
+
+    def _new_rule(self) -> int:
+        self._rules.append([])
+        return len(self._rules) - 1
+
+    def _add(self, rule: Open, kind: Kind, value: int) -> None:
+        rule.elements.append((int(kind), value))
+        self._grow(1)
+
+    def _grow(self, elements: int) -> None:
+        self._size += elements
+        _at_most("elements with its repetitions written out", self._size, MOST_ELEMENTS)
+
+    def _skip(self, space: re.Pattern[str]) -> None:
+        if found := space.match(self._text, self._at):
+            self._at = found.end()
+
+    def _skip_behind(self) -> None:
+        """Space behind a part: in brackets a line may end there."""
+        self._skip(LINES if len(self._open) > 1 else SPACE)
+
+    def _take(self, text: str) -> bool:
+        found = self._text.startswith(text, self._at)
+        self._at += len(text) if found else 0
+        return found
+
+    def _word(self, pattern: re.Pattern[str], what: str) -> str:
+        found = pattern.match(self._text, self._at)
+        if found is None:
+            self._fail(f"{what} is expected")
+        self._at = found.end()
+        return found[0]
+
+    def _fail(self, what: str) -> NoReturn:
+        line = self._text.count("\n", 0, self._at) + 1
+        msg = f"cannot parse the grammar: {what} in line {line}, at {self._text[self._at : self._at + 40]!r}"
         raise ConfigError(msg)
-    return times
 
 
 def _at_most(what: str, value: int, limit: int) -> None:

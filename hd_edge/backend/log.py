@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import re
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import IO
+from contextlib import contextmanager
 
 from llama_cpp import llama_cpp as lib
 
@@ -17,7 +13,7 @@ from hd_edge import _native
 
 from .signals import held_signals
 
-_LOCK = threading.RLock()
+_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -33,45 +29,6 @@ def captured_log() -> Iterator[list[str]]:
             yield lines
         finally:
             lib.llama_log_set(before, data)
-
-
-@contextmanager
-def captured_stderr(pattern: bytes) -> Iterator[list[bytes]]:
-    """Takes away what C code prints to stderr in this block, as far as it matches; all else is printed after it.
-
-    Holds for the whole process, so the block should be short.
-
-    Args:
-        pattern: Regular expression with one group.
-
-    Yields:
-        Filled at the block's end: what the group matched.
-    """
-    found: list[bytes] = []
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed: nothing is printed
-        yield found
-        return
-    with _LOCK, _file_in_memory() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield found
-        finally:
-            os.dup2(kept, 2)
-            file.seek(0)
-            text = file.read()
-            if match := re.search(pattern, text, re.DOTALL):
-                found.append(match[1])
-                text = text[: match.start()] + text[match.end() :]
-            with suppress(OSError), os.fdopen(kept, "wb") as stderr:
-                stderr.write(text)
-
-
-def _file_in_memory() -> IO[bytes]:
-    if make := getattr(os, "memfd_create", None):
-        return os.fdopen(make("stderr"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def quiet_aborts() -> None:

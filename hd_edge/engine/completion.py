@@ -15,7 +15,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
-from hd_edge.backend.grammar import check_grammar
+from hd_edge.backend.grammar import Vocabulary
 from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
@@ -156,17 +156,23 @@ class Completions(Guarded):
         Raises:
             ConfigError: The grammar is too large or does not parse.
         """
-        if (grammar := kwargs.get("grammar")) is not None:
+        matcher = None
+        if (grammar := kwargs.pop("grammar", None)) is not None:
             if not isinstance(grammar, llama_cpp.LlamaGrammar):
                 msg = f"grammar is of type {type(grammar).__name__}, expected LlamaGrammar (LlamaGrammar.from_string)"
                 raise ConfigError(msg)
-            check_grammar(self._model.vocab, grammar._grammar, grammar._root)
+            matcher = self.vocabulary.matcher(grammar)
         check_options(kwargs)
-        return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, **kwargs)
+        return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, matcher=matcher, **kwargs)
 
     def _check_size(self, size: int) -> None:
         """Refuses a text of so many bytes that cannot fit the context."""
         self._life.read(lambda: self._prompt_size.check(size))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens as grammars see them."""
+        return Vocabulary(self._model)
 
     @cached_property
     def _prompt_size(self) -> PromptSize:

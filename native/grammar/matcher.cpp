@@ -131,7 +131,7 @@ bool Matcher::feed(State& state, uint8_t byte) {
         state.value = byte;
     } else {
         state.missing = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
-        state.value = byte & ((1U << (6 - state.missing)) - 1);
+        state.value = byte & ((1U << (7 - state.missing)) - 1);  // as llama.cpp, also above U+10FFFF
         return true;
     }
     state.set = step(state.set, state.value);
@@ -165,13 +165,14 @@ bool Matcher::partial(const State& state) const {
 
 bool Matcher::token_allowed(uint32_t position, int32_t token) const {
     const Element& element = rules_->at(position);
+    if (!pieces_->whole(token)) return false;
     return (element.value == static_cast<uint32_t>(token)) == (element.type == ElementType::token);
 }
 
 bool Matcher::allows(int32_t token) {
     if (token < 0 || token >= pieces_->n_tokens()) throw std::out_of_range("a token outside the vocabulary");
     steps_ = 0;
-    if (pieces_->ends(token)) return may_end(now_.set);
+    if (pieces_->ends(token)) return may_end(now_);
     const std::string& piece = pieces_->piece(token);
     if (piece.empty()) return false;
     for (const uint32_t top : token_tops_[now_.set]) {
@@ -184,7 +185,7 @@ bool Matcher::allows(int32_t token) {
 bool Matcher::accept(int32_t token) {
     if (!allows(token)) return false;
     if (pieces_->ends(token)) return true;
-    if (nodes_.size() > kMostNodes || sets_.size() > kMostNodes / 16) forget();
+    if (nodes_.size() > kMostNodes || wide_.size() > kMostNodes || sets_.size() > kMostNodes / 16) forget();
     steps_ = 0;
     State state = now_;
     const bool text = feed(state, pieces_->piece(token));
@@ -200,6 +201,8 @@ bool Matcher::accept(int32_t token) {
     }
     if (text) {
         for (const uint32_t top : sets_[state.set]) {
+            const bool old = state.set == now_.set && state.missing > 0;  // no character is whole yet: as before
+            if (old && (top == kEmpty || rules_->at(nodes_[top].position).type >= ElementType::token)) continue;
             if (std::find(tops.begin(), tops.end(), top) == tops.end()) tops.push_back(top);
         }
     }
@@ -221,7 +224,7 @@ const std::vector<uint8_t>& Matcher::mask() {
 }
 
 void Matcher::fill(std::vector<uint8_t>& mask) {
-    const bool end = may_end(now_.set);
+    const bool end = may_end(now_);
     for (int32_t token = 0; token < pieces_->n_tokens(); ++token) {
         if (pieces_->ends(token)) mask[static_cast<size_t>(token)] = end;
     }

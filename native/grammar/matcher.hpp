@@ -24,7 +24,7 @@ class Matcher {
   public:
     static constexpr size_t kMostStacks = 20'000;    // of one set
     static constexpr size_t kMostSteps = 4'000'000;  // of one call
-    static constexpr size_t kMostNodes = 1'000'000;  // of all stacks; those of a long text are forgotten
+    static constexpr size_t kMostNodes = 400'000;    // of all stacks; those of a long text are forgotten
     static constexpr size_t kMostMasks = 64;
 
     // Both are shared, never changed. Throws TooManyWays.
@@ -69,7 +69,9 @@ class Matcher {
     bool feed(State& state, uint8_t byte);
     bool feed(State& state, const std::string& bytes);
     bool partial(const State& state) const;
-    bool may_end(uint32_t set) const { return !sets_[set].empty() && sets_[set].front() == kEmpty; }
+    bool may_end(const State& state) const {
+        return state.missing == 0 && !sets_[state.set].empty() && sets_[state.set].front() == kEmpty;
+    }
     bool has_tokens(uint32_t set) const { return !token_tops_[set].empty(); }
     bool token_allowed(uint32_t position, int32_t token) const;
     void fill(std::vector<uint8_t>& mask);
@@ -105,7 +107,7 @@ void Matcher::follow(size_t most, Choose choose) {
             after[byte] = next;
             bytes.push_back(static_cast<uint8_t>(byte));
         }
-        const int chosen = choose(bytes, state.missing == 0 && may_end(state.set));
+        const int chosen = choose(bytes, may_end(state));
         if (chosen < 0) return;
         state = after[chosen];
     }

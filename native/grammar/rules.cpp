@@ -14,6 +14,18 @@ bool is_first(ElementType type) {
 
 bool is_more(ElementType type) { return type == ElementType::upper || type == ElementType::or_character; }
 
+// As llama.cpp decodes: a character has bytes by its first one, and only a first one can be wrong.
+bool begins_whole(const std::string& piece) {
+    size_t first = 0;
+    for (size_t at = 0; at < piece.size();) {
+        const auto byte = static_cast<uint8_t>(piece[at]);
+        if ((byte >> 6) == 2 || piece[0] == 0) return false;
+        at += byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+        if (first == 0) first = at;
+    }
+    return first > 0 && first <= piece.size();
+}
+
 }  // namespace
 
 Rules::Rules(std::vector<Element> elements, uint32_t root) : elements_(std::move(elements)), root_(root) {
@@ -62,6 +74,7 @@ bool Rules::matches_any(uint32_t position, uint32_t low, uint32_t high) const {
 Pieces::Pieces(std::vector<std::string> pieces, std::vector<uint8_t> ends)
     : pieces_(std::move(pieces)), ends_(std::move(ends)) {
     if (pieces_.size() != ends_.size()) throw std::invalid_argument("pieces and ends differ in number");
+    for (const std::string& piece : pieces_) whole_.push_back(begins_whole(piece));
     for (int32_t token = 0; token < n_tokens(); ++token) {
         if (!this->ends(token) && !piece(token).empty()) sorted_.push_back(token);
     }

@@ -60,6 +60,8 @@ class Pieces {
 
     int32_t n_tokens() const { return static_cast<int32_t>(pieces_.size()); }
     const std::string& piece(int32_t token) const { return pieces_[static_cast<size_t>(token)]; }
+    // True where a token begins with a whole character: only such tokens can stand for a token of the grammar.
+    bool whole(int32_t token) const { return whole_[static_cast<size_t>(token)] != 0; }
     bool ends(int32_t token) const { return ends_[static_cast<size_t>(token)] != 0; }
     // Tokens that may be text: no end, not empty.
     const std::vector<int32_t>& sorted() const { return sorted_; }
@@ -69,6 +71,7 @@ class Pieces {
   private:
     std::vector<std::string> pieces_;
     std::vector<uint8_t> ends_;
+    std::vector<uint8_t> whole_;
     std::vector<int32_t> sorted_;
     std::vector<uint32_t> shared_;
 };

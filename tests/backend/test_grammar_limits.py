@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
 
 from hd_edge import ConfigError, ContextFullError, Llama, TokenError
-from hd_edge.backend.gbnf import MOST_NESTED, MOST_REPEATED, check_size
-from hd_edge.backend.log import captured_stderr
+from hd_edge.backend.gbnf import MOST_NESTED, MOST_REPEATED, parse
 from hd_edge.backend.tokens import token_bytes
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
@@ -34,10 +32,6 @@ def plain(mamba):
 @pytest.fixture(params=["drafting", "plain"])
 def llm(request):
     return request.getfixturevalue(request.param)
-
-
-# Each rule begins with the next one or, as that may be empty, with another.
-TWICE = "".join(f"b{i} ::= b{i + 1}? b{i + 1}\n" for i in range(60)) + 'b60 ::= "x"'
 
 
 def grammar(text: str) -> LlamaGrammar:
@@ -75,17 +69,14 @@ def test_low_level_sampling_asks_the_grammar_too(models):
         ("root ::= " + "(" * 30_000 + '"a"' + ")" * 30_000, "brackets in brackets"),
         ('root ::= "a"{10000000}', "repetitions of one item"),
         ('root ::= "a"{2,99999999999999999999}', "repetitions of one item"),
-        ('root ::= ("abcdefghijklmnopqrstuvwxyz"{2000}) | "b"', "elements"),
-        ("root ::= " + " | ".join(["a"] * 11_000) + '\na ::= "x"', "elements"),
+        ("root ::= " + '"abcdefghijklmnopqrstuvwxyz"{2000}' * 5, "elements"),
         ('root ::= "' + "a" * 300_000 + '"', "bytes"),
         ('root ::= "a"{3,1}', "the second number must not be below the first"),
-        ('root ::= "a"{3, # a comment\n 1}', "the second number must not be below the first"),
+        ('root ::= ("a"{3, # a comment\n 1})', "the second number must not be below the first"),
         ('root ::= ("a"{9000 # {1}\r})', "repetitions of one item"),
-        ('root ::= <"> ("a"{3,1}) <">', "the second number must not be below the first"),
-        ("root ::= a0\n" + "".join(f"a{i} ::= a{i + 1} | a{i + 1}\n" for i in range(60)) + 'a60 ::= "x"', "paths"),
-        ("root ::= " + "((" * 40 + '"a"' + ")?)" * 40 + '"b"' + "\n" + TWICE, "paths"),
+        ('root ::= <"> ("a"{3,1}) <">', "one token of the vocabulary is expected"),
         ("root ::= (", "cannot parse"),
-        ("root ::= a\na ::= root", "cannot parse"),
+        ("root ::= a\na ::= root", "allows no text"),
     ],
 )
 def test_grammars_that_are_refused(llm, text, message):
@@ -111,16 +102,9 @@ def test_ordinary_grammars_are_taken(drafting, text):
 
 def test_what_does_not_parse_is_told_in_the_error_and_printed_nowhere(drafting, capfd):
     text = 'root ::= "a" b\n2026-01-01 ERROR [server] the disk is full\n\x1b[2J'
-    with pytest.raises(ConfigError, match=r"cannot parse .*expecting ::= at ERROR"):
+    with pytest.raises(ConfigError, match=r"'::=' is expected in line 2, at 'ERROR"):
         drafting("a", grammar=grammar(text))
     assert capfd.readouterr().err == ""
-
-
-def test_what_others_print_meanwhile_is_kept(capfd):
-    with captured_stderr(rb"taken: (\S*)\n") as found:
-        os.write(2, b"before\ntaken: this\nbehind\n")
-    assert found == [b"this"]
-    assert capfd.readouterr().err == "before\nbehind\n"
 
 
 def test_no_text_is_no_grammar(drafting):
@@ -135,12 +119,12 @@ def test_what_is_within_the_limits_is_parsed(drafting):
         "root ::= " + "(" * MOST_NESTED + '"a"' + ")" * MOST_NESTED,
         'root ::= [(] "(((" # ((((\n',
     ):
-        check_size(text)
         assert drafting("a", max_tokens=2, temperature=0.0, grammar=grammar(text))["choices"][0]["text"]
 
 
 def test_brackets_in_literals_classes_and_comments_do_not_nest():
-    check_size('root ::= "' + "(" * 9000 + '" [' + "(" * 5000 + "] #" + "(" * 9000)
+    text = 'root ::= "' + "(" * 9000 + '" [' + "(" * 5000 + "] #" + "(" * 9000
+    assert parse(text, "root", lambda _: -1)
 
 
 SCHEMAS = [

@@ -103,7 +103,7 @@ def test_what_a_chat_gets_wrong(served, more, message):
         (b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}", "body"),
         (b'{"prompt": "\\ud800"}', "surrogates"),
         (b'{"prompt": "a", "stop": ["\\ud800"]}', "surrogates"),
-        (b'{"prompt": "a", "grammar": "\\ud800"}', "surrogates"),
+        (b'{"prompt": "a", "grammar": "\\ud800"}', "a name is expected in line 1"),
         (b'{"prompt": "a", "logit_bias_type": "tokens", "logit_bias": {"\\ud800": 1}}', "surrogates"),
         (b'{"prompt": "\xff"}', "body"),
         (b'"text"', "body"),
