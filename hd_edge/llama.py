@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -222,6 +223,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
+            stats.ends = int(stats.last >= 0 and lib.llama_vocab_is_eog(self._model.vocab, stats.last))
             self.total_stats.add(stats)
 
     def _drafted(

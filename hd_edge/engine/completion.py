@@ -19,8 +19,9 @@ from hd_edge.backend.grammar import check_grammar
 from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
+from hd_edge.model.messages import plain_messages
 from hd_edge.model.prediction import prediction_text
-from hd_edge.model.schema import check_schemas
+from hd_edge.model.schema import check_schemas, response_grammar
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
@@ -109,7 +110,11 @@ class Completions(Guarded):
         settings = arguments(CHAT, self, *args, **kwargs)
         del settings["self"]
         check_options(settings)
-        check_schemas(*(settings.get(name) for name in ("response_format", "tools", "functions")))
+        check_schemas(settings.get("tools"), settings.get("functions"))
+        if settings.get("response_format") is not None:
+            settings["grammar"] = response_grammar(settings.pop("response_format")) or settings.get("grammar")
+        if self.chat_handler is None:
+            settings["messages"] = plain_messages(settings["messages"])
         self._check_size(sum(text_size(message) for message in settings.get("messages", ())))
         with self._life.call() if not settings.get("stream") else nullcontext():
             expected = None if prediction is None else self._prediction_ids(prediction)
