@@ -28,7 +28,7 @@ from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
-from .engine.completion import Completions
+from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads
 from .engine.options import check_options
@@ -53,7 +53,7 @@ log.addHandler(logging.NullHandler())
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
-class Llama(Keeping, Completions, Drafting, ParameterHook):
+class Llama(Keeping, Chats, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -102,6 +102,14 @@ def _at_most(what: str, value: int, limit: int) -> None:
         raise ConfigError(msg)
 
 
+class Wait(Protocol):
+    """What waits for a grammar to begin."""
+
+    def feed(self, token: int) -> Any:
+        """A token was drawn; gives the grammar sampler that begins behind it, or None."""
+        ...
+
+
 class CheckedDraw:
     """Draws from a sampler chain with a grammar, as ``llama_sampler_sample`` does, but asks the grammar first.
 
@@ -109,13 +117,16 @@ class CheckedDraw:
     must not be accepted.
 
     Args:
-        sampler: ``LlamaSampler`` of llama_cpp, whose chain holds a grammar.
+        sampler: ``LlamaSampler`` of llama_cpp, whose chain holds a grammar, or will.
         n_vocab: Size of the vocabulary.
+        waiting: Gives the grammar when it begins, for a chain without one.
     """
 
-    def __init__(self, sampler: Any, n_vocab: int) -> None:
+    def __init__(self, sampler: Any, n_vocab: int, waiting: Wait | None = None) -> None:
         self._chain = sampler.sampler
-        self._grammar = _grammar_of(sampler)
+        self._waiting = waiting
+        self._place = len(sampler.custom_samplers) + 1  # of a grammar: behind processors and penalties
+        self._grammar = _grammar_of(sampler) if waiting is None else None
         self._candidates = np.zeros(n_vocab, CANDIDATE)
         self._ids = np.arange(n_vocab, dtype=np.int32)
         self._one = np.zeros(1, CANDIDATE)
@@ -126,6 +137,10 @@ class CheckedDraw:
         Raises:
             ConfigError: No token that the grammar allows is left by the other settings.
         """
+        if self._grammar is None:
+            token = int(lib.llama_sampler_sample(self._chain, ctx, row))
+            self._watch(token)
+            return token
         candidates = self._candidates
         candidates["id"], candidates["p"] = self._ids, 0
         candidates["logit"] = np.ctypeslib.as_array(lib.llama_get_logits_ith(ctx, row), shape=self._ids.shape)
@@ -142,10 +157,27 @@ class CheckedDraw:
         lib.llama_sampler_accept(self._chain, token)
         return token
 
+    def accept(self, token: int) -> None:
+        """The token was chosen without the chain."""
+        lib.llama_sampler_accept(self._chain, token)
+        self._watch(token)
+
     def allowed(self, token: int) -> bool:
         """True if the grammar allows this token next."""
+        if self._grammar is None:
+            return True
         self._one["id"] = token
         return bool(allows(self._grammar, self._one)[0])
+
+    def _watch(self, token: int) -> None:
+        """Puts the grammar into the chain, which owns it then, when it begins."""
+        if self._waiting is None or (grammar := self._waiting.feed(token)) is None:
+            return
+        self._waiting, self._grammar = None, grammar
+        behind = int(lib.llama_sampler_chain_n(self._chain)) - self._place
+        members = [lib.llama_sampler_chain_remove(self._chain, self._place) for _ in range(behind)]
+        for member in [grammar, *members]:
+            lib.llama_sampler_chain_add(self._chain, member)
 
 
 def _grammar_of(sampler: Any) -> Any:

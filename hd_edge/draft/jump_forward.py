@@ -11,7 +11,7 @@ guessed as compact JSON is usually written, a space after ``:`` and ``,`` and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
 from hd_edge.backend.grammar import CANDIDATE, allows
-from hd_edge.backend.tokens import token_bytes
+from hd_edge.backend.lazy_grammar import LazyGrammar, Waiting
+from hd_edge.backend.one_byte import OneByteTokens
 
 from .planner import root_alone
 from .tree_planner import TreePlanner
@@ -33,45 +34,21 @@ LEAST_TOKENS = 2  # shorter forced texts are left to the planner
 WHITE = b" \t\n\r"
 
 
-class OneByteTokens:
-    """Tokens of one byte, and the end-of-generation token, as candidates for a grammar.
-
-    Args:
-        llama: A loaded ``llama_cpp.Llama``; its whole vocabulary is read once (0.1 s for 50,000 tokens).
-    """
-
-    def __init__(self, llama: Any) -> None:
-        self.vocab = llama._model.vocab
-        model = llama._model  # not llama, which keeps these tokens: a cycle would outlive `del llm`
-        self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(text, False, False)
-        found: dict[int, int] = {}
-        for token in range(llama.n_vocab()):
-            piece = self.piece(token)
-            if len(piece) == 1:
-                found.setdefault(piece[0], token)
-        if (end := llama.token_eos()) >= 0:
-            found[-1] = end
-        self.values = np.array(list(found), np.int32)  # -1: the end
-        self.candidates = np.zeros(len(found), CANDIDATE)
-        self.candidates["id"] = list(found.values())
-
-    def piece(self, token: int) -> bytes:
-        """Bytes of a token; empty for control tokens."""
-        return token_bytes(self.vocab, token, special=False)
-
-
 class ForcedTokens:
     """Follows one generation through its grammar and finds the tokens that it forces.
 
     Args:
         tokens: One-byte tokens of the vocabulary.
-        grammar: GBNF text.
-        root: Its start rule.
+        grammar: A ``LlamaGrammar``; a lazy one forces nothing until it begins.
     """
 
-    def __init__(self, tokens: OneByteTokens, grammar: str, root: str) -> None:
+    def __init__(self, tokens: OneByteTokens, grammar: Any) -> None:
         self._tokens = tokens
-        self._grammar = lib.llama_sampler_init_grammar(tokens.vocab, grammar.encode("utf-8"), root.encode("utf-8"))
+        self._waiting = Waiting(tokens, grammar) if isinstance(grammar, LazyGrammar) else None
+        self._grammar: Any = None
+        if self._waiting is None:
+            text, root = grammar._grammar.encode("utf-8"), grammar._root.encode("utf-8")
+            self._grammar = lib.llama_sampler_init_grammar(tokens.vocab, text, root)
         self._one = np.zeros(1, CANDIDATE)
 
     def close(self) -> None:
@@ -82,6 +59,10 @@ class ForcedTokens:
 
     def accept(self, token: int) -> None:
         """The generation drew this; one the grammar does not allow, or its end, ends the following."""
+        if self._waiting is not None:
+            self._grammar = self._waiting.feed(token)
+            self._waiting = None if self._grammar else self._waiting
+            return
         if not self._grammar:
             return
         self._one["id"] = token
@@ -205,9 +186,7 @@ def jump_forward(llama: Any, planner: Planner, grammar: Any) -> Iterator[Planner
     if grammar is None or not isinstance(planner, TreePlanner):
         yield planner
         return
-    tokens = llama.__dict__.setdefault("_one_byte_tokens", None) or OneByteTokens(llama)
-    llama._one_byte_tokens = tokens
-    text = ForcedTokens(tokens, grammar._grammar, grammar._root)
+    text = ForcedTokens(OneByteTokens.of(llama), grammar)
     try:
         yield JumpForward(planner, text)
     finally:

@@ -16,17 +16,17 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import check_grammar
+from hd_edge.backend.lazy_grammar import LazyGrammar, Waiting
+from hd_edge.backend.one_byte import OneByteTokens
 from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
-from hd_edge.model.messages import plain_messages
 from hd_edge.model.prediction import prediction_text
-from hd_edge.model.schema import check_schemas, response_grammar
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
-from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
+from .options import COMPLETION, SEEDS, arguments, check_options, check_seed
 from .sampling import guard_chain
 
 
@@ -99,32 +99,6 @@ class Completions(Guarded):
         """As ``create_completion``."""
         return self.create_completion(prompt, *args, **kwargs)
 
-    def create_chat_completion(self, *args: Any, prediction: Any = None, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.create_chat_completion``, with ``prediction`` and counts as in ``create_completion``.
-
-        Raises:
-            ConfigError: As ``create_completion``, or a JSON schema is too large.
-            ContextFullError: The conversation does not fit the context.
-            ClosedError: The model was closed, before or meanwhile.
-        """
-        settings = arguments(CHAT, self, *args, **kwargs)
-        del settings["self"]
-        check_options(settings)
-        check_schemas(settings.get("tools"), settings.get("functions"))
-        if settings.get("response_format") is not None:
-            settings["grammar"] = response_grammar(settings.pop("response_format")) or settings.get("grammar")
-        if self.chat_handler is None:
-            settings["messages"] = plain_messages(settings["messages"])
-        self._check_size(sum(text_size(message) for message in settings.get("messages", ())))
-        with self._life.call() if not settings.get("stream") else nullcontext():
-            expected = None if prediction is None else self._prediction_ids(prediction)
-            with self._expecting(expected):
-                completion = super().create_chat_completion(**settings)
-            if isinstance(completion, dict):
-                add_counts(completion, self.stats)
-                return completion
-        return self._life.chunks(self._with_timings(completion))
-
     def set_seed(self, seed: int) -> None:
         """As ``llama_cpp.Llama.set_seed``.
 
@@ -146,6 +120,8 @@ class Completions(Guarded):
                 raise ConfigError(msg)
             check_grammar(self._model.vocab, grammar._grammar, grammar._root)
         check_options(kwargs)
+        if isinstance(grammar, LazyGrammar):
+            kwargs |= {"grammar": None, "waiting": Waiting(OneByteTokens.of(self), grammar)}
         return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, **kwargs)
 
     def _check_size(self, size: int) -> None:

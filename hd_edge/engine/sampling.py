@@ -18,6 +18,8 @@ from hd_edge import _native
 from hd_edge.backend.grammar import CheckedDraw
 
 if TYPE_CHECKING:
+    from hd_edge.backend.lazy_grammar import Waiting
+
     from .life import Life
 
 
@@ -69,7 +71,10 @@ class ChainSampler:
 
     def accept(self, token: int) -> None:
         """The token was chosen without the chain."""
-        lib.llama_sampler_accept(self._chain, token)
+        if self.draw is not None:
+            self.draw.accept(token)
+        else:
+            lib.llama_sampler_accept(self._chain, token)
 
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
         """Logits of the last row of the last batch, n_vocab floats; a copy, whoever gets it may keep it."""
@@ -163,7 +168,13 @@ class Samplers:
 
 
 def guard_chain(
-    build: Callable[..., Any], life: Life, n_vocab: int, *args: Any, logits_processor: Any = None, **kwargs: Any
+    build: Callable[..., Any],
+    life: Life,
+    n_vocab: int,
+    *args: Any,
+    logits_processor: Any = None,
+    waiting: Waiting | None = None,
+    **kwargs: Any,
 ) -> Any:
     """A chain of llama_cpp whose draws raise what processors raise, and accept nothing that its grammar forbids.
 
@@ -173,6 +184,7 @@ def guard_chain(
         n_vocab: Size of the vocabulary.
         *args: For ``build``.
         logits_processor: As in llama_cpp.
+        waiting: For a lazy grammar, which is none of the chain's when it is built.
         **kwargs: For ``build``.
 
     Returns:
@@ -181,7 +193,8 @@ def guard_chain(
     """
     guard = None if logits_processor is None else ProcessorGuard(logits_processor, life)
     sampler = build(*args, logits_processor=None if guard is None else [guard], **kwargs)
-    draw = None if kwargs.get("grammar") is None else CheckedDraw(sampler, n_vocab)
+    held = waiting is not None or kwargs.get("grammar") is not None
+    draw = CheckedDraw(sampler, n_vocab, waiting) if held else None
     chain = sampler.sampler
 
     def sample(context: Any, row: int = -1) -> int:  # refers to the chain, not to its owner: no cycle

@@ -63,6 +63,9 @@ def schema_grammar(schema: Any, param: str) -> str:
     """
     try:
         check_schema(schema)
+        if isinstance(schema, dict) and "$ref" in schema:  # beside it the converter does not look into $defs
+            schema = {**schema, "anyOf": [{"$ref": schema["$ref"]}]}
+            del schema["$ref"]
         return str(json_schema_to_gbnf(json.dumps(schema)))
     except ConfigError as error:
         msg = f"{param}: {error}"

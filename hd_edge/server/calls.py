@@ -41,7 +41,8 @@ def chat_job(llm: Llama, body: ChatRequest, name: str) -> Job:
         by_alias=True,
     )
     limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
-    more = {"logprobs": body.logprobs, "top_logprobs": body.top_logprobs, "max_tokens": limit}
+    own = ("logprobs", "top_logprobs", "parallel_tool_calls", "reasoning_format", "chat_template_kwargs")
+    more: dict[str, Any] = {**{field: getattr(body, field) for field in own}, "max_tokens": limit}
     call = partial(llm.create_chat_completion, **_settings(body, name), **given, **more)
     return _job(llm, body, [call], limit)
 

@@ -88,6 +88,9 @@ class ChatRequest(GenerationRequest):
     response_format: ResponseFormat | None = None
     tools: list[Tool] | None = Field(default=None, max_length=MOST_TOOLS)
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_format: Literal["none", "auto"] = Field(default="auto", description="auto: thoughts come apart.")
+    chat_template_kwargs: dict[str, Any] | None = Field(default=None, description="Variables for the chat template.")
     functions: list[dict[str, Any]] | None = Field(default=None, description="Older name of tools.")
     function_call: str | dict[str, Any] | None = Field(default=None, description="Older name of tool_choice.")
 

@@ -12,9 +12,10 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
 from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.backend.one_byte import OneByteTokens
 from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.jump_forward import ForcedTokens, JumpForward, OneByteTokens, jump_forward
+from hd_edge.draft.jump_forward import ForcedTokens, JumpForward, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine import sampling
@@ -100,7 +101,7 @@ def test_greedy_leaves_the_whole_check_out_where_the_first_choice_is_allowed(our
 
 
 def test_forced_bytes_and_their_spelling(ours):
-    text = ForcedTokens(OneByteTokens(ours), GRAMMAR._grammar, GRAMMAR._root)
+    text = ForcedTokens(OneByteTokens(ours), GRAMMAR)
     spell = lambda ids: b"".join(OneByteTokens.piece(text._tokens, i) for i in ids)  # noqa: E731
     brace = text.forced_after(300)
     assert spell(brace) == b'{"name": "'
@@ -120,7 +121,7 @@ def test_forced_bytes_and_their_spelling(ours):
 
 
 def test_no_foresight_after_the_end(ours):
-    text = ForcedTokens(OneByteTokens(ours), 'root ::= "ab"', "root")
+    text = ForcedTokens(OneByteTokens(ours), LlamaGrammar.from_string('root ::= "ab"'))
     text.accept(3 + ord("a"))
     assert len(text.forced_after(3 + ord("a"))) == 1
     text.accept(3 + ord("b"))
@@ -130,14 +131,14 @@ def test_no_foresight_after_the_end(ours):
 
 
 def test_a_long_forced_text_is_cut_at_a_token(ours):
-    text = ForcedTokens(OneByteTokens(ours), 'root ::= "' + "xyz" * 40 + '"', "root")
+    text = ForcedTokens(OneByteTokens(ours), LlamaGrammar.from_string('root ::= "' + "xyz" * 40 + '"'))
     ahead = text.forced_after(300)
     assert 10 < sum(len(text._tokens.piece(token)) for token in ahead) < 48
     text.close()
 
 
 def test_forced_text_multi_byte(ours):
-    text = ForcedTokens(OneByteTokens(ours), 'root ::= "größe" [0-9]', "root")
+    text = ForcedTokens(OneByteTokens(ours), LlamaGrammar.from_string('root ::= "größe" [0-9]'))
     assert b"".join(text._tokens.piece(token) for token in text.forced_after(300)) == "größe".encode()
     text.close()
 
@@ -145,7 +146,7 @@ def test_forced_text_multi_byte(ours):
 def test_planner_asks_whether_the_chain_is_worth_its_rows(ours):
     def chain(costs, tree_has=()):
         inner = TreePlanner(ours.n_vocab(), ours._draft_config, cost=CostCurve.of(costs))
-        text = ForcedTokens(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
+        text = ForcedTokens(OneByteTokens(ours), LlamaGrammar.from_string('root ::= [xy] "abcdefgh" [0-9]'))
         planner = JumpForward(inner, text)
         planner.begin(np.array([1, 300, 3 + ord("x")], np.int32), NO_PREDICTION)
         return planner.plan(3 + ord("x"), 16, 8)
