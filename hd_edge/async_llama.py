@@ -10,8 +10,9 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from hd_edge import Llama
+
 from .engine.running import Arrival, RunningStream
-from .llama import Llama
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from hd_edge.errors import ConfigError
 
 from .log import captured_log
-
-CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+from .tokens import CANDIDATE
 
 MOST_BYTES = 256 * 1024  # of a grammar's text
 MOST_NESTED = 2100  # brackets in brackets; the parser recurses, some 400 bytes of stack for each

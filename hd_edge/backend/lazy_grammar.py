@@ -13,9 +13,9 @@ import numpy as np
 from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
-from .grammar import CANDIDATE, allows
+from .grammar import allows
 from .one_byte import OneByteTokens
-from .tokens import token_bytes
+from .tokens import CANDIDATE, token_bytes
 
 LOOKED_AT = 256  # last bytes of the text that a trigger is searched in
 THOUGHT, THOUGHT_ENDS = b"<think>", b"</think>"

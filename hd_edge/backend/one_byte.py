@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .grammar import CANDIDATE
-from .tokens import token_bytes
+from .tokens import CANDIDATE, token_bytes
 
 
 class OneByteTokens:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ContextFullError, TokenError
 
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 PLENTY = 8  # bytes per token: shorter prompts are tokenized without asking for the longest token
 LONGEST = 1024  # bytes per token where the tokenizer drops text that no token stands for
 KEEPS_ALL = (1, 2)  # vocabulary types (SentencePiece, byte pairs) that spell every byte of a text

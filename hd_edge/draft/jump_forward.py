@@ -19,9 +19,10 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
-from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.backend.grammar import allows
 from hd_edge.backend.lazy_grammar import LazyGrammar, Waiting
 from hd_edge.backend.one_byte import OneByteTokens
+from hd_edge.backend.tokens import CANDIDATE
 
 from .planner import root_alone
 from .tree_planner import TreePlanner

@@ -11,8 +11,9 @@ from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
-from hd_edge.backend.grammar import CANDIDATE, allows
+from hd_edge.backend.grammar import allows
 from hd_edge.backend.one_byte import OneByteTokens
+from hd_edge.backend.tokens import CANDIDATE
 from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.jump_forward import ForcedTokens, JumpForward, jump_forward
