@@ -39,7 +39,7 @@ class Job:
     stream: bool
     usage: bool
     tiers: bool
-    progress: bool
+    progress: bool = False
 
 
 class Answer(Response):
