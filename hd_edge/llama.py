@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -27,7 +28,7 @@ from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
-from .engine.completion import Completions
+from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads
 from .engine.options import check_options
@@ -52,7 +53,7 @@ log.addHandler(logging.NullHandler())
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
-class Llama(Keeping, Completions, Drafting, ParameterHook):
+class Llama(Keeping, Chats, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -223,6 +224,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
+            stats.ends = int(stats.last >= 0 and lib.llama_vocab_is_eog(self._model.vocab, stats.last))
             self.total_stats.add(stats)
         self.catch_up()
 
