@@ -94,7 +94,7 @@ class TreePlanner:
         if priced != self._priced:
             self._drafter.set_cost(*self.cost.relative(self.context))
             self._priced = priced
-        size = self.cost.probe(self._steps)
+        size = self.cost.probe(self._steps, rows)
         self._probed = size if 1 < size <= rows else 0
         if self._probed:
             self._drafter.set_cost(np.array([size], np.int32), np.ones(1, np.float32))

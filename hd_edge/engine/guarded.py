@@ -15,12 +15,14 @@ import llama_cpp
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.log import quiet_aborts
+from hd_edge.backend.memory import keeps_state
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .closed import bury
 from .forked import computes
 from .life import Life
 from .options import SAMPLE, arguments
+from .rewind import rewind
 from .sampling import close_chain
 
 if TYPE_CHECKING:
@@ -107,13 +109,17 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if self._ctx.memory is None:
                 msg = "the model has no KV cache: it embeds, it cannot generate"
                 raise DecodeError(msg)
+            if self._verifier is not None:
+                wanted = self.n_tokens
+                if (kept := rewind(self, self._verifier, wanted)) < wanted:
+                    tokens = [*self.input_ids[kept:wanted].tolist(), *tokens]
             try:
                 super().eval(tokens)
             except RuntimeError as error:
                 code = _code(error)
-                if self._verifier is not None:
-                    self._verifier.release(self.n_tokens)
-                elif code not in UNTOUCHED:  # recurrent states and sliding windows have no way back
+                if self._verifier is not None and not keeps_state(self):
+                    rewind(self, self._verifier, self.n_tokens)
+                elif code not in UNTOUCHED:  # a recurrent state has no way back
                     self._forget()
                 raise self._decode_error(code, len(tokens)) from error
 
@@ -266,6 +272,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """Nothing is known any more."""
         self._ctx.kv_cache_clear()
         self._batch.reset()
+        if self._verifier is not None:
+            self._verifier.forget()
         self.n_tokens = 0
         self._requires_eval = True
 

@@ -11,6 +11,8 @@ import numpy as np
 from hd_edge import _native
 from hd_edge.errors import ContextFullError, TokenError
 
+from .rewind import rewind
+
 if TYPE_CHECKING:
     from hd_edge.prefix.cache import PrefixCache
 
@@ -63,16 +65,14 @@ def prefill(
             llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
             keep = prefixes.fetch(known, tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
-        tokens, llama.n_tokens = tokens[keep:], keep
-    if not tokens:  # everything is known: the last token again, for its logits
-        llama.n_tokens -= 1
-        tokens = [int(known[llama.n_tokens])]
-    verifier.release(llama.n_tokens)
+    else:
+        tokens, keep = [*known.tolist(), *tokens], len(known)
+    keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is known: the last token again
+    tokens = tokens[keep:]
     llama.stats.cached_tokens = llama.n_tokens
     try:
         _compute(llama, tokens, prefixes)
-    except RuntimeError:
-        verifier.release(llama.n_tokens)
+    except RuntimeError:  # eval() has left a context that holds
         if not verifier.cancelled:
             raise
         return False

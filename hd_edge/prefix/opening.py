@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.kv_state import KVState
+from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import why_plain
 from hd_edge.errors import ConfigError
 
@@ -48,6 +49,8 @@ def why_no_state(llama: Any) -> str:
     """Why parts of this model's KV state cannot be saved and restored; empty if they can."""
     if reason := why_plain(llama):
         return reason
+    if keeps_state(llama):
+        return "a recurrent state cannot be cut into pieces"
     if lib.llama_model_n_swa(llama.model) > 0:
         return "models with a sliding window are not restored yet"
     if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:

@@ -90,7 +90,10 @@ SHAPES = {
     ),
     "qwen35moe-35b": Shape(
         *(40, 2048, 512, 16, 2, 32768, 256, "qwen35moe", 256, 8, 512),
-        **{"inner": 4096, "state": 128, "state_heads": 32, "groups": 16},
+        inner=4096,
+        state=128,
+        state_heads=32,
+        groups=16,
     ),
     "qwen3moe-30b": Shape(48, 2048, 768, 32, 4, 32768, 128, "qwen3moe", 128, 8),
     "gemma3-4b": Shape(34, 2560, 10240, 8, 4, 32768, kind="gemma3", head=256, window=1024, period=6),
