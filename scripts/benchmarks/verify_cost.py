@@ -144,7 +144,7 @@ def main() -> int:
     args = parser.parse_args()
     llama = Llama(
         str(args.model),
-        draft="off",
+        draft="auto",  # with "off" a hybrid model keeps nothing that a draft could be taken back by
         store=None,
         prefix_cache=None,
         n_ctx=max(args.contexts) + 128,
