@@ -43,7 +43,7 @@ from .model.lora import apply_lora
 from .model.text import PieceTokenizer
 from .model.vocabulary import identify
 from .prefix.keeping import Keeping
-from .prefix.opening import check_arguments, open_cache
+from .prefix.opening import check_arguments, open_cache, open_checkpoints
 from .stats import GenerationStats
 from .tiers.memory import Hierarchy
 
@@ -169,6 +169,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         )
         self._take_abort(self._verifier)
         self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
+        self.checkpoints = open_checkpoints(self, prefix_cache)
         if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
             self._plain_reason = reason
             log.info("drafting is off for %s: %s", model_path, reason)

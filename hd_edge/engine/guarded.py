@@ -42,6 +42,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     """``llama_cpp.Llama``, one caller at a time."""
 
     input_ids: NDArray[np.intc]
+    checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
     _sampler: Any
 
     def _begin_life(self) -> None:
@@ -98,7 +99,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         Raises:
             ContextFullError: The tokens do not fit behind those of the context.
             DecodeError: The forward failed or was cancelled; the context is as before it, or, where the model cannot
-                roll back, empty.
+                roll back, at an earlier token, which ``n_tokens`` tells.
         """
         with self._life.part():
             room = self._n_ctx - self.n_tokens
@@ -117,9 +118,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
                 super().eval(tokens)
             except RuntimeError as error:
                 code = _code(error)
-                if self._verifier is not None and not keeps_state(self):
+                if self._verifier is not None:
+                    if keeps_state(self) and code not in UNTOUCHED:
+                        self._verifier.rollback()  # some layers' states are overwritten
                     rewind(self, self._verifier, self.n_tokens)
-                elif code not in UNTOUCHED:  # a recurrent state has no way back
+                elif code not in UNTOUCHED:  # recurrent states and sliding windows have no way back
                     self._forget()
                 raise self._decode_error(code, len(tokens)) from error
 
@@ -184,6 +187,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             ids[:n_tokens] = state.input_ids[:n_tokens]
             if self._ctx.memory is not None:
                 self._ctx.kv_cache_seq_keep(0)
+            if self.checkpoints is not None:
+                self.checkpoints.cut(0)
             if self._verifier is not None:
                 self._verifier.begin(n_tokens)
 
@@ -274,6 +279,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         self._batch.reset()
         if self._verifier is not None:
             self._verifier.forget()
+        if self.checkpoints is not None:
+            self.checkpoints.cut(0)
         self.n_tokens = 0
         self._requires_eval = True
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import ContextFullError, TokenError
+from hd_edge.prefix.checkpoints import APART, CLOSE
 
 from .rewind import rewind
 
@@ -79,15 +80,23 @@ def prefill(
     return True
 
 
+def _ends(n: int, most: int, *, close: bool) -> list[int]:
+    """Where the forwards over n tokens end, each over at most so many; with a checkpoint close to the last token."""
+    first = n - CLOSE if close and n >= APART else n
+    return [*range(most, first, most), first, *range(first + most, n, most), *([n] if first < n else [])]
+
+
 def _compute(llama: Any, tokens: list[int], prefixes: PrefixCache | None) -> None:
     """Forwards over the tokens, one batch after the other, with a word to whoever watches after each."""
     started = perf_counter()
     tell = llama.on_prefill and llama._life.callback(llama.on_prefill)
-    for at in range(0, len(tokens), llama.n_batch):
-        batch = tokens[at : at + llama.n_batch]
-        llama.eval(batch)
+    checkpoints, done = llama.checkpoints, 0
+    for end in _ends(len(tokens), llama.n_batch, close=checkpoints is not None):
+        if checkpoints is not None:
+            checkpoints.note(llama.n_tokens)
+        llama.eval(tokens[done:end])
         seconds = perf_counter() - started
-        done = at + len(batch)
+        done = end
         if tell is not None:
             tell(done, len(tokens), seconds)
         if prefixes is not None and done >= LEAST_MEASURED:

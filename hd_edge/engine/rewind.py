@@ -24,8 +24,14 @@ def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:
     Returns:
         How many are left: ``to``, or fewer where the memory cannot go back there; ``llama.n_tokens`` says so, too.
     """
+    checkpoints = llama.checkpoints
     if verifier.release(to):
         llama.n_tokens = to
+    elif checkpoints is not None and (tokens := checkpoints.restore(to)):
+        verifier.begin(tokens)
+        llama.n_tokens, llama._requires_eval = tokens, True
     else:
         llama._forget()
+    if checkpoints is not None:
+        checkpoints.cut(llama.n_tokens)
     return int(llama.n_tokens)
