@@ -180,10 +180,12 @@ def _attends(header: GGUFHeader, type_k: int, type_v: int) -> bool:
 
 
 def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:
-    """True for a tensor that no matrix product of llama.cpp reads: a vector, or one of the own kernels' weights."""
+    """True where no product depends on rows: a vector, one of the own kernels' weights, or float weights of experts."""
     if len(shape) == 1:
         return True
-    return kind in own_types and len(shape) == 2 and (kind in FLOATS or shape[1] % OWN_ROWS == 0)
+    if kind in FLOATS:  # experts' products go row by row in llama.cpp
+        return len(shape) == 3 or (kind in own_types and len(shape) == 2)
+    return kind in own_types and len(shape) in (2, 3) and shape[1] % OWN_ROWS == 0  # three: a matrix per expert
 
 
 def _check_floats(header: GGUFHeader, own_types: Collection[str], what: str) -> None:
