@@ -137,7 +137,7 @@ def plan(
         )
         raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)
-    types = {kind for name, kind in header.tensor_types.items() if not _own(name, header, own_types)}
+    types = {kind for name, kind in header.tensor_types.items() if not independent(name, header, own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
     repacked = sorted(types & {"Q4_K", "Q2_K"})
     reasons = ["flash attention on: attention without it changes with the number of rows"]
@@ -179,7 +179,7 @@ def _attends(header: GGUFHeader, type_k: int, type_v: int) -> bool:
     return isinstance(size_k, int) and isinstance(size_v, int) and computes_attention(type_k, type_v, size_k, size_v)
 
 
-def _own(name: str, header: GGUFHeader, own_types: Collection[str]) -> bool:
+def independent(name: str, header: GGUFHeader, own_types: Collection[str]) -> bool:
     """True where no product depends on rows: a vector, one of the own kernels' weights, or float weights of experts."""
     kind, shape = header.tensor_types[name], header.dimensions[name]
     if len(shape) == 1:
@@ -196,7 +196,7 @@ def _check_floats(header: GGUFHeader, own_types: Collection[str], what: str) -> 
     left = {
         kind: shapes[name]
         for name, kind in header.tensor_types.items()
-        if kind in FLOATS and not _own(name, header, own_types)
+        if kind in FLOATS and not independent(name, header, own_types)
     }
     if not left:
         return
