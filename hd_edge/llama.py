@@ -19,11 +19,12 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
+from .backend.memory import Wanted, limits, why_no_draft
 from .backend.ranges import as_path
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
-from .config import MAX_LEAVES, DraftConfig
+from .config import DraftConfig
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
@@ -43,7 +44,7 @@ from .model.lora import apply_lora
 from .model.text import PieceTokenizer
 from .model.vocabulary import identify
 from .prefix.keeping import Keeping
-from .prefix.opening import check_arguments, open_cache
+from .prefix.opening import check_arguments, open_cache, open_checkpoints
 from .stats import GenerationStats
 from .tiers.memory import Hierarchy
 
@@ -120,7 +121,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
         check_threads(settings["n_threads"], settings["n_threads_batch"])
-        self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
+        self._wanted = Wanted.of(self._header, settings, self._draft_config)
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
@@ -165,12 +166,15 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             address(self._ctx.memory),
             n_vocab=self._n_vocab,
             n_ctx=self._n_ctx,
-            max_rows=min(self._draft_config.max_rows, self.n_batch),
-            max_sequences=self._n_sequences,
+            **limits(self, self._draft_config),
         )
         self._take_abort(self._verifier)
         self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
-        if self._draft_config.profile != "off":
+        self.checkpoints = open_checkpoints(self, prefix_cache)
+        if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
+            self._plain_reason = reason
+            log.info("drafting is off for %s: %s", model_path, reason)
+        elif self._draft_config.profile != "off":
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, store=store, statistics=statistics, learn=learn
             )

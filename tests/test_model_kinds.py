@@ -18,9 +18,9 @@ def said(completion):
 
 def test_recurrent_model_decodes_plainly(mamba, caplog):
     with caplog.at_level("INFO", logger="hd_edge"):
-        llm = Llama(str(mamba), n_ctx=128, n_threads=1, n_threads_batch=1)
+        llm = Llama(str(mamba), prefix_cache=None, n_ctx=128, n_threads=1, n_threads_batch=1)
     assert [r.message for r in caplog.records] == [
-        f"drafting is off for {mamba}: recurrent and hybrid models cannot roll back"
+        f"drafting is off for {mamba}: llama.cpp keeps no snapshots of the recurrent state of mamba models"
     ]
     assert llm.context_params.n_seq_max == 1
     plain = llama_cpp.Llama(str(mamba), n_ctx=128, n_threads=1, flash_attn=True, verbose=False)

@@ -101,7 +101,7 @@ class TreePlanner:
         priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
             self._prices, self._priced = self.cost.relative(self.context), priced
-        size = self.cost.probe(self._steps)
+        size = self.cost.probe(self._steps, rows)
         self._probed = size if 1 < size <= rows else 0
         self._drafter.set_cost(*(one_size(size) if self._probed else self._prices))
         if self.guard.paused or size == 1:

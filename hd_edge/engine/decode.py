@@ -272,14 +272,15 @@ class Decoder:
             self._learn()
         elif verifier.rows:
             verifier.rollback()
-        verifier.release(min(want, verifier.n_past))
+        if not verifier.release(min(want, verifier.n_past)):
+            verifier.forget()  # the forward under way when something was raised has overwritten the state
         target.n_tokens = verifier.n_past
         target._requires_eval = True
         text = np.array(target.input_ids[:want], dtype=np.int32)
         if self._open is not None:
             text = np.append(text, np.int32(self._open))
         self._spans[-1] = (self._spans[-1][0], len(text))
-        if target.n_tokens < want and not verifier.cancelled:
+        if 0 < target.n_tokens < want and not verifier.cancelled:
             target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
             verifier.begin(target.n_tokens)
         self._clock(running=False)

@@ -105,13 +105,15 @@ void register_verify(nb::module_& m) {
         .def(
             "__init__",
             [](Verifier* self, const LlamaApi& api, uintptr_t ctx, uintptr_t memory, int32_t n_vocab, int32_t n_ctx,
-               int32_t max_rows, int32_t max_sequences) {
+               int32_t max_rows, int32_t max_sequences, int32_t rollback, int32_t window) {
                 new (self) Verifier(api, reinterpret_cast<void*>(ctx), reinterpret_cast<void*>(memory),
-                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences});
+                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences, rollback, window});
             },
-            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a)
+            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a,
+            "rollback"_a = hd::kCellsAlone, "window"_a = 0)
         .def("begin", &Verifier::begin, "n_past"_a)
         .def("release", &Verifier::release, "n_past"_a)
+        .def("forget", &Verifier::forget)
         .def(
             "decode",
             [](Verifier& v, Ids pending, const DraftTree& tree) {

@@ -1,0 +1,76 @@
+"""Memory: what the memory of a context can take back, and what a draft may look like because of it.
+
+A KV cache forgets any cell. A recurrent state (gated delta net, Mamba, short convolutions) is overwritten by every
+token; for some architectures llama.cpp keeps snapshots after the last ``n_rs_seq`` tokens of a forward, from which a
+rejected draft is taken back without copying. Branches would need a state each, so such a draft is one chain. A small
+cache of a sliding window never reuses cells of several branches: one chain there, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.config import MAX_LEAVES
+
+from .settings import batch_rows
+
+if TYPE_CHECKING:
+    from hd_edge.config import DraftConfig
+    from hd_edge.model.gguf import GGUFHeader
+
+SNAPSHOTS = 7  # of the recurrent state: drafts of so many tokens. Each costs memory and, drafted or not, a little time
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of llama.cpp when a context is made.
+
+    Attributes:
+        sequences: ``n_seq_max``: branches of a draft.
+        snapshots: ``n_rs_seq``: tokens that a recurrent state can take back.
+    """
+
+    sequences: int
+    snapshots: int
+
+    @classmethod
+    def of(cls, header: GGUFHeader, settings: dict[str, Any], config: DraftConfig) -> Wanted:
+        """What a model file and the constructor's arguments leave room for."""
+        rows = batch_rows(settings)
+        if header.keeps_state:
+            micro = min(rows, int(settings.get("n_ubatch", 512)))  # llama.cpp asserts n_ubatch > n_rs_seq + 1
+            drafts = config.profile != "off" and not _is_llama_cpps(settings)
+            most = min(SNAPSHOTS, config.max_rows - 1) if drafts else 0
+            return cls(1, max(min(most, micro - 2), 0))
+        return cls(1 if header.windowed and settings.get("swa_full") is False else min(MAX_LEAVES, rows), 0)
+
+
+def _is_llama_cpps(settings: dict[str, Any]) -> bool:
+    """Whether llama_cpp itself will generate: it does not know that a snapshot serves once, behind a forward."""
+    vision = hasattr(settings.get("chat_handler"), "clip_model_path")
+    return bool(vision or settings.get("embedding") or settings.get("draft_model") is not None)
+
+
+def limits(llama: Any, config: DraftConfig) -> dict[str, int]:
+    """The limits of a loaded model's native ``Verifier``."""
+    rows, params = min(config.max_rows, llama.n_batch), llama.context_params
+    window = 0 if params.swa_full else int(lib.llama_model_n_swa(llama.model))
+    if not keeps_state(llama):
+        return {"max_rows": rows, "max_sequences": params.n_seq_max, "window": window}
+    rollback = int(lib.llama_n_rs_seq(llama.ctx))
+    return {"max_rows": min(rows, rollback + 1), "max_sequences": 1, "rollback": rollback, "window": window}
+
+
+def why_no_draft(llama: Any) -> str:
+    """Why a loaded model that decodes here cannot be drafted for; empty if it can."""
+    if keeps_state(llama) and not lib.llama_n_rs_seq(llama.ctx):
+        return f"llama.cpp keeps no snapshots of the recurrent state of {llama._header.architecture} models"
+    return ""
+
+
+def keeps_state(llama: Any) -> bool:
+    """Whether a loaded model has a recurrent state."""
+    return bool(llama._is_recurrent or llama._is_hybrid)
