@@ -9,6 +9,7 @@ namespace hd {
 namespace {
 
 constexpr int32_t kAnySequence = -1;
+constexpr int32_t kCopy = 1;                   // sequence of the copy of a recurrent state
 constexpr int32_t kNoSlot = 1, kRefused = -1;  // answers of llama_decode that leave the memory untouched
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
@@ -22,7 +23,7 @@ std::string numbers(const char* what, int64_t is, const char* limit, int64_t mos
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
     : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
     if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
-    if (recurrent() && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
+    if (recurrent() && !limits.copies && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
         throw std::invalid_argument(
             numbers("a recurrent state: max_rows", limits.max_rows, "n_rs_seq + 1, or leaves 1,", limits.rollback + 1));
     }
@@ -59,6 +60,7 @@ void Verifier::forget() {
     // Of any sequence at once, a recurrent memory leaves sequence 0 pointing at an empty cell, and aborts at the next
     // one.
     api_.memory_seq_rm(memory_, recurrent() ? 0 : kAnySequence, -1, -1);
+    drop_copy();
     std::fill(synced_.begin(), synced_.end(), 0);
     n_past_ = rows_ = readable_ = undoable_ = 0;
     lost_ = false;
@@ -150,11 +152,13 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     rows_ = tree.size();
     readable_ = 0;
     const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
+    if (total > 1 && limits_.copies) keep_copy();
     abort_.hold(recurrent());  // an aborted forward has overwritten the states of some layers
     const int32_t code = api_.decode(ctx_, batch);
     abort_.hold(false);
     if (code != 0) {
         if (recurrent() && (code == kNoSlot || code == kRefused)) {
+            drop_copy();
             rows_ = 0;
         } else {
             rollback();
@@ -197,9 +201,33 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
     return kept;
 }
 
+// Sequence 1 takes part in the state's cell, without any copying: the next forward of sequence 0 writes to another. The
+// range is empty, so that no attention cell is touched; recurrent states have no ranges.
+void Verifier::keep_copy() {
+    api_.memory_seq_cp(memory_, 0, kCopy, n_past_, n_past_);
+    copied_ = true;
+}
+
+void Verifier::drop_copy() {
+    if (copied_) api_.memory_seq_rm(memory_, kCopy, -1, -1);
+    copied_ = false;
+}
+
+void Verifier::restore_copy() {
+    api_.memory_seq_cp(memory_, kCopy, 0, n_past_, n_past_);
+    drop_copy();
+    api_.memory_seq_rm(memory_, 0, n_past_, -1);  // attention's cells
+}
+
 // The only branch is the batch itself: its tail goes by the snapshot after the last accepted token.
 int32_t Verifier::commit_state(int32_t length) {
     const int32_t end = n_past_ + n_chain_ + length;
+    if (rows_ > length && copied_) {
+        restore_copy();
+        rows_ = 0;
+        return 0;
+    }
+    drop_copy();
     if (rows_ > length) {
         if (!api_.memory_seq_rm(memory_, 0, end, -1)) {
             lost_ = true;
@@ -215,6 +243,11 @@ int32_t Verifier::commit_state(int32_t length) {
 }
 
 void Verifier::rollback() {
+    if (copied_) {
+        restore_copy();
+        rows_ = readable_ = 0;
+        return;
+    }
     if (recurrent()) {
         lost_ = true;
         rows_ = readable_ = undoable_ = 0;
