@@ -43,7 +43,7 @@ def test_drafted_text_is_plain_text(shapes, name, kind):
     plain, llm = make(shapes, name, kind, draft="off"), make(shapes, name, kind)
     drafted = 0
     for seed, how in enumerate([*SAMPLING] * 2):
-        tokens = prompt(seed // 2, 30 + 60 * seed)
+        tokens = prompt(seed // 2, 30 + 40 * seed)
         want = said(plain, tokens, 60, how)
         with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.8, seed)):
             assert said(llm, tokens, 60, how) == want
@@ -60,7 +60,7 @@ def test_fifty_prompts(shapes, name, kind):
     plain, llm = make(shapes, name, kind, draft="off"), make(shapes, name, kind)
     for seed in range(50):
         how = [*SAMPLING][seed % 2]
-        tokens = prompt(seed, 10 + 6 * seed)
+        tokens = prompt(seed, 10 + (2 if name in SLIDING else 6) * seed)  # no cell of a window's cache is reused yet
         want = said(plain, tokens, 128, how)
         with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.7, seed)):
             assert said(llm, tokens, 128, how) == want
@@ -118,8 +118,7 @@ def test_earlier_tokens_are_computed_again(shapes, name):
         llm.eval([500, 600])
         fresh.reset()
         fresh.eval([*known, 500, 600])
-        assert llm.sample(temp=0.0) == fresh.sample(temp=0.0)
-        assert np.array_equal(last_row(llm), last_row(fresh))
+        assert np.allclose(last_row(llm), last_row(fresh), rtol=0, atol=0.0 if llm.exact else 0.1)
     llm.close()
     fresh.close()
 
@@ -226,6 +225,26 @@ def test_context_that_fills_up(shapes):
         list(llm.generate(tokens, temp=0.0))
     assert llm.n_tokens == llm.n_ctx()
     llm.close()
+
+
+@pytest.mark.parametrize("name", SLIDING)
+def test_a_window_whose_cells_are_reused(shapes, name):
+    """In another order than that of the tokens, in which attention sums: right, but not bit for bit."""
+    llm, full = make(shapes, name), make(shapes, name, draft="off", swa_full=True)
+    assert full.exact and not llm.exact
+    tokens = prompt(12, 350)
+    want = said(full, tokens, 100, "greedy")
+    with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.6, 1)):
+        said(llm, tokens, 100, "greedy")
+    known = llm.input_ids[: llm.n_tokens].tolist()
+    llm.eval([500])
+    full.reset()
+    full.eval([*known, 500])
+    assert np.allclose(last_row(llm), last_row(full), rtol=0, atol=0.1)
+    with pytest.raises(ExactModeError, match="swa_full is False"):
+        make(shapes, name, exact=True)
+    llm.close()
+    full.close()
 
 
 def test_exact_mode_of_a_hybrid_model(shapes):
