@@ -138,8 +138,8 @@ def plan(
         raise ExactModeError(msg)
     if header.windowed and settings.get("swa_full") is False:
         msg = (
-            "exact mode needs a full cache for the sliding window, swa_full is False: cells are reused out of the order of "
-            "their tokens, and attention sums in theirs. Leave it out, or use exact=False"
+            "exact mode needs a full cache for the sliding window, swa_full is False: cells are reused out of the "
+            "order of their tokens, and attention sums in theirs. Leave it out, or use exact=False"
         )
         raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)

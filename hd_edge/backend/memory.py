@@ -17,8 +17,6 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge.config import MAX_LEAVES
 
-from .settings import batch_rows
-
 if TYPE_CHECKING:
     from hd_edge.config import DraftConfig
     from hd_edge.model.gguf import GGUFHeader
@@ -45,8 +43,8 @@ class Wanted:
 
     @classmethod
     def of(cls, header: GGUFHeader, settings: dict[str, Any], config: DraftConfig) -> Wanted:
-        """What a model file and the constructor's arguments leave room for."""
-        rows = batch_rows(settings)
+        """What a model file and the constructor's arguments, with ``n_batch``, leave room for."""
+        rows = int(settings["n_batch"])
         if header.keeps_state:
             micro = min(rows, int(settings.get("n_ubatch", 512)))  # llama.cpp asserts n_ubatch > n_rs_seq + 1
             drafts = config.profile != "off" and not _is_llama_cpps(settings)
