@@ -136,6 +136,12 @@ def plan(
             "those behind it. Use exact=False"
         )
         raise ExactModeError(msg)
+    if header.windowed and settings.get("swa_full") is False:
+        msg = (
+            "exact mode needs a full cache for the sliding window, swa_full is False: cells are reused out of the "
+            "order of their tokens, and attention sums in theirs. Leave it out, or use exact=False"
+        )
+        raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)
     types = {kind for name, kind in header.tensor_types.items() if not independent(name, header, own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))

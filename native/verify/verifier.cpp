@@ -22,7 +22,7 @@ std::string numbers(const char* what, int64_t is, const char* limit, int64_t mos
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
     : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
     if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
-    if (recurrent() && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
+    if (recurrent() && !limits.copies && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
         throw std::invalid_argument(
             numbers("a recurrent state: max_rows", limits.max_rows, "n_rs_seq + 1, or leaves 1,", limits.rollback + 1));
     }
@@ -44,51 +44,6 @@ void Verifier::begin(int32_t n_past) {
     (void)release(n_past);  // a no-op where somebody else's forward ended there
     n_past_ = n_past;
     lost_ = false;
-}
-
-// Whether sequence 0 can end at n_past: see what a memory can take back.
-bool Verifier::reaches(int32_t n_past) const {
-    if (n_past == 0) return true;
-    const int32_t end = api_.memory_seq_pos_max(memory_, 0) + 1;
-    if (recurrent() && (lost_ || end < n_past || end - n_past > undoable_)) return false;
-    return limits_.window == 0 || end <= n_past ||
-           api_.memory_seq_pos_min(memory_, 0) <= std::max(n_past - limits_.window, 0);
-}
-
-void Verifier::forget() {
-    // Of any sequence at once, a recurrent memory leaves sequence 0 pointing at an empty cell, and aborts at the next
-    // one.
-    api_.memory_seq_rm(memory_, recurrent() ? 0 : kAnySequence, -1, -1);
-    std::fill(synced_.begin(), synced_.end(), 0);
-    n_past_ = rows_ = readable_ = undoable_ = 0;
-    lost_ = false;
-}
-
-bool Verifier::release(int32_t n_past) {
-    const bool holds = reaches(n_past);
-    undoable_ = 0;  // whoever uses the context next makes the snapshots stale
-    if (!holds) {
-        rows_ = readable_ = 0;
-        return false;
-    }
-    if (recurrent()) {
-        if (n_past == 0) {
-            forget();
-        } else {
-            api_.memory_seq_rm(memory_, 0, n_past, -1);  // of any sequence is refused
-            n_past_ = std::min(n_past_, n_past);
-            rows_ = readable_ = 0;
-        }
-        return true;
-    }
-    if (std::any_of(synced_.begin(), synced_.end(), [](int32_t end) { return end > 0; })) {
-        api_.memory_seq_keep(memory_, 0);
-        std::fill(synced_.begin(), synced_.end(), 0);
-    }
-    api_.memory_seq_rm(memory_, kAnySequence, n_past, -1);
-    n_past_ = std::min(n_past_, n_past);
-    rows_ = readable_ = 0;
-    return true;
 }
 
 // Pre-order numbers the leaves below a node consecutively.
@@ -150,11 +105,13 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     rows_ = tree.size();
     readable_ = 0;
     const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
+    if (total > 1 && limits_.copies) keep_copy();
     abort_.hold(recurrent());  // an aborted forward has overwritten the states of some layers
     const int32_t code = api_.decode(ctx_, batch);
     abort_.hold(false);
     if (code != 0) {
         if (recurrent() && (code == kNoSlot || code == kRefused)) {
+            drop_copy();
             rows_ = 0;
         } else {
             rollback();
@@ -197,24 +154,12 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
     return kept;
 }
 
-// The only branch is the batch itself: its tail goes by the snapshot after the last accepted token.
-int32_t Verifier::commit_state(int32_t length) {
-    const int32_t end = n_past_ + n_chain_ + length;
-    if (rows_ > length) {
-        if (!api_.memory_seq_rm(memory_, 0, end, -1)) {
-            lost_ = true;
-            throw std::runtime_error("llama.cpp refused to take back " + std::to_string(rows_ - length) + " of " +
-                                     std::to_string(rows_) + " tokens, n_rs_seq is " +
-                                     std::to_string(limits_.rollback));
-        }
-        undoable_ = 0;
-    }
-    n_past_ = end;
-    rows_ = 0;
-    return length;
-}
-
 void Verifier::rollback() {
+    if (copied_) {
+        restore_copy();
+        rows_ = readable_ = 0;
+        return;
+    }
     if (recurrent()) {
         lost_ = true;
         rows_ = readable_ = undoable_ = 0;

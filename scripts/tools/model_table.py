@@ -40,8 +40,9 @@ FOOT = """
 - **Hybrid models** (Qwen3.5, LFM2, Nemotron-H: a recurrent state beside attention) take a rejected draft back by
   llama.cpp's snapshots of the state, up to 7 tokens. They need the memory of seven more states (52 MB each for
   Qwen3.5-4B); `DraftConfig(max_rows=4)` halves that, `draft="off"` needs none.
-- **Recurrent models without snapshots** (Mamba, RWKV, Granite hybrids, Falcon-H1) decode plainly; their conversations
-  go on all the same.
+- **Other recurrent models** (Mamba, RWKV, Granite hybrids, Falcon-H1) take it back by a copy: a second sequence
+  shares the state while a draft is verified. Accepted tokens of a draft that was rejected in part are fed again,
+  which costs rows; the planner counts them, so less is drafted.
 - **Sliding windows** (Gemma, gpt-oss): llama.cpp's default is a cache of full size, which takes trees.
   `swa_full=False` saves its memory, and takes one chain.
 - **Checkpoints**: where a memory cannot go back to any token, states of the conversation are kept as it grows, at
@@ -114,7 +115,7 @@ def drafts(llm: Any) -> str:
     verifier = llm.verifier
     if verifier.max_leaves > 1:
         return f"tree, {verifier.max_leaves} branches"
-    return f"chain, {verifier.max_rows - 1} tokens"
+    return f"chain, {verifier.max_rows - 1} tokens{', by a copy' if verifier.copies else ''}"
 
 
 def own_kernels(llm: Any) -> str:

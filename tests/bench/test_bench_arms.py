@@ -103,7 +103,7 @@ def test_a_prompt_without_room_for_its_answer(arms):
 def test_arms_that_are_unavailable(arms, models, mamba):
     with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
         arms.make("quick")
-    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64))
+    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64, n_batch=1))
     with pytest.raises(ConfigError, match="decodes plainly"):
         recurrent.make("auto")
     prompt = recurrent.tokenize([{"role": "user", "content": "the cat"}])

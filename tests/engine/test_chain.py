@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -43,13 +43,13 @@ def test_drafted_text_is_plain_text(shapes, name, kind):
     plain, llm = make(shapes, name, kind, draft="off"), make(shapes, name, kind)
     drafted = 0
     for seed, how in enumerate([*SAMPLING] * 2):
-        tokens = prompt(seed // 2, 30 + 60 * seed)
+        tokens = prompt(seed // 2, 30 + 40 * seed)
         want = said(plain, tokens, 60, how)
         with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.8, seed)):
             assert said(llm, tokens, 60, how) == want
         assert llm.verifier.check_integrity() == ""
         drafted += llm.stats.rows - llm.stats.forwards
-    assert (drafted > 100) == (llm.plain_reason == "")
+    assert drafted > 100
     plain.close()
     llm.close()
 
@@ -60,7 +60,7 @@ def test_fifty_prompts(shapes, name, kind):
     plain, llm = make(shapes, name, kind, draft="off"), make(shapes, name, kind)
     for seed in range(50):
         how = [*SAMPLING][seed % 2]
-        tokens = prompt(seed, 10 + 6 * seed)
+        tokens = prompt(seed, 10 + (2 if name in SLIDING else 6) * seed)  # no cell of a window's cache is reused yet
         want = said(plain, tokens, 128, how)
         with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.7, seed)):
             assert said(llm, tokens, 128, how) == want
@@ -72,8 +72,9 @@ def test_fifty_prompts(shapes, name, kind):
 def test_one_chain(shapes, name):
     llm = make(shapes, name)
     assert llm.verifier.max_leaves == 1
-    assert llm.verifier.max_rows == (8 if name in HYBRID else 1)
-    assert ("no snapshots" in llm.plain_reason) == (name not in HYBRID)
+    assert llm.verifier.max_rows == 8
+    assert llm.verifier.copies == (name not in HYBRID)
+    assert llm.plain_reason == ""
     llm.close()
 
 
@@ -117,8 +118,7 @@ def test_earlier_tokens_are_computed_again(shapes, name):
         llm.eval([500, 600])
         fresh.reset()
         fresh.eval([*known, 500, 600])
-        assert llm.sample(temp=0.0) == fresh.sample(temp=0.0)
-        assert np.array_equal(last_row(llm), last_row(fresh))
+        assert np.allclose(last_row(llm), last_row(fresh), rtol=0, atol=0.0 if llm.exact else 0.1)
     llm.close()
     fresh.close()
 
@@ -140,7 +140,7 @@ def test_sampling_again_after_a_generation(shapes, name):
     fresh.close()
 
 
-@pytest.mark.parametrize("name", HYBRID)
+@pytest.mark.parametrize("name", STATES)
 def test_saved_in_the_middle_of_a_generation(shapes, name):
     """Also right after a rejected draft, when the state lies in a snapshot."""
     llm, plain = make(shapes, name), make(shapes, name, draft="off")
@@ -159,7 +159,7 @@ def test_saved_in_the_middle_of_a_generation(shapes, name):
     plain.close()
 
 
-@pytest.mark.parametrize("name", HYBRID)
+@pytest.mark.parametrize("name", STATES)
 def test_an_exception_within_a_step_leaves_nothing_wrong(shapes, name, monkeypatch):
     llm, plain = make(shapes, name), make(shapes, name, draft="off")
     tokens = prompt(10, 40)
@@ -178,6 +178,30 @@ def test_an_exception_within_a_step_leaves_nothing_wrong(shapes, name, monkeypat
         assert said(llm, tokens, 40, "greedy") == want
     llm.close()
     plain.close()
+
+
+def test_accepted_tokens_are_fed_again_before_the_next_draft(shapes):
+    """Where a copy of the state is taken back: what that costs is counted as rows, and told to the planner."""
+    llm, plain = make(shapes, "mamba2-tiny"), make(shapes, "mamba2-tiny", draft="off")
+    tokens, steps = prompt(3, 40), []
+    want = said(plain, tokens, 60, "greedy")
+    llm.on_step = steps.append
+    with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.7, 4)):
+        assert said(llm, tokens, 60, "greedy") == want
+    for before, after in pairwise(steps):
+        rejected = len(before.path) < len(before.tree)
+        assert after.again == (len(before.path) if rejected else 0)
+        assert not (after.again and len(after.tree) > 1)
+    assert any(step.again for step in steps)
+    llm.close()
+    plain.close()
+
+
+def test_no_room_for_a_copy(shapes):
+    llm = make(shapes, "mamba2-tiny", n_batch=1)
+    assert llm.plain_reason == "n_batch=1 leaves no room for a draft and a copy of the recurrent state"
+    assert len(said(llm, prompt(0, 20), 10, "greedy")) == 10
+    llm.close()
 
 
 def test_settings_bound_the_chain(shapes):
@@ -201,6 +225,26 @@ def test_context_that_fills_up(shapes):
         list(llm.generate(tokens, temp=0.0))
     assert llm.n_tokens == llm.n_ctx()
     llm.close()
+
+
+@pytest.mark.parametrize("name", SLIDING)
+def test_a_window_whose_cells_are_reused(shapes, name):
+    """In another order than that of the tokens, in which attention sums: right, but not bit for bit."""
+    llm, full = make(shapes, name), make(shapes, name, draft="off", swa_full=True)
+    assert full.exact and not llm.exact
+    tokens = prompt(12, 350)
+    want = said(full, tokens, 100, "greedy")
+    with llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.6, 1)):
+        said(llm, tokens, 100, "greedy")
+    known = llm.input_ids[: llm.n_tokens].tolist()
+    llm.eval([500])
+    full.reset()
+    full.eval([*known, 500])
+    assert np.allclose(last_row(llm), last_row(full), rtol=0, atol=0.1)
+    with pytest.raises(ExactModeError, match="swa_full is False"):
+        make(shapes, name, exact=True)
+    llm.close()
+    full.close()
 
 
 def test_exact_mode_of_a_hybrid_model(shapes):
