@@ -54,6 +54,9 @@ class ResponsesRequest(Body):
             )
             given["tool_choice"] = named
         form = (self.text or {}).get("format") or {"type": "text"}
+        if not isinstance(form, dict):
+            msg = f"text.format is of type {type(form).__name__}, expected an object with a type"
+            raise RefusedError(400, msg, param="text.format")
         if form.get("type") == "json_schema":
             named = {key: form[key] for key in ("name", "schema", "strict") if form.get(key) is not None}
             form = {"type": "json_schema", "json_schema": named}
@@ -187,7 +190,10 @@ class ResponseShape:
         if not self._open or self._output[-1]["type"] != kind:
             yield from self._close()
             item: Json = {"type": kind, "id": f"{kind}_{uuid.uuid4().hex}", "status": "in_progress", "content": []}
-            item |= {"summary": []} if thoughts else {"role": "assistant"}
+            if thoughts:
+                item["summary"] = []
+            else:
+                item["role"] = "assistant"
             yield from self._begin(item)
             part: Json = {"type": part_kind, "text": ""}
             if not thoughts:

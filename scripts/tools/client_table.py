@@ -122,7 +122,9 @@ def with_langchain(url: str) -> Cells:
     from langchain_core.messages import HumanMessage, ToolMessage
     from langchain_openai import ChatOpenAI
 
-    chat = ChatOpenAI(base_url=f"{url}/v1", api_key="none", model="any", max_tokens=100, temperature=0, max_retries=0)
+    settings = {"base_url": f"{url}/v1", "api_key": "none", "model": "any", "temperature": 0, "max_retries": 0}
+    chat = ChatOpenAI(**settings, max_tokens=100)
+    newer = ChatOpenAI(**settings, max_tokens=100, use_responses_api=True)
     tools = chat.bind_tools([Weather], tool_choice="any")
 
     def answered() -> bool:
@@ -155,7 +157,7 @@ def with_langchain(url: str) -> Cells:
         "called tool": lambda: holds(tools.invoke(ASKED).tool_calls[0]["args"]),
         "streamed call": streamed_call,
         "answer to a call": answered,
-        "responses": lambda: bool(chat.bind(use_responses_api=True).invoke(ASKED).text),
+        "responses": lambda: bool(newer.invoke(ASKED).text),
         "JSON schema": lambda: structured("json_schema") and structured("function_calling"),
         "log probabilities": probabilities,
     }
