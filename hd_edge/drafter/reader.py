@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.errors import HDEdgeError
+from hd_edge.errors import ConfigError, HDEdgeError
+from hd_edge.model.chat_prompt import chat_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ class Reader:
     Attributes:
         seconds: What reading has taken in all.
         reads: Forwards made.
+        opening: Tokens that a text begins with.
     """
 
     def __init__(
@@ -48,7 +50,15 @@ class Reader:
         self.seconds = 0.0
         self.reads = 0
         self._clock, self._cancelled = clock, cancelled
+        self.opening = [llama.token_bos()] if llama._model.add_bos_token() else []
         self._from = 0  # first token of the text that is in the window
+
+    def template(self, messages: list[dict[str, str]]) -> list[int] | None:
+        """Tokens of a conversation in the model's chat template; None where that refuses it."""
+        try:
+            return chat_tokens(self.llama, messages)
+        except ConfigError:
+            return None
 
     def begin(self, length: int) -> None:
         """A text of so many tokens comes, and grows."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hd_edge._native import Said
-from hd_edge.errors import ConfigError
-from hd_edge.model.chat_prompt import chat_tokens
 
 from .spelling import Spelled, border, whole
 
@@ -78,15 +76,14 @@ class DrafterTier:
     def begin(self, tokens: Sequence[int]) -> None:
         """The target's conversation is now ``tokens``."""
         start = min(self._prompt_tokens, len(tokens))
-        template = None if self._messages is None else self._template(self._messages)
+        template = None if self._messages is None else self.reader.template(self._messages)
         said = list(tokens[start:])
         if template is not None:
             self._head = template
         elif self._same:
             self._head = list(tokens[:start])
         else:
-            llama = self.reader.llama
-            self._head = [llama.token_bos()] if llama._model.add_bos_token() else []
+            self._head = list(self.reader.opening)
             said = list(tokens)
         self._text = b""
         self._spelled = Spelled(self._drafter)
@@ -176,10 +173,3 @@ class DrafterTier:
                 kind = Said.odd
             words.append(Word(tuple(tokens[:at]), tokens[at], chance if begins else 1.0, kind))
         return words
-
-    def _template(self, messages: list[dict[str, str]]) -> list[int] | None:
-        """The conversation in the drafter's chat template; None where that refuses it."""
-        try:
-            return chat_tokens(self.reader.llama, messages)
-        except ConfigError:
-            return None

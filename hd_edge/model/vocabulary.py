@@ -62,7 +62,7 @@ class Vocabulary:
         """Tokens of a text that stands somewhere inside a longer one: without the space SentencePiece puts first."""
         tokens = self.encode(text)
         if self.puts_space_first and tokens:
-            if text.startswith(" "):
+            if text.startswith(" ") and len(text) > 1:
                 return self.encode(text[1:])
             if self._piece(tokens[0]) == b" ":
                 return tokens[1:]
