@@ -118,7 +118,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
         check_context(self._header, settings)
-        drafter = check_drafter(drafter, self._draft_config.profile, model_path)
+        drafter = check_drafter(drafter, self._draft_config, model_path)
         settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
         exact_mode.check_batches(self._header, settings)
         settings.setdefault("flash_attn", True)

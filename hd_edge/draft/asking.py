@@ -7,6 +7,7 @@ What it says becomes candidates of the mixer (``Drafter.foretell``), and the tre
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,14 +126,16 @@ class Asking:
     def _worth(self, tree: _native.DraftTree, curve: dict[int, float], open_chance: float) -> bool:
         """Whether this word, perhaps with some behind it, promises more tokens per cost than the tree as it is."""
         now, rows, total = _value(tree, curve, self.spent), len(tree), 1 + _sum(tree)
-        share, spent = open_chance, self.spent
+        share, spent, lost = open_chance, self.spent, 0.0
+        weakest = sorted(tree.probability[1:].tolist())
         for word in range(AHEAD):
             share *= self._yield
             total += share
+            lost += weakest[word] if word < len(weakest) else 0.0
             spent += self._prices[0 if word == 0 and not self.words else 1]
-            price = min((price for n, price in curve.items() if n >= rows + word + 1), default=0.0)
-            if price > 0 and total / (price + spent) > now:
-                return True
+            larger = min((price for n, price in curve.items() if n > rows + word), default=inf)
+            if max(total / (larger + spent), (total - lost) / (curve.get(rows, inf) + spent)) > now:
+                return True  # as a tree with more rows, or in the place of its weakest ones
         return False
 
     def _ask(self, path: tuple[int, ...], tree: _native.DraftTree, one: float) -> bool:

@@ -17,6 +17,8 @@ from .tier import DrafterTier
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hd_edge.config import DraftConfig
+
 MOST_CONTEXT = 2048  # tokens of the drafter's window; when it is full, the last half is read again
 OVERHEAD = 1.5  # a small model takes longer than its share of bytes: its forwards are many and short
 EMBEDDING = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "t5encoder")
@@ -51,26 +53,26 @@ class LoadedDrafter:
             self.llama.close()
 
 
-def check_drafter(drafter: Any, profile: str, model_path: str) -> Any:
+def check_drafter(drafter: Any, config: DraftConfig, model_path: str) -> Any:
     """What ``Llama(drafter=...)`` means: a file, a loaded ``Llama``, or None.
 
     Args:
         drafter: ``"demo"``, a file, a name of ``hd-edge models``, a loaded ``hd_edge.Llama``, or None.
-        profile: How the target drafts.
+        config: How the target drafts.
         model_path: The target's file.
 
     Returns:
-        The drafter's file as a string, the ``Llama``, or None.
+        The drafter's file as a string, the ``Llama``, or None: no drafter may draft.
 
     Raises:
         ConfigError: It is none of these, embeds, keeps a state that cannot be rolled back, or is larger than the
             target, or the target does not draft by itself.
         ModelFileError: The file is missing, truncated or no GGUF.
     """
-    if drafter is None:
+    if drafter is None or "drafter" not in config.tiers:
         return None
-    if profile != "auto":
-        msg = f"drafter={_name(drafter)!r} needs draft='auto', got draft={profile!r}: leave one of them out"
+    if config.profile != "auto":
+        msg = f"drafter={_name(drafter)!r} needs draft='auto', got draft={config.profile!r}: leave one of them out"
         raise ConfigError(msg)
     if not isinstance(drafter, (str, os.PathLike)):
         if not hasattr(drafter, "plain_reason"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 log = logging.getLogger("hd_edge")
+
+T = TypeVar("T")
 
 ROOM = 64  # tokens left at least when the window has slid
 
@@ -53,6 +55,15 @@ class Reader:
         self.opening = [llama.token_bos()] if llama._model.add_bos_token() else []
         self._from = 0  # first token of the text that is in the window
 
+    def within(self, function: Callable[[], T]) -> T | None:
+        """Calls a function that has the model for itself; None, and a line in the log, where that fails or is gone."""
+        try:
+            with self.llama._life.operation():
+                return function()
+        except HDEdgeError as error:
+            log.warning("the drafter could not read: %s", error)
+            return None
+
     def template(self, messages: list[dict[str, str]]) -> list[int] | None:
         """Tokens of a conversation in the model's chat template; None where that refuses it."""
         try:
@@ -69,14 +80,9 @@ class Reader:
         if len(tokens) - self._from > self.llama.n_ctx():
             self.begin(len(tokens))
         started = self._clock()
-        try:
-            with self.llama._life.operation():
-                return self._read(np.array(tokens[self._from :], np.intc))
-        except HDEdgeError as error:
-            log.warning("the drafter could not read %d tokens: %s", len(tokens) - self._from, error)
-            return []
-        finally:
-            self.seconds += self._clock() - started
+        found = self._read(np.array(tokens[self._from :], np.intc))
+        self.seconds += self._clock() - started
+        return found
 
     def _read(self, wanted: np.ndarray) -> list[tuple[int, float]]:
         llama = self.llama

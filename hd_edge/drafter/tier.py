@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hd_edge._native import Said
@@ -55,6 +56,7 @@ class DrafterTier:
         self.share = share
         self._drafter, self._target = drafter, target
         self._same = drafter.table() == target.table()
+        self._ready = False  # to say something
         self._messages: list[dict[str, str]] | None = None
         self._prompt_tokens = 0
         self._head: list[int] = []  # the drafter's tokens before those of the text
@@ -75,6 +77,9 @@ class DrafterTier:
 
     def begin(self, tokens: Sequence[int]) -> None:
         """The target's conversation is now ``tokens``."""
+        self._ready = bool(self.reader.within(partial(self._begin, tokens)))
+
+    def _begin(self, tokens: Sequence[int]) -> bool:
         start = min(self._prompt_tokens, len(tokens))
         template = None if self._messages is None else self.reader.template(self._messages)
         said = list(tokens[start:])
@@ -92,6 +97,7 @@ class DrafterTier:
         if not self._same:
             self._spelled.become(self._text[: whole(self._text)])
         self.reader.begin(len(self._head) + (len(said) if self._same else len(self._spelled.tokens)))
+        return True
 
     def append(self, tokens: Sequence[int]) -> None:
         """The target went on with these."""
@@ -119,6 +125,11 @@ class DrafterTier:
 
     def say(self, path: Sequence[int]) -> list[Word]:
         """What may follow the conversation and ``path``, likeliest first; nothing where the drafter cannot tell."""
+        words = self.reader.within(partial(self._say, path)) if self._ready else []
+        self._ready = self._ready and words is not None  # one that fails says nothing more
+        return words or []
+
+    def _say(self, path: Sequence[int]) -> list[Word]:
         if self._same:
             said = self._tokens[self._prompt_tokens :] if self._messages is not None else self._tokens
             head = self._head if self._messages is not None else []
