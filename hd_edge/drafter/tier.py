@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .reader import Reader
     from .spelling import Spelling
 
-WIDTH = 4  # pieces that one reading offers
+WIDTH = 6  # pieces that one reading offers
 LEAST = 0.04  # chance below which a piece is not offered
 BEHIND = 24  # tokens of the conversation's end that a draft may be spelled together with
 

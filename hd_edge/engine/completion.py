@@ -87,7 +87,7 @@ class Completions(Guarded):
         merge_bias(settings, self._n_vocab)
         with self._life.call() if not settings.get("stream") else nullcontext():
             hints = self._hints if prediction is None else Hints(self._prediction_ids(prediction))
-            with self._hinted(hints), self._context_errors(prompt):
+            with self.hinted(hints), self._context_errors(prompt):
                 completion = super().create_completion(prompt, **settings)
             if isinstance(completion, dict):
                 add_counts(completion, self.stats)
@@ -113,7 +113,7 @@ class Completions(Guarded):
         self._check_size(sum(text_size(message) for message in settings.get("messages", ())))
         with self._life.call() if not settings.get("stream") else nullcontext():
             expected = None if prediction is None else self._prediction_ids(prediction)
-            with self._hinted(Hints(expected, message_texts(settings.get("messages")))):
+            with self.hinted(Hints(expected, message_texts(settings.get("messages")))):
                 completion = super().create_chat_completion(**settings)
             if isinstance(completion, dict):
                 add_counts(completion, self.stats)
@@ -157,7 +157,7 @@ class Completions(Guarded):
         return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager
-    def _hinted(self, hints: Hints) -> Iterator[None]:
+    def hinted(self, hints: Hints) -> Iterator[None]:
         """A generation that begins in this block drafts from the hints too."""
         before, self._hints = self._hints, hints
         try:
@@ -181,7 +181,7 @@ class Completions(Guarded):
     def _chunks(self, chunks: Any, hints: Hints, prompt: str | list[int]) -> Generator[Any, None, None]:
         """A stream whose generation begins with its first chunk, long after the call that asked for it."""
         try:
-            with self._hinted(hints), self._context_errors(prompt):
+            with self.hinted(hints), self._context_errors(prompt):
                 first = next(chunks)
             yield first
             yield from chunks

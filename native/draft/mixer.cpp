@@ -15,10 +15,10 @@ constexpr float kDecayUpdates = 3000;  // a set's rate falls with 1 / sqrt(1 + u
 constexpr uint16_t kHitCap = 500, kMissCap = 2000;
 constexpr uint16_t kLoadedCount = 100;  // what a point of a loaded calibrator counts for
 constexpr float kLeastChance = 0.0004F;
-constexpr float kDrafterWeight = 0.9F;   // of what the drafter says, at the beginning
-constexpr float kBesideDrafter = 0.35F;  // share of the other weights that is left beside it
-constexpr float kUnsaid = 0.15F;         // of the chance that the drafter leaves, for a candidate it does not name
-constexpr uint16_t kDrafterCount = 16;   // what a cell's first chance counts for
+constexpr float kDrafterWeight = 1.0F;  // of what the drafter says, at the beginning
+constexpr float kBesideDrafter = 0.5F;  // share of the other weights that is left beside it
+constexpr float kUnsaid = 0.15F;        // of the chance that the drafter leaves, for a candidate it does not name
+constexpr uint16_t kDrafterCount = 16;  // what a cell's first chance counts for
 
 float logit(float chance) {
     const float p = std::clamp(chance, kLeastChance, 1 - kLeastChance);
