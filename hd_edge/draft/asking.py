@@ -52,7 +52,9 @@ class Asking:
         self.guard = Guard()
         self.spent = self.seconds = 0.0
         self.words = 0
-        self._free = 1.0  # tokens per forward that the free tiers promise in this step
+        self._free: _native.DraftTree | None = None  # what would have been verified without the drafter
+        self._curve: dict[int, float] = {}  # forwards by rows, as this step knows them
+        self._rate = 1.0  # tokens per forward over one row, of late
         self._yield = FIRST_YIELD
         self._prices = [2 * tier.share, tier.share]  # forwards: of a step's first reading, and of another one
         self._unasked = 0  # steps
@@ -76,8 +78,8 @@ class Asking:
         if one <= 0 or not cost.known or self.guard.paused:
             return tree
         sizes, prices = cost.relative(context)
-        curve = {int(n): float(price) for n, price in zip(sizes, prices, strict=True)}
-        self._free = _value(tree, curve, 0.0)
+        self._curve = curve = {int(n): float(price) for n, price in zip(sizes, prices, strict=True)}
+        self._free = tree
         asked: set[tuple[int, ...]] = set()
         self._unasked += 1
         while True:
@@ -93,13 +95,21 @@ class Asking:
             gained = (_sum(tree) - before) / max(open_chance, 1e-6)
             self._yield += RATE * (min(max(gained, 0.0), 1.0) - self._yield)
 
-    def learn(self, rows: int, tokens: int, cost: float) -> None:
-        """After a step over so many rows that cost so many forwards, asking left out, and gave so many tokens."""
-        if self.words:
-            self._unasked = 0
-            self.guard.step(max(rows, 2), tokens, self._free * (cost + self.spent))
-        else:
+    def learn(self, rows: int, tokens: Sequence[int]) -> None:
+        """After a step over so many rows that gave these tokens.
+
+        What the drafter has gained is told exactly: the tree of the free tiers is there, and so is what it would have
+        drafted of these tokens.
+        """
+        spent = self._curve.get(rows, float(rows)) + self.spent
+        self._rate += RATE * (len(tokens) / max(spent, 1.0) - self._rate)
+        if not self.words or self._free is None:
             self.guard.skip()
+            return
+        self._unasked = 0
+        without = min(len(self._free.follow(list(tokens))), len(tokens))
+        more = spent - self._curve.get(len(self._free), float(len(self._free)))
+        self.guard.step(2, 0, more - (len(tokens) - without) / max(self._rate, 1.0))
 
     def append(self, tokens: Sequence[int]) -> None:
         """The conversation went on."""
