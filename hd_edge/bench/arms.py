@@ -6,7 +6,7 @@ hd_edge's arms share one loaded model, those of llama-cpp-python another; each i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -128,8 +128,12 @@ class Arms:
     def tokenize(self, messages: Messages) -> list[int]:
         """A conversation as every arm is asked it."""
         tokens = chat_tokens(self.llm, messages)
-        self._messages[tuple(tokens)] = messages
+        self.remember(tokens, messages)
         return tokens
+
+    def remember(self, tokens: Sequence[int], messages: Messages) -> None:
+        """These tokens are that conversation, which a drafter reads in its own template."""
+        self._messages[tuple(tokens)] = messages
 
     def make(self, name: str) -> LocalArm:
         """The arm of that name, one of ARMS.

@@ -51,9 +51,7 @@ COLOURS = {1: "green", -1: "red"}
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Statistics tier of drafting arms.",
 )
-@click.option(
-    "--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter."
-)
+@click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
 @click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write all figures here; '-': to stdout.")
 @click.option("--plot", "plot_file", type=Writable(dir_okay=False), help="Draw the speed-ups (extra bench).")
 def bench(**options: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hd_edge._native import Said
+from hd_edge._native import Said, Tier
 
 from .guard import Guard
 
@@ -88,11 +88,11 @@ class Asking:
             if not tried and not self._worth(tree, curve, open_chance):
                 return tree
             asked.add(path)
-            before = _sum(tree)
+            before = _own(tree)
             if not self._ask(path, tree, one):
                 return tree
             tree = grow(self.spent)
-            gained = (_sum(tree) - before) / max(open_chance, 1e-6)
+            gained = (_own(tree) - before) / max(open_chance, 1e-6)
             self._yield += RATE * (min(max(gained, 0.0), 1.0) - self._yield)
 
     def learn(self, rows: int, tokens: Sequence[int]) -> None:
@@ -171,6 +171,11 @@ class Asking:
 
 def _sum(tree: _native.DraftTree) -> float:
     return float(tree.probability[1:].sum())
+
+
+def _own(tree: _native.DraftTree) -> float:
+    """The chances of the tokens that nobody but the drafter knows."""
+    return float(tree.probability[tree.tier == Tier.drafter].sum())
 
 
 def _value(tree: _native.DraftTree, curve: dict[int, float], spent: float) -> float:

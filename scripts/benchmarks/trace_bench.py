@@ -157,6 +157,8 @@ def measure(args: argparse.Namespace, arms: Arms) -> dict[str, Any]:
     history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
     texts = tuple((trace.prompt + trace.answer, len(trace.prompt)) for trace in history)
     arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics, drafter=args.drafter and resolve(args.drafter))
+    for trace in traces:
+        arms.remember(trace.prompt, [{"role": "user", "content": trace.asked}])
     made = [arms.make(name) for name in args.arms]
     for arm in made if len(results.records) < len(traces) else ():
         arm.warm_up(traces[0].prompt, arms.settings)
