@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,8 @@ class Drafted(LocalArm):
         LocalArm.warm_up(arm, prompt, settings)
 
     def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
-        with self.llm.hinted(Hints(messages=self._messages(tuple(prompt)))):
+        messages = self._messages(tuple(prompt))
+        with nullcontext() if messages is None else self.llm.hinted(Hints(messages=messages)):
             yield from self.llm.generate(prompt, temp=temperature)
 
     @contextmanager

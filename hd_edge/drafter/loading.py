@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.model.find import resolve
 from hd_edge.model.gguf import GGUFHeader, read_header
 
@@ -15,11 +15,12 @@ from .spelling import Spelling
 from .tier import DrafterTier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hd_edge.config import DraftConfig
 
 MOST_CONTEXT = 2048  # tokens of the drafter's window; when it is full, the last half is read again
+PAYS = 0.15  # of the target's bytes: a drafter with more takes longer than its words save
 OVERHEAD = 1.5  # a small model takes longer than its share of bytes: its forwards are many and short
 EMBEDDING = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "t5encoder")
 
@@ -109,6 +110,26 @@ def check_header(header: GGUFHeader, path: str) -> None:
     if reason:
         msg = f"drafter {path} cannot draft: {reason}; name a small causal model"
         raise ConfigError(msg)
+
+
+def suitable(model_path: str, candidates: Mapping[str, Path]) -> list[str]:
+    """Which of these models may draft for another one and pay, the smallest first, with their share of its bytes.
+
+    Args:
+        model_path: The target's file.
+        candidates: Files by their names.
+    """
+    fit = []
+    for name, path in candidates.items():
+        share = _bytes(path) / max(_bytes(model_path), 1)
+        if not 0 < share <= PAYS:
+            continue
+        try:
+            check_header(read_header(path), name)
+        except (ConfigError, ModelFileError):
+            continue
+        fit.append((share, name))
+    return [f"{name} ({share:.1%} of the model's bytes)" for share, name in sorted(fit)]
 
 
 def load_drafter(target: Any, drafter: Any, load: Callable[..., Any]) -> LoadedDrafter:
