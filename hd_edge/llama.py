@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -29,7 +30,7 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .drafter.loading import check_drafter, load_drafter
 from .drafter.tier import DrafterTier
-from .engine.completion import Completions
+from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads
 from .engine.options import check_options
@@ -54,7 +55,7 @@ log.addHandler(logging.NullHandler())
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
-class Llama(Keeping, Completions, Drafting, ParameterHook):
+class Llama(Keeping, Chats, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -183,7 +184,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 self._draft_config, self._drafter_tier, store=store, statistics=statistics, learn=learn
             )
         most = None if chosen else settings["n_threads"]
-        self._pace = pace_of(self, most, own_attention=self.own_attention)
+        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
@@ -228,10 +229,13 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 generation = super().generate(tokens, **settings)
                 yield from count_plain(generation, stats, len(tokens), lambda: self._life.cancelled)
             else:
+                self.catch_up()
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
+            stats.ends = int(stats.last >= 0 and lib.llama_vocab_is_eog(self._model.vocab, stats.last))
             self.total_stats.add(stats)
+        self.catch_up()
 
     def _drafted(
         self, verifier: _native.Verifier, tokens: list[int], settings: dict[str, Any], stats: GenerationStats
@@ -242,7 +246,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
         self._tell_drafter(self._hints.messages, len(tokens) + (0 if reset else self.n_tokens))
-        learn = None if memory is None else partial(memory.finished, stats=stats)
+        ended = None if memory is None else partial(memory.finished, stats=stats)
         with (
             self._keeping(),
             pace.generation(self._planner),
@@ -256,7 +260,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
             self._decoder = Decoder(
                 *(self, verifier, planner, samplers, stats, stop, self._hints.prediction),
                 on_step=seen,
-                on_end=learn,
+                on_end=ended,
                 pace=pace,
             )
             try:

@@ -7,8 +7,10 @@ description and with what the library itself does (``library``).
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import functools
+from importlib.resources import files
 from typing import Any
 
 import llama_cpp
@@ -19,6 +21,8 @@ from hd_edge.backend.library import check_library
 from hd_edge.errors import UnsupportedBackendError
 
 TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
+
+AGAIN = "install hd_edge again (pip install --no-deps -e . in a checkout)"
 
 FUNCTIONS = (
     "llama_decode",
@@ -76,14 +80,33 @@ def check_layout(batch: Any) -> None:
             raise UnsupportedBackendError(msg)
 
 
+def check_native(native: Any = _native) -> None:
+    """Compares the native module with its description: after an update it may still be the build of an older one.
+
+    Raises:
+        UnsupportedBackendError: Names what it lacks.
+    """
+    described = ast.parse(files("hd_edge").joinpath("_native.pyi").read_text(encoding="utf-8"))
+    for node in described.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            found = getattr(native, node.name, None)
+            parts = [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
+            lacks = [part for part in parts if not hasattr(found, part)]
+            if found is None or lacks:
+                name = ".".join([node.name, *lacks[:1]]) if found is not None else node.name
+                msg = f"{native.__file__} has no {name}, another version of hd_edge built it: {AGAIN}"
+                raise UnsupportedBackendError(msg)
+
+
 @functools.lru_cache(maxsize=1)
 def load() -> _native.LlamaApi:
     """The function table of the loaded library, checked once per process.
 
     Raises:
-        UnsupportedBackendError: Version of package or library, struct layout or a missing function.
+        UnsupportedBackendError: Version of package, library or native module, struct layout or a missing function.
     """
     check_version(llama_cpp.__version__)
+    check_native()
     check_layout(lib.llama_batch)
     check_library()
     addresses = {}

@@ -1,137 +1,130 @@
-"""Grammars (GBNF): what is refused before llama.cpp parses one, and draws that no grammar can end the process with.
+"""Draws under a grammar: llama.cpp's chain, with the verdict of our own matcher (``_native.GrammarMatcher``).
 
-llama.cpp parses a grammar recursively, copies what is repeated, and throws through the C border when a token is
-accepted that the grammar does not allow. So a text is measured before it is parsed, and the grammar is asked before a
-token is accepted.
+llama.cpp's own grammar sampler walks equal ways again and again: a short grammar can take for ever, or all memory, and
+nothing stops it. It throws through the C border when a token is accepted that it does not allow, and prints a client's
+text where it cannot parse it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
+from hd_edge import _native
 from hd_edge.errors import ConfigError
 
-from .log import captured_log
+from .gbnf import parse
+from .lazy_grammar import LazyGrammar, LazyMatcher
+from .tokens import token_bytes
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-
-MOST_BYTES = 256 * 1024  # of a grammar's text
-MOST_NESTED = 2100  # brackets in brackets; the parser recurses, some 400 bytes of stack for each
-MOST_REPEATED = 2000  # {m,n}: llama.cpp's own limit for one rule
-MOST_ELEMENTS = 20_000  # with repetitions written out; alternatives cost their square
-
-WORDS = re.compile(
-    r'(?P<literal>"(?:[^"\\]|\\.)*")|(?P<class>\[(?:[^\]\\]|\\.)*\])|(?P<comment>#[^\n]*)'
-    r"|(?P<times>\{\s*(?P<least>\d*)\s*(?P<comma>,?)\s*(?P<most>\d*)\s*\})|(?P<bracket>[()])|(?P<suffix>[*+?])"
-    r"|(?P<one>[A-Za-z0-9_-]+|\||\.)",
-    re.DOTALL,
-)
+AMBIGUOUS = "the grammar has too many ways to go on at once: let its alternatives and repetitions begin differently"
 
 
-def allows(grammar: Any, candidates: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of the candidates (of type ``CANDIDATE``, logits 0) a grammar sampler allows next, as a mask."""
-    work = candidates.copy()
-    array = lib.llama_token_data_array(
-        data=work.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)), size=len(work), selected=-1, sorted=False
-    )
-    lib.llama_sampler_apply(grammar, ctypes.byref(array))
-    return np.asarray(work["logit"] == 0)
+Matcher = _native.GrammarMatcher | LazyMatcher
 
 
-def check_grammar(vocab: Any, text: str, root: str) -> None:
-    """Refuses a grammar that is too large to parse, or does not parse.
+class Vocabulary:
+    """The tokens of a model as grammars see them; read once (0.1 s for 50,000 tokens).
 
     Args:
-        vocab: ``llama_vocab*``.
-        text: GBNF.
-        root: Name of its first rule.
+        model: ``llama_cpp``'s ``LlamaModel``; its ``llama_vocab`` must outlive this object.
 
-    Raises:
-        ConfigError: Names the limit and the value, or the text that llama.cpp cannot parse; a null pointer in a sampler
-            chain would end the process at the first draw.
+    Attributes:
+        pieces: Of all tokens, for matchers.
+        piece: Bytes of a token; empty for control tokens.
+        tokenize: Plain text.
     """
-    check_size(text)
-    with captured_log():
-        sampler = lib.llama_sampler_init_grammar(vocab, text.encode("utf-8"), root.encode("utf-8"))
-    if not sampler:
-        msg = f"llama.cpp cannot parse the grammar {text[:60]!r}...: GBNF with a rule {root!r} is expected"
-        raise ConfigError(msg)
-    lib.llama_sampler_free(sampler)
+
+    def __init__(self, model: Any) -> None:
+        vocab = model.vocab
+        n_vocab = int(lib.llama_vocab_n_tokens(vocab))
+        self.piece: Callable[[int], bytes] = lambda token: token_bytes(vocab, token, special=False)
+        self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(text, False, False)
+        self._token: Callable[[str], int] = lambda text: one(model.tokenize(text.encode("utf-8"), False, True))
+        self._parsed: tuple[tuple[str, str], _native.GrammarRules] | None = None  # a draw and a draft ask for one
+        pieces = [token_bytes(vocab, token, special=True) for token in range(n_vocab)]
+        self.of_byte = {piece[0]: token for token, piece in enumerate(pieces) if len(piece) == 1}
+        ends = [bool(lib.llama_vocab_is_eog(vocab, token)) for token in range(n_vocab)]
+        self.pieces = _native.TokenPieces(pieces, ends)
+        self._whole: Callable[[int], bytes] = lambda token: token_bytes(vocab, token, special=True)
+
+    def matcher(self, grammar: Any) -> Matcher:
+        """A matcher at the beginning of a text.
+
+        Args:
+            grammar: ``LlamaGrammar`` of llama_cpp.
+
+        Raises:
+            ConfigError: The grammar does not parse, is too large, allows no text, or has too many ways to begin.
+        """
+        matcher = self._matcher(grammar)
+        if not isinstance(grammar, LazyGrammar):
+            return matcher
+        return LazyMatcher(grammar, lambda: self._matcher(grammar), self._whole, self.of_byte, len(self.pieces))
+
+    def _matcher(self, grammar: Any) -> _native.GrammarMatcher:
+        key = grammar._grammar, grammar._root
+        if self._parsed is None or self._parsed[0] != key:
+            self._parsed = key, parse(*key, self._token)
+        try:
+            matcher = _native.GrammarMatcher(self._parsed[1], self.pieces)
+        except _native.TooManyWays:
+            raise ConfigError(AMBIGUOUS + ", and no rule with itself") from None
+        if not matcher.alive:
+            msg = f"the grammar allows no text: each alternative of the rule {grammar._root!r} begins with itself"
+            raise ConfigError(msg)
+        return matcher
 
 
-def check_size(text: str) -> None:
-    """Refuses a grammar by its length, nesting, repetitions, and elements with the repetitions written out.
-
-    Raises:
-        ConfigError: Names the limit and the value.
-    """
-    _at_most("bytes", len(text.encode("utf-8", "surrogatepass")), MOST_BYTES)
-    depth = elements = last = 0  # last: size of what a repetition would repeat
-    for word in WORDS.finditer(text):
-        kind, size = word.lastgroup, 1
-        if kind in ("literal", "class"):
-            size = len(word[0]) - 2
-        elif kind == "bracket":
-            depth += 1 if word[0] == "(" else -1
-            _at_most("brackets in brackets", depth, MOST_NESTED)
-        elif kind in ("times", "least", "comma", "most"):
-            size = last * _times(word)
-        elif kind == "suffix":
-            size = last
-        if kind != "comment":
-            elements, last = elements + size, max(size, 1)
-            _at_most("elements with its repetitions written out", elements, MOST_ELEMENTS)
-
-
-def _times(word: re.Match[str]) -> int:
-    numbers = [int(number) if len(number) < 9 else 10**9 for number in (word["least"], word["most"]) if number]
-    times = max(numbers, default=0)
-    _at_most("repetitions of one item", times, MOST_REPEATED)
-    return times
-
-
-def _at_most(what: str, value: int, limit: int) -> None:
-    if value > limit:
-        msg = f"the grammar has {value} {what}, at most {limit} are taken: make it smaller"
-        raise ConfigError(msg)
-
-
-class CheckedDraw:
-    """Draws from a sampler chain with a grammar, as ``llama_sampler_sample`` does, but asks the grammar first.
+class GrammarDraw:
+    """Draws from a chain as ``llama_sampler_sample`` does; the grammar stands behind the penalties, as in llama_cpp.
 
     A processor, a bias or ``min_tokens`` may rule out every token that the grammar allows; what the chain then draws
-    must not be accepted.
+    is not accepted.
 
     Args:
-        sampler: ``LlamaSampler`` of llama_cpp, whose chain holds a grammar.
+        sampler: ``LlamaSampler`` of llama_cpp, its chain without a grammar: this puts one in.
+        place: Where in the chain.
+        matcher: Follows the text.
         n_vocab: Size of the vocabulary.
     """
 
-    def __init__(self, sampler: Any, n_vocab: int) -> None:
-        self._chain = sampler.sampler
-        self._grammar = _grammar_of(sampler)
+    def __init__(self, sampler: Any, place: int, matcher: Matcher, n_vocab: int) -> None:
+        self._chain = chain = sampler.sampler
+        self._matcher = matcher
         self._candidates = np.zeros(n_vocab, CANDIDATE)
         self._ids = np.arange(n_vocab, dtype=np.int32)
-        self._one = np.zeros(1, CANDIDATE)
+        self._error: BaseException | None = None
+        behind = [lib.llama_sampler_chain_remove(chain, place) for _ in range(place, lib.llama_sampler_chain_n(chain))]
+        sampler.add_custom(self._apply)
+        for member in behind:
+            lib.llama_sampler_chain_add(chain, member)
 
     def __call__(self, ctx: Any, row: int) -> int:
         """Draws at a row of the last batch, -1 for its last row.
 
         Raises:
-            ConfigError: No token that the grammar allows is left by the other settings.
+            ConfigError: No token that the grammar allows is left by the other settings, or it has too many ways.
         """
+        if isinstance(self._matcher, LazyMatcher) and self._matcher.waiting:
+            token = int(lib.llama_sampler_sample(self._chain, ctx, row))
+            self._matcher.accept(token)
+            return token
         candidates = self._candidates
         candidates["id"], candidates["p"] = self._ids, 0
         candidates["logit"] = np.ctypeslib.as_array(lib.llama_get_logits_ith(ctx, row), shape=self._ids.shape)
         data = candidates.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
         array = lib.llama_token_data_array(data=data, size=len(candidates), selected=-1, sorted=False)
         lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         token = int(array.data[array.selected].id) if 0 <= array.selected < array.size else -1
         if token < 0 or not self.allowed(token):
             msg = (
@@ -139,18 +132,60 @@ class CheckedDraw:
                 "drawn: let the grammar end later, or rule out less"
             )
             raise ConfigError(msg)
-        lib.llama_sampler_accept(self._chain, token)
+        self.accept(token)
         return token
 
     def allowed(self, token: int) -> bool:
-        """True if the grammar allows this token next."""
-        self._one["id"] = token
-        return bool(allows(self._grammar, self._one)[0])
+        """True if the grammar allows this token next.
+
+        Raises:
+            ConfigError: It has too many ways.
+        """
+        return bool(asked(lambda: self._matcher.allows(token)))
+
+    def accept(self, token: int) -> None:
+        """The text goes on with a token that is allowed.
+
+        Raises:
+            ConfigError: The grammar has too many ways.
+        """
+        asked(lambda: self._matcher.accept(token))
+        lib.llama_sampler_accept(self._chain, token)
+
+    def _apply(self, array: Any) -> None:
+        """Called by llama.cpp, through which nothing can be raised."""
+        if isinstance(self._matcher, LazyMatcher) and self._matcher.waiting:
+            return
+        try:
+            size, address = array.contents.size, ctypes.addressof(array.contents.data.contents)
+            data = (ctypes.c_ubyte * (size * CANDIDATE.itemsize)).from_address(address)
+            candidates = np.frombuffer(data, CANDIDATE)
+            candidates["logit"][~allowed_tokens(self._matcher)[candidates["id"]]] = -np.inf
+        except BaseException as error:
+            self._error = error
 
 
-def _grammar_of(sampler: Any) -> Any:
-    """The grammar in a chain of llama_cpp. Its custom samplers have no name function."""
-    custom = {place for place, _ in sampler.custom_samplers}
-    places = (place for place in range(lib.llama_sampler_chain_n(sampler.sampler)) if place not in custom)
-    members = (lib.llama_sampler_chain_get(sampler.sampler, place) for place in places)
-    return next(member for member in members if lib.llama_sampler_name(member) == b"grammar")
+def one(tokens: list[int]) -> int:
+    """The only token, or -1."""
+    return int(tokens[0]) if len(tokens) == 1 else -1
+
+
+def allowed_tokens(matcher: Matcher) -> NDArray[np.bool_]:
+    """A mask of the vocabulary: what may come next.
+
+    Raises:
+        ConfigError: The grammar has too many ways.
+    """
+    return np.frombuffer(asked(matcher.mask), np.bool_)
+
+
+def asked(ask: Callable[[], Any]) -> Any:
+    """An answer of a matcher.
+
+    Raises:
+        ConfigError: The grammar has too many ways.
+    """
+    try:
+        return ask()
+    except _native.TooManyWays:
+        raise ConfigError(AMBIGUOUS) from None

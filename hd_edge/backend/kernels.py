@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.backend.api import has_gpu
+from hd_edge.backend.api import AGAIN, has_gpu
 from hd_edge.errors import ConfigError, KernelWarning
 
 log = logging.getLogger("hd_edge")
@@ -28,6 +28,23 @@ log = logging.getLogger("hd_edge")
 TESTED = ("0.3.36",)  # llama-cpp-python: its ggml has the structures of native/kernels/ggml_abi.hpp
 VARIABLE = "HD_EDGE_ROW_KERNELS"
 OFF = ("0", "off", "false", "no")
+
+INT, TEXT, LONG = ctypes.c_int, ctypes.c_char_p, ctypes.c_longlong
+FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # of native/kernels/c_api.cpp: result, arguments
+    "hd_rows_symbol": (TEXT, (INT,)),
+    "hd_rows_type": (TEXT, (INT,)),
+    "hd_rows_isa": (TEXT, (TEXT,)),
+    "hd_rows_known": (INT, (TEXT,)),
+    "hd_rows_install": (TEXT, (ctypes.POINTER(ctypes.c_void_p), TEXT)),
+    "hd_rows_offer": (None, (INT,)),
+    "hd_rows_alone": (INT, ()),
+    "hd_rows_bytes": (LONG, ()),
+    "hd_rows_taken": (LONG, ()),
+    "hd_attention_type": (TEXT, (INT,)),
+    "hd_attention_problem": (TEXT, ()),
+    "hd_attention_offer": (None, (INT,)),
+    "hd_attention_takes": (INT, (INT,) * 4),
+}
 
 
 @dataclass(frozen=True)
@@ -195,7 +212,12 @@ def _install() -> Status:
     path = _library_path()
     if path is None:
         return _inactive("this build of hd_edge has none")
-    library = _declare(ctypes.CDLL(str(path)))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        return _inactive(f"{path} cannot be loaded: {error}")
+    if missing := _declare(library):
+        return _inactive(f"{path} has no function {missing}, another version of hd_edge built it: {AGAIN}")
     wanted = b"" if isa == "auto" else isa.encode()
     found = library.hd_rows_isa(wanted)
     if found is None:
@@ -235,28 +257,18 @@ def _library_path() -> Path | None:
     return found[0] if found else None
 
 
-def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    for strings in (library.hd_rows_symbol, library.hd_rows_type, library.hd_attention_type):
-        strings.argtypes = (ctypes.c_int,)
-        strings.restype = ctypes.c_char_p
-    library.hd_attention_problem.argtypes = ()
-    library.hd_attention_problem.restype = ctypes.c_char_p
-    library.hd_attention_offer.argtypes = (ctypes.c_int,)
-    library.hd_attention_offer.restype = None
-    library.hd_attention_takes.argtypes = (ctypes.c_int,) * 4
-    library.hd_attention_takes.restype = ctypes.c_int
-    library.hd_rows_isa.argtypes = library.hd_rows_known.argtypes = (ctypes.c_char_p,)
-    library.hd_rows_isa.restype = ctypes.c_char_p
-    library.hd_rows_known.restype = ctypes.c_int
-    library.hd_rows_install.argtypes = (ctypes.POINTER(ctypes.c_void_p), ctypes.c_char_p)
-    library.hd_rows_install.restype = ctypes.c_char_p
-    library.hd_rows_offer.argtypes = (ctypes.c_int,)
-    library.hd_rows_offer.restype = None
-    library.hd_rows_alone.argtypes = ()
-    library.hd_rows_alone.restype = ctypes.c_int
-    library.hd_rows_bytes.argtypes = library.hd_rows_taken.argtypes = ()
-    library.hd_rows_bytes.restype = library.hd_rows_taken.restype = ctypes.c_longlong
-    return library
+def _declare(library: ctypes.CDLL) -> str:
+    """Says what the library's functions take and give.
+
+    Returns:
+        Name of the first function that it lacks: another version of hd_edge built it. Empty if it has all.
+    """
+    for name, (result, arguments) in FUNCTIONS.items():
+        function = getattr(library, name, None)
+        if function is None:
+            return name
+        function.argtypes, function.restype = arguments, result
+    return ""
 
 
 def _strings(function: Any) -> list[str]:

@@ -17,6 +17,7 @@ from hd_edge.errors import ConfigError
 
 DEFAULTS = inspect.signature(llama_cpp.Llama.__init__).parameters
 INT32 = 2**31 - 1
+MOST_FLOAT = float(np.finfo(np.float32).max)
 MOST_THREADS = 512  # GGML_MAX_N_THREADS
 MOST_LAST_TOKENS = 2**20  # last_n_tokens_size: a buffer of so many is made for every generation
 
@@ -121,8 +122,8 @@ def is_integer(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite number of any kind, and no truth value."""
-    return (is_integer(value) or isinstance(value, (float, np.floating))) and math.isfinite(value)
+    """True for a number of any kind that llama.cpp's floats hold, and no truth value."""
+    return (is_integer(value) or isinstance(value, (float, np.floating))) and bool(abs(value) <= MOST_FLOAT)
 
 
 def enum_values(prefix: str) -> dict[int, str]:

@@ -234,10 +234,12 @@ class Team:
             self._apply(size)
 
 
-def set_threads(context: Any) -> Callable[[int], None]:
-    """What sets the threads of a ``llama_context`` between two forwards, of one row and of several."""
+def set_threads(context: Any, gone: Callable[[], bool]) -> Callable[[int], None]:
+    """What sets the threads of a ``llama_context``, until it is gone, for forwards of one row and of several."""
 
     def apply(size: int) -> None:
+        if gone():
+            return
         lib.llama_set_n_threads(context, ctypes.c_int32(size), ctypes.c_int32(size))
 
     return apply

@@ -239,7 +239,7 @@ class Arms:
                     merge(store, source)
             counter = _native.AnswerCounter(identity.n_vocab)
             for tokens, prompt_len in tiers.warm_texts:
-                store.add(dict(counter.rows(np.array(tokens, np.int32), prompt_len)))
+                store.add(dict(counter.records(np.array(tokens, np.int32), prompt_len)))
             if tiers.warm_prompts:
                 planner, helper = self._planner("auto", None)
                 with llm.drafting(planner):

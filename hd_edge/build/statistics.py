@@ -211,7 +211,7 @@ class StatisticsBuild:
         n_records = 0
         with Store(path, identity, kind="statistics") as store:
             memory: Counter[int] = Counter()  # of decoded records, by total
-            records = _native.CorpusRows(runs, identity.n_vocab, self.min_count, self.memory // 4)
+            records = _native.CorpusRecords(runs, identity.n_vocab, self.min_count, self.memory // 4)
             while some := records.next(TOGETHER):
                 store.write(some)
                 n_records += len(some)

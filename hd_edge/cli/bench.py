@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import model_path
-from .values import INT32, LAYERS, POSITIVE, SEED, THREADS, Finite, Writable
+from .options import MODEL, model_path
+from .values import INT32, LAYERS, POSITIVE, SEED, THREADS, FilePath, Finite, Writable
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
@@ -24,31 +24,31 @@ COLOURS = {1: "green", -1: "red"}
 
 
 @click.command()
-@click.option("-m", "--model", required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo).")
+@MODEL
 @click.option(
     "-p",
     "--prompts",
-    type=click.Path(exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     help="Lines of text, or JSON lines with 'prompt' or 'turns', perhaps 'category'; default: a built-in set.",
 )
-@click.option("--count", type=click.IntRange(min=1), default=2, show_default=True, help="Most prompts of a category.")
+@click.option("--count", type=POSITIVE, default=2, show_default=True, help="Most prompts of a category.")
 @click.option(
     "-n", "--predict", type=click.IntRange(2, INT32), default=128, show_default=True, help="Tokens per answer."
 )
 @click.option("-c", "--ctx-size", type=POSITIVE, default=4096, show_default=True)
 @click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
 @click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all.")
-@click.option("--temp", type=Finite(min=0), default=0.0, show_default=True, help="0: greedy.")
+@click.option("--temp", type=Finite(0, 1000), default=0.0, show_default=True, help="0: greedy.")
 @click.option("-s", "--seed", type=SEED, default=0, show_default=True)
 @click.option("--arms", default="plain,auto", show_default=True, help=f"Of {', '.join(ARM_NAMES)}.")
 @click.option(
     "--store",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="auto-warm begins with a copy of it; default: the model's.",
 )
 @click.option(
     "--statistics",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="Statistics tier of drafting arms.",
 )
 @click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
@@ -130,6 +130,8 @@ def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[R
         begun.append(time.monotonic())
         line.show(done, total, begun[-1] - begun[0], _speeds(record) if record else "")
 
+    turns = sum(len(question.turns) for question in questions)
+    line.begin(f"{turns} prompts, each answered by {', '.join(names)}")
     try:
         made = [arms.make(name) for name in names]
         for arm in made:

@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
+from .values import FilePath
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 FOLDER = click.option(
-    "--folder", type=click.Path(file_okay=False, path_type=Path), help="This folder; default: that of the user."
+    "--folder", type=FilePath(file_okay=False, path_type=Path), help="This folder; default: that of the user."
 )
 
 

@@ -19,6 +19,7 @@ from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
 from .streams import as_utf8, sentence
 from .ui import UI
+from .values import FilePath
 
 SESSION_NAME = re.compile(r"\w[\w.-]*")
 HELP = """\
@@ -40,7 +41,7 @@ Ctrl-C stops an answer and keeps what was said. A line that ends in \\ goes on i
 @sampling_options
 @click.option("-sys", "--system", default="", help="System prompt.")
 @click.option("--show-drafts", is_flag=True, help="Style tokens by the tier they were drafted from.")
-@click.option("--load", type=click.Path(path_type=Path), help="Go on with a saved conversation.")
+@click.option("--load", type=FilePath(path_type=Path), help="Go on with a saved conversation.")
 @click.option("--session", metavar="NAME", help="Go on with the conversation of this name, and keep it.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics after answers.")
 def chat(**options: Any) -> None:

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import model_path
-from .values import LAYERS, POSITIVE, THREADS, Finite, Writable
+from .options import MODEL, model_path
+from .progress import ProgressLine
+from .values import COUNT, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite, Writable
 
 if TYPE_CHECKING:
     from hd_edge.check.modes import CheckSettings
 
 
 @click.command()
-@click.option("-m", "--model", required=True, help="GGUF file, or 'demo' for SmolLM2-135M (extra demo).")
+@MODEL
 @click.option("-c", "--ctx-size", type=POSITIVE, default=4096, show_default=True)
 @click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True)
 @click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
 @click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all.")
 @click.option("-n", "--predict", type=POSITIVE, default=128, show_default=True, help="Tokens per answer.")
-@click.option("--prompts", type=click.Path(exists=True, dir_okay=False), help="Lines of text, or JSON lines.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts.")
-@click.option("--temp", type=Finite(min=0.01), default=0.8, show_default=True, help="Of the sampled runs.")
-@click.option("--seeds", type=click.IntRange(min=0), default=5, show_default=True, help="0: greedy only.")
-@click.option("--context", type=click.IntRange(min=0), default=0, help="Least tokens of other text before each prompt.")
+@click.option("--prompts", type=FilePath(exists=True, dir_okay=False), help="Lines of text, or JSON lines.")
+@click.option("--limit", type=POSITIVE, help="Only the first prompts.")
+@click.option("--temp", type=Finite(0.01, 1000), default=0.8, show_default=True, help="Of the sampled runs.")
+@click.option("--seeds", type=SEEDS, default=5, show_default=True, help="0: greedy only.")
+@click.option("--context", type=COUNT, default=0, help="Least tokens of other text before each prompt.")
 @click.option(
     "--mode", type=click.Choice(["both", "exact", "default"]), default="both", show_default=True, help="What to check."
 )
-@click.option("--store", type=click.Path(exists=True, dir_okay=False), help="Also draft from this store; only read.")
-@click.option("--statistics", type=click.Path(exists=True, dir_okay=False), help="Also draft from these statistics.")
+@click.option("--store", type=FilePath(exists=True, dir_okay=False), help="Also draft from this store; only read.")
+@click.option("--statistics", type=FilePath(exists=True, dir_okay=False), help="Also draft from these statistics.")
 @click.option("--drafter", metavar="MODEL", help="Also draft with this small GGUF, or 'demo' (extra drafter).")
 @click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
@@ -80,8 +83,17 @@ def _run(mode: str, settings: CheckSettings, prompts: list[str]) -> dict[str, An
     from hd_edge.check.modes import answers, run_mode
 
     total = answers(settings, prompts)
-    with click.progressbar(length=total, label=f"{mode} mode", file=sys.stderr) as bar:
-        return run_mode(settings, mode == "exact", prompts, lambda: bar.update(1))
+    line, done, begun = ProgressLine(f"{mode} mode"), itertools.count(1), time.monotonic()
+
+    def tell() -> None:
+        number = next(done)
+        line.show(number, total, time.monotonic() - begun, f"{number}/{total} answers")
+
+    line.begin(f"{total} answers, plain and drafted")
+    try:
+        return run_mode(settings, mode == "exact", prompts, tell)
+    finally:
+        line.close()
 
 
 def _describe(mode: str, result: dict[str, Any], settings: CheckSettings) -> str:

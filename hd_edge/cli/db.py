@@ -12,15 +12,14 @@ import click
 
 from hd_edge.errors import printable
 
-from .options import model_path
-from .values import CONTEXT, LAYERS, POSITIVE, THREADS, Writable
+from .options import MODEL, model_path
+from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, THREADS, FilePath, Name, Writable
 
 if TYPE_CHECKING:
     from hd_edge.store.store import Store
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-STORE = click.argument("store", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-MODEL = click.option("-m", "--model", required=True, help="GGUF file with the tokenizer, or 'demo'.")
+STORE = click.argument("store", type=FilePath(exists=True, dir_okay=False, path_type=Path))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,9 +38,9 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 
 @db.command()
-@click.option("-m", "--model", help="Its stores, with texts; default: all stores in the data folder, without texts.")
-@click.option("--store", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="This file.")
-@click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Continuations to show.")
+@click.option("-m", "--model", type=Name(), help="Its stores, with texts; default: all stores, without texts.")
+@click.option("--store", type=FilePath(exists=True, dir_okay=False, path_type=Path), help="This file.")
+@click.option("--top", type=COUNT, default=10, show_default=True, help="Continuations to show.")
 @AS_JSON
 def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
     """Show tiers, sizes, n-grams, hit rates and the most used continuations. Exit status 1 if FILE is no store."""
@@ -69,12 +68,12 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 
 
 @db.command("build-model")
-@click.option("-m", "--model", required=True, help="GGUF file, or 'demo'.")
-@click.argument("prompts", type=click.Path(exists=True, dir_okay=False))
-@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
+@MODEL
+@click.argument("prompts", type=FilePath(exists=True, dir_okay=False))
+@click.option("--store", type=FilePath(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
 @click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many prompts.")
+@click.option("--limit", type=POSITIVE, help="Only the first so many prompts.")
 @click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True)
 @click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
 @click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True)
@@ -117,9 +116,9 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
 @click.argument("sources", nargs=-1, required=True)
 @click.option("-o", "--out", type=Writable(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
 @click.option("--field", default="text", show_default=True, help="Field of a JSON line that holds the text.")
-@click.option("--memory", default=512, show_default=True, type=click.IntRange(min=64), help="MiB to stay below.")
+@click.option("--memory", default=512, show_default=True, type=click.IntRange(64, MOST_MIB), help="MiB to stay below.")
 @click.option("-t", "--threads", type=THREADS, default=2, show_default=True)
-@click.option("--min-count", type=click.IntRange(min=1), default=2, show_default=True, help="For keys of 3 tokens up.")
+@click.option("--min-count", type=POSITIVE, default=2, show_default=True, help="For keys of 3 tokens up.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted build has done.")
 @AS_JSON
 def build_statistics_command(
@@ -166,8 +165,8 @@ def progress_line(label: str) -> Any:
 
 
 @db.command()
-@click.argument("into", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("into", type=FilePath(dir_okay=False, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=FilePath(exists=True, dir_okay=False, path_type=Path))
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
@@ -202,7 +201,7 @@ def export(store: Path, model: str, out: str) -> None:
 
 
 @db.command("import")
-@click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("store", type=FilePath(dir_okay=False, path_type=Path))
 @click.argument("source", type=click.File(encoding="utf-8"))
 @MODEL
 @click.option("--kind", type=click.Choice(["model", "statistics"]), default="model", show_default=True)
@@ -220,7 +219,7 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
 
 @db.command()
 @STORE
-@click.option("--cap", type=click.IntRange(min=1), default=64, show_default=True, help="MiB.")
+@click.option("--cap", type=click.IntRange(1, MOST_MIB), default=64, show_default=True, help="MiB.")
 @AS_JSON
 def prune(store: Path, cap: int, as_json: bool) -> None:
     """Drop the least useful n-grams until the file is below the cap."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from .values import THREADS
+from .values import THREADS, Name
 
 
 @click.command()
-@click.option("-m", "--model", help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
+@click.option("-m", "--model", type=Name(), help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
 @click.option("--explain", is_flag=True, help="Why is it (not) faster here? Measures cost curve and acceptance.")
 @click.option("-t", "--threads", type=THREADS, help="Threads of --explain; default: physical cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

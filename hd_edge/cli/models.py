@@ -11,6 +11,7 @@ import click
 from hd_edge.model import find as registry
 
 from .model_report import model_report
+from .values import Name
 
 
 @click.group()
@@ -38,8 +39,8 @@ def list_models(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("model")
-@click.option("-a", "--alias", help="Its name; default: the file's name.")
+@click.argument("model", type=Name())
+@click.option("-a", "--alias", type=Name(), help="Its name; default: the file's name.")
 def add(model: str, alias: str | None) -> None:
     """Give MODEL (a file, a found model, or hf:owner/repository/file.gguf) a name. The file stays where it is."""
     name, path = registry.add(model, alias)
@@ -47,14 +48,14 @@ def add(model: str, alias: str | None) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", type=Name())
 def remove(name: str) -> None:
     """Forget NAME; its file stays."""
     click.echo(f"{name} is forgotten; its file stays at {registry.remove(name)}", err=True)
 
 
 @models.command()
-@click.argument("model")
+@click.argument("model", type=Name())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, as_json: bool) -> None:
     """Show what is in MODEL and whether it can draft and be exact."""

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .interrupt import ends_at_ctrl_c
-from .values import CONTEXT, INT32, LAYERS, POSITIVE, SEED, THREADS, Finite, Predict
+from .values import CONTEXT, COUNT, LAYERS, POSITIVE, SEED, THREADS, Finite, Name, Predict
 
 if TYPE_CHECKING:
     from hd_edge import Llama
 
+MODEL = click.option(
+    "-m", "--model", type=Name(), required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."
+)
 _MODEL = [
-    click.option("-m", "--model", required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."),
+    MODEL,
     click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True, help="0: the model's."),
     click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
     click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
@@ -27,11 +30,11 @@ _MODEL = [
 
 _SAMPLING = [
     click.option("-n", "--predict", type=Predict(), default=-1, show_default=True, help="Most tokens; -1: until done."),
-    click.option("--temp", type=Finite(min=0), default=0.8, show_default=True, help="0: greedy."),
-    click.option("--top-k", type=click.IntRange(0, INT32), default=40, show_default=True),
+    click.option("--temp", type=Finite(0, 1000), default=0.8, show_default=True, help="0: greedy."),
+    click.option("--top-k", type=COUNT, default=40, show_default=True),
     click.option("--top-p", type=Finite(0, 1), default=0.95, show_default=True),
     click.option("--min-p", type=Finite(0, 1), default=0.05, show_default=True),
-    click.option("--repeat-penalty", type=Finite(min=0, min_open=True), default=1.0, show_default=True),
+    click.option("--repeat-penalty", type=Finite(0, 1000, min_open=True), default=1.0, show_default=True),
     click.option("-s", "--seed", type=SEED, help="Random seed; default: a random one."),
 ]
 

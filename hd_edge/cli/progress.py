@@ -25,6 +25,11 @@ class ProgressLine:
         self._told = time.monotonic()
         self._width = 0
 
+    def begin(self, note: str) -> None:
+        """Says what is about to begin, where no bar shows it."""
+        if not self._terminal:
+            click.echo(f"{self._label}  {note}", err=True)
+
     def show(self, done: int, total: int | None, seconds: float, note: str) -> None:
         """Draws the state; ``note`` tells the rate."""
         now = time.monotonic()

@@ -9,19 +9,20 @@ from typing import Any
 import click
 
 from .options import load_llama, model_options
-from .values import Finite
+from .values import MOST_MIB, Finite, Name
 
 
 @click.command()
 @model_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 opens it to the network.")
+@click.option("--host", type=Name(), default="127.0.0.1", show_default=True, help="0.0.0.0 opens it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
-@click.option("-a", "--alias", help="Name of the model in /v1/models; default: the file's name.")
+@click.option("-a", "--alias", type=Name(), help="Name of the model in /v1/models; default: the file's name.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
 @click.option(
-    "--max-body", type=Finite(min=0.001), default=4.0, show_default=True, help="Most MiB of a request's body."
+    "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
+@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' too: keeps the logits of every token in memory.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:
@@ -41,7 +42,7 @@ def serve(**options: Any) -> None:
     from hd_edge.server.run import Server, ends_with_status_0, listen
 
     listening = listen(host, port)  # before the model loads: what is in use is told at once
-    llm = load_llama(options)
+    llm = load_llama(options, logits_all=options.pop("logprobs"))
     with listening, closing(llm), ends_with_status_0():
         app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 

@@ -10,11 +10,34 @@ from typing import Any
 import click
 
 INT32 = 2**31 - 1
+MOST_MIB = 2**30  # a pebibyte: what is above is a slip of the keyboard
 POSITIVE = click.IntRange(1, INT32)
+COUNT = click.IntRange(0, INT32)
 CONTEXT = click.IntRange(0, INT32)  # 0: the model's
 LAYERS = click.IntRange(-1, INT32)  # -1: all
 THREADS = click.IntRange(1, 512)  # llama.cpp's own limit
 SEED = click.IntRange(-1, 2**32 - 1)  # -1: a random one
+SEEDS = click.IntRange(0, 10_000)  # how many; every one is listed in the figures
+
+
+class Name(click.types.StringParamType):
+    """A text that names something: not empty."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        if not value:
+            self.fail("it is empty: give a name, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class FilePath(click.Path):
+    """A path that is not empty: Python takes an empty one for the working folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        if not os.fspath(value):
+            self.fail("it is empty: give a path, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Finite(click.FloatRange):
@@ -42,7 +65,7 @@ class Predict(click.IntRange):
         return number
 
 
-class Writable(click.Path):
+class Writable(FilePath):
     """A file that can be made: told before the work is done, not after."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

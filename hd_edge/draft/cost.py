@@ -35,7 +35,7 @@ PROBE_STEPS = (4, 8, 16, 2048)  # between probes while a size has no sample, one
 FIRST = 3  # samples by probes of sizes beyond PROBED, whose wrong drafts cost too much to go on
 PROBED = 8
 MOST_PENDING = 64  # forwards over several rows since the last one over one row
-CHECKED = 16  # steps between two looks at the slope
+CHECKED = 16  # samples between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
 CONTEXT_UNIT = 1024  # tokens of context: where the slope is read from stored records
 
@@ -66,7 +66,7 @@ class CostCurve:
         self._pending: list[tuple[int, int, float]] = []  # rows, context, seconds since the last of them
         self._back = 0.0  # seconds of a single-token forward right after one over many, if that was the last
         self._changes: deque[float] = deque(maxlen=KEPT)
-        self._steps = 0
+        self._fitted = 0  # samples when the slope was last looked at
         stored = {(size, length): (seconds, samples) for size, length, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
         for (size, length), (seconds, samples) in stored.items():
@@ -148,8 +148,7 @@ class CostCurve:
             self._ones.append(seconds / (1 + self.slope * context))
             self._one = _middle(self._ones)
             self._base.setdefault(1, 1.0)
-        self._steps += 1
-        if self._steps % CHECKED == 0:
+        if self.samples - self._fitted >= CHECKED:
             self._fit_slope()
         expected = self.cost(rows, context)
         return min(seconds / before, 2 * expected) if before > 0 else expected  # a stall is not the draft's
@@ -201,6 +200,7 @@ class CostCurve:
 
     def _fit_slope(self) -> None:
         """Least squares over all samples: cost = base[n] + slope * (n - cost) * L, each size with a base of its own."""
+        self._fitted = self.samples
         over, under = STIFFNESS * self.slope, STIFFNESS
         for rows, samples in self._samples.items():
             model = [self.cost(rows, length) for length, _ in samples]

@@ -2,8 +2,7 @@
 
 A grammar seldom leaves one *token*: several spellings of the same forced text are allowed (``n``, ``na``, ``name``). So
 the grammar is asked byte by byte: while it allows one byte only, that byte is certain, and the forced text as the
-tokenizer spells it is a draft. Asking costs one check of about 250 one-byte tokens, some tens of microseconds, where a
-check of a whole vocabulary of 49,000 takes 8 ms. As every draft it is verified: text is the target's own in any case.
+tokenizer spells it is a draft. As every draft it is verified: text is the target's own in any case.
 
 Optional white space (``" "?`` after every colon of a JSON schema's grammar) would end forced text at once; it is
 guessed as compact JSON is usually written, a space after ``:`` and ``,`` and none elsewhere.
@@ -11,21 +10,18 @@ guessed as compact JSON is usually written, a space after ``:`` and ``,`` and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from llama_cpp import llama_cpp as lib
-
 from hd_edge import _native
-from hd_edge.backend.grammar import CANDIDATE, allows
-from hd_edge.backend.tokens import token_bytes
 
 from .planner import root_alone
 from .tree_planner import TreePlanner
 
 if TYPE_CHECKING:
+    from hd_edge.backend.grammar import Matcher, Vocabulary
+
     from .planner import Planner, Step, TokenArray
 
 MOST_BYTES = 48  # of forced text per step
@@ -33,107 +29,55 @@ LEAST_TOKENS = 2  # shorter forced texts are left to the planner
 WHITE = b" \t\n\r"
 
 
-class OneByteTokens:
-    """Tokens of one byte, and the end-of-generation token, as candidates for a grammar.
+class ForcedTokens:
+    """Follows one generation through its grammar and finds the tokens that it forces.
 
     Args:
-        llama: A loaded ``llama_cpp.Llama``; its whole vocabulary is read once (0.1 s for 50,000 tokens).
+        vocabulary: Of the model.
+        grammar: ``LlamaGrammar`` of llama_cpp.
     """
 
-    def __init__(self, llama: Any) -> None:
-        self.vocab = llama._model.vocab
-        model = llama._model  # not llama, which keeps these tokens: a cycle would outlive `del llm`
-        self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(text, False, False)
-        found: dict[int, int] = {}
-        for token in range(llama.n_vocab()):
-            piece = self.piece(token)
-            if len(piece) == 1:
-                found.setdefault(piece[0], token)
-        if (end := llama.token_eos()) >= 0:
-            found[-1] = end
-        self.values = np.array(list(found), np.int32)  # -1: the end
-        self.candidates = np.zeros(len(found), CANDIDATE)
-        self.candidates["id"] = list(found.values())
-
-    def piece(self, token: int) -> bytes:
-        """Bytes of a token; empty for control tokens."""
-        return token_bytes(self.vocab, token, special=False)
-
-
-class ForcedText:
-    """Follows one generation through its grammar and foresees forced text.
-
-    Args:
-        tokens: One-byte tokens of the vocabulary.
-        grammar: GBNF text.
-        root: Its start rule.
-    """
-
-    def __init__(self, tokens: OneByteTokens, grammar: str, root: str) -> None:
-        self._tokens = tokens
-        self._grammar = lib.llama_sampler_init_grammar(tokens.vocab, grammar.encode("utf-8"), root.encode("utf-8"))
-        self._one = np.zeros(1, CANDIDATE)
-
-    def close(self) -> None:
-        """Frees the grammar; may be called twice."""
-        if self._grammar:
-            lib.llama_sampler_free(self._grammar)
-            self._grammar = None
+    def __init__(self, vocabulary: Vocabulary, grammar: Any) -> None:
+        self._vocabulary = vocabulary
+        self._matcher: Matcher | None = vocabulary.matcher(grammar)
 
     def accept(self, token: int) -> None:
-        """The generation drew this; one the grammar does not allow, or its end, ends the foresight."""
-        if not self._grammar:
-            return
-        self._one["id"] = token
-        if lib.llama_vocab_is_eog(self._tokens.vocab, token) or not allows(self._grammar, self._one)[0]:
-            self.close()
-        else:
-            lib.llama_sampler_accept(self._grammar, token)
+        """The generation drew this; one that the grammar does not allow ends the following."""
+        with suppress(_native.TooManyWays):
+            if self._matcher is not None and self._matcher.accept(token):
+                return
+        self._matcher = None
 
-    def foresee(self, last: int) -> list[int]:
+    def forced_after(self, last: int) -> list[int]:
         """Tokens of the text that is forced after the token `last`; empty if the next byte is free."""
-        if not self._grammar:
+        if self._matcher is None:
             return []
-        before = self._tokens.piece(last)
-        text, complete = self._forced_bytes(before[-1:])
-        tokens = self._spell(before, text)
+        before = self._vocabulary.piece(last)
+        text, complete = bytearray(), False
+
+        def choose(allowed: bytes, end: bool) -> int:
+            nonlocal complete
+            chosen = -1 if end else only_byte(allowed, bytes(text[-1:]) or before[-1:])
+            if chosen < 0:
+                complete = True
+            else:
+                text.append(chosen)
+            return chosen
+
+        with suppress(_native.TooManyWays):
+            self._matcher.follow(MOST_BYTES, choose)
+        tokens = self._spell(before, bytes(text))
         return tokens if complete else tokens[:-1]  # a text cut off may end within a token
-
-    def _forced_bytes(self, previous: bytes) -> tuple[bytes, bool]:
-        """Forced bytes after `previous`, and whether the forced text ends there."""
-        text = bytearray()
-        state = lib.llama_sampler_clone(self._grammar)
-        try:
-            while len(text) < MOST_BYTES:
-                mask = allows(state, self._tokens.candidates)
-                index = self._choose(np.flatnonzero(mask), bytes(text[-1:]) or previous)
-                if index < 0:
-                    return bytes(text), True
-                text.append(int(self._tokens.values[index]))
-                lib.llama_sampler_accept(state, int(self._tokens.candidates["id"][index]))
-            return bytes(text), False
-        finally:
-            lib.llama_sampler_free(state)
-
-    def _choose(self, indices: np.ndarray, previous: bytes) -> int:
-        """The one byte allowed, white space aside; -1 if there is a choice."""
-        values = self._tokens.values[indices]
-        white = np.isin(values, list(WHITE))
-        if np.count_nonzero(~white) != 1 or values[~white][0] < 0:
-            return -1
-        if previous in (b":", b",") and ord(" ") in values:
-            return int(indices[values == ord(" ")][0])
-        return int(indices[~white][0])
 
     def _spell(self, before: bytes, text: bytes) -> list[int]:
         """The tokenizer's spelling of `text`, as it stands behind `before`."""
         if not text:
             return []
         for prefix in (before, b"\n"):  # a spelling may join the border: then as at the beginning of a line
-            tokens, rest = self._tokens.tokenize(prefix + text), text
+            tokens, rest = self._vocabulary.tokenize(prefix + text), text
             spelled: list[int] = []
             while rest and tokens:
-                piece = self._tokens.piece(tokens[-1])
+                piece = self._vocabulary.piece(tokens[-1])
                 if not piece or not rest.endswith(piece):
                     break
                 spelled.insert(0, tokens.pop())
@@ -141,6 +85,14 @@ class ForcedText:
             if not rest:
                 return spelled
         return []
+
+
+def only_byte(allowed: bytes, previous: bytes) -> int:
+    """The one byte allowed, white space aside; -1 if there is a choice."""
+    others = allowed.translate(None, WHITE)
+    if len(others) != 1:
+        return -1
+    return ord(" ") if previous in (b":", b",") and b" " in allowed else others[0]
 
 
 class JumpForward:
@@ -151,7 +103,7 @@ class JumpForward:
         text: Follows the grammar.
     """
 
-    def __init__(self, inner: TreePlanner, text: ForcedText) -> None:
+    def __init__(self, inner: TreePlanner, text: ForcedTokens) -> None:
         self.inner = inner
         self._text = text
         self._right, self._drafted = 9.0, 10.0  # forced tokens; the start says nine of ten
@@ -166,7 +118,7 @@ class JumpForward:
         """A chain of forced tokens, if the inner tree does not hold it and it is worth its rows."""
         self._chain = []
         tree = self.inner.plan(root, rows, leaves)
-        chain = self._text.foresee(root)
+        chain = self._text.forced_after(root)
         chain = chain[: self._worth(min(len(chain), rows - 1))]
         if len(chain) < LEAST_TOKENS or len(tree.follow(chain)) > len(chain):
             return tree
@@ -189,7 +141,7 @@ class JumpForward:
         return length
 
     def learn(self, step: Step) -> None:
-        """Follows the grammar, and counts how often forced text was drawn as foreseen."""
+        """Follows the grammar, and counts how often forced tokens were drawn."""
         self.inner.learn(step)
         for token in step.tokens:
             self._text.accept(token)
@@ -205,10 +157,4 @@ def jump_forward(llama: Any, planner: Planner, grammar: Any) -> Iterator[Planner
     if grammar is None or not isinstance(planner, TreePlanner):
         yield planner
         return
-    tokens = llama.__dict__.setdefault("_one_byte_tokens", None) or OneByteTokens(llama)
-    llama._one_byte_tokens = tokens
-    text = ForcedText(tokens, grammar._grammar, grammar._root)
-    try:
-        yield JumpForward(planner, text)
-    finally:
-        text.close()
+    yield JumpForward(planner, ForcedTokens(llama.vocabulary, grammar))

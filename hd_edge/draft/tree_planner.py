@@ -25,6 +25,8 @@ from .planner import root_alone
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from hd_edge.config import DraftConfig
     from hd_edge.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import CostRow
@@ -38,6 +40,11 @@ RECYCLED = 0.003  # share of the forwards that reading their rows may take
 def default_calibration() -> bytes:
     """The mixer's state that ships with the package (scripts/replay/train_calibration.py)."""
     return files("hd_edge").joinpath("data", "calibration.bin").read_bytes()
+
+
+def one_size(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """A curve that offers one size alone."""
+    return np.array([rows], np.int32), np.ones(1, np.float32)
 
 
 class TreePlanner:
@@ -74,7 +81,8 @@ class TreePlanner:
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self.asking = None if drafter is None else Asking(drafter, self._drafter)
-        self._priced: tuple[int, bool, int, int] | None = None  # when the drafter was told the curve
+        self._priced: tuple[int, bool, int, int] | None = None  # when the curve was last read
+        self._prices = self.cost.relative(0)  # sizes and costs as they were then
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
         self._probed = 0  # rows of this step, if it should tell what so many cost
@@ -102,13 +110,10 @@ class TreePlanner:
             return root_alone(root)
         priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
-            self._drafter.set_cost(*self.cost.relative(self.context))
-            self._priced = priced
+            self._prices, self._priced = self.cost.relative(self.context), priced
         size = self.cost.probe(self._steps)
         self._probed = size if 1 < size <= rows else 0
-        if self._probed:
-            self._drafter.set_cost(np.array([size], np.int32), np.ones(1, np.float32))
-            self._priced = None
+        self._drafter.set_cost(*(one_size(size) if self._probed else self._prices))
         if self.guard.paused or size == 1:
             rows = 1
         tree = self._drafter.grow(rows, leaves)

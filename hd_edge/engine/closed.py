@@ -25,5 +25,5 @@ def bury(llama: Any) -> None:
             )
             setattr(llama, name, closed)
     llama.tokenizer_ = closed
-    llama.__dict__.pop("_one_byte_tokens", None)
+    llama.__dict__.pop("vocabulary", None)
     llama.__dict__.pop("_prompt_size", None)

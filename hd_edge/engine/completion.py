@@ -6,7 +6,7 @@ What would abort the process, or take minutes, is refused here before ``llama_cp
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -15,17 +15,16 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
-from hd_edge.backend.grammar import check_grammar
+from hd_edge.backend.grammar import Vocabulary
 from hd_edge.backend.tokens import PromptSize
-from hd_edge.errors import ConfigError, ContextFullError, HDEdgeError
+from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
-from hd_edge.model.prediction import Hints, message_texts, prediction_text
-from hd_edge.model.schema import check_schemas
+from hd_edge.model.prediction import Hints, prediction_text
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
-from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
+from .options import COMPLETION, SEEDS, arguments, check_options, check_seed
 from .sampling import guard_chain
 
 
@@ -33,12 +32,23 @@ class Completions(Guarded):
     """The completion calls of ``hd_edge.Llama``."""
 
     stats: GenerationStats
+    _hierarchy: Any = None  # the memory that learns what was generated; None: there is none
     _hints = Hints()  # of the generation that begins next
 
     @property
     def tier(self) -> str:
         """Where the token that the running generation yielded last came from; ``"target"`` if not drafted."""
         return self._decoder.tier if self._decoder is not None else TIER_NAMES[0]
+
+    def catch_up(self) -> None:
+        """Learns the generations that ended; else the next one that begins, or ``close()``, does.
+
+        A generator that is dropped learns nothing itself: an exception that a signal raised meanwhile would be lost.
+        """
+        if self._hierarchy is None or self._life.resting:
+            return
+        with suppress(ClosedError), nullcontext() if self._life.stepping else self._life.operation(ends=False):
+            self._hierarchy.catch_up()
 
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
@@ -74,14 +84,22 @@ class Completions(Guarded):
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape, an option is out of range, ``logit_bias`` names no token, or
-                the grammar is too large, does not parse, or allows nothing that the other settings leave.
+            ConfigError: ``prediction`` has another shape, an option is out of range, ``logprobs`` is asked for without
+                ``logits_all``, ``logit_bias`` names no token, or the grammar is too large, does not parse, or allows
+                nothing that the other settings leave.
             ContextFullError: The prompt does not fit the context.
             ClosedError: The model was closed, before or meanwhile.
         """
         settings = arguments(COMPLETION, self, prompt, *args, **kwargs)
         del settings["self"], settings["prompt"]
         check_options(settings)
+        if settings.get("logprobs") is not None and not self._logits_all:
+            mib = self._n_ctx * self._n_vocab * 4 / 2**20
+            msg = (
+                f"logprobs={settings['logprobs']} needs the logits of every token: load the model with "
+                f"logits_all=True (hd-edge serve --logprobs), which takes {mib:.0f} MiB of memory here"
+            )
+            raise ConfigError(msg)
         if isinstance(prompt, str):
             self._check_size(len(prompt))
         merge_bias(settings, self._n_vocab)
@@ -90,6 +108,7 @@ class Completions(Guarded):
             with self.hinted(hints), self._context_errors(prompt):
                 completion = super().create_completion(prompt, **settings)
             if isinstance(completion, dict):
+                self.catch_up()
                 add_counts(completion, self.stats)
                 return completion
         return self._life.chunks(self._with_timings(self._chunks(completion, hints, prompt)))
@@ -97,28 +116,6 @@ class Completions(Guarded):
     def __call__(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``create_completion``."""
         return self.create_completion(prompt, *args, **kwargs)
-
-    def create_chat_completion(self, *args: Any, prediction: Any = None, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.create_chat_completion``, with ``prediction`` and counts as in ``create_completion``.
-
-        Raises:
-            ConfigError: As ``create_completion``, or a JSON schema is too large.
-            ContextFullError: The conversation does not fit the context.
-            ClosedError: The model was closed, before or meanwhile.
-        """
-        settings = arguments(CHAT, self, *args, **kwargs)
-        del settings["self"]
-        check_options(settings)
-        check_schemas(*(settings.get(name) for name in ("response_format", "tools", "functions")))
-        self._check_size(sum(text_size(message) for message in settings.get("messages", ())))
-        with self._life.call() if not settings.get("stream") else nullcontext():
-            expected = None if prediction is None else self._prediction_ids(prediction)
-            with self.hinted(Hints(expected, message_texts(settings.get("messages")))):
-                completion = super().create_chat_completion(**settings)
-            if isinstance(completion, dict):
-                add_counts(completion, self.stats)
-                return completion
-        return self._life.chunks(self._with_timings(completion))
 
     def set_seed(self, seed: int) -> None:
         """As ``llama_cpp.Llama.set_seed``.
@@ -135,17 +132,23 @@ class Completions(Guarded):
         Raises:
             ConfigError: The grammar is too large or does not parse.
         """
-        if (grammar := kwargs.get("grammar")) is not None:
+        matcher = None
+        if (grammar := kwargs.pop("grammar", None)) is not None:
             if not isinstance(grammar, llama_cpp.LlamaGrammar):
                 msg = f"grammar is of type {type(grammar).__name__}, expected LlamaGrammar (LlamaGrammar.from_string)"
                 raise ConfigError(msg)
-            check_grammar(self._model.vocab, grammar._grammar, grammar._root)
+            matcher = self.vocabulary.matcher(grammar)
         check_options(kwargs)
-        return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, **kwargs)
+        return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, matcher=matcher, **kwargs)
 
     def _check_size(self, size: int) -> None:
         """Refuses a text of so many bytes that cannot fit the context."""
         self._life.read(lambda: self._prompt_size.check(size))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens as grammars see them."""
+        return Vocabulary(self._model)
 
     @cached_property
     def _prompt_size(self) -> PromptSize:
@@ -193,6 +196,7 @@ class Completions(Guarded):
             if chunk["choices"] and chunk["choices"][0]["finish_reason"]:
                 chunk["timings"] = timings(self.stats)
             yield chunk
+        self.catch_up()
 
 
 def text_size(message: Any) -> int:

@@ -206,7 +206,7 @@ class Decoder:
         """Yields a token and returns it, or the one that followed what the consumer sent; None at the end."""
         while token is not None:
             self._stats.tokens += 1
-            self._open = token
+            self._stats.last = self._open = token
             self._clock(running=False)
             sent = yield token
             self._clock(running=True)
@@ -265,6 +265,8 @@ class Decoder:
     def settle(self) -> None:
         """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
         target, verifier = self._target, self._verifier
+        if verifier.detached:  # the garbage collector has freed the context, in an order of its own
+            return
         want = target.n_tokens
         if self._tree is not None:
             self._learn()

@@ -52,6 +52,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def _take_abort(self, flag: _native.AbortFlag | _native.Verifier) -> None:
         """The model is loaded: from now on it can be cancelled."""
         self._abort = flag
+        self._ctx._exit_stack.callback(flag.detach)  # whoever frees the context, the garbage collector too
         self._life.threads = max(self.n_threads, self.n_threads_batch)
         self._life.attach(flag)
         quiet_aborts()
@@ -77,8 +78,6 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if "_stack" in self.__dict__:
                 parts.callback(bury, self)
                 parts.callback(super().close)
-            if self._abort is not None:
-                parts.callback(self._abort.detach)
         self._abort = self._verifier = None
 
     def __enter__(self) -> Self:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.backend.api import has_gpu
 from hd_edge.backend.team import SPLIT_CELLS, Team, set_threads, threads_change_bits
 from hd_edge.backend.threads import running_threads
+
+if TYPE_CHECKING:
+    from hd_edge import _native
 
 
 class Still:
@@ -94,11 +97,12 @@ class Pace(Still):
         self._planner.cost = self._curves[size]
 
 
-def pace_of(llama: Any, most: int | None, *, own_attention: bool) -> Still:
+def pace_of(llama: Any, verifier: _native.Verifier, most: int | None, *, own_attention: bool) -> Still:
     """The pace of a ``llama_cpp.Llama`` whose threads may change; ``Still`` where a GPU may compute.
 
     Args:
         llama: Loaded.
+        verifier: Of its context.
         most: Its threads; None: they are the user's choice, and stay.
         own_attention: Its attention is computed by kernels of ours.
     """
@@ -106,4 +110,4 @@ def pace_of(llama: Any, most: int | None, *, own_attention: bool) -> Still:
         return Still()
     bound = threads_change_bits(llama.context_params, own_attention=own_attention)
     cells = SPLIT_CELLS if bound else None
-    return Pace(most, set_threads(llama.ctx), most_cells=cells, running=running_threads)
+    return Pace(most, set_threads(llama.ctx, lambda: verifier.detached), most_cells=cells, running=running_threads)

@@ -20,6 +20,10 @@ class Cancellable(Protocol):
         """Ends the running generation."""
         ...
 
+    def catch_up(self) -> None:
+        """Learns what ended generations left."""
+        ...
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -65,6 +69,7 @@ class RunningStream:
             finally:
                 if close := getattr(stream, "close", None):
                     close()
+                self._llm.catch_up()
         except BaseException as raised:  # handed to the thread that waits
             error = raised
         self._ended = True

@@ -15,7 +15,7 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from hd_edge import _native
-from hd_edge.backend.grammar import CheckedDraw
+from hd_edge.backend.grammar import GrammarDraw, Matcher
 
 if TYPE_CHECKING:
     from .life import Life
@@ -51,7 +51,7 @@ class ChainSampler:
         self._chain = sampler.sampler
         self._ctx = ctx
         self._guard: ProcessorGuard | None = sampler.guard
-        self.draw: CheckedDraw | None = sampler.draw  # for chains with a grammar
+        self.draw: GrammarDraw | None = sampler.draw  # for chains with a grammar
 
     def sample(self, node: int) -> int:
         """Draws at a tree node; raises what a logits processor raised."""
@@ -69,7 +69,10 @@ class ChainSampler:
 
     def accept(self, token: int) -> None:
         """The token was chosen without the chain."""
-        lib.llama_sampler_accept(self._chain, token)
+        if self.draw is not None:
+            self.draw.accept(token)
+        else:
+            lib.llama_sampler_accept(self._chain, token)
 
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
         """Logits of the last row of the last batch, n_vocab floats; a copy, whoever gets it may keep it."""
@@ -83,7 +86,7 @@ class GrammarGreedySampler:
     check of the whole vocabulary (8 ms for 49,000 tokens) is left out; else the chain draws as ever.
     """
 
-    def __init__(self, verifier: _native.Verifier, chain: ChainSampler, draw: CheckedDraw) -> None:
+    def __init__(self, verifier: _native.Verifier, chain: ChainSampler, draw: GrammarDraw) -> None:
         self._verifier = verifier
         self._chain = chain
         self._allowed = draw.allowed
@@ -163,7 +166,13 @@ class Samplers:
 
 
 def guard_chain(
-    build: Callable[..., Any], life: Life, n_vocab: int, *args: Any, logits_processor: Any = None, **kwargs: Any
+    build: Callable[..., Any],
+    life: Life,
+    n_vocab: int,
+    *args: Any,
+    logits_processor: Any = None,
+    matcher: Matcher | None = None,
+    **kwargs: Any,
 ) -> Any:
     """A chain of llama_cpp whose draws raise what processors raise, and accept nothing that its grammar forbids.
 
@@ -173,6 +182,7 @@ def guard_chain(
         n_vocab: Size of the vocabulary.
         *args: For ``build``.
         logits_processor: As in llama_cpp.
+        matcher: Of the grammar that is drawn under, if any.
         **kwargs: For ``build``.
 
     Returns:
@@ -181,7 +191,8 @@ def guard_chain(
     """
     guard = None if logits_processor is None else ProcessorGuard(logits_processor, life)
     sampler = build(*args, logits_processor=None if guard is None else [guard], **kwargs)
-    draw = None if kwargs.get("grammar") is None else CheckedDraw(sampler, n_vocab)
+    place = 1 if guard is None else 2  # behind processors and penalties, as in llama_cpp
+    draw = None if matcher is None else GrammarDraw(sampler, place, matcher, n_vocab)
     chain = sampler.sampler
 
     def sample(context: Any, row: int = -1) -> int:  # refers to the chain, not to its owner: no cycle

@@ -66,12 +66,12 @@ class TierDraft(LlamaDraftModel):  # type: ignore[misc]
         return np.asarray(tree.token[1 : 1 + likely], dtype=np.intc)
 
     def _teach(self, tokens: NDArray[np.int32]) -> None:
-        """Tells the tier what was said since the last call, and whether the last chain had foreseen it."""
+        """Tells the tier the output tokens since the last call, and whether the last chain had them."""
         known = len(self._seen)
         if known and len(tokens) > known and np.array_equal(tokens[:known], self._seen):
-            said = tokens[known:].copy()
-            self._drafter.learn(self._tree, said[: len(self._tree.follow(said[:-1].tolist()))].copy())
-            self._drafter.append(said)
+            output = tokens[known:].copy()
+            self._drafter.learn(self._tree, output[: len(self._tree.follow(output[:-1].tolist()))].copy())
+            self._drafter.append(output)
         else:
             self._drafter.begin(tokens)
         self._seen = tokens.copy()

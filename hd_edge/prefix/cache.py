@@ -94,10 +94,13 @@ class PrefixCache:
         if self._pid != os.getpid():  # a fork copied locks but no threads: begin anew, and leave files to the parent
             self.memory, self.disk = MemoryPieces(self.memory.budget), None
             self._begin()
+        self._tell()
+        self.saver.begun()
+
+    def _tell(self) -> None:
         if self.disk is not None and self.disk.trouble and not self._told:
             self._told = True
-            warnings.warn(self.disk.trouble, StoreWarning, stacklevel=2)
-        self.saver.begun()
+            warnings.warn(self.disk.trouble, StoreWarning, stacklevel=3)
 
     def leave(self) -> None:
         """A generation ended."""
@@ -219,3 +222,4 @@ class PrefixCache:
         self.memory.clear()
         if self.disk is not None:
             self.disk.close()
+        self._tell()

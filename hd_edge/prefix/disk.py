@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .pieces import Piece
 
 INDEX = "index.sqlite3"
+BUSY_WAIT = 0.2  # seconds that an answer may wait for another process's lock on the index
+BUSY_REST = 2.0  # seconds that the index counts as absent then
 ORPHAN_AGE = 3600.0  # seconds: a younger file without a row may be another process's newest
 
 
@@ -45,20 +47,30 @@ class Disk:
         self._full = False
         self._swept = False
         self._failed = False
+        self._rested = 0.0  # until then the index counts as absent
         self._index: Index | None = None
 
     def _opened(self, *, create: bool = False) -> Index | None:
         """The index; None if there is none yet, or it cannot be used. Made by the first write, not before."""
-        if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
-            try:
-                self._index = open_index(self.folder)
-            except (StoreError, OSError) as error:
-                self._failed = not isinstance(error, StoreBusyError)  # a lock passes
-                self._note(error)
+        if self.busy:
+            return None
+        try:
+            if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
+                self._index = open_index(self.folder, BUSY_WAIT)
+        except (StoreError, OSError) as error:
+            self._failed = not isinstance(error, StoreBusyError)
+            self._note(error)
         return self._index
 
+    @property
+    def busy(self) -> bool:
+        """Whether another process held the index a moment ago; it counts as absent then."""
+        return time.monotonic() < self._rested
+
     def _note(self, error: Exception) -> None:
-        if not isinstance(error, StoreBusyError):  # a lock passes
+        if isinstance(error, StoreBusyError):  # a lock passes
+            self._rested = time.monotonic() + BUSY_REST
+        else:
             self.trouble = self.trouble or f"{error}; prefixes are kept in memory only"
 
     def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
@@ -82,8 +94,8 @@ class Disk:
     def drop(self, piece: Piece) -> None:
         """Forgets a piece and removes its file."""
         try:
-            if self._index is not None:
-                self._index.drop(piece)
+            if (index := self._opened()) is not None:
+                index.drop(piece)
             files.remove(self.folder, piece.name)
         except (StoreError, OSError) as error:
             self._note(error)
@@ -143,8 +155,8 @@ class Disk:
     def touch(self, pieces: Iterable[Piece], now: float) -> None:
         """These were used now."""
         try:
-            if self._index is not None:
-                self._index.touch(pieces, now)
+            if (index := self._opened()) is not None:
+                index.touch(pieces, now)
         except StoreError as error:
             self._note(error)
 
@@ -160,8 +172,8 @@ class Disk:
     def save_rates(self, name: str, compute: float, disk: float) -> None:
         """Keeps the rates, and the model's name for people."""
         try:
-            if self._index is not None:
-                self._index.save_rates(self._fingerprint, name, compute, disk)
+            if (index := self._opened()) is not None:
+                index.save_rates(self._fingerprint, name, compute, disk)
         except StoreError as error:
             self._note(error)
 
@@ -173,8 +185,12 @@ class Disk:
             self._index = None
 
 
-def open_index(folder: Path) -> Index:
+def open_index(folder: Path, wait: float | None = None) -> Index:
     """The index of a folder; a damaged one of ours is moved aside and a new one begins, any other is left alone.
+
+    Args:
+        folder: Of all pieces.
+        wait: As for ``Index``.
 
     Raises:
         StoreError: It cannot be used.
@@ -185,12 +201,12 @@ def open_index(folder: Path) -> Index:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / INDEX
     try:
-        return Index(path)
+        return Index(path, wait)
     except StoreCorruptError:
         if not may_move(path, default=False, application=APPLICATION_ID):
             raise
         move_aside(path)
-        return Index(path)
+        return Index(path, wait)
 
 
 def sweep(folder: Path, index: Index, age: float = ORPHAN_AGE) -> int:

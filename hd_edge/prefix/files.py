@@ -146,10 +146,10 @@ def is_ours(path: Path) -> bool:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
-        if TEMPORARY.fullmatch(path.name):
-            return True
+        if not (NAME.fullmatch(path.name) or TEMPORARY.fullmatch(path.name)):
+            return False
         with path.open("rb") as file:
-            return NAME.fullmatch(path.name) is not None and file.read(len(MAGIC)) in (MAGIC, b"")
+            return file.read(len(MAGIC)) in (MAGIC, b"")  # empty: a crash came before its bytes
     except OSError:
         return False
 

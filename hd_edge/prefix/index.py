@@ -43,14 +43,18 @@ class Index:
 
     Args:
         path: The file, created if it is not there.
+        wait: Seconds that opening and writing wait for other processes; None: those of a store.
 
     Raises:
         StoreError: And its children; the file is as before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait: float | None = None) -> None:
         self.path = path
-        self.file = StoreFile(path, read_only=False, create=self._create, check=self._check, application=APPLICATION_ID)
+        made: dict[str, Any] = {"create": self._create, "check": self._check, "application": APPLICATION_ID}
+        self.file = StoreFile(path, read_only=False, open_timeout=wait, **made)
+        if wait is not None:
+            self.file.write_timeout = wait
 
     def _create(self, db: Database) -> None:
         with db.atomic():

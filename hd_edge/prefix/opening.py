@@ -36,7 +36,8 @@ def check_arguments(where: Any, budget: Any) -> None:
     Raises:
         ConfigError: Names the argument, its value and what is expected.
     """
-    if where is not None and (not isinstance(where, (str, os.PathLike)) or not os.fspath(where)):
+    path = os.fspath(where) if isinstance(where, (str, os.PathLike)) else b""
+    if where is not None and (not isinstance(path, str) or not path or "\0" in path):
         msg = f"prefix_cache={where!r} is none of 'auto', a folder, 'memory' and None"
         raise ConfigError(msg)
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .disk import Disk
 
 IDLE = 0.2  # seconds without a generation before anything is saved
+BUSY_POLL = 0.05  # seconds between two looks at a locked index when closing
 CLOSING = 10.0  # seconds that close() may spend on writing what is left
 
 
@@ -243,7 +244,13 @@ class Saver:
             disk.touch(used, now)
         wrote = False
         while self._pending:
-            wrote = disk.write(*self._pending.popleft(), now, self._pause) or wrote
+            wrote = disk.write(*self._pending[0], now, self._pause) or wrote
+            if not disk.busy:
+                self._pending.popleft()
+            elif not self._closed or time.monotonic() > self._deadline:
+                break  # later
+            else:
+                time.sleep(BUSY_POLL)
         if (wrote or used) and self._price.compute is not None:
             disk.save_rates(self._name, self._price.compute, self._price.disk)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.store.ownership import MOVED_ASIDE, SIDE_FILES, may_move
+
 from . import files
 from .disk import INDEX, open_index, piece_files, sweep
+from .index import APPLICATION_ID
 
 if TYPE_CHECKING:
     from .index import Index
@@ -81,8 +84,10 @@ def clear(folder: Path) -> tuple[int, int]:
         finally:
             index.close()
     for old in folder.glob(f"{INDEX}.corrupt-*"):
-        if old.is_file():
-            size += old.stat().st_size
-            count += 1
-            old.unlink()
+        if MOVED_ASIDE.fullmatch(old.name) and may_move(old, default=False, application=APPLICATION_ID):
+            for path in (old, *(old.with_name(old.name + suffix) for suffix in SIDE_FILES)):
+                if path.is_file():
+                    size += path.stat().st_size
+                    count += 1
+                    path.unlink()
     return count, size

@@ -31,6 +31,7 @@ class Job:
         stream: Answer with server-sent events.
         usage: End a stream with a chunk of usage.
         tiers: Tell the tier of each chunk.
+        progress: Tell in a stream how much of the prompt is read.
     """
 
     calls: list[Callable[[], Any]]
@@ -38,6 +39,7 @@ class Job:
     stream: bool
     usage: bool
     tiers: bool
+    progress: bool = False
 
 
 class Answer(Response):
@@ -101,7 +103,7 @@ class Answer(Response):
 
         try:
             async with self._turn:
-                running = RunningStream(self._llm, self._chunks, deliver)
+                running = RunningStream(self._llm, lambda: self._chunks(deliver), deliver)
                 try:
                     return not isinstance(await asyncio.shield(ended), SlowReaderError)
                 finally:  # the next request's turn comes when nothing can cancel it by mistake
@@ -110,8 +112,17 @@ class Answer(Response):
             buffer.put(Arrival(None, error=error))
             return True
 
-    def _chunks(self) -> Iterator[dict[str, Any]]:
+    def _chunks(self, deliver: Callable[[Arrival], None]) -> Iterator[dict[str, Any]]:
         """The chunks of all choices, one choice after the other; runs in a thread."""
+        watcher = self._llm.on_prefill
+        if self._job.progress:
+            self._llm.on_prefill = lambda *read: deliver(Arrival(_progress(self._llm.stats.cached_tokens, *read)))
+        try:
+            yield from self._choices()
+        finally:
+            self._llm.on_prefill = watcher
+
+    def _choices(self) -> Iterator[dict[str, Any]]:
         for index, call in enumerate(self._job.calls):
             made = call()
             chunks = iter([made]) if isinstance(made, dict) else made
@@ -170,10 +181,11 @@ class Answer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         kept: dict[str, Any] = {}
         while (chunk := arrival.chunk) is not None:
-            kept = kept or {key: chunk[key] for key in ("id", "object", "created", "model")}
-            chunk.update(kept)  # one stream, one id
-            if self._job.tiers:
-                chunk["choices"][0]["tier"] = arrival.tier
+            if chunk["choices"]:  # else the prompt is being read
+                kept = kept or {key: chunk[key] for key in ("id", "object", "created", "model")}
+                chunk.update(kept)  # one stream, one id
+                if self._job.tiers:
+                    chunk["choices"][0]["tier"] = arrival.tier
             await _event(send, chunk)
             buffer.taken()
             arrival = await buffer.get()
@@ -183,8 +195,9 @@ class Answer(Response):
         else:
             self._requests.done += 1
             if self._job.usage and kept:
-                total = self._total  # the end-of-answer token counts as generated
-                await _event(send, {**kept, "choices": [], "usage": _usage(total.prompt_tokens, total.tokens, total)})
+                total = self._total
+                usage = _usage(total.prompt_tokens, total.tokens - total.ends, total)
+                await _event(send, {**kept, "choices": [], "usage": usage})
         self._answered = True
         await _event(send, None)
 
@@ -215,6 +228,12 @@ async def _ended(*tasks: asyncio.Future[Any]) -> None:
     while not waiting.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(waiting)
+
+
+def _progress(cached: int, done: int, total: int, seconds: float) -> dict[str, Any]:
+    """A chunk as llama-server sends it for ``return_progress``; ``processed`` counts the cached tokens, too."""
+    read = {"total": cached + total, "cache": cached, "processed": cached + done, "time_ms": round(1000 * seconds)}
+    return {"id": "", "object": "prompt.progress", "created": 0, "model": "", "choices": [], "prompt_progress": read}
 
 
 def _usage(prompt: int, tokens: int, stats: GenerationStats) -> dict[str, Any]:

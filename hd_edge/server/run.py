@@ -14,6 +14,8 @@ from fastapi import FastAPI
 
 from hd_edge.errors import ConfigError
 
+from .protocol import Protocol
+
 BACKLOG = 2048  # uvicorn's
 GRACE = 2  # seconds for clients to take what was sent to them
 
@@ -44,7 +46,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, host: str, listening: socket.socket, ready: Callable[[str], None]) -> None:
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, ws="none")
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, http=Protocol, ws="none")
         super().__init__(config)
         self._app = app
         self.socket = listening

@@ -65,7 +65,14 @@ def store_errors(path: Path | str, *, read_only: bool = False) -> Iterator[None]
         raise StoreError(msg) from error
 
 
-def connect(path: Path | None, where: str, *, read_only: bool = False, application: int = APPLICATION_ID) -> Database:
+def connect(
+    path: Path | None,
+    where: str,
+    *,
+    read_only: bool = False,
+    application: int = APPLICATION_ID,
+    timeout: float | None = None,
+) -> Database:
     """Opens a file that is there, or a database in memory. Checks whose it is, not what it holds.
 
     Args:
@@ -73,6 +80,7 @@ def connect(path: Path | None, where: str, *, read_only: bool = False, applicati
         where: The path as the user knows it.
         read_only: Never write.
         application: The id that the file must have.
+        timeout: Seconds to wait for another process; None: ``OPEN_TIMEOUT``.
 
     Raises:
         StoreError: And its children, among them StoreForeignError.
@@ -84,9 +92,8 @@ def connect(path: Path | None, where: str, *, read_only: bool = False, applicati
         if path is not None:
             check_ours(path, where, application)
             name = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
-        connection = sqlite3.connect(
-            name, uri=True, check_same_thread=False, isolation_level=None, timeout=OPEN_TIMEOUT
-        )
+        timeout = OPEN_TIMEOUT if timeout is None else timeout
+        connection = sqlite3.connect(name, uri=True, check_same_thread=False, isolation_level=None, timeout=timeout)
         try:
             _harden(connection, read_only=read_only)
             return Database(connection, recursive_triggers=False, execute_plugins=False)

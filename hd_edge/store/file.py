@@ -33,6 +33,7 @@ class StoreFile:
         create: Fills a new database; None: the file must be there.
         check: Called with each new connection before anything else reads it; raises if it does not like the file.
         application: The id that the file must have.
+        open_timeout: Seconds that opening waits for other processes; None: two.
 
     Attributes:
         write_timeout: Seconds that a write waits for other processes.
@@ -49,6 +50,7 @@ class StoreFile:
         create: Callable[[Database], None] | None,
         check: Callable[[Database], None],
         application: int = APPLICATION_ID,
+        open_timeout: float | None = None,
     ) -> None:
         self.where = ":memory:" if path is None else str(path)
         self.path = path and real_path(path)
@@ -57,6 +59,7 @@ class StoreFile:
         self._create = create
         self._check = check
         self._application = application
+        self._open_timeout = open_timeout
         self._lock = threading.RLock()
         self._id: tuple[int, int] | None = None
         self._db: Database | None = self._connect()
@@ -66,7 +69,8 @@ class StoreFile:
             if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
                 with new_file(self.path) as new:
                     self._write_new(new)
-            db = connect(self.path, self.where, read_only=self.read_only, application=self._application)
+            application, timeout = self._application, self._open_timeout
+            db = connect(self.path, self.where, read_only=self.read_only, application=application, timeout=timeout)
             try:
                 if self.path is not None:
                     check_length(db, self.path)

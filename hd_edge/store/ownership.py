@@ -7,6 +7,7 @@ of this process may have open is looked at through SQLite only.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import tempfile
@@ -183,6 +184,9 @@ def place(new: Path, path: Path) -> None:
         with path.open("xb") as file:
             path.chmod(0o600)
             file.write(new.read_bytes())
+
+
+MOVED_ASIDE = re.compile(r".+\.corrupt-\d{8}-\d{6}(-\d+)?")  # how move_aside() names files
 
 
 def may_move(path: Path, *, default: bool, application: int = APPLICATION_ID) -> bool:

@@ -5,6 +5,7 @@ A file that cannot be used costs drafts, never an answer (``SafeStore``). Files 
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,6 +81,7 @@ class Hierarchy:
         self.learner: Learner | None = None
         self._cost_settings = cost_settings
         self._generations = 0
+        self._ended: deque[tuple[NDArray[np.int32], Sequence[tuple[int, int]]]] = deque()  # to be learned
         self._counted: dict[str, tuple[int, int]] = {}
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
@@ -104,18 +106,14 @@ class Hierarchy:
         return calibration
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
-        """A generation ended: the model tier learns it and writes, look-ups are counted. Never raises.
+        """A generation ended: counts it; ``catch_up()`` learns it. Never raises, and touches no file.
 
         Args:
             tokens: The whole conversation.
             spans: Which of its tokens are output tokens: [begin, end) each.
             stats: Of the generation; the look-ups are added.
         """
-        if self.model in self.tiers:
-            for begin, end in spans:
-                self.model.learn(tokens[:end], begin)
         for tier in self.tiers:
-            tier.safe.resume()
             lookups, hits = self._counted.get(tier.name, (0, 0))
             stats.lookups[tier.name] += tier.lookups - lookups
             self.model.count(f"{tier.name}.lookups", tier.lookups - lookups)
@@ -126,10 +124,23 @@ class Hierarchy:
             self.model.count(f"{name}.accepted", stats.accepted[name])
         self.model.count("tokens", stats.tokens)
         self.model.count("forwards", stats.forwards)
+        self._ended.append((tokens, spans))
+
+    def catch_up(self) -> None:
+        """Learns the generations that ended, and writes. Raises nothing but what a signal handler does."""
+        if not self._ended:
+            return
+        for tier in self.tiers:
+            tier.safe.resume()
+        while self._ended:
+            tokens, spans = self._ended[0]
+            for begin, end in spans if self.model in self.tiers else ():
+                self.model.learn(tokens[:end], begin)
+            self._ended.popleft()
+            self._generations += 1
+            if self._generations % SAVED_EVERY == 0:
+                self._save()
         self.model.flush()
-        self._generations += 1
-        if self._generations % SAVED_EVERY == 0:
-            self._save()
 
     def _save(self) -> None:
         store, learner = self.model.store, self.learner
@@ -138,7 +149,8 @@ class Hierarchy:
             self.model.safe.write(lambda store: store.save_planner(calibration, self._cost_settings, curve))
 
     def close(self) -> None:
-        """Writes what is left and closes the files. Never raises; a second call does nothing."""
+        """Learns and writes what is left and closes the files. Never raises; a second call does nothing."""
+        self.catch_up()
         self.model.flush(CLOSE_WAIT)
         self._save()
         self.model.close(ANSWER_WAIT)

@@ -56,7 +56,7 @@ class ModelTier(StoredTier):
         if self._counter is None:
             self._counter = _native.AnswerCounter(self.cache.n_vocab)
         answer = np.ascontiguousarray(tokens[max(prompt_len - LONGEST_KEY, 0) :], dtype=np.int32)
-        self._pending.append(dict(self._counter.rows(answer, min(prompt_len, LONGEST_KEY))))
+        self._pending.append(dict(self._counter.records(answer, min(prompt_len, LONGEST_KEY))))
 
     def count(self, name: str, amount: int) -> None:
         """Adds to a named counter that ``hd-edge db info`` shows; written with the next flush."""

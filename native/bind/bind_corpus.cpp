@@ -35,7 +35,7 @@ std::vector<std::string_view> views(const nb::list& texts) {
 
 void register_corpus(nb::module_& m) {
     using hd::CorpusBuffer;
-    using hd::CorpusRows;
+    using hd::CorpusRecords;
     using hd::Vocabulary;
 
     nb::class_<Vocabulary>(m, "Vocabulary")
@@ -76,23 +76,23 @@ void register_corpus(nb::module_& m) {
             "vocabulary"_a, "texts"_a, "threads"_a)
         .def("spill", &CorpusBuffer::spill, "path"_a, nb::call_guard<nb::gil_scoped_release>());
 
-    nb::class_<CorpusRows>(m, "CorpusRows")
+    nb::class_<CorpusRecords>(m, "CorpusRecords")
         .def(nb::init<const std::vector<std::string>&, int32_t, uint32_t, size_t>(), "runs"_a, "n_vocab"_a,
              "min_count"_a, "buffer_bytes"_a)
-        .def_prop_ro("occurrences", &CorpusRows::occurrences)
+        .def_prop_ro("occurrences", &CorpusRecords::occurrences)
         .def(
             "next",
-            [](CorpusRows& rows, size_t most) {
-                std::vector<CorpusRows::Row> some;
+            [](CorpusRecords& records, size_t most) {
+                std::vector<hd::KeyedRecord> some;
                 {
                     const nb::gil_scoped_release release;
-                    some = rows.next(most);
+                    some = records.next(most);
                 }
                 nb::list out;
-                for (const CorpusRows::Row& row : some) {
-                    const std::vector<uint8_t> record = hd::encode_record(row.record);
+                for (const hd::KeyedRecord& record : some) {
+                    const std::vector<uint8_t> bytes = hd::encode_record(record.lists);
                     out.append(
-                        nb::make_tuple(row.key, row.record.front().total, nb::bytes(record.data(), record.size())));
+                        nb::make_tuple(record.key, record.lists.front().total, nb::bytes(bytes.data(), bytes.size())));
                 }
                 return out;
             },

@@ -36,7 +36,7 @@ hd::NgramRecord decoded(int64_t key, const nb::bytes& blob, int32_t n_vocab) {
     return record;
 }
 
-// [(key tokens, total, [(token, count), ...]), ...]: the shape in which Python reads a row.
+// [(key tokens, total, [(token, count), ...]), ...]: the shape in which Python reads a record.
 nb::list unpacked(int64_t key, const nb::bytes& blob, int32_t n_vocab) {
     nb::list lists;
     for (const hd::NgramList& list : decoded(key, blob, n_vocab)) {
@@ -54,7 +54,7 @@ nb::list unpacked(int64_t key, const nb::bytes& blob, int32_t n_vocab) {
     return lists;
 }
 
-// The inverse of unpacked(): one list of a row, checked.
+// The inverse of unpacked(): one list of a record, checked.
 hd::NgramList list_of(int64_t key, nb::handle item, int32_t n_vocab) {
     const auto [context, total, followers] = nb::cast<std::tuple<std::vector<int32_t>, uint32_t, Pairs>>(item);
     hd::NgramList list;
@@ -68,7 +68,8 @@ hd::NgramList list_of(int64_t key, nb::handle item, int32_t n_vocab) {
     for (const int32_t token : context) {
         if (token < 0 || token >= n_vocab) throw nb::value_error("key token out of range");
     }
-    if (hd::ngram_key(context.data() + length, length) != key) throw nb::value_error("the list belongs to another row");
+    if (hd::ngram_key(context.data() + length, length) != key)
+        throw nb::value_error("the list belongs to another record");
     for (int i = 0; i < list.extra_tokens(); i++) {
         list.extra[static_cast<size_t>(i)] = context[static_cast<size_t>(length - 3 - i)];
     }
@@ -105,7 +106,7 @@ void register_tiers(nb::module_& m) {
         .def("set_complete", &TierCache::set_complete)
         .def_prop_ro("complete", &TierCache::complete)
         .def("memory_bytes", &TierCache::memory_bytes)
-        .def("__len__", &TierCache::rows)
+        .def("__len__", &TierCache::records)
         .def_prop_ro("n_vocab", &TierCache::n_vocab)
         .def(
             "find",
@@ -132,14 +133,14 @@ void register_tiers(nb::module_& m) {
     nb::class_<AnswerCounter>(m, "AnswerCounter")
         .def(nb::init<int32_t>(), "n_vocab"_a)
         .def(
-            "rows",
+            "records",
             [](AnswerCounter& counter, Ids tokens, int64_t start) {
-                nb::list rows;
-                for (const AnswerCounter::Row& row :
-                     counter.rows(tokens.data(), static_cast<int64_t>(tokens.size()), start)) {
-                    rows.append(nb::make_tuple(row.key, to_bytes(row.record)));
+                nb::list records;
+                for (const hd::KeyedRecord& record :
+                     counter.records(tokens.data(), static_cast<int64_t>(tokens.size()), start)) {
+                    records.append(nb::make_tuple(record.key, to_bytes(record.lists)));
                 }
-                return rows;
+                return records;
             },
             "tokens"_a, "start"_a);
 

@@ -151,6 +151,7 @@ void register_verify(nb::module_& m) {
             },
             "node"_a, nb::rv_policy::copy)
         .def("detach", &Verifier::detach)
+        .def_prop_ro("detached", &Verifier::detached)
         .def("cancel", &Verifier::cancel)
         .def("clear_cancel", &Verifier::clear_cancel)
         .def_prop_ro("cancelled", &Verifier::cancelled)

@@ -20,6 +20,7 @@ namespace hd {
 namespace {
 
 constexpr size_t kWriteBuffer = 1 << 20;
+constexpr size_t kLeastReadBuffer = 1 << 12, kMostReadBuffer = 1 << 26;  // more reads no faster
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
     throw std::runtime_error(path + ": " + what + (errno != 0 ? std::string(": ") + std::strerror(errno) : ""));
@@ -136,7 +137,7 @@ void RunWriter::close() {
 }
 
 RunReader::RunReader(const std::string& path, int32_t n_vocab, size_t buffer_bytes)
-    : path_(path), n_vocab_(n_vocab), buffer_(std::max<size_t>(buffer_bytes, 4096)) {
+    : path_(path), n_vocab_(n_vocab), buffer_(std::clamp(buffer_bytes, kLeastReadBuffer, kMostReadBuffer)) {
     errno = 0;
     file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_) fail(path_, "cannot be read");
@@ -222,14 +223,15 @@ void RunMerger::write(const std::string& path) {
     run.close();
 }
 
-CorpusRows::CorpusRows(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count, size_t buffer_bytes)
+CorpusRecords::CorpusRecords(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count,
+                             size_t buffer_bytes)
     : merger_(paths, n_vocab, buffer_bytes),
       builder_(n_vocab, RecordRules{false, min_count, kLevels},
-               [this](int64_t key, const NgramRecord& record) { rows_.push_back({key, record}); }) {}
+               [this](int64_t key, const NgramRecord& record) { records_.push_back({key, record}); }) {}
 
-std::vector<CorpusRows::Row> CorpusRows::next(size_t most) {
+std::vector<KeyedRecord> CorpusRecords::next(size_t most) {
     CountedWindow item;
-    while (!finished_ && rows_.size() < most) {
+    while (!finished_ && records_.size() < most) {
         if (merger_.next(item)) {
             builder_.add(item.window, item.count);
             occurrences_ += item.count;
@@ -238,7 +240,7 @@ std::vector<CorpusRows::Row> CorpusRows::next(size_t most) {
             finished_ = true;
         }
     }
-    return std::exchange(rows_, {});
+    return std::exchange(records_, {});
 }
 
 }  // namespace hd

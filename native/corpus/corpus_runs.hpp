@@ -1,4 +1,4 @@
-// N-grams of a corpus of any size: sorted runs on disk, then one merge that yields rows in key order.
+// N-grams of a corpus of any size: sorted runs on disk, then one merge that yields records in key order.
 #pragma once
 
 #include <cstdint>
@@ -90,23 +90,19 @@ class RunMerger {
     std::vector<Head> heap_;
 };
 
-// Rows of a statistics tier, in key order but for the rows of single tokens, which come last.
-class CorpusRows {
+// Records of a statistics tier, in key order but for the records of single tokens, which come last.
+class CorpusRecords {
   public:
-    struct Row {
-        int64_t key;
-        NgramRecord record;
-    };
-    CorpusRows(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count, size_t buffer_bytes);
-    CorpusRows(const CorpusRows&) = delete;  // builder_ points back here
-    CorpusRows& operator=(const CorpusRows&) = delete;
-    // At most `most` rows and a few more; empty at the end.
-    std::vector<Row> next(size_t most);
+    CorpusRecords(const std::vector<std::string>& paths, int32_t n_vocab, uint32_t min_count, size_t buffer_bytes);
+    CorpusRecords(const CorpusRecords&) = delete;  // builder_ points back here
+    CorpusRecords& operator=(const CorpusRecords&) = delete;
+    // At most `most` records and a few more; empty at the end.
+    std::vector<KeyedRecord> next(size_t most);
     uint64_t occurrences() const { return occurrences_; }  // positions read so far
 
   private:
     RunMerger merger_;
-    std::vector<Row> rows_;
+    std::vector<KeyedRecord> records_;
     RecordBuilder builder_;
     uint64_t occurrences_ = 0;
     bool finished_ = false;

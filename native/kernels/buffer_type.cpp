@@ -54,7 +54,7 @@ class Traits : public ggml::TensorTraits {
         api.ggml_barrier(p->threadpool);
         const int64_t chunks = product.chunks(p->nth);
         for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
-            product.multiply(work, chunk, chunks);
+            product.multiply(work, chunk, p->nth);
         return true;
     }
 };

@@ -7,7 +7,8 @@ namespace hd::kernels {
 namespace {
 // Weights of one chunk stay in a core's second-level cache while all passes of a wide batch go over them.
 constexpr int64_t kChunkBytes = 256 << 10;
-constexpr int64_t kChunksPerThread = 4;  // a thread that is held up leaves its chunks to the others
+constexpr int64_t kShortRuns = 2;   // of each thread, after its long one, which is
+constexpr double kLongRuns = 0.75;  // of all
 }  // namespace
 
 const char* Rows::at(int64_t row) const {
@@ -52,16 +53,30 @@ void Product::quantize(uint8_t* work, int thread, int threads) const {
     }
 }
 
+int64_t streamed_chunks(int threads) { return threads == 1 ? 1 : threads * (1 + kShortRuns); }
+
+int64_t streamed_bound(int64_t units, int64_t chunk, int threads) {
+    if (threads == 1) return chunk * units;
+    const auto run = static_cast<int64_t>(kLongRuns * static_cast<double>(units) / threads);
+    if (chunk <= threads) return run * chunk;
+    return run * threads + (units - run * threads) * (chunk - threads) / (threads * kShortRuns);
+}
+
 int64_t Product::chunks(int threads) const {
     const int64_t panels = weights_.panels();
-    if (passes_ == 1) return std::min<int64_t>(panels, threads == 1 ? 1 : threads * kChunksPerThread);
+    if (passes_ == 1) return streamed_chunks(threads);
     const int64_t bytes = panels * (weights_.panel_tile_bytes() + weights_.panel_meta_bytes());
     return std::min<int64_t>(panels, std::max<int64_t>(threads, (bytes + kChunkBytes - 1) / kChunkBytes));
 }
 
-void Product::multiply(const uint8_t* work, int64_t chunk, int64_t chunks) const {
-    const int64_t panels = weights_.panels(), lanes = weights_.lanes;
-    const int64_t first = panels * chunk / chunks, last = panels * (chunk + 1) / chunks;
+int64_t Product::bound(int64_t chunk, int threads) const {
+    const int64_t panels = weights_.panels();
+    return passes_ == 1 ? streamed_bound(panels, chunk, threads) : panels * chunk / chunks(threads);
+}
+
+void Product::multiply(const uint8_t* work, int64_t chunk, int threads) const {
+    const int64_t lanes = weights_.lanes;
+    const int64_t first = bound(chunk, threads), last = bound(chunk + 1, threads);
     for (int64_t pass = 0; pass < passes_; pass++) {
         const int64_t begin = first_row(pass), rows = first_row(pass + 1) - begin;
         const uint8_t* x = work + work_bytes(weights_.type, begin, weights_.columns);

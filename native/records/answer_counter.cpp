@@ -12,10 +12,10 @@ constexpr RecordRules kAnswerRules{true, 1, 4};
 
 AnswerCounter::AnswerCounter(int32_t n_vocab)
     : n_vocab_(n_vocab), builder_(n_vocab, kAnswerRules, [this](int64_t key, const NgramRecord& record) {
-          rows_.push_back({key, record});
+          records_.push_back({key, record});
       }) {}
 
-std::vector<AnswerCounter::Row> AnswerCounter::rows(const int32_t* tokens, int64_t size, int64_t start) {
+std::vector<KeyedRecord> AnswerCounter::records(const int32_t* tokens, int64_t size, int64_t start) {
     for (int64_t i = 0; i < size; i++) {
         if (tokens[i] < 0 || tokens[i] >= n_vocab_) throw std::invalid_argument("token outside the vocabulary");
     }
@@ -32,7 +32,7 @@ std::vector<AnswerCounter::Row> AnswerCounter::rows(const int32_t* tokens, int64
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.window < b.window; });
     for (const Entry& entry : entries) builder_.add(entry.window, 1, entry.single);
     builder_.finish();
-    return std::exchange(rows_, {});
+    return std::exchange(records_, {});
 }
 
 }  // namespace hd

@@ -1,4 +1,4 @@
-// Rows of one finished answer, for the model tier: every n-gram counts once per answer, as in Hierarchy Drafting
+// Records of one finished answer, for the model tier: every n-gram counts once per answer, as in Hierarchy Drafting
 // (arXiv 2502.05609, section 3.2: document frequency of the target's own outputs).
 #pragma once
 
@@ -15,17 +15,13 @@ class AnswerCounter {
     AnswerCounter(const AnswerCounter&) = delete;  // builder_ points back here
     AnswerCounter& operator=(const AnswerCounter&) = delete;
 
-    struct Row {
-        int64_t key;
-        NgramRecord record;
-    };
     // N-grams whose last token stands at `start` or later; their keys (1, 2, 3, 4, 6 tokens) may begin before it.
     // Throws std::invalid_argument if a token is outside the vocabulary.
-    std::vector<Row> rows(const int32_t* tokens, int64_t size, int64_t start);
+    std::vector<KeyedRecord> records(const int32_t* tokens, int64_t size, int64_t start);
 
   private:
     int32_t n_vocab_;
-    std::vector<Row> rows_;
+    std::vector<KeyedRecord> records_;
     RecordBuilder builder_;
 };
 

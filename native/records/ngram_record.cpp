@@ -1,6 +1,6 @@
-// Bytes of a row: a format byte, then the lists in pre-order. A list is one byte (level in bits 0-2, followers less one
-// in bits 3-5), the tokens that it adds in front of the list above it, the part of its total that is not among the kept
-// followers, and per follower token and count. Numbers are LEB128, so a list takes about nine bytes.
+// Bytes of a record: a format byte, then the lists in pre-order. A list is one byte (level in bits 0-2, followers less
+// one in bits 3-5), the tokens that it adds in front of the list above it, the part of its total that is not among the
+// kept followers, and per follower token and count. Numbers are LEB128, so a list takes about nine bytes.
 #include "ngram_record.hpp"
 
 #include <algorithm>
@@ -115,7 +115,7 @@ NgramList merge_lists(const NgramList& older, const NgramList& newer) {
 
 std::string check_key(int64_t key, int32_t n_vocab) {
     const int64_t last = key & 0xffffffff;
-    const int64_t first = key >> 32;  // one more than the token; 0 for a row of one token
+    const int64_t first = key >> 32;  // one more than the token; 0 for a record of one token
     if (key < 0 || last >= n_vocab || first > n_vocab) return "key token out of range";
     return "";
 }
@@ -123,12 +123,12 @@ std::string check_key(int64_t key, int32_t n_vocab) {
 std::string decode_record(int64_t key, const uint8_t* data, size_t size, int32_t n_vocab, NgramRecord& out) {
     out.clear();
     std::string wrong = check_key(key, n_vocab);
-    if (wrong.empty() && size > kMaxRecordBytes) wrong = "row too long";
-    if (wrong.empty() && (size < 2 || data[0] != kFormat)) wrong = "unknown row format";
+    if (wrong.empty() && size > kMaxRecordBytes) wrong = "record too long";
+    if (wrong.empty() && (size < 2 || data[0] != kFormat)) wrong = "unknown record format";
     Reader in{data + 1, data + size};
     while (wrong.empty() && in.at != in.end) {
         if (out.size() == kMaxLists) {
-            wrong = "too many keys in a row";
+            wrong = "too many keys in a record";
             break;
         }
         NgramList list;

@@ -1,4 +1,4 @@
-// Turns n-grams in sorted order into the rows of a tier's file.
+// Turns n-grams in sorted order into the records of a tier's file.
 #pragma once
 
 #include <array>
@@ -11,12 +11,18 @@
 namespace hd {
 
 // One position of a text: the pair before it, up to six tokens before that (backwards, -1 beyond the start of the
-// text), and the token at the position (-1: the text ends here). In this order windows sort to rows in key order, with
-// all longer keys of a row as contiguous groups.
+// text), and the token at the position (-1: the text ends here). In this order windows sort to records in key order,
+// with all longer keys of a record as contiguous groups.
 using Window = std::array<int32_t, 2 + kMaxExtra + 1>;
 constexpr size_t kWindowContext = 2 + kMaxExtra;
 // Reads backwards from `end` (one past the last token of the context) at most `available` >= 2 tokens.
 Window window_before(const int32_t* end, int64_t available, int32_t follower);
+
+// A record and the key that it is found by.
+struct KeyedRecord {
+    int64_t key;
+    NgramRecord lists;
+};
 
 struct RecordRules {
     bool once = false;       // count a follower once per key (per answer), not per occurrence
@@ -31,7 +37,7 @@ class RecordBuilder {
 
     // Windows in ascending order, ids in [-1, n_vocab). `single`: the pair also counts as an n-gram of its first token.
     void add(const Window& window, uint32_t count, bool single = true);
-    // Emits what is open, then the rows of single tokens. Ready for other windows afterwards.
+    // Emits what is open, then the records of single tokens. Ready for other windows afterwards.
     void finish();
 
   private:

@@ -4,7 +4,7 @@ namespace hd {
 
 namespace {
 
-// Cost of a row beside its arrays: the map node, the slot, the Row itself.
+// Cost of a record beside its arrays: the map node, the slot, the Record itself.
 constexpr size_t kRowOverhead = 160;
 
 uint64_t mix(uint64_t h, uint64_t value) {
@@ -16,7 +16,7 @@ uint64_t mix(uint64_t h, uint64_t value) {
 
 TierCache::TierCache(int32_t n_vocab, size_t budget_bytes) : n_vocab_(n_vocab), budget_(budget_bytes) {}
 
-size_t TierCache::Row::bytes() const {
+size_t TierCache::Record::bytes() const {
     return kRowOverhead + lists.size() * sizeof(List) + followers.size() * sizeof(Follower) +
            table.size() * sizeof(Hash);
 }
@@ -28,26 +28,26 @@ Lookup TierCache::find(const int32_t* end, int available, int length, FollowerLi
     }
     const auto slot = slot_of_.find(key(end, length));
     if (slot == slot_of_.end()) return complete_ ? Lookup::absent : Lookup::unknown;
-    const Row& row = *slots_[slot->second];
-    row.used = true;
-    if (row.lists.empty()) return Lookup::absent;
+    const Record& record = *slots_[slot->second];
+    record.used = true;
+    if (record.lists.empty()) return Lookup::absent;
     size_t index = 0;
     if (length > 2) {
-        if (row.table.empty()) return Lookup::absent;
+        if (record.table.empty()) return Lookup::absent;
         uint64_t hash = static_cast<uint64_t>(length);
         for (int i = 3; i <= length; i++) hash = mix(hash, static_cast<uint64_t>(end[-i]));
-        const size_t mask = row.table.size() - 1;
+        const size_t mask = record.table.size() - 1;
         const auto check = static_cast<uint32_t>(hash >> 32);
         for (size_t at = hash & mask;; at = (at + 1) & mask) {
-            if (row.table[at].list == 0) return Lookup::absent;
-            if (row.table[at].check == check) {
-                index = row.table[at].list;
+            if (record.table[at].list == 0) return Lookup::absent;
+            if (record.table[at].check == check) {
+                index = record.table[at].list;
                 break;
             }
         }
     }
-    const List& list = row.lists[index];
-    out = {row.followers.data() + list.first, list.size, list.total};
+    const List& list = record.lists[index];
+    out = {record.followers.data() + list.first, list.size, list.total};
     return Lookup::present;
 }
 
@@ -57,17 +57,17 @@ std::string TierCache::put(int64_t key, const uint8_t* blob, size_t size) {
     scratch_.clear();
     if (size != 0) wrong = decode_record(key, blob, size, n_vocab_, scratch_);
 
-    auto row = std::make_unique<Row>();
-    row->key = key;
-    row->used = true;  // it is put because a look-up waits for it
-    row->lists.reserve(scratch_.size());
+    auto record = std::make_unique<Record>();
+    record->key = key;
+    record->used = true;  // it is put because a look-up waits for it
+    record->lists.reserve(scratch_.size());
     size_t followers = 0;
     for (const NgramList& list : scratch_) followers += static_cast<size_t>(list.size);
-    row->followers.reserve(followers);
+    record->followers.reserve(followers);
     if (scratch_.size() > 1) {
         size_t slots = 4;
         while (slots < scratch_.size() * 3 / 2) slots *= 2;
-        row->table.resize(slots, Hash{0, 0});
+        record->table.resize(slots, Hash{0, 0});
     }
     for (const NgramList& list : scratch_) {
         if (list.level > 0) {
@@ -75,25 +75,25 @@ std::string TierCache::put(int64_t key, const uint8_t* blob, size_t size) {
             for (int i = 0; i < list.extra_tokens(); i++) {
                 hash = mix(hash, static_cast<uint64_t>(list.extra[static_cast<size_t>(i)]));
             }
-            const size_t mask = row->table.size() - 1;
+            const size_t mask = record->table.size() - 1;
             size_t at = hash & mask;
-            while (row->table[at].list != 0) at = (at + 1) & mask;
-            row->table[at] = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(row->lists.size())};
+            while (record->table[at].list != 0) at = (at + 1) & mask;
+            record->table[at] = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(record->lists.size())};
         }
-        row->lists.push_back({list.total, static_cast<uint32_t>(row->followers.size()), list.size});
-        row->followers.insert(row->followers.end(), list.followers.begin(), list.followers.begin() + list.size);
+        record->lists.push_back({list.total, static_cast<uint32_t>(record->followers.size()), list.size});
+        record->followers.insert(record->followers.end(), list.followers.begin(), list.followers.begin() + list.size);
     }
 
     const auto known = slot_of_.find(key);
     if (known != slot_of_.end()) {
-        std::unique_ptr<Row>& old = slots_[known->second];
-        bytes_ = bytes_ - old->bytes() + row->bytes();
-        old = std::move(row);
+        std::unique_ptr<Record>& old = slots_[known->second];
+        bytes_ = bytes_ - old->bytes() + record->bytes();
+        old = std::move(record);
         make_room(0);
         return wrong;
     }
-    make_room(row->bytes());
-    bytes_ += row->bytes();
+    make_room(record->bytes());
+    bytes_ += record->bytes();
     if (free_.empty()) {
         free_.push_back(static_cast<uint32_t>(slots_.size()));
         slots_.emplace_back();
@@ -101,23 +101,23 @@ std::string TierCache::put(int64_t key, const uint8_t* blob, size_t size) {
     const uint32_t slot = free_.back();
     slot_of_.emplace(key, slot);
     free_.pop_back();
-    slots_[slot] = std::move(row);
+    slots_[slot] = std::move(record);
     return wrong;
 }
 
 void TierCache::make_room(size_t bytes) {
-    // A clock: rows asked for since the hand last passed stay for one more round.
+    // A clock: records asked for since the hand last passed stay for one more round.
     while (bytes_ + bytes > budget_ && !slot_of_.empty()) {
         if (hand_ >= slots_.size()) hand_ = 0;
-        std::unique_ptr<Row>& row = slots_[hand_];
-        if (row && row->used) {
-            row->used = false;
-        } else if (row) {
+        std::unique_ptr<Record>& record = slots_[hand_];
+        if (record && record->used) {
+            record->used = false;
+        } else if (record) {
             complete_ = false;
-            bytes_ -= row->bytes();
-            slot_of_.erase(row->key);
+            bytes_ -= record->bytes();
+            slot_of_.erase(record->key);
             free_.push_back(static_cast<uint32_t>(hand_));
-            row.reset();
+            record.reset();
         }
         hand_++;
     }

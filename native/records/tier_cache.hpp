@@ -1,4 +1,4 @@
-// Decoded rows of one tier, in memory: all that the hot path ever reads of a file.
+// Decoded records of one tier, in memory: all that the hot path ever reads of a file.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ struct FollowerList {
 enum class Lookup : uint8_t {
     absent,   // the tier holds nothing for this key
     present,  // the list is filled
-    unknown,  // the row is not here: fetch it from the file, put() it, ask again
+    unknown,  // the record is not here: fetch it from the file, put() it, ask again
 };
 
 class TierCache {
@@ -32,7 +32,7 @@ class TierCache {
     TierCache& operator=(const TierCache&) = delete;
 
     // Followers of the last `length` tokens (1, 2, 3, 4, 6 or 8). `end` points one past the last of `available` tokens.
-    // Tokens outside the vocabulary are absent. A row asked for is kept longer.
+    // Tokens outside the vocabulary are absent. A record asked for is kept longer.
     Lookup find(const int32_t* end, int available, int length, FollowerList& out) const;
     static int64_t key(const int32_t* end, int length) { return ngram_key(end, length); }
     bool known(int64_t key) const { return complete_ || slot_of_.count(key) != 0; }
@@ -46,7 +46,7 @@ class TierCache {
     bool complete() const { return complete_; }
 
     size_t memory_bytes() const { return bytes_; }
-    size_t rows() const { return slot_of_.size(); }
+    size_t records() const { return slot_of_.size(); }
     int32_t n_vocab() const { return n_vocab_; }
 
   private:
@@ -60,7 +60,7 @@ class TierCache {
         uint32_t list;  // 0: empty, list 0 is never hashed
     };
     // One key of the file; `lists` empty if the file has none.
-    struct Row {
+    struct Record {
         int64_t key = -1;
         mutable bool used = false;
         std::vector<List> lists;
@@ -77,7 +77,7 @@ class TierCache {
     size_t bytes_ = 0;
     bool complete_ = false;
     std::unordered_map<int64_t, uint32_t> slot_of_;
-    std::vector<std::unique_ptr<Row>> slots_;
+    std::vector<std::unique_ptr<Record>> slots_;
     std::vector<uint32_t> free_;
     size_t hand_ = 0;  // of the clock that evicts
     NgramRecord scratch_;

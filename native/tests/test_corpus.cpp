@@ -58,18 +58,18 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
         runs.push_back(scratch("merged"));
     }
     const Counts expected = slow_counts(texts);
-    hd::CorpusRows rows(runs, kVocab, 2, 1);
+    hd::CorpusRecords records(runs, kVocab, 2, 1);
     hd::TierCache cache(kVocab, 64 << 20);
     int64_t last = -1;
     size_t lists = 0;
-    for (auto some = rows.next(7); !some.empty(); some = rows.next(7)) {
-        for (const auto& row : some) {
-            CHECK(row.key > last || !hd::is_pair_key(row.key));
-            last = row.key;
-            lists += row.record.size();
-            const auto blob = hd::encode_record(row.record);
-            CHECK(!cache.known(row.key));
-            CHECK(cache.put(row.key, blob.data(), blob.size()).empty());
+    for (auto some = records.next(7); !some.empty(); some = records.next(7)) {
+        for (const auto& record : some) {
+            CHECK(record.key > last || !hd::is_pair_key(record.key));
+            last = record.key;
+            lists += record.lists.size();
+            const auto blob = hd::encode_record(record.lists);
+            CHECK(!cache.known(record.key));
+            CHECK(cache.put(record.key, blob.data(), blob.size()).empty());
         }
     }
     size_t kept = 0;
@@ -135,7 +135,7 @@ int main() {
     check_corpus(2, 1, 2);
     check_corpus(3, 5, 4);
     check_corpus(4, 3, kVocab);
-    hd::CorpusRows none({}, kVocab, 2, 1);
+    hd::CorpusRecords none({}, kVocab, 2, 1);
     CHECK(none.next(10).empty());
     check_failures();
     return failures() != 0;

@@ -1,4 +1,4 @@
-// Rows of the tiers' files: round trips, damaged bytes, the cache's budget, counts of an answer.
+// Records of the tiers' files: round trips, damaged bytes, the cache's budget, counts of an answer.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -41,14 +41,14 @@ void check_answers() {
         auto expected = slow_counts(tokens, start);
         hd::TierCache cache(kVocab, 1 << 20);
         size_t lists = 0;
-        for (const auto& row : counter.rows(tokens.data(), size, start)) {
-            const auto blob = hd::encode_record(row.record);
+        for (const auto& record : counter.records(tokens.data(), size, start)) {
+            const auto blob = hd::encode_record(record.lists);
             hd::NgramRecord again;
-            CHECK(hd::decode_record(row.key, blob.data(), blob.size(), kVocab, again).empty());
-            CHECK(again.size() == row.record.size());
+            CHECK(hd::decode_record(record.key, blob.data(), blob.size(), kVocab, again).empty());
+            CHECK(again.size() == record.lists.size());
             lists += again.size();
-            CHECK(!cache.known(row.key));
-            CHECK(cache.put(row.key, blob.data(), blob.size()).empty());
+            CHECK(!cache.known(record.key));
+            CHECK(cache.put(record.key, blob.data(), blob.size()).empty());
         }
         CHECK(lists == expected.size());
         for (const auto& [context, followers] : expected) {
@@ -71,8 +71,8 @@ hd::NgramRecord sample_record(std::mt19937& random) {
         tokens.insert(tokens.end(), {1, 2});
     }
     const int32_t pair[] = {1, 2};
-    for (const auto& row : counter.rows(tokens.data(), static_cast<int64_t>(tokens.size()), 0)) {
-        if (row.key == hd::ngram_key(pair + 2, 2)) return row.record;
+    for (const auto& record : counter.records(tokens.data(), static_cast<int64_t>(tokens.size()), 0)) {
+        if (record.key == hd::ngram_key(pair + 2, 2)) return record.lists;
     }
     return {};
 }
@@ -108,7 +108,8 @@ void check_damaged_rows() {
     }
     CHECK(!hd::decode_record(kVocab, blob.data(), blob.size(), kVocab, out).empty());
     CHECK(!hd::decode_record(-1, blob.data(), blob.size(), kVocab, out).empty());
-    CHECK(!hd::decode_record(7, blob.data(), blob.size(), kVocab, out).empty());  // longer keys in a row of one token
+    CHECK(
+        !hd::decode_record(7, blob.data(), blob.size(), kVocab, out).empty());  // longer keys in a record of one token
     CHECK(!hd::decode_record(key, blob.data(), blob.size(), 9, out).empty());
 }
 
@@ -130,7 +131,7 @@ void check_merge() {
 }
 
 void check_bounds() {
-    // 20,000 keys of three tokens in one row: cut to the bound, the most frequent stay, what is written can be read.
+    // 20,000 keys of three tokens in one record: cut to the bound, the most frequent stay, what is written can be read.
     hd::NgramRecord record(1);
     record[0].total = 1 << 30;
     record[0].size = 1;
@@ -171,7 +172,7 @@ void check_budget() {
             }
         }
     }
-    CHECK(cache.rows() > 200 && cache.rows() < 2500);
+    CHECK(cache.records() > 200 && cache.records() < 2500);
     const int32_t outside[] = {-1, kVocab, 1};
     hd::FollowerList list;
     CHECK(cache.find(outside + 3, 3, 3, list) == hd::Lookup::absent);
@@ -190,7 +191,7 @@ void check_budget() {
     }
     CHECK(!cache.complete() && cache.find(never + 2, 2, 2, list) == hd::Lookup::unknown);
     cache.clear();
-    CHECK(cache.memory_bytes() == 0 && cache.rows() == 0);
+    CHECK(cache.memory_bytes() == 0 && cache.records() == 0);
 }
 
 }  // namespace

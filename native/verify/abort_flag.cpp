@@ -1,5 +1,7 @@
 #include "abort_flag.hpp"
 
+#include <utility>
+
 namespace hd {
 
 namespace {
@@ -24,7 +26,9 @@ AbortFlag::AbortFlag(const LlamaApi& api, void* ctx) : set_callback_(api.set_abo
     set_callback_(ctx_, asked, this);
 }
 
-void AbortFlag::detach() { set_callback_(ctx_, nullptr, nullptr); }
+void AbortFlag::detach() {
+    if (ctx_ != nullptr) set_callback_(std::exchange(ctx_, nullptr), nullptr, nullptr);
+}
 
 void AbortFlag::clear() {
     raised_ = false;

@@ -15,6 +15,7 @@ class AbortFlag {
     AbortFlag& operator=(const AbortFlag&) = delete;
 
     void detach();
+    bool detached() const { return ctx_ == nullptr; }
     void raise() { raised_ = true; }  // any thread, at any moment
     void clear();                     // by the thread whose forward was aborted, if one was
     bool raised() const { return raised_; }

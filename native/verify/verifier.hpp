@@ -58,6 +58,7 @@ class Verifier {
 
     // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
     void detach() { abort_.detach(); }
+    bool detached() const { return abort_.detached(); }
     void cancel() { abort_.raise(); }
     void clear_cancel() { abort_.clear(); }
     bool cancelled() const { return abort_.raised(); }

@@ -70,7 +70,7 @@ class Server:
         if not binary.is_file():
             msg = f"{binary} is no llama-server: build it with scripts/benchmarks/build_llama_server.py and name it"
             raise LlamaServerError(msg)
-        self.port = _free_port()
+        self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
             command(binary, model, self.port, kind, settings),
@@ -205,7 +205,8 @@ class LlamaServer:
         self.server.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from reliability import Reliability
 
-from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRows, TierCache, merge_records
+from hd_edge._native import AnswerCounter, CorpusBuffer, CorpusRecords, TierCache, merge_records
 from hd_edge.config import MAX_LEAVES, MAX_ROWS
 from hd_edge.draft.planner import NO_PREDICTION, Step
 from hd_edge.draft.tree_planner import TreePlanner
@@ -95,7 +95,7 @@ class Memory(CachedTier):
             self.learn(trace)
 
     def learn(self, trace: Trace) -> None:
-        for key, row in self.counter.rows(trace.tokens, trace.prompt):
+        for key, row in self.counter.records(trace.tokens, trace.prompt):
             known = self.rows.get(key)
             self.rows[key] = row if known is None else merge_records(key, known, row, self.n_vocab)[1]
             self.cache.put(key, self.rows[key])
@@ -109,7 +109,7 @@ def statistics_tier(texts: Iterable[np.ndarray], n_vocab: int) -> CachedTier:
     with TemporaryDirectory() as folder:
         run = str(Path(folder) / "run")
         corpus.spill(run)
-        rows = CorpusRows([run], n_vocab, STATISTICS_LEAST, 1 << 22)
+        rows = CorpusRecords([run], n_vocab, STATISTICS_LEAST, 1 << 22)
         while batch := rows.next(10_000):
             for key, _, row in batch:
                 tier.cache.put(key, row)

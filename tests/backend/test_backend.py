@@ -149,3 +149,36 @@ def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
     assert last.startswith("hd_edge.errors.UnsupportedBackendError: "), done.stderr
     assert "says llama_version 0.4.9-dev, hd_edge is tested with 0.5.0" in last
     assert "LLAMA_CPP_LIB_PATH" in last
+
+
+@pytest.mark.parametrize("name", ["CorpusBuffer", "filter_log", "Verifier.rollback"])
+def test_a_native_module_of_another_version_is_named(name):
+    holder, _, part = name.rpartition(".")
+
+    class Stale:
+        """The built module, or a class of it, without one name."""
+
+        def __init__(self, real, without):
+            self._real, self._without = real, without
+
+        def __getattr__(self, asked):
+            if asked == self._without:
+                raise AttributeError(asked)
+            return Stale(self._real.Verifier, part) if asked == holder else getattr(self._real, asked)
+
+    backend.check_native(_native)
+    with pytest.raises(UnsupportedBackendError, match=rf"_native\S* has no {name}, another version .* install hd_edge"):
+        backend.check_native(Stale(_native, part if not holder else ""))
+
+
+def test_an_end_in_the_middle_of_a_generation_prints_nothing(models):
+    code = (
+        "import sys, threading; from hd_edge import Llama\n"
+        f"llm = Llama({str(models('Q4_0'))!r}, n_ctx=2048, n_threads=1, n_threads_batch=1, store=None)\n"
+        "begun = threading.Event()\n"
+        "def run():\n"
+        "    for _ in llm.generate([1, 300, 301], temp=0.0): begun.set()\n"
+        "threading.Thread(target=run, daemon=True).start(); begun.wait(); sys.exit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")

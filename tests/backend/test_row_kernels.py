@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,27 @@ def test_untested_version() -> None:
 
 def test_missing_function() -> None:
     assert child("missing_function")["reason"] == "the loaded llama.cpp has no function ggml_barrier"
+
+
+@pytest.mark.parametrize("name", ["hd_rows_alone", "hd_attention_takes"])
+def test_a_library_of_another_version_stays_off(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    real = ctypes.CDLL(str(row_kernels._library_path()))
+
+    class Older:
+        def __getattr__(self, asked: str) -> object:
+            if asked == name:
+                raise AttributeError(asked)
+            return getattr(real, asked)
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Older())
+    found = row_kernels._install()
+    assert not found.active
+    assert f"has no function {name}, another version of hd_edge built it" in found.reason
+
+
+def test_a_library_that_cannot_be_loaded_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_kernels, "_library_path", lambda: Path(__file__))
+    assert "cannot be loaded: " in row_kernels._install().reason
 
 
 def test_wrong_layouts_are_noticed() -> None:

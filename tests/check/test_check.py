@@ -185,6 +185,7 @@ def test_default_mode_says_whether_it_promises_the_same_text(models):
     with Llama(str(models("Q4_0")), store=None, statistics=None, **THREADS) as llm:
         promised = llm.exact
     assert json.loads(result.stdout)["exact"] == promised
+    assert "default mode  4 answers, plain and drafted" in result.stderr
     assert ("default mode (exact with this file): 2/2 identical (greedy) · 2/2" in result.stderr) == promised
     assert result.exit_code == 0, result.output
 

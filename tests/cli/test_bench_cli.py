@@ -41,6 +41,7 @@ def test_table_sentence_figures_and_picture(models, prompts, tmp_path):
     assert lines[2].startswith("| arm   | group   |")
     assert [line.split("|")[1].strip() for line in lines[4:10]] == ["plain"] * 3 + ["auto"] * 3
     assert lines[-1].startswith("On this machine drafting ")
+    assert done.stderr.splitlines()[0] == "bench  5 prompts, each answered by plain, auto"
     assert "left out: qa:3, turn 1: the prompt has " in done.stderr
     assert "\x1b" not in done.output
     report = json.loads(file.read_text())

@@ -38,7 +38,7 @@ def store(identity, tmp_path):
     with Store(path, identity) as opened:
         counter = _native.AnswerCounter(identity.n_vocab)
         for seed in range(3):
-            opened.add(dict(counter.rows(answer(seed), 0)), counters={"model.drafted": 4, "model.accepted": 3})
+            opened.add(dict(counter.records(answer(seed), 0)), counters={"model.drafted": 4, "model.accepted": 3})
     return path
 
 

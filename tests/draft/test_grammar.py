@@ -8,13 +8,11 @@ import llama_cpp
 import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar
-from llama_cpp import llama_cpp as lib
 
 from hd_edge import Llama
-from hd_edge.backend.grammar import CANDIDATE, allows
 from hd_edge.check.adversary import Adversary
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.jump_forward import ForcedText, JumpForward, OneByteTokens, jump_forward
+from hd_edge.draft.jump_forward import ForcedTokens, JumpForward, jump_forward
 from hd_edge.draft.planner import NO_PREDICTION, NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
 from hd_edge.engine import sampling
@@ -100,52 +98,49 @@ def test_greedy_leaves_the_whole_check_out_where_the_first_choice_is_allowed(our
 
 
 def test_forced_bytes_and_their_spelling(ours):
-    text = ForcedText(OneByteTokens(ours), GRAMMAR._grammar, GRAMMAR._root)
-    spell = lambda ids: b"".join(OneByteTokens.piece(text._tokens, i) for i in ids)  # noqa: E731
-    brace = text.foresee(300)
+    text = ForcedTokens(ours.vocabulary, GRAMMAR)
+    spell = lambda ids: b"".join(ours.vocabulary.piece(i) for i in ids)  # noqa: E731
+    brace = text.forced_after(300)
     assert spell(brace) == b'{"name": "'
     for token in brace:
         text.accept(token)
-    assert text.foresee(brace[-1]) == []  # the name is free
+    assert text.forced_after(brace[-1]) == []  # the name is free
     for byte in b'Bo"':
         text.accept(3 + byte)
-    assert spell(text.foresee(3 + ord('"'))) == b', "kind": "'[:-1] + b'"'
+    assert spell(text.forced_after(3 + ord('"'))) == b', "kind": "'[:-1] + b'"'
     for byte in b',"kind":"c':
         text.accept(3 + byte)
-    ahead = text.foresee(3 + ord("c"))
+    ahead = text.forced_after(3 + ord("c"))
     assert spell(ahead) == b'ustomer"}'
     text.accept(300)  # not allowed here: the foresight ends, and nothing aborts
-    assert text.foresee(300) == []
-    text.close()
+    assert text.forced_after(300) == []
 
 
 def test_no_foresight_after_the_end(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "ab"', "root")
+    text = ForcedTokens(ours.vocabulary, LlamaGrammar.from_string('root ::= "ab"', verbose=False))
     text.accept(3 + ord("a"))
-    assert len(text.foresee(3 + ord("a"))) == 1
+    assert len(text.forced_after(3 + ord("a"))) == 1
     text.accept(3 + ord("b"))
-    assert text.foresee(3 + ord("b")) == []
+    assert text.forced_after(3 + ord("b")) == []
     text.accept(ours.token_eos())
-    assert text.foresee(ours.token_eos()) == []
+    assert text.forced_after(ours.token_eos()) == []
 
 
 def test_a_long_forced_text_is_cut_at_a_token(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "' + "xyz" * 40 + '"', "root")
-    ahead = text.foresee(300)
-    assert 10 < sum(len(text._tokens.piece(token)) for token in ahead) < 48
-    text.close()
+    text = ForcedTokens(ours.vocabulary, LlamaGrammar.from_string('root ::= "' + "xyz" * 40 + '"', verbose=False))
+    ahead = text.forced_after(300)
+    assert 10 < sum(len(ours.vocabulary.piece(token)) for token in ahead) < 48
 
 
 def test_forced_text_multi_byte(ours):
-    text = ForcedText(OneByteTokens(ours), 'root ::= "größe" [0-9]', "root")
-    assert b"".join(text._tokens.piece(token) for token in text.foresee(300)) == "größe".encode()
-    text.close()
+    text = ForcedTokens(ours.vocabulary, LlamaGrammar.from_string('root ::= "größe" [0-9]', verbose=False))
+    assert b"".join(ours.vocabulary.piece(token) for token in text.forced_after(300)) == "größe".encode()
 
 
 def test_planner_asks_whether_the_chain_is_worth_its_rows(ours):
     def chain(costs, tree_has=()):
         inner = TreePlanner(ours.n_vocab(), ours._draft_config, cost=CostCurve.of(costs))
-        text = ForcedText(OneByteTokens(ours), 'root ::= [xy] "abcdefgh" [0-9]', "root")
+        text = ForcedTokens(ours.vocabulary, LlamaGrammar.from_string('root ::= [xy] "abcdefgh" [0-9]', verbose=False))
         planner = JumpForward(inner, text)
         planner.begin(np.array([1, 300, 3 + ord("x")], np.int32), NO_PREDICTION)
         return planner.plan(3 + ord("x"), 16, 8)
@@ -170,26 +165,3 @@ def test_without_grammar_or_planner_nothing_changes(ours):
     for planner, grammar in ((ours.planner, None), (stub, GRAMMAR)):
         with jump_forward(ours, planner, grammar) as used:
             assert used is planner
-
-
-def test_allows_asks_one_token_as_the_whole_vocabulary(ours):
-    """What GrammarGreedySampler relies on: the verdict on a token does not depend on the other candidates."""
-    grammar = lib.llama_sampler_init_grammar(ours._model.vocab, GRAMMAR._grammar.encode(), b"root")
-    rng = np.random.default_rng(1)
-    everything = np.zeros(ours.n_vocab(), CANDIDATE)
-    everything["id"] = np.arange(ours.n_vocab())
-    for _ in range(25):
-        together = allows(grammar, everything)
-        alone = [bool(allows(grammar, everything[i : i + 1])[0]) for i in range(len(everything))]
-        assert together.tolist() == alone
-        choices = [i for i in np.flatnonzero(together) if i != ours.token_eos()]
-        lib.llama_sampler_accept(grammar, int(rng.choice(choices)))
-    lib.llama_sampler_free(grammar)
-
-
-def test_a_vocabulary_without_an_end_has_no_end_among_its_candidates(ours, monkeypatch):
-    monkeypatch.setattr(ours, "token_eos", lambda: -1)
-    tokens = OneByteTokens(ours)
-    assert tokens.candidates["id"].min() >= 0
-    assert tokens.values.min() >= 0
-    assert len(tokens.values) == len(tokens.candidates)

@@ -20,7 +20,7 @@ class Tier:
     def __init__(self, name: str, text: list[int], complete: bool = True) -> None:
         self.name = name
         self.cache = _native.TierCache(VOCAB, 1 << 20)
-        self.records = dict(_native.AnswerCounter(VOCAB).rows(np.array(text, np.int32), 0)) if text else {}
+        self.records = dict(_native.AnswerCounter(VOCAB).records(np.array(text, np.int32), 0)) if text else {}
         self.asked: list[list[int]] = []
         if complete:
             self.cache.set_complete()

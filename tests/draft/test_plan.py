@@ -88,7 +88,7 @@ class Rows:
 
 
 def said_before(text: np.ndarray, name: str = "model") -> Rows:
-    return Rows(name, dict(_native.AnswerCounter(VOCAB).rows(text, 0)))
+    return Rows(name, dict(_native.AnswerCounter(VOCAB).records(text, 0)))
 
 
 @pytest.mark.parametrize("name", ["model", "statistics"])

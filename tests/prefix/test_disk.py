@@ -9,9 +9,10 @@ import stat
 import pytest
 from fake_state import PIECES, PROMPT, Conversation, again
 
-from hd_edge.errors import StoreWarning
+from hd_edge.errors import ConfigError, StoreWarning
 from hd_edge.prefix import disk as disk_module
 from hd_edge.prefix import files
+from hd_edge.prefix.opening import check_arguments
 from hd_edge.prefix.upkeep import clear
 
 
@@ -124,7 +125,7 @@ def test_60_damaged_indexes(filled):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StoreWarning)
             talk.answer(PROMPT)
-        talk.close()
+            talk.close()
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
@@ -174,3 +175,49 @@ def test_a_lock_held_by_another_process_costs_time_only(filled):
     talk.answer([1] * 300)  # no warning: a lock passes
     assert talk.answer(PROMPT) > 0
     talk.close()
+
+
+def test_clear_leaves_what_is_only_named_like_ours(filled):
+    folder = filled / "ab"
+    folder.mkdir(exist_ok=True)
+    foreign = [
+        filled / "index.sqlite3.corrupt-notes.txt",
+        filled / "index.sqlite3.corrupt-20260101-000000",
+        folder / f".{'0' * 64}.01234567.new",
+        folder / f"{'0' * 64}.kv",
+    ]
+    for path in foreign:
+        path.write_text("mine")
+    clear(filled)
+    assert [path.read_text() for path in foreign] == ["mine"] * len(foreign)
+    assert list(filled.glob("[0-9a-f][0-9a-f]/*.kv")) == foreign[3:]
+
+
+def test_clear_removes_an_index_that_was_moved_aside(filled):
+    index = filled / "index.sqlite3"
+    index.write_bytes(index.read_bytes()[:200] + b"\xff" * 4000)
+    again(filled)
+    assert len(list(filled.glob("index.sqlite3.corrupt-*"))) == 1
+    clear(filled)
+    assert list(filled.glob("index.sqlite3.corrupt-*")) == []
+
+
+@pytest.mark.parametrize("where", [b"/x", "", "a\0b", 5])
+def test_what_is_no_path_is_refused(where):
+    with pytest.raises(ConfigError, match="prefix_cache="):
+        check_arguments(where, None)
+
+
+def test_trouble_of_the_first_write_is_told_at_close(tmp_path):
+    (tmp_path / "file").write_text("")
+    conversation = Conversation(tmp_path / "file")
+    conversation.answer(PROMPT)
+    with pytest.warns(StoreWarning, match="in memory only"):
+        conversation.close()
+
+
+def test_a_path_that_is_too_long_is_trouble(tmp_path):
+    conversation = Conversation(tmp_path / ("x" * 5000))
+    with pytest.warns(StoreWarning, match="in memory only"):
+        conversation.answer(PROMPT)
+    conversation.close()

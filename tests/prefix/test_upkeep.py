@@ -5,6 +5,7 @@ import shutil
 
 from fake_state import PIECES, PROMPT, ROOT, Conversation, again
 
+from hd_edge.prefix import files
 from hd_edge.prefix.disk import Disk, open_index, sweep
 from hd_edge.prefix.upkeep import clear, report, verify
 
@@ -36,7 +37,7 @@ def test_orphans_go_once_they_are_old(filled):
     orphan.parent.mkdir(exist_ok=True)
     shutil.copy(next(filled.glob("*/*.kv")), orphan)
     half = orphan.with_name("." + "ab" * 32 + ".01234567.new")
-    half.write_bytes(b"half a piece")
+    half.write_bytes(files.MAGIC + b"half a piece")
     index = open_index(filled)
     assert sweep(filled, index) == 0  # they may be another process's newest
     for path in (orphan, half):
@@ -49,7 +50,7 @@ def test_orphans_go_once_they_are_old(filled):
 def test_the_first_write_sweeps(filled):
     half = filled / "aa" / ("." + "ab" * 32 + ".01234567.new")
     half.parent.mkdir(exist_ok=True)
-    half.write_bytes(b"half a piece")
+    half.write_bytes(files.MAGIC + b"half a piece")
     os.utime(half, (1, 1))
     talk = Conversation(filled)
     talk.answer([1] * 300)

@@ -17,7 +17,7 @@ def ids(values):
 
 
 def answer_rows(text, start=0):
-    return dict(_native.AnswerCounter(N_VOCAB).rows(ids(text), start))
+    return dict(_native.AnswerCounter(N_VOCAB).records(ids(text), start))
 
 
 @given(tokens | few_tokens, st.integers(0, 10))
@@ -87,7 +87,7 @@ def test_any_bytes_are_a_row_or_a_value_error(blob, key):
     ],
 )
 def test_encode_refuses_what_is_out_of_range(context, total, followers):
-    with pytest.raises(ValueError, match=r"key|row|range"):
+    with pytest.raises(ValueError, match=r"key|record|range"):
         _native.encode_record(2 << 32 | 2, [(context, total, followers)], N_VOCAB)
 
 
@@ -105,7 +105,7 @@ def test_cache_tells_unknown_from_absent():
     cache = _native.TierCache(N_VOCAB, 1 << 20)
     text = ids([5, 6, 7, 8, 5, 6, 7, 9])
     assert cache.find(text[:2], 2) is None
-    for key, blob in _native.AnswerCounter(N_VOCAB).rows(text, 0):
+    for key, blob in _native.AnswerCounter(N_VOCAB).records(text, 0):
         assert cache.put(key, blob) == ""
     total, followers = cache.find(text[:3], 3)
     assert total == 2
@@ -120,4 +120,4 @@ def test_cache_tells_unknown_from_absent():
 
 def test_answer_with_a_foreign_token_is_refused():
     with pytest.raises(ValueError, match="outside the vocabulary"):
-        _native.AnswerCounter(N_VOCAB).rows(ids([1, N_VOCAB]), 0)
+        _native.AnswerCounter(N_VOCAB).records(ids([1, N_VOCAB]), 0)

@@ -114,7 +114,7 @@ def test_failed_batch_leaves_nothing(path):
         good, bad = rows_of(answer(1)), rows_of(answer(2))
         bad[max(bad)] = b"\xff\xff"
         store.add(good)
-        with pytest.raises(ValueError, match="row format"):
+        with pytest.raises(ValueError, match="record format"):
             store.add(bad)
         assert dict(store.scan()) == good
         assert store.counters() == {"answers": 1}

@@ -35,7 +35,7 @@ def learn(store, vocabulary, texts):
 
     counter = _native.AnswerCounter(vocabulary.n_tokens)
     for text in texts:
-        store.add(dict(counter.rows(np.array(vocabulary.encode(text), np.int32), 0)))
+        store.add(dict(counter.records(np.array(vocabulary.encode(text), np.int32), 0)))
 
 
 def exported(store, vocabulary):

@@ -26,7 +26,7 @@ def answer(seed, size=80, kinds=40):
 
 
 def rows_of(tokens, start=0):
-    return dict(_native.AnswerCounter(N_VOCAB).rows(np.asarray(tokens, dtype=np.int32), start))
+    return dict(_native.AnswerCounter(N_VOCAB).records(np.asarray(tokens, dtype=np.int32), start))
 
 
 def contents(store):

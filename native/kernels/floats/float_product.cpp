@@ -33,8 +33,8 @@ void FloatProduct::gather(char* work, int thread, int threads) const {
 }
 
 FloatProduct::Split FloatProduct::split(int threads) const {
+    if (passes_ == 1) return {streamed_chunks(threads), 1};
     const int64_t wanted = threads == 1 ? 1 : threads * kChunksPerThread;
-    if (passes_ == 1) return {std::min(groups_, wanted), 1};
     const int64_t bytes = weights_.rows * weights_.step;
     const int64_t weights = std::min(groups_, std::max<int64_t>(1, (bytes + kChunkBytes - 1) / kChunkBytes));
     return {weights, std::min(passes_, (wanted + weights - 1) / weights)};
@@ -45,11 +45,15 @@ int64_t FloatProduct::chunks(int threads) const {
     return s.weights * s.inputs;
 }
 
+int64_t FloatProduct::bound(int64_t part, int64_t parts, int threads) const {
+    return passes_ == 1 ? streamed_bound(groups_, part, threads) : groups_ * part / parts;
+}
+
 void FloatProduct::multiply(const char* work, int64_t chunk, int threads) const {
     const Split s = split(threads);
     const int64_t part = chunk / s.inputs, share = chunk % s.inputs;
-    const int64_t first = groups_ * part / s.weights * kGroupRows;
-    const int64_t last = std::min(weights_.rows, groups_ * (part + 1) / s.weights * kGroupRows);
+    const int64_t first = bound(part, s.weights, threads) * kGroupRows;
+    const int64_t last = std::min(weights_.rows, bound(part + 1, s.weights, threads) * kGroupRows);
     for (int64_t pass = passes_ * share / s.inputs; pass < passes_ * (share + 1) / s.inputs; pass++) {
         const int64_t begin = first_input(pass), count = first_input(pass + 1) - begin;
         const float* x[kMaxInputs];

@@ -31,6 +31,7 @@ class FloatProduct {
         int64_t weights, inputs;
     };
     Split split(int threads) const;
+    int64_t bound(int64_t part, int64_t parts, int threads) const;
     bool adjacent() const { return in_.column_step == sizeof(float); }
     int64_t first_input(int64_t pass) const { return inputs_ * pass / passes_; }
 

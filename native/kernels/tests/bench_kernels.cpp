@@ -60,7 +60,7 @@ void bench(const KernelSet& set, WeightType type) {
                 const Product product(set, m, in, out);
                 const int64_t chunks = product.chunks(kThreads);
                 for (int64_t c = chunks * t / kThreads; c < chunks * (t + 1) / kThreads; c++)
-                    product.multiply(work.data(), c, chunks);
+                    product.multiply(work.data(), c, kThreads);
             }
         });
         if (n == 1) one = seconds;

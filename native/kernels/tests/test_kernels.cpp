@@ -47,7 +47,7 @@ struct Case {
         const Product p(set, matrix, from, to);
         std::vector<uint8_t> work(Product::work_bytes(matrix.type, count, matrix.columns));
         for (int t = 0; t < threads; t++) p.quantize(work.data(), t, threads);
-        for (int64_t c = p.chunks(threads); c-- > 0;) p.multiply(work.data(), c, p.chunks(threads));
+        for (int64_t c = p.chunks(threads); c-- > 0;) p.multiply(work.data(), c, threads);
         return y;
     }
 };

@@ -1,0 +1,116 @@
+"""Parts of a chat request: messages, tools, and the form of the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .fields import shaped, shown, wrong
+
+NAMES = "^[a-zA-Z0-9_-]{1,64}$"  # of functions and schemas, as in OpenAI's API
+
+
+class Part(BaseModel):
+    """A part of a message's content."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+
+
+Content = Annotated[
+    str | list[Part], shaped("a text, a list of parts such as {'type': 'text', 'text': '...'}, or null")
+]
+
+
+class CalledFunction(BaseModel):
+    """What the model called; ``arguments`` is JSON as text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A call that an assistant's message made."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(BaseModel):
+    """A message of a conversation; fields beyond these go to the model's chat template."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Content | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Message:
+        if self.content is None and self.role != "assistant":
+            msg = "a message of role {role} needs content, it has none"
+            raise wrong(msg, role=shown(self.role))
+        return self
+
+
+class Function(BaseModel):
+    """A function that the model may call; ``parameters`` is a JSON schema."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=NAMES)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(BaseModel):
+    """A tool that the model may call."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(BaseModel):
+    """The function that shall be called."""
+
+    name: str
+
+
+class NamedTool(BaseModel):
+    """The tool that shall be called."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+ToolChoice = Annotated[
+    Literal["none", "auto", "required"] | NamedTool,
+    shaped("'none', 'auto', 'required', or {'type': 'function', 'function': {'name': '...'}}"),
+]
+
+
+class JsonSchema(BaseModel):
+    """A named JSON schema."""
+
+    name: str = Field(default="answer", pattern=NAMES)
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    """Form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    schema_: Any = Field(default=None, alias="schema", description="For json_object, as in llama_cpp.")
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            msg = "type 'json_schema' needs a field json_schema with name and schema"
+            raise wrong(msg)
+        return self
