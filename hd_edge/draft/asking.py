@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .cost import CostCurve
 
 AHEAD = 4  # words that may follow the one that is asked for now
+MOST = 24  # words in one step
 RATE = 0.03  # of what is learned about the drafter at each word
 FIRST_YIELD = 0.55  # of the uncovered chance that a word brings, until some were heard
 PRICE_RATE = 0.1
@@ -84,6 +85,8 @@ class Asking:
         self._unasked += 1
         while True:
             path, open_chance = self._place(tree, asked)
+            if open_chance <= 0 or self.words >= MOST:  # every place was asked at
+                return tree
             tried = not asked and self._unasked >= TRIED
             if not tried and not self._worth(tree, curve, open_chance):
                 return tree

@@ -119,7 +119,7 @@ class TreePlanner:
         tree = self._drafter.grow(rows, leaves)
         missing = {name: self._drafter.missing(_native.Tier[name]) for name in self._names}
         tree = self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
-        if self.asking is None or rows == 1:
+        if self.asking is None or rows == 1 or self._probed:
             return tree
         return self.asking.extend(tree, partial(self._drafter.grow, rows, leaves), self.cost, self.context)
 

@@ -135,3 +135,20 @@ def test_nothing_is_asked_before_costs_are_known():
     planner.begin(text[:100], np.empty(0, np.int32))
     assert len(planner.plan(int(text[99]), 16, 8)) == 1
     assert small.reader.reads == 0
+
+
+@pytest.mark.parametrize("table", [{1: 1.0, 2: 9.0, 4: 1.1}, {1: 1.0, 8: 9.0}, FLAT], ids=["saw", "dear", "flat"])
+def test_asking_ends_whatever_the_curve(table):
+    """Each word is asked for once, also where a larger tree is cheaper than the one that is there."""
+    text = noise(300)
+    small = Small(text, 0.5, 0.9, price=0.0)
+    said = small.say
+    asked: list[tuple[int, ...]] = []
+
+    def say(path):
+        asked.append((small.known, *path))
+        return said(path)
+
+    small.say = say
+    run(text, small, table)
+    assert len(asked) == len(set(asked))
