@@ -29,6 +29,8 @@ from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
+from .drafter.loading import check_drafter, load_drafter
+from .drafter.tier import DrafterTier
 from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads
@@ -67,6 +69,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         prefix_cache: Where state of prompts is kept: ``"auto"`` (a cache folder), a folder, ``"memory"``, or None.
         prefix_cache_bytes: Most bytes of that folder; None: 4 GiB, or a quarter of the disk's free space if less.
         exact: On the CPU: n rows give bit for bit the logits of n single steps, so drafted text is plain text.
+        drafter: A small GGUF that drafts where the databases have nothing to say: a file, ``"demo"``, a name of
+            ``hd-edge models``, a loaded ``Llama``, or None. Its vocabulary may be another one.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
         verbose: Let llama.cpp print its log.
         **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
@@ -95,6 +99,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         prefix_cache: str | PathLike[str] | None = "auto",
         prefix_cache_bytes: int | None = None,
         exact: bool = False,
+        drafter: str | PathLike[str] | Llama | None = None,
         row_kernels: Literal["auto", False] = "auto",
         verbose: bool = False,
         **settings: Any,
@@ -107,6 +112,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn}
         kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
+        self._arguments["drafter"] = drafter
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
@@ -114,6 +120,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
         check_context(self._header, settings)
+        drafter = check_drafter(drafter, self._draft_config, model_path)
         settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
         exact_mode.check_batches(self._header, settings)
         settings.setdefault("flash_attn", True)
@@ -171,12 +178,14 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         self._take_abort(self._verifier)
         self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         self.checkpoints = open_checkpoints(self, prefix_cache)
+        if drafter is not None:
+            self._loaded_drafter = load_drafter(self, drafter, Llama)
         if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
             self._plain_reason = reason
             log.info("drafting is off for %s: %s", model_path, reason)
         elif self._draft_config.profile != "off":
             self._planner, self._hierarchy = self.make_planner(
-                self._draft_config, store=store, statistics=statistics, learn=learn
+                self._draft_config, self._drafter_tier, store=store, statistics=statistics, learn=learn
             )
         most = None if chosen else settings["n_threads"]
         self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
@@ -240,6 +249,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         started = perf_counter()
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
+        self._tell_drafter(self._hints.messages, len(tokens) + (0 if reset else self.n_tokens))
         ended = None if memory is None else partial(memory.finished, stats=stats)
         with (
             self._keeping(),
@@ -252,7 +262,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             stats.prompt_seconds = perf_counter() - started
             seen = self.on_step and self._life.callback(self.on_step)
             self._decoder = Decoder(
-                *(self, verifier, planner, samplers, stats, stop, self._expected),
+                *(self, verifier, planner, samplers, stats, stop, self._hints.prediction),
                 on_step=seen,
                 on_end=ended,
                 pace=pace,
@@ -265,6 +275,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
     def make_planner(
         self,
         config: DraftConfig,
+        drafter: DrafterTier | None = None,
         *,
         store: str | PathLike[str] | None,
         statistics: str | PathLike[str] | None,
@@ -273,7 +284,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         """A planner for this model, and the memory that it drafts from and learns into."""
         identity, cost = identify(self.model), self._cost_settings
         memory = Hierarchy(identity, config, store=store, statistics=statistics, learn=learn, cost_settings=cost)
-        return planner_for(config, self._n_vocab, memory), memory
+        return planner_for(config, self._n_vocab, memory, drafter), memory
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -286,4 +297,6 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             if (hierarchy := self.__dict__.get("_hierarchy")) is not None:
                 parts.callback(hierarchy.close)
             parts.callback(self._end_prefixes)
+            if self._loaded_drafter is not None:
+                parts.callback(self._loaded_drafter.close)
         self._hierarchy = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import _native
 
-TIERS = ("context", "model", "statistics")
+TIERS = ("context", "model", "statistics", "drafter")
 TIER_NAMES = ("target", *TIERS)  # index = native Tier
 
 

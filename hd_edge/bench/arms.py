@@ -6,7 +6,7 @@ hd_edge's arms share one loaded model, those of llama-cpp-python another; each i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.config import DraftConfig
+from hd_edge.drafter.loading import LoadedDrafter, check_drafter, load_drafter
 from hd_edge.errors import ConfigError
 from hd_edge.model.chat_prompt import chat_tokens
 
@@ -26,11 +27,13 @@ from .reference import Reference
 if TYPE_CHECKING:
     from hd_edge import Llama
     from hd_edge.draft.planner import Planner
+    from hd_edge.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import Hierarchy
 
 ARMS = {
     "plain": "hd_edge without drafts: what every speed-up is measured against",
     "auto": "hd_edge as it comes, its store empty at the beginning; it learns from one answer to the next",
+    "auto-drafter": "auto with a small model that drafts where the databases have nothing to say",
     "auto-warm": "the same, beginning with what the model answered to other prompts before",
     "paper": "the published configuration of Hierarchy Drafting, its store empty at the beginning",
     "llama-cpp": "llama_cpp.Llama",
@@ -52,6 +55,7 @@ class Tiers:
         warm_prompts: Prompts whose answers it learns after those.
         warm_tokens: Longest of those answers.
         statistics: File of the statistics tier of all drafting arms; None: no such tier.
+        drafter: The small model of ``auto-drafter``.
     """
 
     warm_store: Path | None = None
@@ -59,6 +63,7 @@ class Tiers:
     warm_prompts: tuple[str, ...] = ()
     warm_tokens: int = 512
     statistics: Path | None = None
+    drafter: str | None = None
 
 
 class Arms:
@@ -97,6 +102,8 @@ class Arms:
         self._progress = progress
         self._ours: Any = None
         self._theirs: Any = None
+        self._small: LoadedDrafter | None = None
+        self._messages: dict[tuple[int, ...], Messages] = {}  # by the tokens that they became
         self._made: list[LocalArm] = []
         self._temporary = tempfile.TemporaryDirectory(prefix="hd_edge-bench-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary else Path(str(folder))
@@ -120,7 +127,13 @@ class Arms:
 
     def tokenize(self, messages: Messages) -> list[int]:
         """A conversation as every arm is asked it."""
-        return chat_tokens(self.llm, messages)
+        tokens = chat_tokens(self.llm, messages)
+        self.remember(tokens, messages)
+        return tokens
+
+    def remember(self, tokens: Sequence[int], messages: Messages) -> None:
+        """These tokens are that conversation, which a drafter reads in its own template."""
+        self._messages[tuple(tokens)] = messages
 
     def make(self, name: str) -> LocalArm:
         """The arm of that name, one of ARMS.
@@ -138,7 +151,7 @@ class Arms:
             return Drafted(name, self.llm, clock=self._clock)
         if name == "plain-slowed":
             return Slowed(name, self.llm, SLOWED, clock=self._clock)
-        if name in ("auto", "auto-warm", "paper"):
+        if name in ("auto", "auto-drafter", "auto-warm", "paper"):
             return self._drafted(name)
         if name in ("llama-cpp", "llama-cpp-pld"):
             return Reference(name, self._base(), _lookup() if name.endswith("pld") else None, clock=self._clock)
@@ -178,13 +191,29 @@ class Arms:
         path = self._folder / f"{name}-{number}.sqlite3"  # a file, as users have it: writing it takes time
         if name == "auto-warm" and not path.exists():
             self._fill(path)
-        planner, hierarchy = self._planner("paper" if name == "paper" else "auto", path)
-        return Drafted(name, llm, planner, hierarchy, clock=self._clock)
+        drafter = self._drafter() if name == "auto-drafter" else None
+        planner, hierarchy = self._planner("paper" if name == "paper" else "auto", path, drafter)
+        return Drafted(name, llm, planner, hierarchy, clock=self._clock, messages=self._messages.get)
 
-    def _planner(self, profile: Any, path: Path | None) -> tuple[Planner, Hierarchy]:
+    def _drafter(self) -> DrafterTier:
+        """The small model of ``auto-drafter``, loaded once."""
+        if self.tiers.drafter is None:
+            msg = "arm 'auto-drafter' has no drafter: name one with --drafter"
+            raise ConfigError(msg)
+        if self._small is None:
+            from hd_edge import Llama
+
+            drafter = check_drafter(self.tiers.drafter, DraftConfig(), self.model)
+            self._small = load_drafter(self.llm, drafter, Llama)
+        return self._small.tier
+
+    def _planner(
+        self, profile: Any, path: Path | None, drafter: DrafterTier | None = None
+    ) -> tuple[Planner, Hierarchy]:
         """A planner, and the tiers it drafts from and learns into."""
         llm: Llama = self.llm
-        return llm.make_planner(DraftConfig(profile), store=path, statistics=self.tiers.statistics, learn=True)
+        config = DraftConfig(profile)
+        return llm.make_planner(config, drafter, store=path, statistics=self.tiers.statistics, learn=True)
 
     def _fill(self, path: Path) -> None:
         """Writes the store that ``auto-warm`` begins with."""
@@ -221,7 +250,7 @@ class Arms:
         """Closes the arms, frees the models, removes the stores of a temporary folder."""
         for arm in self._made:
             arm.close()
-        for llm in (self._ours, self._theirs):
+        for llm in (self._small, self._ours, self._theirs):
             if llm is not None:
                 llm.close()
         if self._temporary:

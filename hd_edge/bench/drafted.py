@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.config import DraftConfig
 from hd_edge.draft.planner import NoDraft
 from hd_edge.draft.tree_planner import TreePlanner
+from hd_edge.model.prediction import Hints
 
-from .arm import WARM_UP_DRAFTED, Clock, LocalArm, Settings
+from .arm import WARM_UP_DRAFTED, Clock, LocalArm, Messages, Settings
 from .script import following
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Drafted(LocalArm):
         planner: Plans its drafts; None: plain decoding.
         hierarchy: The tiers behind the planner.
         clock: Seconds.
+        messages: The conversation that became these tokens, for the drafter; None: no conversation did.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Drafted(LocalArm):
         hierarchy: Hierarchy | None = None,
         *,
         clock: Clock = perf_counter,
+        messages: Callable[[tuple[int, ...]], Messages | None] = lambda _tokens: None,
     ) -> None:
         super().__init__(name, llm, clock)
+        self._messages = messages
         self.planner = planner or NoDraft()
         self.hierarchy = hierarchy
 
@@ -54,7 +58,9 @@ class Drafted(LocalArm):
         LocalArm.warm_up(arm, prompt, settings)
 
     def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
-        return iter(self.llm.generate(prompt, temp=temperature))
+        messages = self._messages(tuple(prompt))
+        with nullcontext() if messages is None else self.llm.hinted(Hints(messages=messages)):
+            yield from self.llm.generate(prompt, temp=temperature)
 
     @contextmanager
     def _ready(self, script: Sequence[int] | None) -> Iterator[None]:

@@ -34,6 +34,7 @@ class CheckSettings:
         context_tokens: At least so many tokens of other text before every prompt, in the same turn.
         store: A model tier to draft from as well; it is only read.
         statistics: A statistics tier to draft from as well.
+        drafter: A small GGUF to draft with as well.
     """
 
     model: str
@@ -47,6 +48,7 @@ class CheckSettings:
     context_tokens: int = 0
     store: str | None = None
     statistics: str | None = None
+    drafter: str | None = None
 
 
 def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt: Callable[[], None]) -> dict[str, Any]:
@@ -117,6 +119,7 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         settings.model,
         store=settings.store,
         statistics=settings.statistics,
+        drafter=settings.drafter,
         learn=False,
         prefix_cache=None,
         exact=exact,

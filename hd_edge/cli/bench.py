@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hd_edge.bench.turns import Record, Results
     from hd_edge.model.questions import Question
 
-ARM_NAMES = ("plain", "auto", "auto-warm", "paper", "llama-cpp", "llama-cpp-pld")
+ARM_NAMES = ("plain", "auto", "auto-drafter", "auto-warm", "paper", "llama-cpp", "llama-cpp-pld")
 COLOURS = {1: "green", -1: "red"}
 
 
@@ -51,6 +51,7 @@ COLOURS = {1: "green", -1: "red"}
     type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="Statistics tier of drafting arms.",
 )
+@click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
 @click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write all figures here; '-': to stdout.")
 @click.option("--plot", "plot_file", type=Writable(dir_okay=False), help="Draw the speed-ups (extra bench).")
 def bench(**options: Any) -> None:
@@ -66,7 +67,7 @@ def bench(**options: Any) -> None:
     from hd_edge.bench.plot import check_plot
     from hd_edge.model.questions import per_category, read_questions
 
-    names = _names(options["arms"])
+    names = _names(options["arms"] + (",auto-drafter" if options["drafter"] else ""))
     if options["plot_file"]:
         check_plot(options["plot_file"])
     questions = per_category(read_questions(options["prompts"]), options["count"])
@@ -110,7 +111,8 @@ def _tiers(names: list[str], path: str, options: dict[str, Any]) -> Tiers:
         with vocabulary_of(path) as loaded:
             found = default_path(identify(loaded))
         store = found if found.is_file() else None
-    return Tiers(warm_store=store, statistics=options["statistics"])
+    drafter = model_path(options["drafter"]) if options["drafter"] else None
+    return Tiers(warm_store=store, statistics=options["statistics"], drafter=drafter)
 
 
 def _measure(arms: Arms, names: list[str], questions: list[Question]) -> tuple[Results, bool]:

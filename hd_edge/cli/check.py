@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--store", type=FilePath(exists=True, dir_okay=False), help="Also draft from this store; only read.")
 @click.option("--statistics", type=FilePath(exists=True, dir_okay=False), help="Also draft from these statistics.")
+@click.option("--drafter", metavar="MODEL", help="Also draft with this small GGUF, or 'demo' (extra drafter).")
 @click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
     """Compare drafted answers with plain ones, token by token.
@@ -59,6 +60,7 @@ def check(**options: Any) -> None:
         context_tokens=options["context"],
         store=options["store"],
         statistics=options["statistics"],
+        drafter=model_path(options["drafter"]) if options["drafter"] else None,
     )
     modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
     results = {mode: _run(mode, settings, prompts) for mode in modes}

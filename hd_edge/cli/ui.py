@@ -17,6 +17,7 @@ STYLES: dict[str, dict[str, Any]] = {  # click.style's words; rich takes the sam
     "context": {"fg": "cyan", "underline": True},
     "model": {"fg": "magenta", "bold": True},
     "statistics": {"fg": "yellow", "italic": True},
+    "drafter": {"fg": "green", "underline": True, "italic": True},
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 63)
 ORDER = (4, 2, 8, 16, 3, 12, 6, 5)  # of the first samples: the answer may be short
 WIDE = 16  # larger sizes are sampled only where this one costs less than WIDE_COST single rows
-WIDE_COST = 3.0
+WIDE_COST = 2.0
 KEPT = 15  # samples per size
 SETTLED = KEPT // 2  # what is stored counts as so many samples at most; sizes with more have SLACK
 SLACK = 1.25  # how far they may lie beyond what the other sizes allow

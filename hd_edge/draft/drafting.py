@@ -5,10 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .tree_planner import TreePlanner
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hd_edge import _native
+    from hd_edge.drafter.loading import LoadedDrafter
+    from hd_edge.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import Hierarchy
 
     from .planner import Planner
@@ -21,6 +25,7 @@ class Drafting:
     _hierarchy: Hierarchy | None
     _verifier: _native.Verifier | None
     _plain_reason: str
+    _loaded_drafter: LoadedDrafter | None = None
 
     @contextmanager
     def drafting(self, planner: Planner, memory: Hierarchy | None = None) -> Iterator[None]:
@@ -31,6 +36,16 @@ class Drafting:
             yield
         finally:
             self._planner, self._hierarchy = before
+
+    @property
+    def _drafter_tier(self) -> DrafterTier | None:
+        """The small model that drafts for this one; None: there is none."""
+        return None if self._loaded_drafter is None else self._loaded_drafter.tier
+
+    def _tell_drafter(self, messages: list[dict[str, str]] | None, prompt_tokens: int) -> None:
+        """A generation comes that answers a conversation, or continues a text of so many tokens."""
+        if isinstance(self._planner, TreePlanner) and self._planner.asking is not None:
+            self._planner.asking.tier.converse(messages, prompt_tokens)
 
     @property
     def planner(self) -> Planner:

@@ -7,6 +7,7 @@ target has answered teach the mixer, the tiers, the cost curve and the guard. Al
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import numpy as np
 
 from hd_edge import _native
 
+from .asking import Asking
 from .cost import CostCurve
 from .guard import Guard
 from .lookup import Lookups
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hd_edge.config import DraftConfig
+    from hd_edge.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import CostRow
     from hd_edge.tiers.tier import StoredTier
 
@@ -54,6 +57,7 @@ class TreePlanner:
         calibration: State of the mixer as the store kept it; None: the one that ships with the package.
         cost: The target's cost curve; None: unknown, to be measured.
         tiers: The SQLite tiers in use.
+        drafter: A small model that is asked where these are not sure; None: nobody.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class TreePlanner:
         calibration: bytes | None = None,
         cost: CostCurve | None = None,
         tiers: Sequence[StoredTier] = (),
+        drafter: DrafterTier | None = None,
     ) -> None:
         self._drafter = _native.Drafter(n_vocab)
         self._drafter.use_context("context" in config.tiers)
@@ -76,6 +81,7 @@ class TreePlanner:
             self._drafter.attach(_native.Tier[tier.name], tier.cache)
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
+        self.asking = None if drafter is None else Asking(drafter, self._drafter)
         self._priced: tuple[int, bool, int, int] | None = None  # when the curve was last read
         self._prices = self.cost.relative(0)  # sizes and costs as they were then
         self._recycling = 0.0  # seconds that reading rows may take
@@ -95,9 +101,13 @@ class TreePlanner:
         self._drafter.begin(tokens)
         if len(prediction):
             self._drafter.set_prediction(prediction)
+        if self.asking is not None:
+            self.asking.begin(tokens.tolist())
 
     def plan(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
         """The draft tree worth most per cost; the root alone where no draft is worth its rows."""
+        if self.asking is not None:
+            self.asking.forget()
         self._rests = self.guard.rests(self._steps)
         if self._rests:
             return root_alone(root)
@@ -113,7 +123,10 @@ class TreePlanner:
             rows = 1
         tree = self._drafter.grow(rows, leaves)
         missing = {name: self._drafter.missing(_native.Tier[name]) for name in self._names}
-        return self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
+        tree = self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
+        if self.asking is None or rows == 1 or self._probed:
+            return tree
+        return self.asking.extend(tree, partial(self._drafter.grow, rows, leaves), self.cost, self.context)
 
     def learn(self, step: Step) -> None:
         """Teaches the mixer, the context tier, the cost curve and the guard."""
@@ -131,12 +144,20 @@ class TreePlanner:
             if self._drafted:
                 self._redo += (max(cost - 1, 0.0) * (step.again > 0) - self._redo) / MEMORY
             self._drafted = len(step.tree) > 1
-            planning = step.planning * cost / step.seconds if step.seconds > 0 else 0.0
+            own = step.planning - (self.asking.seconds if self.asking is not None else 0.0)
+            planning = max(own, 0.0) * cost / step.seconds if step.seconds > 0 else 0.0
             if rows == self._probed:
                 self.guard.skip()  # its size was not chosen for gain
             else:
-                self.guard.step(rows, len(tokens), cost + self.cost.change, planning)
+                cost += self.cost.change
+                spent = 0.0
+                if self.asking is not None:
+                    spent = self.asking.spent
+                    self.asking.learn(rows, step.tokens)
+                self.guard.step(max(rows, 2) if spent else rows, len(tokens), cost + spent, planning)
         self._drafter.append(tokens)
+        if self.asking is not None:
+            self.asking.append(step.tokens)
 
     def calibration(self) -> bytes:
         """State of the mixer, for the store."""

@@ -17,6 +17,7 @@ from hd_edge.model.call_parser import AnswerParser
 from hd_edge.model.chat_template import ChatTemplate, Prompt
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
+from hd_edge.model.prediction import Hints, message_texts
 from hd_edge.model.schema import check_schemas, response_grammar
 from hd_edge.model.tools import Tools
 
@@ -81,15 +82,16 @@ class Chats(Completions):
         stream = settings.get("stream", False)
         with self._life.call() if not stream else nullcontext():
             expected = None if prediction is None else self._prediction_ids(prediction)
+            hints = Hints(expected, message_texts(settings["messages"]))
             if ours and template.writes_prompts and not settings.get("functions"):
                 prepared = self._prepare(template, settings, chat_template_kwargs or {}, **form)
-                chunks = self._chunks(self._reply(*prepared), expected, prepared[0].tokens)
+                chunks = self._chunks(self._reply(*prepared), hints, prepared[0].tokens)
                 if not stream:
                     answer = whole(list(chunks), len(prepared[0].tokens), self.stats)
                     self.catch_up()
                     return answer
             else:
-                with self._expecting(expected):
+                with self.hinted(hints):
                     chunks = super().create_chat_completion(**settings)
                 if isinstance(chunks, dict):
                     self.catch_up()

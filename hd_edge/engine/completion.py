@@ -19,7 +19,7 @@ from hd_edge.backend.grammar import Vocabulary
 from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
-from hd_edge.model.prediction import prediction_text
+from hd_edge.model.prediction import Hints, prediction_text
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
@@ -33,7 +33,7 @@ class Completions(Guarded):
 
     stats: GenerationStats
     _hierarchy: Any = None  # the memory that learns what was generated; None: there is none
-    _expected: NDArray[np.int32] | None = None  # what the generation that begins next is predicted to say
+    _hints = Hints()  # of the generation that begins next
 
     @property
     def tier(self) -> str:
@@ -104,14 +104,14 @@ class Completions(Guarded):
             self._check_size(len(prompt))
         merge_bias(settings, self._n_vocab)
         with self._life.call() if not settings.get("stream") else nullcontext():
-            expected = self._expected if prediction is None else self._prediction_ids(prediction)
-            with self._expecting(expected), self._context_errors(prompt):
+            hints = self._hints if prediction is None else Hints(self._prediction_ids(prediction))
+            with self.hinted(hints), self._context_errors(prompt):
                 completion = super().create_completion(prompt, **settings)
             if isinstance(completion, dict):
                 self.catch_up()
                 add_counts(completion, self.stats)
                 return completion
-        return self._life.chunks(self._with_timings(self._chunks(completion, expected, prompt)))
+        return self._life.chunks(self._with_timings(self._chunks(completion, hints, prompt)))
 
     def __call__(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``create_completion``."""
@@ -160,13 +160,13 @@ class Completions(Guarded):
         return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager
-    def _expecting(self, expected: NDArray[np.int32] | None) -> Iterator[None]:
-        """A generation that begins in this block drafts from `expected` too."""
-        before, self._expected = self._expected, expected
+    def hinted(self, hints: Hints) -> Iterator[None]:
+        """A generation that begins in this block drafts from the hints too."""
+        before, self._hints = self._hints, hints
         try:
             yield
         finally:
-            self._expected = before
+            self._hints = before
 
     @contextmanager
     def _context_errors(self, prompt: str | list[int]) -> Iterator[None]:
@@ -181,12 +181,10 @@ class Completions(Guarded):
                 raise
             raise ContextFullError.of_prompt(n, self._n_ctx) from error
 
-    def _chunks(
-        self, chunks: Any, expected: NDArray[np.int32] | None, prompt: str | list[int]
-    ) -> Generator[Any, None, None]:
+    def _chunks(self, chunks: Any, hints: Hints, prompt: str | list[int]) -> Generator[Any, None, None]:
         """A stream whose generation begins with its first chunk, long after the call that asked for it."""
         try:
-            with self._expecting(expected), self._context_errors(prompt):
+            with self.hinted(hints), self._context_errors(prompt):
                 first = next(chunks)
             yield first
             yield from chunks

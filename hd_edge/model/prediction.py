@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _SHAPE = '{"type": "content", "content": "expected text"}'
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a call says about the answer that is about to be generated.
+
+    Attributes:
+        prediction: Token ids of text that the answer is expected to repeat; None: nothing is expected.
+        messages: The conversation that it answers, texts alone; None: it continues a text.
+    """
+
+    prediction: NDArray[np.int32] | None = None
+    messages: list[dict[str, str]] | None = None
+
+
+def message_texts(messages: Any) -> list[dict[str, str]] | None:
+    """Roles and texts of a conversation; None where it has none, as one that is no list of messages."""
+    texts = []
+    for message in messages if isinstance(messages, (list, tuple)) else ():
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            return None
+        content = message.get("content")
+        parts = content if isinstance(content, list) else [{"text": content}]
+        found = [part.get("text") for part in parts if isinstance(part, dict)]
+        texts.append({"role": message["role"], "content": "".join(text for text in found if isinstance(text, str))})
+    return texts or None
 
 
 def prediction_text(prediction: Any) -> str:

@@ -18,7 +18,8 @@ class Piece:
     Attributes:
         text: The characters this token completed; empty while a multi-byte character is unfinished.
         token: Token id.
-        tier: Where the token came from: ``"context"``, ``"model"``, ``"statistics"``, or ``"target"`` if not drafted.
+        tier: Where the token came from: ``"context"``, ``"model"``, ``"statistics"``, ``"drafter"``, or ``"target"`` if
+            not drafted.
     """
 
     text: str

@@ -48,7 +48,7 @@ class Vocabulary:
         pointer = ctypes.cast(self._vocab, ctypes.c_void_p).value or 0
         self.native = _native.Vocabulary(addresses, pointer, int(lib.llama_vocab_n_tokens(self._vocab)))
         self.n_tokens = self.native.n_tokens
-        self._puts_space_first = self.decode(self.encode("a")) == " a"
+        self.puts_space_first = self.decode(self.encode("a")) == " a"
 
     def table(self) -> bytes:
         """Every token's text, score and attributes."""
@@ -61,11 +61,16 @@ class Vocabulary:
     def encode_inside(self, text: str) -> list[int]:
         """Tokens of a text that stands somewhere inside a longer one: without the space SentencePiece puts first."""
         tokens = self.encode(text)
-        if self._puts_space_first and tokens:
-            if text.startswith(" "):
+        if self.puts_space_first and tokens:
+            if text.startswith(" ") and len(text) > 1:
                 return self.encode(text[1:])
             if self._piece(tokens[0]) == b" ":
                 return tokens[1:]
+            behind, first = self.encode("\n" + text), b""  # nothing joins a new line
+            for at, token in enumerate(behind):
+                if first == b" \n":
+                    return behind[at:]
+                first += self._piece(token)
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:

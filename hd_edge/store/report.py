@@ -10,6 +10,7 @@ from hd_edge import _native
 from hd_edge.config import data_folder
 from hd_edge.errors import StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import identify
+from hd_edge.stats import TIERS
 
 from .safety import default_path
 from .store import Store
@@ -17,7 +18,6 @@ from .store import Store
 if TYPE_CHECKING:
     from hd_edge.model.vocabulary import Vocabulary
 
-TIERS = ("context", "model", "statistics")
 SHOWN_KEY = 4  # tokens of the keys whose continuations are shown
 
 

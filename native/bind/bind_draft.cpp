@@ -15,6 +15,7 @@ using namespace nb::literals;
 namespace {
 
 using hd::DraftTree;
+using hd::Said;
 using hd::Tier;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -67,6 +68,12 @@ struct BoundDrafter {
 }  // namespace
 
 void register_draft(nb::module_& m) {
+    nb::enum_<Said>(m, "Said")
+        .value("first", Said::first)
+        .value("opening", Said::opening)
+        .value("inside", Said::inside)
+        .value("other", Said::other)
+        .value("odd", Said::odd);
     nb::class_<BoundDrafter>(m, "Drafter")
         .def(
             "__init__",
@@ -110,11 +117,22 @@ void register_draft(nb::module_& m) {
             "tokens"_a)
         .def(
             "grow",
-            [](BoundDrafter& d, int max_rows, int max_leaves) {
+            [](BoundDrafter& d, int max_rows, int max_leaves, float spent) {
                 if (d.drafter.index().size() == 0) throw nb::value_error("begin() has given no tokens to draft after");
-                return d.drafter.grow(max_rows, max_leaves);
+                if (!(spent >= 0)) throw nb::value_error("what was spent on a step is no number of at least 0");
+                return d.drafter.grow(max_rows, max_leaves, spent);
             },
-            "max_rows"_a, "max_leaves"_a)
+            "max_rows"_a, "max_leaves"_a, "spent"_a = 0.0f)
+        .def(
+            "foretell",
+            [](BoundDrafter& d, Ids path, int32_t token, float chance, Said kind) {
+                d.check(path);
+                if (token < 0 || token >= d.n_vocab) throw nb::value_error("token is outside the vocabulary");
+                if (!(chance >= 0 && chance <= 1)) throw nb::value_error("chance is outside [0, 1]");
+                d.drafter.forecast().add(path.data(), size_of(path), token, chance, kind);
+            },
+            "path"_a, "token"_a, "chance"_a, "kind"_a)
+        .def("forget_forecast", [](BoundDrafter& d) { d.drafter.forecast().clear(); })
         .def("learn", &BoundDrafter::learn, "tree"_a, "tokens"_a)
         .def(
             "append",

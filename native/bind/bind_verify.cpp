@@ -1,10 +1,12 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unordered_map.h>
 #include <nanobind/stl/vector.h>
 
 #include "draft/draft_tree.hpp"
+#include "draft/recycler.hpp"
 #include "verify/verifier.hpp"
 
 namespace nb = nanobind;
@@ -37,7 +39,8 @@ void register_verify(nb::module_& m) {
         .value("target", Tier::target)
         .value("context", Tier::context)
         .value("model", Tier::model)
-        .value("statistics", Tier::statistics);
+        .value("statistics", Tier::statistics)
+        .value("drafter", Tier::drafter);
 
     nb::class_<DraftTree>(m, "DraftTree")
         .def(nb::init<>())
@@ -132,6 +135,18 @@ void register_verify(nb::module_& m) {
         .def_prop_ro("n_past", &Verifier::n_past)
         .def_prop_ro("rows", &Verifier::rows)
         .def("argmax", &Verifier::argmax, "node"_a)
+        .def(
+            "likeliest",
+            [](const Verifier& v, int32_t node) {
+                hd::RecycledRow top;
+                hd::top_of_row(v.row(node), static_cast<int32_t>(v.n_vocab()), top);
+                std::vector<std::pair<int32_t, float>> found;
+                for (int i = 0; i < hd::kRecycledWidth && top.token[i] >= 0; i++) {
+                    found.emplace_back(top.token[i], top.chance[i]);
+                }
+                return found;
+            },
+            "node"_a)
         .def("batch_row", &Verifier::batch_row, "node"_a)
         .def(
             "logits",

@@ -9,14 +9,16 @@
 
 namespace hd {
 
-// One curve per chance of the node's own path and tiers asked: chance as a function of the log-odds that the weighted
-// sum gave, as points that are interpolated and learned (the adaptive probability map of PAQ, Mahoney 2005). Without it
-// the chances of unlikely candidates (0.1 to 0.2) come true four to eight points more often than they say; and what
-// follows an unlikely node that came true is likelier than its sources know, because the text has begun to repeat.
+// One curve per chance of the node's own path, tiers asked and whether the drafter was: chance as a function of the
+// log-odds that the weighted sum gave, as points that are interpolated and learned (the adaptive probability map of
+// PAQ, Mahoney 2005). Without it the chances of unlikely candidates (0.1 to 0.2) come true four to eight points more
+// often than they say; and what follows an unlikely node that came true is likelier than its sources know, because the
+// text has begun to repeat.
 class Calibrator {
   public:
-    static constexpr int kPaths = 4;  // the root, a likely node, a middling one, an unlikely one
-    static constexpr int kCurves = kPaths * 3;
+    static constexpr int kPaths = 4;           // the root, a likely node, a middling one, an unlikely one
+    static constexpr int kPlain = kPaths * 3;  // curves without the drafter
+    static constexpr int kCurves = 2 * kPlain;
     static constexpr int kPoints = 33;
 
     Calibrator() : chance_(kCurves * kPoints), count_(kCurves * kPoints, 0) {
@@ -27,9 +29,9 @@ class Calibrator {
     }
 
     // The curve for candidates below a node of this path chance (1: the root), with 0 to 2 lower tiers asked.
-    static int curve_of(float path_chance, int asked) {
+    static int curve_of(float path_chance, int asked, bool drafter) {
         const int path = path_chance >= 1 ? 0 : path_chance >= 0.5F ? 1 : path_chance >= 0.2F ? 2 : 3;
-        return path * 3 + asked;
+        return (drafter ? kPlain : 0) + path * 3 + asked;
     }
 
     float calibrate(int curve, float z) const {

@@ -8,7 +8,8 @@
 namespace hd {
 
 // Which source proposed a node. `target` is the root: it came from the target itself.
-enum class Tier : uint8_t { target = 0, context = 1, model = 2, statistics = 3 };
+enum class Tier : uint8_t { target = 0, context = 1, model = 2, statistics = 3, drafter = 4 };
+constexpr int kTiers = 5;
 
 // Flat and in pre-order: parent[i] < i, a node's subtree is contiguous, the most probable child comes first, so the
 // likeliest path is a prefix of the batch and its KV cells lie in position order. Node 0 is the root: the last output

@@ -13,7 +13,7 @@ constexpr size_t kMostMissing = 4;
 }  // namespace
 
 Drafter::Drafter(DrafterLimits limits)
-    : limits_(limits), index_(limits.n_vocab, limits.max_tokens), expander_(index_, recycler_, mixer_) {
+    : limits_(limits), index_(limits.n_vocab, limits.max_tokens), expander_(index_, recycler_, forecast_, mixer_) {
     const int32_t one = 1;
     const float unit = 1;
     set_cost(&one, &unit, 1);
@@ -42,7 +42,7 @@ void Drafter::expand(size_t node) {
     Node& from = nodes_[node];
     from.expansion = expanded_++;
     if (from.expansion == expansions_.size()) expansions_.emplace_back();
-    expander_.expand(from.tail, from.depth, from.chance, expansions_[from.expansion]);
+    expander_.expand(from.tail, from.depth, from.chance, from.said, expansions_[from.expansion]);
     note_missing(from);
 }
 
@@ -89,8 +89,13 @@ bool Drafter::enter_best(int max_leaves) {
         const Expansion& expansion = expansions_[from.expansion];
         const int32_t token = expansion.token[from.next];
         from.placed |= uint64_t{1} << from.next;
-        Node entered{
-            token, best.node, from.depth + 1, expansion.tier[from.next], best.chance, from.tail.extended(token)};
+        Node entered{token,
+                     best.node,
+                     from.depth + 1,
+                     expansion.tier[from.next],
+                     best.chance,
+                     from.tail.extended(token),
+                     forecast_.child(from.said, token)};
         nodes_.push_back(std::move(entered));
         offer(best.node);
         return true;
@@ -102,7 +107,7 @@ bool Drafter::enter_best(int max_leaves) {
 // fall along the growth.
 bool Drafter::could_improve(size_t rows, float sum, float next, float best, size_t max_rows) const {
     for (size_t n = rows + 1; n <= max_rows; n++) {
-        if (1 + sum + static_cast<float>(n - rows) * next > best * cost_[n]) return true;
+        if (1 + sum + static_cast<float>(n - rows) * next > best * (cost_[n] + spent_)) return true;
     }
     return false;
 }
@@ -117,19 +122,20 @@ Tail Drafter::tail() const {
     return tail;
 }
 
-const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
+const DraftTree& Drafter::grow(int max_rows, int max_leaves, float spent) {
+    spent_ = spent;
     nodes_.clear();
     open_.clear();
     expanded_ = 0;
     leaves_ = 1;
     for (auto& list : missing_) list.clear();
     const Tail text = tail();
-    nodes_.push_back({text.end()[-1], kNone, 0, Tier::target, 1.0F, text});
+    nodes_.push_back({text.end()[-1], kNone, 0, Tier::target, 1.0F, text, 0});
     size_t limit = std::min(static_cast<size_t>(std::max(max_rows, 1)), cost_.size() - 1);
     while (limit > 1 && padded_[limit] > limit) limit--;  // a size on offer
     size_t best_rows = 1;
     float sum = 0;
-    float best = 1 / cost_[1];
+    float best = 1 / (cost_[1] + spent_);
     expand(0);
     offer(0);
     while (nodes_.size() < limit && !open_.empty() &&
@@ -138,7 +144,7 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
         const size_t rows = nodes_.size();
         const Node& entered = nodes_.back();
         sum += entered.chance;
-        const float value = (1 + sum) / cost_[rows];
+        const float value = (1 + sum) / (cost_[rows] + spent_);
         if (value > best) {
             best = value;
             best_rows = rows;
@@ -157,7 +163,7 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves) {
         Node& last = nodes_.back();  // nothing left: repeat the last token below itself, it takes no leaf
         const Tier tier = last.tier == Tier::target ? Tier::context : last.tier;  // only the root is the target's own
         last.placed |= 1;
-        Node below{last.token, nodes_.size() - 1, last.depth + 1, tier, 0.0F, last.tail};
+        Node below{last.token, nodes_.size() - 1, last.depth + 1, tier, 0.0F, last.tail, -1};
         nodes_.push_back(std::move(below));
     }
     lay_out(wanted);

@@ -8,6 +8,7 @@
 
 #include "draft_tree.hpp"
 #include "expander.hpp"
+#include "forecast.hpp"
 #include "mixer.hpp"
 #include "ngram_index.hpp"
 #include "path_curve.hpp"
@@ -41,7 +42,8 @@ class Drafter {
     // uncorrected products, which are a little too small: a row is worth less than its chance, because the next tree
     // would draft the same token knowing more (by replay, sizes chosen by the corrected ones lose 0.8 %).
     // The root alone means: a draft is not worth its rows.
-    const DraftTree& grow(int max_rows, int max_leaves);
+    // `spent` was paid for this step already, in forwards over one row: whatever the size, it counts.
+    const DraftTree& grow(int max_rows, int max_leaves, float spent = 0);
 
     // The target verified `tree` and went on with `tokens`: teaches the mixer, with all candidates of the nodes that
     // they passed, drafted or not. Of a tree that the last grow() did not make, only the root teaches. Then append().
@@ -60,6 +62,7 @@ class Drafter {
     Mixer& mixer() { return mixer_; }
     NgramIndex& index() { return index_; }
     Recycler& recycler() { return recycler_; }
+    Forecast& forecast() { return forecast_; }  // of the step to come; whoever fills it clears it
     const Expander& expander() const { return expander_; }
     size_t memory_bytes() const;
 
@@ -72,6 +75,7 @@ class Drafter {
         Tier tier;
         float chance;  // of the whole path
         Tail tail;
+        int said;                  // node of the forecast, -1: none
         size_t expansion = kNone;  // index into expansions_
         int next = -1;             // candidate of this node that enters the tree next
         uint64_t placed = 0;       // candidates that have entered it, by bits
@@ -97,6 +101,7 @@ class Drafter {
     DrafterLimits limits_;
     NgramIndex index_;
     Recycler recycler_;
+    Forecast forecast_;
     Mixer mixer_;
     Expander expander_;
     PathCurve curve_;
@@ -106,11 +111,12 @@ class Drafter {
     std::vector<Open> open_;      // heap
     std::vector<Expansion> expansions_;
     size_t expanded_ = 0;
+    float spent_ = 0;
     int leaves_ = 1;
     DraftTree tree_;
     std::vector<size_t> order_;  // tree node -> nodes_
     std::vector<std::vector<size_t>> children_;
-    std::vector<int64_t> missing_[4];
+    std::vector<int64_t> missing_[kTiers];
 };
 
 }  // namespace hd

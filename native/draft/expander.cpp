@@ -16,10 +16,11 @@ void open_slot(int slot, uint16_t miss, Expansion& node) {
 
 }  // namespace
 
-void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion& node) {
+void Expander::expand(const Tail& tail, int depth, float path_chance, int said, Expansion& node) {
     node.n = 0;
     std::fill(node.miss, node.miss + kSlots, static_cast<uint16_t>(0));
     const int first_depth = depth_bucket(depth) * 6;
+    const bool forecast = forecast_.known(said);
     int longest_context = 0, longest_recycled = 0, longest_tier = 0, asked = 0;
     model_missing = statistics_missing = {};
 
@@ -34,9 +35,9 @@ void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion&
             const bool by_model = i < kModelSlots && node.miss[kModelSlot + i] != 0;
             if (by_model || node.miss[kStatisticsSlot + i] != 0) longest_tier = i + 1;
         }
-        node.first_set = (first_depth + longest_context) * 3 + asked;
-        node.second_set = longest_tier * 4 + longest_recycled;
-        node.curve = Calibrator::curve_of(path_chance, asked);
+        node.first_set = (forecast ? Mixer::kPlainFirst : 0) + (first_depth + longest_context) * 3 + asked;
+        node.second_set = (forecast ? Mixer::kPlainSecond : 0) + longest_tier * 4 + longest_recycled;
+        node.curve = Calibrator::curve_of(path_chance, asked, forecast);
         return mixer_.predict(node);
     };
 
@@ -45,6 +46,7 @@ void Expander::expand(const Tail& tail, int depth, float path_chance, Expansion&
         ask_context(key, depth, node);
         if (!recycler_.empty()) ask_recycled(key, depth, node);
     }
+    if (forecast) ask_forecast(said, depth, node);
     float best = weigh();
     if (model_ != nullptr && best < kLikely) {
         model_missing = ask_tier(*model_, tail, depth, Tier::model, node);
@@ -86,6 +88,20 @@ void Expander::ask_recycled(const KeyHashes& key, int depth, Expansion& node) co
             if (at < 0) break;
             node.cell[slot][at] = recycled_hit(i, depth, rank, row->chance[rank]);
         }
+    }
+}
+
+void Expander::ask_forecast(int said, int depth, Expansion& node) const {
+    float best = 0;
+    for (int at = forecast_.at(said).child; at >= 0; at = forecast_.at(at).next) {
+        best = std::max(best, forecast_.at(at).chance);
+    }
+    open_slot(kDrafterSlot, drafter_miss(depth, best), node);
+    for (int at = forecast_.at(said).child; at >= 0; at = forecast_.at(at).next) {
+        const Forecast::Word& word = forecast_.at(at);
+        const int place = place_of(word.token, Tier::drafter, depth, node);
+        if (place < 0) break;
+        node.cell[kDrafterSlot][place] = drafter_hit(depth, word.kind, word.chance);
     }
 }
 

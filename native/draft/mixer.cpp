@@ -15,6 +15,10 @@ constexpr float kDecayUpdates = 3000;  // a set's rate falls with 1 / sqrt(1 + u
 constexpr uint16_t kHitCap = 500, kMissCap = 2000;
 constexpr uint16_t kLoadedCount = 100;  // what a point of a loaded calibrator counts for
 constexpr float kLeastChance = 0.0004F;
+constexpr float kDrafterWeight = 1.0F;  // of what the drafter says, at the beginning
+constexpr float kBesideDrafter = 0.5F;  // share of the other weights that is left beside it
+constexpr float kUnsaid = 0.15F;        // of the chance that the drafter leaves, for a candidate it does not name
+constexpr uint16_t kDrafterCount = 16;  // what a cell's first chance counts for
 
 float logit(float chance) {
     const float p = std::clamp(chance, kLeastChance, 1 - kLeastChance);
@@ -27,6 +31,30 @@ Mixer::Mixer() : cells_(kCells), first_(kFirstSets), second_(kSecondSets) {
     for (Cell& cell : cells_) cell.logit = logit(cell.chance);
     cells_[0].logit = 0;
     for (Weights& set : first_) std::fill(set.of, set.of + kSlots, kStartWeight);
+    begin_drafter();
+}
+
+// The drafter says chances itself, and they are nearly right: its cells begin with them, and where it speaks, the
+// other sources count less than where they are alone.
+void Mixer::begin_drafter() {
+    for (int i = 0; i < kDrafterCells; i++) {
+        const float said = said_chance(i % kSaidChances);
+        Cell& cell = cells_[static_cast<size_t>(kDrafterCell + i)];
+        cell.chance = i < kDrafterHits ? said : kUnsaid * (1 - said);
+        cell.logit = logit(cell.chance);
+        cell.n = kDrafterCount;
+    }
+    const auto beside = [](std::vector<Weights>& sets, size_t plain, float weight) {
+        for (size_t i = 0; i < plain; i++) {
+            Weights& set = sets[plain + i];
+            set = sets[i];
+            for (float& of : set.of) of *= kBesideDrafter;
+            set.of[kDrafterSlot] = weight;
+            set.updates = 0;
+        }
+    };
+    beside(first_, kPlainFirst, kDrafterWeight);
+    beside(second_, kPlainSecond, 0.0F);
 }
 
 float Mixer::predict(Expansion& node) const {
@@ -109,12 +137,13 @@ void Mixer::restart_rates() {
 }
 
 // The file: magic, then chance (16 bits) and count (16 bits) of each cell, the same for the points of the calibrator's
-// curves (chances as floats), then the weights and update counts of all sets.
-// sets. Little-endian, as every machine that llama.cpp runs on.
+// curves (chances as floats), then the weights and update counts of all sets. Little-endian, as every machine that
+// llama.cpp runs on.
 
 namespace {
 
-constexpr char kMagic[8] = {'h', 'd', 'm', 'i', 'x', '0', '3', '\n'};
+constexpr char kMagic[8] = {'h', 'd', 'm', 'i', 'x', '0', '4', '\n'};
+constexpr char kBefore[8] = {'h', 'd', 'm', 'i', 'x', '0', '3', '\n'};  // without a drafter
 
 template <typename T>
 void put(std::vector<uint8_t>& out, const T& value) {
@@ -151,42 +180,58 @@ std::vector<uint8_t> Mixer::save() const {
 }
 
 std::string Mixer::load(const uint8_t* data, size_t size) {
-    constexpr size_t kCellBytes = 4, kSetBytes = kWidth * sizeof(float) + sizeof(uint32_t);
-    constexpr size_t want = sizeof kMagic + 8 + kCells * kCellBytes + Calibrator::kCurves * Calibrator::kPoints * 6 +
-                            (kFirstSets + kSecondSets) * kSetBytes;
+    const bool before = size >= sizeof kBefore && std::memcmp(data, kBefore, sizeof kBefore) == 0;
+    const int slots = before ? kDrafterSlot : kSlots;
+    const size_t cells = before ? kDrafterCell : kCells;
+    const size_t points = (before ? Calibrator::kPlain : Calibrator::kCurves) * Calibrator::kPoints;
+    const size_t first = before ? kPlainFirst : kFirstSets;
+    const size_t second = before ? kPlainSecond : kSecondSets;
+    const size_t set_bytes = static_cast<size_t>(slots + 1) * sizeof(float) + sizeof(uint32_t);
+    const size_t want = sizeof kMagic + 8 + cells * 4 + points * 6 + (first + second) * set_bytes;
     if (size != want) {
         return "the calibration has " + std::to_string(size) + " bytes, this version's has " + std::to_string(want);
     }
-    if (std::memcmp(data, kMagic, sizeof kMagic) != 0) return "the calibration does not start with 'hdmix03'";
+    if (!before && std::memcmp(data, kMagic, sizeof kMagic) != 0) {
+        return "the calibration does not start with 'hdmix04'";
+    }
     const uint8_t* from = data + sizeof kMagic;
-    const auto cells = take<uint32_t>(from);
-    const auto sets = take<uint32_t>(from);
-    if (cells != kCells || sets != kFirstSets + kSecondSets) {
-        return "the calibration has " + std::to_string(cells) + " cells and " + std::to_string(sets) +
-               " weight sets, this version's has " + std::to_string(kCells) + " and " +
-               std::to_string(kFirstSets + kSecondSets);
+    const auto its_cells = take<uint32_t>(from);
+    const auto its_sets = take<uint32_t>(from);
+    if (its_cells != cells || its_sets != first + second) {
+        return "the calibration has " + std::to_string(its_cells) + " cells and " + std::to_string(its_sets) +
+               " weight sets, this version's has " + std::to_string(cells) + " and " + std::to_string(first + second);
     }
     Mixer fresh;
-    for (Cell& cell : fresh.cells_) cell.chance = static_cast<float>(take<uint16_t>(from)) / 65535.0F;
-    for (Cell& cell : fresh.cells_) {
+    for (size_t i = 0; i < cells; i++) {
+        fresh.cells_[i].chance = static_cast<float>(take<uint16_t>(from)) / 65535.0F;
+    }
+    for (size_t i = 0; i < cells; i++) {
+        Cell& cell = fresh.cells_[i];
         cell.n = std::min(take<uint16_t>(from), kMissCap);
         cell.logit = logit(cell.chance);
     }
     fresh.cells_[0].logit = 0;
-    for (float& chance : fresh.calibrator_.chances()) {
+    for (size_t i = 0; i < points; i++) {
+        float& chance = fresh.calibrator_.chances()[i];
         chance = take<float>(from);
         if (!(chance >= 0 && chance <= 1)) return "the calibration holds a chance outside [0, 1]";
     }
-    for (uint16_t& count : fresh.calibrator_.counts()) count = take<uint16_t>(from);
-    for (auto* group : {&fresh.first_, &fresh.second_}) {
-        for (Weights& set : *group) {
-            for (float& weight : set.of) {
-                weight = take<float>(from);
-                if (!std::isfinite(weight) || std::abs(weight) > 100) return "the calibration holds a wild weight";
+    for (size_t i = 0; i < points; i++) fresh.calibrator_.counts()[i] = take<uint16_t>(from);
+    const auto take_sets = [&](std::vector<Weights>& sets, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+            for (int slot = 0; slot <= slots; slot++) {
+                const float weight = take<float>(from);
+                if (!std::isfinite(weight) || std::abs(weight) > 100) return false;
+                sets[i].of[slot < slots ? slot : kBias] = weight;
             }
-            set.updates = take<uint32_t>(from);
+            sets[i].updates = take<uint32_t>(from);
         }
+        return true;
+    };
+    if (!take_sets(fresh.first_, first) || !take_sets(fresh.second_, second)) {
+        return "the calibration holds a wild weight";
     }
+    if (before) fresh.begin_drafter();
     cells_ = fresh.cells_;
     first_ = fresh.first_;
     second_ = fresh.second_;

@@ -34,10 +34,10 @@ struct Expansion {
 // weights are learned online from every node whose outcome is known.
 class Mixer {
   public:
-    // depth (4) x longest context key {none,1,2,3,4,6+} x tiers asked {1,2,3}
-    static constexpr int kFirstSets = 4 * 6 * 3;
-    // longest key of model or statistics {none,1,2,3,4,6,8} x longest recycled key {none,1,2,3}
-    static constexpr int kSecondSets = 7 * 4;
+    // depth (4) x longest context key {none,1,2,3,4,6+} x tiers asked {1,2,3}; again for nodes that the drafter knows
+    static constexpr int kPlainFirst = 4 * 6 * 3, kFirstSets = 2 * kPlainFirst;
+    // longest key of model or statistics {none,1,2,3,4,6,8} x longest recycled key {none,1,2,3}; again
+    static constexpr int kPlainSecond = 7 * 4, kSecondSets = 2 * kPlainSecond;
 
     Mixer();
 
@@ -52,7 +52,8 @@ class Mixer {
     void restart_rates();
 
     std::vector<uint8_t> save() const;
-    // "" or what is wrong with the bytes (nothing is changed then).
+    // "" or what is wrong with the bytes (nothing is changed then). A calibration of before there was a drafter is
+    // taken: what concerns the drafter begins anew beside it.
     std::string load(const uint8_t* data, size_t size);
 
   private:
@@ -68,6 +69,7 @@ class Mixer {
         uint32_t updates = 0;
     };
 
+    void begin_drafter();
     void update(Cell& cell, uint16_t cap, float outcome);
     float step(const Weights& set) const;
 

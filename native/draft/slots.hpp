@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "forecast.hpp"
+
 namespace hd {
 
 constexpr int kKeyLengthCount = 6;
@@ -20,7 +22,8 @@ constexpr int kRecycledSlot = kContextSlot + kContextSlots;
 constexpr int kModelSlot = kRecycledSlot + kRecycledSlots;
 constexpr int kStatisticsSlot = kModelSlot + kModelSlots;
 constexpr int kUnigramSlot = kStatisticsSlot + kStatisticsSlots;
-constexpr int kSlots = kUnigramSlot + 1;
+constexpr int kDrafterSlot = kUnigramSlot + 1;
+constexpr int kSlots = kDrafterSlot + 1;
 
 constexpr int kRecycledWidth = 8;     // tokens kept of a recycled row
 constexpr int kContextFollowers = 8;  // tokens kept of a key
@@ -30,6 +33,8 @@ constexpr int kContextHits = 4 * 4 * 4 * 2, kContextCells = kContextHits + 4 * 4
 constexpr int kRecycledHits = 4 * 8 * 7, kRecycledCells = kRecycledHits + 4 * 7;
 constexpr int kTierHits = 2 * 6 * 8, kTierCells = kTierHits + 2 * 6 * 2;
 constexpr int kUnigramCells = 4 * 6 * 4;
+constexpr int kSaidChances = 13;
+constexpr int kDrafterHits = 4 * kSaidKinds * kSaidChances, kDrafterCells = kDrafterHits + 4 * kSaidChances;
 
 // Cell 0 stands for "this slot does not know the key": its input is always 0.
 constexpr int kContextCell = 1;
@@ -37,7 +42,8 @@ constexpr int kRecycledCell = kContextCell + kContextSlots * kContextCells;
 constexpr int kModelCell = kRecycledCell + kRecycledSlots * kRecycledCells;
 constexpr int kStatisticsCell = kModelCell + kModelSlots * kTierCells;
 constexpr int kUnigramCell = kStatisticsCell + kStatisticsSlots * kTierCells;
-constexpr int kCells = kUnigramCell + kUnigramCells;
+constexpr int kDrafterCell = kUnigramCell + kUnigramCells;
+constexpr int kCells = kDrafterCell + kDrafterCells;
 static_assert(kCells < 65536, "cell numbers are kept in 16 bits");
 
 inline int depth_bucket(int depth) { return depth < 2 ? depth : depth < 4 ? 2 : 3; }
@@ -60,6 +66,21 @@ inline int chance_bucket(float chance) {
     int bucket = 0;
     while (bucket < 6 && chance >= kEdges[bucket]) bucket++;
     return bucket;
+}
+
+// The drafter's chances are right where the edges are close (docs/planner.md): what it is sure of comes true.
+inline int said_bucket(float chance) {
+    constexpr float kEdges[kSaidChances - 1] = {.02F, .05F, .1F, .2F, .3F, .4F, .5F, .6F, .7F, .8F, .9F, .97F};
+    int bucket = 0;
+    while (bucket < kSaidChances - 1 && chance >= kEdges[bucket]) bucket++;
+    return bucket;
+}
+
+// The middle of a bucket: what the drafter's cells begin with.
+inline float said_chance(int bucket) {
+    constexpr float kMiddles[kSaidChances] = {.01F, .035F, .07F, .15F, .25F, .35F, .45F,
+                                              .55F, .65F,  .75F, .85F, .94F, .985F};
+    return kMiddles[bucket];
 }
 
 inline uint16_t context_hit(int slot, int depth, uint32_t count, uint32_t total, bool latest) {
@@ -98,6 +119,16 @@ inline uint16_t unigram_hit(int depth, uint32_t count, uint32_t distance) {
     const int often = count < 3 ? static_cast<int>(count) : count < 5 ? 3 : count < 11 ? 4 : 5;
     const int far = count == 0 ? 3 : distance < 6 ? 0 : distance < 40 ? 1 : distance < 200 ? 2 : 3;
     return static_cast<uint16_t>(kUnigramCell + (depth_bucket(depth) * 6 + often) * 4 + far);
+}
+
+inline uint16_t drafter_hit(int depth, Said kind, float chance) {
+    const int quality = (depth_bucket(depth) * kSaidKinds + static_cast<int>(kind)) * kSaidChances;
+    return static_cast<uint16_t>(kDrafterCell + quality + said_bucket(chance));
+}
+
+inline uint16_t drafter_miss(int depth, float best_chance) {
+    return static_cast<uint16_t>(kDrafterCell + kDrafterHits + depth_bucket(depth) * kSaidChances +
+                                 said_bucket(best_chance));
 }
 
 // Hashes of the last 1, 2, 3, 4, 6 and 8 tokens; `known` of them exist (the text may be shorter).

@@ -176,6 +176,67 @@ void says_the_same_again() {
     CHECK(one.mixer().save() == two.mixer().save());
 }
 
+void what_is_foretold_is_drafted() {
+    Drafter drafter({100});
+    offer(drafter, {1, 2, 3, 4}, {1, 1.1F, 1.2F, 1.3F});
+    const std::vector<int32_t> text = {1, 2, 3};
+    drafter.begin(text.data(), 3);
+    CHECK(drafter.grow(63, 63).size() == 1);
+    const std::vector<int32_t> path = {50, 51};
+    drafter.forecast().add(path.data(), 0, 50, 0.9F, hd::Said::first);
+    drafter.forecast().add(path.data(), 0, 60, 0.05F, hd::Said::other);
+    drafter.forecast().add(path.data(), 1, 51, 0.95F, hd::Said::first);
+    drafter.forecast().add(path.data(), 2, 52, 1.0F, hd::Said::inside);
+    const DraftTree tree = drafter.grow(63, 63);
+    CHECK(tree.token == std::vector<int32_t>({3, 50, 51, 52}));
+    CHECK(tree.tier[1] == hd::Tier::drafter);
+    CHECK(tree.probability[1] > 0.8F);  // a mixer that has learned nothing believes what the drafter says
+    drafter.forecast().clear();
+    CHECK(drafter.grow(63, 63).size() == 1);
+}
+
+// What was paid before the tree is chosen makes larger trees worth more.
+void what_was_spent_counts_for_every_size() {
+    Drafter drafter({100});
+    offer(drafter, {1, 2}, {1, 1.5F});
+    const std::vector<int32_t> text = {1, 2, 3};
+    drafter.begin(text.data(), 3);
+    drafter.forecast().add(text.data(), 0, 50, 0.45F, hd::Said::first);
+    CHECK(drafter.grow(63, 63).size() == 1);
+    CHECK(drafter.grow(63, 63, 1.0F).size() == 2);
+}
+
+void a_drafter_that_is_always_wrong_is_believed_no_more() {
+    Drafter drafter({100});
+    offer(drafter, {1, 2}, {1, 1.1F});
+    float chance = 1;
+    for (int i = 0; i < 300; i++) {
+        const std::vector<int32_t> text = {1, 2, 3, i % 40};
+        drafter.begin(text.data(), 4);
+        drafter.forecast().clear();
+        drafter.forecast().add(text.data(), 0, 50, 0.9F, hd::Said::first);
+        const DraftTree tree = drafter.grow(2, 2);
+        const int32_t other = 60;
+        drafter.learn(tree, &other, 1);
+        chance = tree.size() > 1 ? tree.probability[1] : 0;
+    }
+    CHECK(chance < 0.1F);
+}
+
+void a_word_that_two_pieces_begin_with_has_both_chances() {
+    hd::Forecast forecast;
+    CHECK(!forecast.known(0) && !forecast.known(-1));
+    const int32_t path[] = {7, 8};
+    forecast.add(path, 0, 7, 0.6F, hd::Said::first);
+    forecast.add(path, 0, 7, 0.3F, hd::Said::other);
+    forecast.add(path, 2, 9, 0.5F, hd::Said::odd);  // 8 was not there: it is certain, once 7 is
+    const int seven = forecast.child(0, 7);
+    CHECK(std::abs(forecast.at(seven).chance - 0.9F) < 1e-6F);
+    const int eight = forecast.child(seven, 8);
+    CHECK(forecast.at(eight).chance == 1.0F);
+    CHECK(forecast.known(eight) && forecast.child(eight, 9) > 0 && forecast.child(0, 9) < 0);
+}
+
 }  // namespace
 
 int main() {
@@ -188,5 +249,9 @@ int main() {
     fills_a_step_of_the_curve();
     grows_the_likeliest_first();
     says_the_same_again();
+    what_is_foretold_is_drafted();
+    what_was_spent_counts_for_every_size();
+    a_drafter_that_is_always_wrong_is_believed_no_more();
+    a_word_that_two_pieces_begin_with_has_both_chances();
     return failures();
 }

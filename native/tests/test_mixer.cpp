@@ -113,7 +113,9 @@ void every_cell_has_one_place() {
         CHECK(hd::recycled_hit(2, depth, 7, 1.0F) < hd::recycled_miss(2, depth, 0.0F));
         CHECK(hd::recycled_miss(2, depth, 1.0F) < hd::kModelCell);
         CHECK(hd::tier_miss(hd::kModelCell, 4, depth, 100, 1) < hd::kStatisticsCell);
-        CHECK(hd::unigram_hit(depth, 99, 999) < hd::kCells);
+        CHECK(hd::unigram_hit(depth, 99, 999) < hd::kDrafterCell);
+        CHECK(hd::drafter_hit(depth, hd::Said::odd, 1.0F) < hd::drafter_miss(depth, 0.0F));
+        CHECK(hd::drafter_miss(depth, 1.0F) < hd::kCells);
     }
 }
 

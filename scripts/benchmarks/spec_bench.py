@@ -37,6 +37,7 @@ from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import decode_time, summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results, run
+from hd_edge.model.find import resolve
 from hd_edge.model.questions import Question, per_category, read_prompts, read_questions
 
 # Spec-Bench reports its MT-Bench categories as one group.
@@ -128,6 +129,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--warm-limit", type=int, help="only the first of them")
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
+    parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--server-binary", type=Path, help="llama-server, for arms of that name")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="ask nothing more after so long")
     parser.add_argument("--json", type=Path, help="figures and answers; learned stores stay beside it in FILE.stores")
@@ -140,6 +142,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         args.arms = [name for name in DEFAULT if warm or name != "auto-warm"]
     elif "auto-warm" in args.arms and not warm:
         parser.error("auto-warm needs --warm-store or --warm-prompts")
+    if args.drafter and "auto-drafter" not in args.arms:
+        args.arms.append("auto-drafter")
+    elif "auto-drafter" in args.arms and not args.drafter:
+        parser.error("auto-drafter needs --drafter")
     if "plain" not in args.arms:
         args.arms.insert(0, "plain")
     return args
@@ -156,6 +162,7 @@ def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "turns": args.turns,
         "arms": args.arms,
         **{name: getattr(args, name).name if getattr(args, name) else None for name in files},
+        "drafter": Path(args.drafter).name if args.drafter else None,
     }
 
 
@@ -189,7 +196,12 @@ def main(argv: list[str] | None = None) -> int:
     if stores is not None:
         stores.mkdir(parents=True, exist_ok=True)
     prompts = tuple(read_prompts(args.warm_prompts)[: args.warm_limit]) if args.warm_prompts else ()
-    tiers = Tiers(args.warm_store, warm_prompts=prompts, statistics=args.statistics)
+    tiers = Tiers(
+        args.warm_store,
+        warm_prompts=prompts,
+        statistics=args.statistics,
+        drafter=args.drafter and resolve(args.drafter),
+    )
     questions = per_category([grouped(question) for question in read_questions(args.file)], args.questions)
     questions = [replace(question, turns=question.turns[: args.turns]) for question in questions]
     code = 0

@@ -31,6 +31,7 @@ from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.table import table
 from hd_edge.bench.turns import Record, Results, in_turns
+from hd_edge.model.find import resolve
 from hd_edge.model.questions import spread
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
@@ -79,6 +80,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--traces", type=Path, nargs="+", required=True, help="recorded answers to decode")
     parser.add_argument("--history", type=Path, nargs="*", default=[], help="what auto-warm learned before")
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
+    parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(DEFAULT))
     parser.add_argument("--answers", type=int, default=20, help="of each file, evenly spread")
     parser.add_argument("--tokens", type=int, default=128, help="most tokens of an answer")
@@ -96,6 +98,10 @@ def arguments() -> argparse.Namespace:
         parser.error("--resume goes on with the file of --json: name it")
     if "auto-warm" in args.arms and not args.history:
         args.arms.remove("auto-warm")
+    if args.drafter and "auto-drafter" not in args.arms:
+        args.arms.append("auto-drafter")
+    elif "auto-drafter" in args.arms and not args.drafter:
+        parser.error("auto-drafter needs --drafter")
     return args
 
 
@@ -108,6 +114,7 @@ def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "traces": [path.name for path in args.traces],
         "history": [path.name for path in args.history],
         "statistics": args.statistics.name if args.statistics else None,
+        "drafter": Path(args.drafter).name if args.drafter else None,
         "arms": args.arms,
         "tokens": args.tokens,
         "n_ctx": args.ctx,
@@ -149,7 +156,9 @@ def measure(args: argparse.Namespace, arms: Arms) -> dict[str, Any]:
         traces += [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
     history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
     texts = tuple((trace.prompt + trace.answer, len(trace.prompt)) for trace in history)
-    arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics)
+    arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics, drafter=args.drafter and resolve(args.drafter))
+    for trace in traces:
+        arms.remember(trace.prompt, [{"role": "user", "content": trace.asked}])
     made = [arms.make(name) for name in args.arms]
     for arm in made if len(results.records) < len(traces) else ():
         arm.warm_up(traces[0].prompt, arms.settings)

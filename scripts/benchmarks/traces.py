@@ -26,12 +26,14 @@ class Trace:
         category: The file's name, for tables.
         prompt: Token ids given to the model.
         answer: Token ids the model chose.
+        asked: The question, without the template.
     """
 
     name: str
     category: str
     prompt: list[int]
     answer: list[int]
+    asked: str = ""
 
 
 def template_of(path: Path) -> str:
@@ -62,5 +64,5 @@ def read_traces(path: Path, tokenize: Tokenize, *, tokens: int, least: int = 16)
         answer = list(tokenize(" " + said.strip(), False))[:tokens]
         if len(prompt) <= MAX_PROMPT and len(answer) >= least:
             name = path.name.removesuffix(".jsonl")
-            found.append(Trace(f"{name}:{number}", name, prompt, answer))
+            found.append(Trace(f"{name}:{number}", name, prompt, answer, asked))
     return found

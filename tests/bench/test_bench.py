@@ -185,7 +185,7 @@ def test_totals_add_up():
     assert found["rows_per_forward"] == 2.0
     assert found["draft_share"] == pytest.approx(0.125)
     assert found["accepted_by_depth"] == [3, 1]
-    assert found["accepted_by_tier"] == {"context": 0, "model": 0, "statistics": 0, "ngram": 4}  # of another program
+    assert found["accepted_by_tier"] == {"context": 0, "model": 0, "statistics": 0, "drafter": 0, "ngram": 4}
     empty = total([answer(0.0, tokens=0)])
     assert empty["tokens_per_second"] == empty["mean_accepted_tokens"] == 0.0
 

@@ -10,6 +10,7 @@ from hd_edge.bench.arm import WARM_UP_MESSAGES, Settings
 from hd_edge.bench.arms import ARMS, Arms, Tiers
 from hd_edge.bench.hardware import commit, hardware, model_file, processor
 from hd_edge.bench.turns import run
+from hd_edge.draft.cost import CostCurve
 from hd_edge.errors import ConfigError, ContextFullError
 from hd_edge.model.questions import Question
 from hd_edge.store.store import Store
@@ -29,11 +30,11 @@ def arms(models):
 
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
     own = arms.llm.planner
-    made = [arms.make(name) for name in ARMS]
+    made = [arms.make(name) for name in ARMS if name != "auto-drafter"]
     for arm in made:
         arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
     results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings, arms.tokenize)
-    assert list(results.records[0].answers) == list(ARMS)
+    assert [*results.records[0].answers] == [name for name in ARMS if name != "auto-drafter"]
     for record in results.records:
         plain = record.answers["plain"]
         assert plain.stats.forwards == plain.stats.rows == plain.timed_tokens
@@ -148,3 +149,26 @@ def test_hardware_and_model(arms, tmp_path, monkeypatch):
     assert model["file"] == "Q4_0.gguf"
     assert model["bytes"] > 100_000
     assert model["parameters"] > 100_000
+
+
+def test_a_drafter_has_an_arm_of_its_own(models):
+    settings = Settings(max_tokens=40, n_ctx=512, row_kernels=False)
+    arms = Arms(str(models("Q8_0")), settings, Tiers(drafter=str(models("Q4_0"))))
+    try:
+        plain, drafted = arms.make("plain"), arms.make("auto-drafter")
+        drafted.planner.cost = CostCurve.of({1: 1.0, 2: 1.05, 4: 1.1})
+        drafted.planner.asking.tier.reader._clock = lambda: 0.0
+        drafted.planner.asking._prices = [0.0, 0.0]
+        prompt = arms.tokenize([{"role": "user", "content": "the cat sat"}])
+        answers = [arm.answer(prompt, settings) for arm in (plain, drafted)]
+        assert answers[0].ids == answers[1].ids
+        assert answers[1].stats.drafted["drafter"] > 0
+        small = drafted.planner.asking.tier.reader.llama
+        assert b"the cat sat" in small.detokenize(small.input_ids[: small.n_tokens].tolist())
+    finally:
+        arms.close()
+
+
+def test_an_arm_without_its_drafter_is_refused(arms):
+    with pytest.raises(ConfigError, match="'auto-drafter' has no drafter: name one with --drafter"):
+        arms.make("auto-drafter")

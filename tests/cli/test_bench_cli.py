@@ -106,3 +106,10 @@ def test_ctrl_c_shows_and_saves_what_there_is(models, tmp_path):
     finally:
         terminal.close()
     assert 0 < len(json.loads(file.read_text())["answers"]) < 5000
+
+
+def test_naming_a_drafter_adds_its_arm(models, prompts, tmp_path):
+    file = tmp_path / "bench.json"
+    done = bench(models("Q8_0"), "-p", prompts, "--drafter", models("Q4_0"), "--json", file)
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(file.read_text())["arms"]) == ["plain", "auto", "auto-drafter"]

@@ -138,3 +138,31 @@ def test_generate_explains_itself_on_a_page(model, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert '"tier": "target"' in text
+
+
+def test_a_drafter_is_named_like_a_model(models):
+    shared = ("generate", "-m", models("Q8_0"), "-p", "the cat", "-n", 20, "--temp", 0, "-t", 1, "-c", 256, "--exact")
+    plain = run(*shared, "--no-draft", "-q")
+    drafted = run(*shared, "--drafter", models("Q4_0"), "--json", "-q")
+    result = json.loads(drafted.stdout)
+    assert result["text"] + "\n" == plain.stdout
+    assert "drafter" in result["stats"]["drafted_by_tier"]
+
+
+def test_a_drafter_and_no_drafts_are_one_too_many(models):
+    done = run("generate", "-m", models("Q8_0"), "-p", "x", "--no-draft", "--drafter", models("Q4_0"))
+    assert done.returncode == 2
+    assert "give one of them" in done.stderr
+
+
+def test_models_info_names_who_may_draft(model, tmp_path):
+    from hd_edge.drafter.loading import suitable
+
+    large = tmp_path / "large.gguf"
+    large.write_bytes(b"")
+    with large.open("r+b") as file:
+        file.truncate(20 * model.stat().st_size)
+    no_model = tmp_path / "no.gguf"
+    no_model.write_bytes(b"GGUFnothing")
+    found = suitable(str(large), {"small": model, "itself": large, "nothing": no_model})
+    assert found == ["small (5.0% of the model's bytes)"]

@@ -86,3 +86,40 @@ def test_a_calibration_carries_what_was_learned():
         drafter.begin(text[:200])
         expected.append(float(drafter.grow(63, 63).probability.sum()))
     assert expected[1] > 3.5 > expected[0]
+
+
+def test_the_calibration_of_before_there_was_a_drafter_is_taken():
+    """The one that ships, and those in the stores of users."""
+    from hd_edge.draft.tree_planner import default_calibration
+
+    assert default_calibration().startswith(b"hdmix03\n")
+    drafter = _native.Drafter(VOCAB)
+    drafter.load_calibration(default_calibration())
+    curve(drafter, {1: 1.0, 2: 1.1})
+    drafter.begin(ids([1, 2, 3]))
+    drafter.foretell(ids([]), 40, 0.9, _native.Said.first)
+    tree = drafter.grow(2, 2)
+    assert tree.token.tolist() == [3, 40]
+    assert tree.tier_of(1) == _native.Tier.drafter
+    assert 0.75 < tree.probability[1] < 0.99
+    saved = drafter.save_calibration()
+    assert saved.startswith(b"hdmix04\n")
+    with pytest.raises(ValueError, match="bytes, this version's has"):
+        drafter.load_calibration(b"hdmix03\n" + saved[8:])
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "chance"),
+    [([VOCAB], 1, 0.5), ([], VOCAB, 0.5), ([], -1, 0.5), ([], 1, 1.5), ([], 1, float("nan"))],
+)
+def test_what_is_foretold_is_checked(path, token, chance):
+    drafter = _native.Drafter(VOCAB)
+    with pytest.raises(ValueError, match="outside"):
+        drafter.foretell(ids(path), token, chance, _native.Said.first)
+
+
+def test_what_was_spent_is_a_number():
+    drafter = _native.Drafter(VOCAB)
+    drafter.begin(ids([1]))
+    with pytest.raises(ValueError, match="spent"):
+        drafter.grow(2, 2, float("nan"))
