@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
-from .backend.ranges import as_path
+from .backend.ranges import as_path, place
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
@@ -50,6 +51,16 @@ log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
 
 LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
+
+
+def _renew_loading() -> None:
+    """In a forked child: a thread that loads stayed behind, and would hold the lock for ever."""
+    global LOADING
+    LOADING = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_loading)
 
 
 class Llama(Keeping, Completions, Drafting, ParameterHook):
@@ -108,6 +119,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
+        store, statistics = place("store", store), place("statistics", statistics)
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hd_edge import _native
 from hd_edge.backend.grammar import GrammarDraw
+from hd_edge.model.bias import processor_list
 
 if TYPE_CHECKING:
     from .life import Life
@@ -111,7 +112,7 @@ class ProcessorGuard:
     """
 
     def __init__(self, processors: Any, life: Life) -> None:
-        self._processors = [life.callback(processor) for processor in processors]
+        self._processors = [life.callback(processor) for processor in processor_list(processors)]
         self._error: BaseException | None = None
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from llama_cpp.llama_grammar import json_schema_to_gbnf
+
 from hd_edge.errors import ConfigError
 
 MOST_BYTES = 256 * 1024  # of a schema
@@ -44,7 +46,7 @@ def check_schema(schema: Any) -> None:
     """Checks one schema.
 
     Raises:
-        ConfigError: It is no JSON, or too large; the message names the limit and the value.
+        ConfigError: It is no JSON, too large (the message names the limit and the value), or has what no grammar says.
     """
     try:
         size = len(json.dumps(schema))
@@ -53,6 +55,11 @@ def check_schema(schema: Any) -> None:
         raise ConfigError(msg) from error
     _at_most("bytes", size, MOST_BYTES)
     _Walk(schema).visit(schema, 0, 4)
+    try:
+        json_schema_to_gbnf(json.dumps(schema))
+    except Exception as error:  # llama_cpp would answer with JSON of any shape
+        msg = f"the JSON schema cannot be made a grammar: {type(error).__name__}: {error}"
+        raise ConfigError(msg) from error
 
 
 class _Walk:

@@ -126,6 +126,7 @@ async def detokenize(request: Request, body: DetokenizeRequest) -> dict[str, str
 
 async def _tokens(state: Any, text: str) -> list[int]:
     data = text.encode("utf-8")
+    state.llm.check_size(len(data))  # as for a prompt: tokenizing more takes seconds, and answers wait
     tokens: list[int] = await state.turn.beside(lambda: state.llm.tokenize(data, special=True))
     return tokens
 
@@ -133,10 +134,19 @@ async def _tokens(state: Any, text: str) -> list[int]:
 @router.get("/v1/models", tags=["OpenAI"])
 async def models(request: Request) -> dict[str, Any]:
     """The one model; does not wait for a running generation."""
-    model = {"id": request.app.state.name, "object": "model", "created": 0, "owned_by": "hd_edge"}
-    return {"object": "list", "data": [model]}
+    return {"object": "list", "data": [_described(request.app.state.name)]}
 
 
+@router.get("/v1/models/{name:path}", tags=["OpenAI"])
+async def model(request: Request, name: str) -> dict[str, Any]:
+    """The one model, by its name."""
+    known = request.app.state.name
+    if name != known:
+        raise errors.RefusedError(404, f"there is no model {name!r}, only {known!r}", code="model_not_found")
+    return _described(name)
+
+
+@router.head("/health", include_in_schema=False)
 @router.get("/health", tags=["Server"])
 async def health() -> dict[str, str]:
     """The model is loaded."""
@@ -150,6 +160,11 @@ async def prometheus(request: Request) -> PlainTextResponse:
     return PlainTextResponse(metrics(state.llm.total_stats, state.requests), media_type="text/plain; version=0.0.4")
 
 
+def _described(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "hd_edge"}
+
+
+@router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 async def page() -> HTMLResponse:
     """The built-in chat page."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from llama_cpp.server.types import CreateChatCompletionRequest, CreateCompletionRequest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .messages import message, response_format, tool_choice
 
 NOT_FOR_LLAMA = {  # fields that the server itself reads
     "n",
@@ -24,6 +26,7 @@ NOT_FOR_LLAMA = {  # fields that the server itself reads
 }
 MOST_CHOICES = 128  # of one request, as in OpenAI's API
 INT32 = 2**31 - 1
+MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 
 Tokens = list[Annotated[int, Field(ge=0, le=INT32)]]
 
@@ -31,6 +34,7 @@ Tokens = list[Annotated[int, Field(ge=0, le=INT32)]]
 class _Extension(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
+    model: str | None = Field(default=None, max_length=MOST_NAME, description="Ignored; answers repeat it.")
     n: int = Field(default=1, ge=1, le=MOST_CHOICES, description="Choices for each prompt.")
     max_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Most tokens of an answer.")
     min_tokens: int = Field(default=0, ge=0, le=INT32, description="No end of the answer before so many tokens.")
@@ -39,7 +43,7 @@ class _Extension(BaseModel):
     repeat_penalty: float = Field(default=1.1, gt=0, le=1000, description="Above 1: repeats are less likely.")
     presence_penalty: float = Field(default=0.0, ge=-2, le=2)
     frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
-    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1, description="Of choice 0; others count up.")
+    seed: int | None = Field(default=None, ge=-1, le=2**32 - 1, description="Of choice 0, others count up; -1: random.")
     stop: str | Annotated[list[str], Field(max_length=64)] | None = Field(default=None)
     prediction: Any = Field(default=None, description="Text the answer is expected to repeat, as in OpenAI's API.")
     stream_options: dict[str, Any] | None = Field(default=None, description="include_usage: one more chunk with usage.")
@@ -86,25 +90,36 @@ class CompletionRequest(_Extension, CreateCompletionRequest):
 class ChatRequest(_Extension, CreateChatCompletionRequest):
     """Body of ``POST /v1/chat/completions``."""
 
+    messages: list[Annotated[dict[str, Any], BeforeValidator(message)]] = Field(default=[], description="In order.")
+    response_format: Annotated[Any, BeforeValidator(response_format)] = Field(
+        default=None, description="text, json_object (with a schema, perhaps), or json_schema."
+    )
     max_completion_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Newer name of max_tokens.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_tool(cls, body: Any) -> Any:
+        if isinstance(body, dict) and body.get("tool_choice") == "required":
+            return {**body, "tool_choice": tool_choice("required", body.get("tools"))}
+        return body
 
 
 class EmbeddingRequest(BaseModel):
     """Body of ``POST /v1/embeddings``."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=MOST_NAME)
     input: str | list[str]
 
 
 class TokenizeRequest(BaseModel):
     """Body of ``POST /extras/tokenize`` and ``/extras/tokenize/count``."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=MOST_NAME)
     input: str
 
 
 class DetokenizeRequest(BaseModel):
     """Body of ``POST /extras/detokenize``."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=MOST_NAME)
     tokens: Tokens

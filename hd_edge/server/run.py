@@ -29,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, TypeError) as error:  # TypeError: half a character in the name
         why = getattr(error, "strerror", None) or error
         msg = f"cannot listen at {host!r}, port {port}: {why}; choose another --host or --port"
         raise ConfigError(msg) from error
