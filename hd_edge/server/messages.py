@@ -46,7 +46,7 @@ def _joined(parts: Any) -> str:
     return "".join(texts)
 
 
-def response_format(sent: Any) -> Any:
+def answer_form(sent: Any) -> Any:
     """``response_format`` as ``llama_cpp`` takes it: OpenAI's ``json_schema`` is an object with a schema there.
 
     Raises:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from llama_cpp.server.types import CreateChatCompletionRequest, CreateCompletionRequest
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .messages import message, response_format, tool_choice
+from .messages import answer_form, message, tool_choice
 
 NOT_FOR_LLAMA = {  # fields that the server itself reads
     "n",
@@ -28,13 +28,22 @@ MOST_CHOICES = 128  # of one request, as in OpenAI's API
 INT32 = 2**31 - 1
 MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 
+
+def _short(name: str | None) -> str | None:
+    if name is not None and len(name) > MOST_NAME:  # not max_length, which refuses half a character
+        msg = f"the name has {len(name)} characters, at most {MOST_NAME} are taken"
+        raise ValueError(msg)
+    return name
+
+
+Name = Annotated[str | None, AfterValidator(_short)]
 Tokens = list[Annotated[int, Field(ge=0, le=INT32)]]
 
 
 class _Extension(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
-    model: str | None = Field(default=None, max_length=MOST_NAME, description="Ignored; answers repeat it.")
+    model: Name = Field(default=None, description="Ignored; answers repeat it.")
     n: int = Field(default=1, ge=1, le=MOST_CHOICES, description="Choices for each prompt.")
     max_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Most tokens of an answer.")
     min_tokens: int = Field(default=0, ge=0, le=INT32, description="No end of the answer before so many tokens.")
@@ -91,7 +100,7 @@ class ChatRequest(_Extension, CreateChatCompletionRequest):
     """Body of ``POST /v1/chat/completions``."""
 
     messages: list[Annotated[dict[str, Any], BeforeValidator(message)]] = Field(default=[], description="In order.")
-    response_format: Annotated[Any, BeforeValidator(response_format)] = Field(
+    response_format: Annotated[Any, BeforeValidator(answer_form)] = Field(
         default=None, description="text, json_object (with a schema, perhaps), or json_schema."
     )
     max_completion_tokens: int | None = Field(default=None, ge=1, le=INT32, description="Newer name of max_tokens.")
@@ -107,19 +116,19 @@ class ChatRequest(_Extension, CreateChatCompletionRequest):
 class EmbeddingRequest(BaseModel):
     """Body of ``POST /v1/embeddings``."""
 
-    model: str | None = Field(default=None, max_length=MOST_NAME)
+    model: Name = None
     input: str | list[str]
 
 
 class TokenizeRequest(BaseModel):
     """Body of ``POST /extras/tokenize`` and ``/extras/tokenize/count``."""
 
-    model: str | None = Field(default=None, max_length=MOST_NAME)
+    model: Name = None
     input: str
 
 
 class DetokenizeRequest(BaseModel):
     """Body of ``POST /extras/detokenize``."""
 
-    model: str | None = Field(default=None, max_length=MOST_NAME)
+    model: Name = None
     tokens: Tokens

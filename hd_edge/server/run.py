@@ -28,8 +28,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # or create_server would leave a socket open
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError, TypeError) as error:  # TypeError: half a character in the name
+    except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         msg = f"cannot listen at {host!r}, port {port}: {why}; choose another --host or --port"
         raise ConfigError(msg) from error

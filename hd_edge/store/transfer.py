@@ -171,6 +171,21 @@ def check_header(line: str) -> Identity | None:
         raise CorpusError(msg) from error
 
 
+def read_header(lines: IO[str]) -> str:
+    """The first line of an export.
+
+    Raises:
+        CorpusError: It is none.
+    """
+    try:
+        line = lines.readline(1 << 16)
+    except ValueError as error:
+        msg = f"line 1 is not of an export ({error})"
+        raise CorpusError(msg) from error
+    check_header(line)
+    return line
+
+
 @dataclass(frozen=True)
 class _Entry:
     """One line of an export: a key, what followed it, and the ids of both in the exporting tokenizer."""
