@@ -257,9 +257,10 @@ def test_ctrl_c_reaches_a_stream_that_waits_for_a_forward():
     thread = threading.Thread(target=interrupt)
     stream = in_thread(model, model.stream)
     assert next(stream).chunk == {"n": 0}
-    thread.start()
     with pytest.raises(KeyboardInterrupt):
+        thread.start()
         next(stream)
+    stream.close()
     thread.join()
     assert model.cancelled.is_set()
 
