@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList
 
-from hd_edge import Llama
+from hd_edge import ConfigError, Llama
 from hd_edge.check.adversary import Adversary
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
@@ -114,5 +114,5 @@ def test_a_single_processor_stands_for_a_list_of_it(models, temp):
         assert texts[0] == texts[1] == texts[2]
         for wrong in (5, [5], "x"):
             for more in ({}, {"logit_bias": {300: 1.0}}):
-                with pytest.raises(ConfigError, match="logits_processor=.* is no function"):
+                with pytest.raises(ConfigError, match=r"logits_processor=.* is no function"):
                     llm("the cat", max_tokens=2, logits_processor=wrong, **more)
