@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .async_llama import AsyncLlama
     from .config import DraftConfig
     from .errors import (
         ClosedError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .store.store import Store
 
 _HOME = {
+    "AsyncLlama": "async_llama",
     "Llama": "llama",
     "DraftConfig": "config",
     "GenerationStats": "stats",
@@ -49,6 +51,7 @@ _HOME = {
 }  # all others: errors
 
 __all__ = [
+    "AsyncLlama",
     "ClosedError",
     "ConfigError",
     "ContextFullError",

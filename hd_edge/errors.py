@@ -20,7 +20,16 @@ class HDEdgeError(Exception):
 
 
 class ConfigError(HDEdgeError, ValueError):
-    """An argument or an environment variable has a wrong type or value."""
+    """An argument or an environment variable has a wrong type or value.
+
+    Args:
+        message: What happened, and what to do.
+        param: The field of a request that is wrong, as OpenAI's API names it.
+    """
+
+    def __init__(self, message: str = "", param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class ModelFileError(HDEdgeError, ValueError):

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -28,7 +29,7 @@ from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
-from .engine.completion import Completions
+from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads
 from .engine.options import check_options
@@ -63,7 +64,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_loading)
 
 
-class Llama(Keeping, Completions, Drafting, ParameterHook):
+class Llama(Keeping, Chats, Drafting, ParameterHook):
     """``llama_cpp.Llama``, faster: same constructor, same methods, same text.
 
     Args:
@@ -216,7 +217,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
         if (stop := settings["stopping_criteria"]) is not None:
             settings["stopping_criteria"] = self._life.callback(stop)
         if isinstance(tokens, str):
-            self._check_size(len(tokens))
+            self.check_size(len(tokens))
             ids = self.tokenize(
                 tokens.encode("utf-8"), add_bos=self._life.read(self._model.add_bos_token), special=True
             )
@@ -235,6 +236,7 @@ class Llama(Keeping, Completions, Drafting, ParameterHook):
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
+            stats.ends = int(stats.last >= 0 and lib.llama_vocab_is_eog(self._model.vocab, stats.last))
             self.total_stats.add(stats)
         self.catch_up()
 

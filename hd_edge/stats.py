@@ -25,6 +25,7 @@ class GenerationStats:
     cached_tokens: int = 0  # of the prompt: in the KV cache already, or taken from the prefix store
     prompt_seconds: float = 0.0
     tokens: int = 0
+    ends: int = 0  # of them, those that ended an answer and are no text
     seconds: float = 0.0  # from the end of prefill to the last token; the consumer's time between tokens left out
     forwards: int = 0
     drafts: int = 0  # forwards that verified a draft
@@ -35,6 +36,7 @@ class GenerationStats:
     lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
     draft_seconds: float = 0.0  # proposing, planning and learning
     forward_seconds: float = 0.0
+    last: int = -1  # token handed out last
     kernels: str = ""  # which compute the products, and why if they are not ours
 
     @property
@@ -74,6 +76,7 @@ class GenerationStats:
             "cached_tokens",
             "prompt_seconds",
             "tokens",
+            "ends",
             "seconds",
             "forwards",
             "drafts",

@@ -19,10 +19,14 @@ from hd_edge import _native
 from hd_edge.errors import ConfigError
 
 from .gbnf import parse
+from .lazy_grammar import LazyGrammar, LazyMatcher
 from .tokens import token_bytes
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 AMBIGUOUS = "the grammar has too many ways to go on at once: let its alternatives and repetitions begin differently"
+
+
+Matcher = _native.GrammarMatcher | LazyMatcher
 
 
 class Vocabulary:
@@ -44,12 +48,13 @@ class Vocabulary:
         self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(text, False, False)
         self._token: Callable[[str], int] = lambda text: one(model.tokenize(text.encode("utf-8"), False, True))
         self._parsed: tuple[tuple[str, str], _native.GrammarRules] | None = None  # a draw and a draft ask for one
-        self.pieces = _native.TokenPieces(
-            [token_bytes(vocab, token, special=True) for token in range(n_vocab)],
-            [bool(lib.llama_vocab_is_eog(vocab, token)) for token in range(n_vocab)],
-        )
+        pieces = [token_bytes(vocab, token, special=True) for token in range(n_vocab)]
+        self.of_byte = {piece[0]: token for token, piece in enumerate(pieces) if len(piece) == 1}
+        ends = [bool(lib.llama_vocab_is_eog(vocab, token)) for token in range(n_vocab)]
+        self.pieces = _native.TokenPieces(pieces, ends)
+        self._whole: Callable[[int], bytes] = lambda token: token_bytes(vocab, token, special=True)
 
-    def matcher(self, grammar: Any) -> _native.GrammarMatcher:
+    def matcher(self, grammar: Any) -> Matcher:
         """A matcher at the beginning of a text.
 
         Args:
@@ -58,6 +63,12 @@ class Vocabulary:
         Raises:
             ConfigError: The grammar does not parse, is too large, allows no text, or has too many ways to begin.
         """
+        matcher = self._matcher(grammar)
+        if not isinstance(grammar, LazyGrammar):
+            return matcher
+        return LazyMatcher(grammar, lambda: self._matcher(grammar), self._whole, self.of_byte, len(self.pieces))
+
+    def _matcher(self, grammar: Any) -> _native.GrammarMatcher:
         key = grammar._grammar, grammar._root
         if self._parsed is None or self._parsed[0] != key:
             self._parsed = key, parse(*key, self._token)
@@ -84,7 +95,7 @@ class GrammarDraw:
         n_vocab: Size of the vocabulary.
     """
 
-    def __init__(self, sampler: Any, place: int, matcher: _native.GrammarMatcher, n_vocab: int) -> None:
+    def __init__(self, sampler: Any, place: int, matcher: Matcher, n_vocab: int) -> None:
         self._chain = chain = sampler.sampler
         self._matcher = matcher
         self._candidates = np.zeros(n_vocab, CANDIDATE)
@@ -101,6 +112,10 @@ class GrammarDraw:
         Raises:
             ConfigError: No token that the grammar allows is left by the other settings, or it has too many ways.
         """
+        if isinstance(self._matcher, LazyMatcher) and self._matcher.waiting:
+            token = int(lib.llama_sampler_sample(self._chain, ctx, row))
+            self._matcher.accept(token)
+            return token
         candidates = self._candidates
         candidates["id"], candidates["p"] = self._ids, 0
         candidates["logit"] = np.ctypeslib.as_array(lib.llama_get_logits_ith(ctx, row), shape=self._ids.shape)
@@ -139,6 +154,8 @@ class GrammarDraw:
 
     def _apply(self, array: Any) -> None:
         """Called by llama.cpp, through which nothing can be raised."""
+        if isinstance(self._matcher, LazyMatcher) and self._matcher.waiting:
+            return
         try:
             size, address = array.contents.size, ctypes.addressof(array.contents.data.contents)
             data = (ctypes.c_ubyte * (size * CANDIDATE.itemsize)).from_address(address)
@@ -153,7 +170,7 @@ def one(tokens: list[int]) -> int:
     return int(tokens[0]) if len(tokens) == 1 else -1
 
 
-def allowed_tokens(matcher: _native.GrammarMatcher) -> NDArray[np.bool_]:
+def allowed_tokens(matcher: Matcher) -> NDArray[np.bool_]:
     """A mask of the vocabulary: what may come next.
 
     Raises:

@@ -96,7 +96,7 @@ def prompt_hash(prompt: str, max_tokens: int) -> int:
 
 def answer(llm: Llama, prompt: str, max_tokens: int) -> tuple[Any, int]:
     """The conversation's tokens (int32) and how many of them are the prompt."""
-    settings = {"max_tokens": max_tokens, "temperature": 0.0}
+    settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
     if "tokenizer.chat_template" in llm.metadata:
         result = llm.create_chat_completion([{"role": "user", "content": prompt}], **settings)
     else:

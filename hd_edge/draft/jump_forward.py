@@ -20,7 +20,7 @@ from .planner import root_alone
 from .tree_planner import TreePlanner
 
 if TYPE_CHECKING:
-    from hd_edge.backend.grammar import Vocabulary
+    from hd_edge.backend.grammar import Matcher, Vocabulary
 
     from .planner import Planner, Step, TokenArray
 
@@ -39,7 +39,7 @@ class ForcedTokens:
 
     def __init__(self, vocabulary: Vocabulary, grammar: Any) -> None:
         self._vocabulary = vocabulary
-        self._matcher: _native.GrammarMatcher | None = vocabulary.matcher(grammar)
+        self._matcher: Matcher | None = vocabulary.matcher(grammar)
 
     def accept(self, token: int) -> None:
         """The generation drew this; one that the grammar does not allow ends the following."""

@@ -20,12 +20,11 @@ from hd_edge.backend.tokens import PromptSize
 from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import prediction_text
-from hd_edge.model.schema import check_schemas
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
-from .options import CHAT, COMPLETION, SEEDS, arguments, check_options, check_seed
+from .options import COMPLETION, SEEDS, arguments, check_options, check_seed
 from .sampling import guard_chain
 
 
@@ -117,29 +116,6 @@ class Completions(Guarded):
     def __call__(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``create_completion``."""
         return self.create_completion(prompt, *args, **kwargs)
-
-    def create_chat_completion(self, *args: Any, prediction: Any = None, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.create_chat_completion``, with ``prediction`` and counts as in ``create_completion``.
-
-        Raises:
-            ConfigError: As ``create_completion``, or a JSON schema is too large.
-            ContextFullError: The conversation does not fit the context.
-            ClosedError: The model was closed, before or meanwhile.
-        """
-        settings = arguments(CHAT, self, *args, **kwargs)
-        del settings["self"]
-        check_options(settings)
-        check_schemas(*(settings.get(name) for name in ("response_format", "tools", "functions")))
-        self.check_size(sum(text_size(message) for message in settings.get("messages", ())))
-        with self._life.call() if not settings.get("stream") else nullcontext():
-            expected = None if prediction is None else self._prediction_ids(prediction)
-            with self._expecting(expected):
-                completion = super().create_chat_completion(**settings)
-            if isinstance(completion, dict):
-                self.catch_up()
-                add_counts(completion, self.stats)
-                return completion
-        return self._life.chunks(self._with_timings(completion))
 
     def set_seed(self, seed: int) -> None:
         """As ``llama_cpp.Llama.set_seed``.

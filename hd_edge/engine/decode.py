@@ -206,7 +206,7 @@ class Decoder:
         """Yields a token and returns it, or the one that followed what the consumer sent; None at the end."""
         while token is not None:
             self._stats.tokens += 1
-            self._open = token
+            self._stats.last = self._open = token
             self._clock(running=False)
             sent = yield token
             self._clock(running=True)

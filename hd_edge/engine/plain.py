@@ -36,4 +36,5 @@ def count_plain(
             stats.forwards += 1
             stats.rows += 1
         stats.tokens += 1
+        stats.last = token
         sent = yield token

@@ -15,7 +15,7 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from hd_edge import _native
-from hd_edge.backend.grammar import GrammarDraw
+from hd_edge.backend.grammar import GrammarDraw, Matcher
 from hd_edge.model.bias import processor_list
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def guard_chain(
     n_vocab: int,
     *args: Any,
     logits_processor: Any = None,
-    matcher: _native.GrammarMatcher | None = None,
+    matcher: Matcher | None = None,
     **kwargs: Any,
 ) -> Any:
     """A chain of llama_cpp whose draws raise what processors raise, and accept nothing that its grammar forbids.

@@ -1,7 +1,8 @@
-"""JSON schemas: what is refused before ``llama_cpp`` writes a grammar for one.
+"""JSON schemas as grammars, and what is refused before ``llama_cpp`` writes one.
 
-Its converter writes every repetition out (``minItems: 10000000`` is a text of 100 MB), copies what is referred to, and
-recurses. So a schema is walked as the converter walks it, with a budget for the text that it would write.
+``llama_cpp`` drops a schema that it cannot convert and takes any JSON instead. Its converter writes every repetition
+out (``minItems: 10000000`` is a text of 100 MB), copies what is referred to, and recurses. So a schema is walked as the
+converter walks it, with a budget for the text that it would write.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llama_cpp import LlamaGrammar
+from llama_cpp.llama_grammar import JSON_GBNF, json_schema_to_gbnf
 
 from hd_edge.errors import ConfigError
 
+FORMATS = ("text", "json_object", "json_schema")
 MOST_BYTES = 256 * 1024  # of a schema
 MOST_NESTED = 64  # schemas in schemas, references followed
 MOST_REPEATED = 2000  # minItems, maxLength, {m,n} of a pattern, ...
@@ -23,19 +26,67 @@ COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
 TIMES = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}")
 
 
-def check_schemas(response_format: Any, tools: Any, functions: Any) -> None:
+def response_grammar(response_format: Any) -> LlamaGrammar | None:
+    """The grammar of OpenAI's ``response_format``; None: any text.
+
+    Raises:
+        ConfigError: It has another shape, or its schema is too large or cannot be made a grammar.
+    """
+    kind = response_format.get("type") if isinstance(response_format, dict) else None
+    if kind not in FORMATS:
+        msg = (
+            f"response_format is {str(response_format)[:60]}, expected a dict whose type is one of {', '.join(FORMATS)}"
+        )
+        raise ConfigError(msg, "response_format")
+    if kind == "text":
+        return None
+    schema = response_format.get("schema")
+    if kind == "json_schema":
+        named = response_format.get("json_schema")
+        schema = named.get("schema") if isinstance(named, dict) else None
+        if schema is None:
+            msg = 'response_format has no schema, expected {"type": "json_schema", "json_schema": {"schema": {...}}}'
+            raise ConfigError(msg, "response_format")
+    text = JSON_GBNF if schema is None else schema_grammar(schema, "response_format")
+    return LlamaGrammar.from_string(text, verbose=False)
+
+
+def schema_grammar(schema: Any, param: str) -> str:
+    """GBNF of a JSON schema, whose first rule is ``root``.
+
+    Args:
+        schema: The schema.
+        param: Where in a request it stands.
+
+    Raises:
+        ConfigError: It is too large, or ``llama_cpp``'s converter does not know what it says.
+    """
+    try:
+        check_schema(schema)
+        if isinstance(schema, dict) and "$ref" in schema:  # beside it the converter does not look into $defs
+            schema = {**schema, "anyOf": [{"$ref": schema["$ref"]}]}
+            del schema["$ref"]
+        return str(json_schema_to_gbnf(json.dumps(schema)))
+    except ConfigError as error:
+        msg = f"{param}: {error}"
+        raise ConfigError(msg, param) from error
+    except Exception as error:  # the converter checks with assertions, or fails where a part is not what it expects
+        why = f"{type(error).__name__}: {error}".rstrip(": ")[:200]
+        msg = f"{param}: the JSON schema cannot be made a grammar ({why}); use the keywords that llama.cpp supports"
+        raise ConfigError(msg, param) from error
+
+
+def check_schemas(tools: Any, functions: Any) -> None:
     """Checks every schema that a chat completion may make a grammar of.
 
     Raises:
         ConfigError: One is too large; the message names the limit and the value.
     """
-    for schema in _schemas(response_format, tools, functions):
+    for schema in _schemas(tools, functions):
         check_schema(schema)
 
 
-def _schemas(response_format: Any, tools: Any, functions: Any) -> Iterator[Any]:
-    if isinstance(response_format, dict) and "schema" in response_format:
-        yield response_format["schema"]
+def _schemas(tools: Any, functions: Any) -> Iterator[Any]:
     called = [tool.get("function") for tool in tools or [] if isinstance(tool, dict)]
     for function in [*called, *(functions or [])]:
         if isinstance(function, dict) and "parameters" in function:
@@ -46,7 +97,7 @@ def check_schema(schema: Any) -> None:
     """Checks one schema.
 
     Raises:
-        ConfigError: It is no JSON, too large (the message names the limit and the value), or has what no grammar says.
+        ConfigError: It is no JSON, or too large; the message names the limit and the value.
     """
     try:
         size = len(json.dumps(schema))
@@ -55,11 +106,6 @@ def check_schema(schema: Any) -> None:
         raise ConfigError(msg) from error
     _at_most("bytes", size, MOST_BYTES)
     _Walk(schema).visit(schema, 0, 4)
-    try:
-        json_schema_to_gbnf(json.dumps(schema))
-    except Exception as error:  # llama_cpp would answer with JSON of any shape
-        msg = f"the JSON schema cannot be made a grammar: {type(error).__name__}: {error}"
-        raise ConfigError(msg) from error
 
 
 class _Walk:

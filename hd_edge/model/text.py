@@ -49,7 +49,7 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
         try:
             text = b"".join([pieces[token] for token in tokens])
         except KeyError:
-            for token in set(tokens) - pieces.keys():
+            for token in [token for token in tokens if token not in pieces]:
                 pieces[token] = self._read(token_bytes, self._model.vocab, token, special)
             text = b"".join([pieces[token] for token in tokens])
         return text[1:] if tokens and tokens[0] == self._bos and text[:1] == b" " else text

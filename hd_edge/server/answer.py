@@ -195,8 +195,9 @@ class Answer(Response):
         else:
             self._requests.done += 1
             if self._job.usage and kept:
-                total = self._total  # the end-of-answer token counts as generated
-                await _event(send, {**kept, "choices": [], "usage": _usage(total.prompt_tokens, total.tokens, total)})
+                total = self._total
+                usage = _usage(total.prompt_tokens, total.tokens - total.ends, total)
+                await _event(send, {**kept, "choices": [], "usage": usage})
         self._answered = True
         await _event(send, None)
 

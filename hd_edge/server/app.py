@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -18,6 +19,7 @@ from . import errors
 from .answer import Answer, Job
 from .buffer import PATIENCE
 from .calls import chat_job, completion_job
+from .embeddings import embed
 from .guard import MOST_BYTES, Guard
 from .metrics import Requests, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
@@ -66,7 +68,7 @@ def create_app(
     app = FastAPI(title="hd_edge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     state = app.state
     state.llm, state.name, state.requests, state.patience = llm, name, Requests(), patience
-    state.turn = Turn(state.requests)
+    state.turn, state.created = Turn(state.requests), int(time.time())
     errors.install(app)
     app.add_middleware(Guard, host=host, api_key=api_key, origins=origins, most_bytes=most_bytes)
     if origins:  # outside the guard: browsers ask without a key
@@ -100,8 +102,7 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]
     if not state.llm.context_params.embeddings:
         raise errors.RefusedError(400, f"{state.name} was not loaded for embeddings", code="no_embeddings")
     async with state.turn:
-        made: dict[str, Any] = await asyncio.to_thread(state.llm.create_embedding, body.input)
-    return {**made, "model": body.model or state.name}
+        return await asyncio.to_thread(embed, state.llm, body, state.name)
 
 
 @router.post("/extras/tokenize", tags=["Tokens"])
@@ -134,16 +135,21 @@ async def _tokens(state: Any, text: str) -> list[int]:
 @router.get("/v1/models", tags=["OpenAI"])
 async def models(request: Request) -> dict[str, Any]:
     """The one model; does not wait for a running generation."""
-    return {"object": "list", "data": [_described(request.app.state.name)]}
+    return {"object": "list", "data": [_model(request.app.state)]}
 
 
 @router.get("/v1/models/{name:path}", tags=["OpenAI"])
 async def model(request: Request, name: str) -> dict[str, Any]:
     """The one model, by its name."""
-    known = request.app.state.name
-    if name != known:
-        raise errors.RefusedError(404, f"there is no model {name!r}, only {known!r}", code="model_not_found")
-    return _described(name)
+    known = _model(request.app.state)
+    if name != known["id"]:
+        msg = f"the model {name!r} is not served here, {known['id']!r} is"
+        raise errors.RefusedError(404, msg, code="model_not_found", param="model")
+    return known
+
+
+def _model(state: Any) -> dict[str, Any]:
+    return {"id": state.name, "object": "model", "created": state.created, "owned_by": "hd_edge"}
 
 
 @router.head("/health", include_in_schema=False)
@@ -158,10 +164,6 @@ async def prometheus(request: Request) -> PlainTextResponse:
     """Counts since the start, as Prometheus text."""
     state = request.app.state
     return PlainTextResponse(metrics(state.llm.total_stats, state.requests), media_type="text/plain; version=0.0.4")
-
-
-def _described(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "hd_edge"}
 
 
 @router.head("/", include_in_schema=False)

@@ -14,31 +14,50 @@ from hd_edge.engine.options import SEEDS
 from hd_edge.errors import ConfigError, HDEdgeError
 
 from .answer import Job
-from .requests import NOT_FOR_LLAMA, ChatRequest, CompletionRequest
+from .requests import ChatRequest, CompletionRequest
+
+SAMPLING = (  # fields that completions of the library take by the same name
+    *("temperature", "top_p", "min_p", "top_k", "repeat_penalty", "presence_penalty", "frequency_penalty"),
+    *("mirostat_mode", "mirostat_tau", "mirostat_eta", "stop", "stream", "prediction"),
+)
 
 
 def completion_job(llm: Llama, body: CompletionRequest, name: str) -> Job:
     """Continues every prompt ``n`` times."""
-    call = partial(llm.create_completion, **_settings(body, name))
-    return _job(llm, body, [partial(call, prompt) for prompt in body.prompts()])
+    more: dict[str, Any] = {
+        "suffix": body.suffix,
+        "echo": body.echo,
+        "logprobs": body.logprobs,
+        "max_tokens": body.max_tokens,
+    }
+    call = partial(llm.create_completion, **_settings(body, name), **more)
+    return _job(llm, body, [partial(call, prompt) for prompt in body.prompts()], body.max_tokens)
 
 
 def chat_job(llm: Llama, body: ChatRequest, name: str) -> Job:
     """Answers a conversation ``n`` times."""
-    settings = _settings(body, name)
-    settings["max_tokens"] = body.max_completion_tokens or body.max_tokens
-    return _job(llm, body, [partial(llm.create_chat_completion, **settings)])
+    given = body.model_dump(
+        include={"messages", "tools", "tool_choice", "functions", "function_call", "response_format"},
+        exclude_none=True,
+        by_alias=True,
+    )
+    limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    own = ("logprobs", "top_logprobs", "parallel_tool_calls", "reasoning_format", "chat_template_kwargs")
+    more: dict[str, Any] = {**{field: getattr(body, field) for field in own}, "max_tokens": limit}
+    call = partial(llm.create_chat_completion, **_settings(body, name), **given, **more)
+    return _job(llm, body, [call], limit)
 
 
 def _settings(body: CompletionRequest | ChatRequest, name: str) -> dict[str, Any]:
-    return {**body.model_dump(exclude=NOT_FOR_LLAMA), "model": body.model or name}
+    return {**{field: getattr(body, field) for field in SAMPLING}, "model": body.model or name}
 
 
-def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]]) -> Job:
+def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]], limit: int | None) -> Job:
     def call(one: Callable[..., Any], sample: int) -> Any:
         before = llm.stats
+        own = _own(llm, body, sample)
         try:
-            return one(**_own(llm, body, sample))
+            return _unsaid(llm, one(**own, max_tokens=1, stream=False), body) if limit == 0 else one(**own)
         except Exception as error:
             if isinstance(error, (HDEdgeError, ValueError)) or llm.stats is not before:
                 raise
@@ -54,6 +73,24 @@ def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable
         tiers=body.include_tiers,
         progress=body.return_progress and body.stream,
     )
+
+
+def _unsaid(llm: Llama, made: dict[str, Any], body: CompletionRequest | ChatRequest) -> Any:
+    """An answer of no tokens: the prompt was read, one token drawn and not said; llama_cpp knows no such limit."""
+    choice, usage = made["choices"][0], made["usage"]
+    choice["finish_reason"] = "length"
+    if "text" in choice:
+        choice["text"] = body.prompt if getattr(body, "echo", False) else ""
+    else:
+        choice["message"] = {"role": "assistant", "content": ""}
+    usage["completion_tokens"], usage["total_tokens"] = 0, usage["prompt_tokens"]
+    llm.stats.ends = llm.stats.tokens
+    if not body.stream:
+        return made
+    del made["usage"]
+    if "message" in choice:
+        choice["delta"], made["object"] = choice.pop("message"), "chat.completion.chunk"
+    return iter([made])
 
 
 def _own(llm: Llama, body: CompletionRequest | ChatRequest, sample: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
     elif isinstance(error, ContextFullError):
         status, code = 400, "context_length_exceeded"
     elif isinstance(error, (ValueError, RecursionError)):  # also ConfigError, TokenError, UnicodeError
-        status = 400
+        status, param = 400, getattr(error, "param", None)
     else:
         log.error("a request failed", exc_info=error)
         message = f"{type(error).__name__}: {error}"
@@ -94,12 +94,17 @@ def install(app: FastAPI) -> None:
 
 
 def _invalid(errors: Sequence[Any]) -> RefusedError:
-    """What is wrong with a body, and the first field that is."""
+    """What is wrong with a body, and the first field that is, as OpenAI's API names it: ``messages[0].role``."""
     said, param = [], None
     for error in errors[:MOST_SAID]:
-        place = [] if error["type"] == "json_invalid" else [str(part) for part in error["loc"] if part != "body"]
-        param = param or (place[0] if place else None)
-        said.append(f"{'.'.join(place) or 'body'}: {error['msg']}")
+        place = "" if error["type"] == "json_invalid" else _place(error["loc"][1:])
+        place = place or str(error.get("ctx", {}).get("param", ""))
+        param = param or place or None
+        said.append(f"{place or 'body'}: {error['msg']}")
     if len(errors) > MOST_SAID:
         said.append(f"and {len(errors) - MOST_SAID} more")
     return RefusedError(400, "; ".join(said), param=param)
+
+
+def _place(parts: Sequence[Any]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

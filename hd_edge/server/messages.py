@@ -1,75 +1,116 @@
-"""Chat messages as OpenAI's clients send them, as chat templates take them: every content is a text."""
+"""Parts of a chat request: messages, tools, and the form of the answer."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-ROLES = ("system", "user", "assistant", "tool", "function")
-SAME = {"developer": "system"}  # the newer name
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .fields import shaped, shown, wrong
 
-def message(sent: Any) -> dict[str, Any]:
-    """One message.
-
-    Args:
-        sent: ``role``, ``content`` (a text, a list of text parts, or nothing where an assistant called tools), and what
-            else a template may read, such as ``tool_calls``.
-
-    Raises:
-        ValueError: What is wrong with it, for the client.
-    """
-    if not isinstance(sent, dict):
-        msg = f"a message is an object with 'role' and 'content', not {type(sent).__name__}"
-        raise ValueError(msg)
-    role = SAME.get(str(sent.get("role")), sent.get("role"))
-    if role not in ROLES:
-        msg = f"role {role!r} is none of {', '.join((*ROLES, *SAME))}"
-        raise ValueError(msg)
-    content = sent.get("content")
-    if content is None:
-        if role != "assistant":
-            msg = f"a message of role {role!r} has no content: a text, or a list of text parts"
-            raise ValueError(msg)
-        content = ""
-    return {**sent, "role": role, "content": content if isinstance(content, str) else _joined(content)}
+NAMES = "^[a-zA-Z0-9_-]{1,64}$"  # of functions and schemas, as in OpenAI's API
 
 
-def _joined(parts: Any) -> str:
-    texts = []
-    for part in parts if isinstance(parts, list) else [parts]:
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        text = part.get("text") if kind in ("text", "input_text", "output_text") else None
-        if not isinstance(text, str):
-            msg = f"content has a part of type {kind!r}, this server takes text: {{'type': 'text', 'text': ...}}"
-            raise ValueError(msg)
-        texts.append(text)
-    return "".join(texts)
+class Part(BaseModel):
+    """A part of a message's content."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
 
 
-def answer_form(sent: Any) -> Any:
-    """``response_format`` as ``llama_cpp`` takes it: OpenAI's ``json_schema`` is an object with a schema there.
-
-    Raises:
-        ValueError: It has no schema.
-    """
-    if not isinstance(sent, dict) or sent.get("type") != "json_schema":
-        return sent
-    described = sent.get("json_schema")
-    if not isinstance(described, dict) or not isinstance(described.get("schema"), dict):
-        msg = "a response_format of type 'json_schema' has {'json_schema': {'name': ..., 'schema': {...}}}"
-        raise ValueError(msg)
-    return {"type": "json_object", "schema": described["schema"]}
+Content = Annotated[
+    str | list[Part], shaped("a text, a list of parts such as {'type': 'text', 'text': '...'}, or null")
+]
 
 
-def tool_choice(sent: Any, tools: Any) -> Any:
-    """``tool_choice`` as ``llama_cpp`` takes it: one tool that must be called is named.
+class CalledFunction(BaseModel):
+    """What the model called; ``arguments`` is JSON as text."""
 
-    Raises:
-        ValueError: A tool must be called, and there are none or several.
-    """
-    if sent != "required":
-        return sent
-    if not isinstance(tools, list) or len(tools) != 1:
-        msg = f"tool_choice 'required' takes one tool, there are {len(tools or [])}: name the function to call"
-        raise ValueError(msg)
-    return {"type": "function", "function": {"name": tools[0]["function"]["name"]}}
+    name: str
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A call that an assistant's message made."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(BaseModel):
+    """A message of a conversation; fields beyond these go to the model's chat template."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Content | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Message:
+        if self.content is None and self.role != "assistant":
+            msg = "a message of role {role} needs content, it has none"
+            raise wrong(msg, role=shown(self.role))
+        return self
+
+
+class Function(BaseModel):
+    """A function that the model may call; ``parameters`` is a JSON schema."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=NAMES)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(BaseModel):
+    """A tool that the model may call."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(BaseModel):
+    """The function that shall be called."""
+
+    name: str
+
+
+class NamedTool(BaseModel):
+    """The tool that shall be called."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+ToolChoice = Annotated[
+    Literal["none", "auto", "required"] | NamedTool,
+    shaped("'none', 'auto', 'required', or {'type': 'function', 'function': {'name': '...'}}"),
+]
+
+
+class JsonSchema(BaseModel):
+    """A named JSON schema."""
+
+    name: str = Field(default="answer", pattern=NAMES)
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    """Form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    schema_: Any = Field(default=None, alias="schema", description="For json_object, as in llama_cpp.")
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            msg = "type 'json_schema' needs a field json_schema with name and schema"
+            raise wrong(msg)
+        return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -214,7 +213,7 @@ def test_errors_of_the_other_process_arrive(tmp_path):
         check_modes.run_mode(check_modes.CheckSettings(str(tmp_path / "no.gguf")), True, ["a"], lambda: None)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds its child in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its child in /proc")
 def test_sigterm_ends_the_process_that_compares_too(models, tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("the cat\n" * 5000)

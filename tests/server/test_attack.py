@@ -70,8 +70,15 @@ SCHEMAS = st.recursive(
     max_leaves=5,
 )
 TOKENS = st.lists(st.integers(0, 511), min_size=1, max_size=6)
-ROLE = st.sampled_from(["user", "system", "assistant"])
+ROLE = st.sampled_from(["user", "system", "assistant", "tool", "developer"])
+CALLED = st.builds(
+    lambda name, text: {"id": "x", "type": "function", "function": {"name": name, "arguments": text}}, TEXT, TEXT
+)
 MESSAGE = st.one_of(
+    st.fixed_dictionaries(
+        {"role": st.just("assistant"), "content": st.none(), "tool_calls": st.lists(CALLED, max_size=2)}
+    ),
+    st.fixed_dictionaries({"role": st.just("tool"), "tool_call_id": TEXT, "content": TEXT}),
     st.fixed_dictionaries({"role": ROLE, "content": TEXT}),
     st.fixed_dictionaries({"role": ROLE, "content": st.lists(st.builds(lambda t: {"type": "text", "text": t}, TEXT))}),
 )
@@ -102,9 +109,17 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {  # what may come beside the text, 
     "grammar": GRAMMARS,
     "prediction": st.builds(lambda text: {"type": "content", "content": text}, TEXT),
     "stream_options": st.just({"include_usage": True}),
-    "response_format": st.builds(lambda schema: {"type": "json_object", "schema": schema}, SCHEMAS),
+    "response_format": st.one_of(
+        st.builds(lambda schema: {"type": "json_object", "schema": schema}, SCHEMAS),
+        st.builds(lambda schema: {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}, SCHEMAS),
+    ),
     "tools": st.lists(TOOL, max_size=2),
-    "tool_choice": st.sampled_from([{"type": "function", "function": {"name": "f"}}, "auto", "none"]),
+    "tool_choice": st.sampled_from([{"type": "function", "function": {"name": "f"}}, "auto", "none", "required"]),
+    "parallel_tool_calls": st.booleans(),
+    "reasoning_format": st.sampled_from(["none", "auto"]),
+    "chat_template_kwargs": st.dictionaries(st.sampled_from(["enable_thinking", "messages", "stop", "x"]), ANYTHING),
+    "logprobs": st.booleans(),
+    "top_logprobs": st.integers(0, 20),
     "functions": st.lists(st.builds(lambda schema: {"name": "f", "parameters": schema}, SCHEMAS), max_size=2),
 }
 ALL = tuple(FIELDS)

@@ -43,26 +43,27 @@ def error(response: httpx.Response, status: int = 400) -> dict:
         ({"temperature": -0.1}, "temperature", "greater than or equal to 0"),
         ({"top_p": 1.5}, "top_p", "less than or equal to 1"),
         ({"repeat_penalty": 0}, "repeat_penalty", "greater than 0"),
-        ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+        ({"max_tokens": -1}, "max_tokens", "greater than or equal to 0"),
         ({"max_tokens": 10**20}, "max_tokens", "less than or equal to"),
         ({"top_k": 2**40}, "top_k", "less than or equal to"),
         ({"seed": 10**30}, "seed", "less than or equal to"),
         ({"n": 0}, "n", "greater than or equal to 1"),
         ({"n": 129}, "n", "less than or equal to 128"),
-        ({"stop": ["x"] * 65}, "stop", "64"),
-        ({"prompt": []}, None, "empty list"),
+        ({"stop": ["x"] * 65}, "stop", "up to 64"),
+        ({"prompt": []}, "prompt", "the list is empty"),
         ({"prompt": [[]]}, None, "prompt is empty"),
-        ({"prompt": ["a", 1]}, "prompt", "valid"),
-        ({"prompt": [[-1]]}, "prompt", "valid"),
+        ({"prompt": ["a", 1]}, "prompt", "['a', 1] is not a text, a list of texts, a list of token ids"),
+        ({"prompt": [[-1]]}, "prompt", "[[-1]] is not"),
         ({"prompt": [1, 99_999]}, None, "token id 99999 is outside the vocabulary of 512"),
-        ({"prompt": ["a"] * 65, "n": 2}, None, "130 choices, at most 128"),
+        ({"prompt": ["a"] * 65, "n": 2}, "n", "130 choices, at most 128"),
         ({"prompt": "a" * 90_000}, None, "bytes or more"),
         ({"prompt": "a " * 400}, None, "context window 256"),
-        ({"best_of": 3}, None, "best_of=3 is not supported"),
-        ({"prompt": [1, 2], "echo": True}, None, "echo needs a prompt of text"),
+        ({"best_of": 3}, "best_of", "best_of=3 is not supported"),
+        ({"prompt": [1, 2], "echo": True}, "echo", "echo needs a prompt of text"),
         ({"logit_bias": {"99999": 1}}, None, "token id 99999, the vocabulary 512"),
         ({"logit_bias": {"x": 1}}, None, "not a mapping of token ids"),
         ({"logprobs": 3}, None, "logprobs=3 needs the logits of every token: load the model with logits_all=True"),
+        ({"logit_bias": [1]}, "logit_bias", "[1] is not a mapping of tokens to numbers"),
         ({"grammar": "root ::= " + "(" * 30_000}, None, "brackets in brackets"),
         ({"grammar": 'root ::= "ab"', "min_tokens": 3}, None, "the grammar allows no token"),
         ({"prediction": 3}, None, "prediction"),
@@ -79,7 +80,7 @@ def test_what_a_completion_gets_wrong(served, more, param, message):
     [
         ({"messages": "hello"}, "messages"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages"),
-        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"response_format": {"type": "json_object", "schema": {"type": "array", "minItems": 10**7}}}, "as minItems"),
         (
@@ -137,7 +138,7 @@ def test_tokens_out_of_range_in_every_route(served):
         message = error(served.post("/extras/detokenize", {"tokens": tokens}))["message"]
         assert message == f"token id {tokens[0]} is outside the vocabulary of 512: tokenize with this model"
     for tokens in ([-1], [2**31], [10**30], ["x"], [1.5]):
-        assert error(served.post("/extras/detokenize", {"tokens": tokens}))["param"] == "tokens"
+        assert error(served.post("/extras/detokenize", {"tokens": tokens}))["param"] == "tokens[0]"
 
 
 def test_token_routes(served, llm):
@@ -149,12 +150,10 @@ def test_token_routes(served, llm):
 
 def test_embeddings_need_a_model_for_them(served, models):
     assert error(served.post("/v1/embeddings", {"input": "a"}))["code"] == "no_embeddings"
-    vectors = Served(
-        create_app(Llama(str(models("Q4_0")), embedding=True, n_ctx=64, n_threads=1, n_threads_batch=1), "vectors")
-    )
-    made = vectors.post("/v1/embeddings", {"input": ["a", "b"]}).json()
-    vectors.stop()
-    assert [len(one["embedding"]) for one in made["data"]] == [len(made["data"][0]["embedding"])] * 2
+    tokens = Llama(str(models("Q4_0")), embedding=True, n_ctx=64, n_threads=1, n_threads_batch=1)
+    each = Served(create_app(tokens, "each"))
+    assert "a vector for each token" in error(each.post("/v1/embeddings", {"input": "a"}))["message"]
+    each.stop()
 
 
 # -- several choices -------------------------------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+"""``AsyncLlama``: a model for asyncio, one request at a time; a task that is cancelled stops its generation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from hd_edge import Llama
+
+from .engine.running import Arrival, RunningStream
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+AHEAD = 64  # chunks that a generation is ahead of its reader, at most
+LAST = 8  # more than a stream that was told to stop still delivers
+
+
+class AsyncLlama:
+    """The calls of ``Llama`` as coroutines; a stream is an asynchronous iterator.
+
+    Calls wait for each other. Where a task is cancelled, or a stream closed (``aclose``), the generation ends within
+    one forward on the CPU, and the next call begins after it.
+
+    Args:
+        model: A loaded ``Llama``, or what ``Llama`` takes as ``model_path``.
+        **settings: As ``Llama`` takes them.
+
+    Attributes:
+        llm: The model.
+
+    Raises:
+        HDEdgeError: As ``Llama``, and in the calls as its methods.
+    """
+
+    def __init__(self, model: Llama | str | PathLike[str], **settings: Any) -> None:
+        self.llm = model if isinstance(model, Llama) else Llama(model, **settings)
+        self._turn = asyncio.Lock()
+
+    async def create_chat_completion(self, *args: Any, stream: bool = False, **kwargs: Any) -> Any:
+        """As ``Llama.create_chat_completion``; with ``stream=True`` an asynchronous iterator of chunks."""
+        return await self._call(self.llm.create_chat_completion, *args, stream=stream, **kwargs)
+
+    async def create_completion(self, *args: Any, stream: bool = False, **kwargs: Any) -> Any:
+        """As ``Llama.create_completion``; with ``stream=True`` an asynchronous iterator of chunks."""
+        return await self._call(self.llm.create_completion, *args, stream=stream, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        """As ``Llama.generate``, without ``send``."""
+        return self._stream(partial(self.llm.generate, *args, **kwargs))
+
+    async def create_embedding(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``Llama.create_embedding``."""
+        return await self._call(self.llm.create_embedding, *args, **kwargs)
+
+    async def close(self) -> None:
+        """As ``Llama.close``."""
+        await asyncio.to_thread(self.llm.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        begin = partial(call, *args, **kwargs)
+        if kwargs.get("stream"):
+            return self._stream(begin)
+        async with contextlib.aclosing(self._stream(lambda: iter([begin()]))) as results:
+            return await anext(results)
+
+    async def _stream(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
+        """What a stream gives, in a thread of its own that ends with this generator."""
+        loop, room = asyncio.get_running_loop(), threading.Semaphore(AHEAD)
+        arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
+
+        def deliver(arrival: Arrival) -> None:
+            room.acquire()
+            loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
+
+        async with self._turn:
+            running = RunningStream(self.llm, begin, deliver)
+            try:
+                while (arrival := await arrivals.get()).chunk is not None:
+                    room.release()
+                    yield arrival.chunk
+                if arrival.error is not None:
+                    raise arrival.error
+            finally:
+                room.release(LAST)  # nobody reads any more
+                await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Waits until it has ended, also where this task is cancelled again."""
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)

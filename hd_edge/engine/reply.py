@@ -1,0 +1,164 @@
+"""One answer as text, piece by piece: where it stops, and how likely each of its tokens was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llama_cpp import StoppingCriteriaList
+from llama_cpp import llama_cpp as lib
+from numpy.typing import NDArray
+
+from hd_edge.errors import ContextFullError
+from hd_edge.model.bias import merge_bias
+from hd_edge.model.text import PieceStream
+
+if TYPE_CHECKING:
+    from .completion import Completions
+
+RENAMED = {"temperature": "temp"}
+FOR_GENERATE = (
+    *("top_k", "top_p", "min_p", "typical_p", "temperature", "tfs_z", "mirostat_mode", "mirostat_tau", "mirostat_eta"),
+    *("frequency_penalty", "presence_penalty", "repeat_penalty", "stopping_criteria", "logits_processor", "grammar"),
+)
+
+
+@dataclass
+class Said:
+    """A piece of an answer.
+
+    Attributes:
+        text: Its text.
+        logprobs: OpenAI's entries for the tokens drawn since the last piece.
+        finish: None, or for the last piece ``"stop"`` or ``"length"``.
+        tokens: Tokens of the answer so far, its end not counted.
+    """
+
+    text: str
+    finish: str | None = None
+    tokens: int = 0
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def replies(
+    llm: Completions, prompt: list[int], settings: dict[str, Any], *, shown: Collection[int], top: int | None
+) -> Generator[Said, None, None]:
+    """Answers a prompt; the text is that of ``llama_cpp``'s completions.
+
+    Args:
+        llm: The model.
+        prompt: Token ids.
+        settings: As ``create_completion`` takes them.
+        shown: Control tokens whose text is a part of the answer.
+        top: How many likeliest tokens to tell at each place; None: no probabilities.
+
+    Raises:
+        ContextFullError: The prompt does not fit the context.
+    """
+    room = llm._n_ctx - len(prompt)
+    if room <= 0:
+        raise ContextFullError.of_prompt(len(prompt), llm._n_ctx)
+    limit = settings.get("max_tokens") or 0
+    limit = min(limit, room) if limit > 0 else room
+    merge_bias(settings, llm._n_vocab)
+    seed = settings.get("seed")
+    llm.set_seed(random.Random(llm._seed).randint(0, 2**32) if seed is None else seed)  # as llama_cpp
+    own = {RENAMED.get(name, name): settings[name] for name in FOR_GENERATE if name in settings}
+    rows = None
+    if top is not None:
+        rows = Rows(llm, top)
+        own["stopping_criteria"] = StoppingCriteriaList([*(own.get("stopping_criteria") or ()), rows])
+    stop = settings.get("stop") or []
+    text = StoppedText([stop] if isinstance(stop, str) else stop)
+    stream, said, finish = PieceStream(), Said(""), None
+    generation = llm.generate(prompt, **own)
+    try:
+        for token in generation:
+            if lib.llama_vocab_is_eog(llm._model.vocab, token):
+                finish = "stop"
+                break
+            said.tokens += 1
+            said.text += text.feed(stream.feed(llm.tokenizer_.detokenize([token], special=token in shown)))
+            if rows is not None:
+                said.logprobs.append(rows.entry(token))
+            finish = "stop" if text.stopped else "length" if said.tokens >= limit else None
+            if finish is not None:
+                break
+            if said.text:
+                yield said
+                said = Said("", tokens=said.tokens)
+    finally:
+        generation.close()
+    said.text += text.end()
+    said.finish = finish or "stop"  # else a stopping criterion, or cancel(), ended it
+    yield said
+
+
+class StoppedText:
+    """Text up to the first of several stop texts; what may be the beginning of one waits.
+
+    Args:
+        stops: The stop texts.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """The text that is certain now."""
+        if not self._stops:
+            return text
+        self._held += text
+        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        if places:
+            self.stopped = True
+            text, self._held = self._held[: min(places)], ""
+            return text
+        keep = max(self._begun(stop) for stop in self._stops)
+        certain = len(self._held) - keep
+        text, self._held = self._held[:certain], self._held[certain:]
+        return text
+
+    def _begun(self, stop: str) -> int:
+        return next((n for n in range(len(stop) - 1, 0, -1) if self._held.endswith(stop[:n])), 0)
+
+    def end(self) -> str:
+        """What waited."""
+        return self._held
+
+
+class Rows:
+    """Keeps the row of logits that a token was drawn from; a stopping criterion that never stops.
+
+    Args:
+        llm: The model.
+        top: How many likeliest tokens to tell.
+    """
+
+    def __init__(self, llm: Completions, top: int) -> None:
+        self._llm, self._top = llm, top
+        self._row = np.zeros(0, np.float32)
+
+    def __call__(self, prefix: Any, logits: NDArray[np.single]) -> bool:  # noqa: ARG002
+        """A token was drawn from these logits; where llama_cpp decodes plainly it gives none that are right."""
+        if self._llm._verifier is None:
+            logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(self._llm.ctx, -1), shape=(self._llm._n_vocab,))
+        self._row = np.array(logits, np.float64)
+        return False
+
+    def entry(self, token: int) -> dict[str, Any]:
+        """OpenAI's entry for the token that was drawn last: natural logarithms, before any sampler changed them."""
+        row = self._row
+        peak = row.max()
+        row = row - (peak + np.log(np.exp(row - peak).sum()))
+        best = np.argsort(-row, kind="stable")[: self._top].tolist()
+        return {**self._one(token, row), "top_logprobs": [self._one(other, row) for other in best]}
+
+    def _one(self, token: int, row: NDArray[np.float64]) -> dict[str, Any]:
+        data = self._llm.tokenizer_.detokenize([token], special=True)
+        return {"token": data.decode("utf-8", "replace"), "logprob": float(row[token]), "bytes": list(data)}

@@ -1,0 +1,75 @@
+"""The grammar (GBNF) of calls of tools: their names, and arguments by their schemas."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .call_format import CallFormat
+from .schema import schema_grammar
+
+ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|[A-Za-z0-9-]*[A-Za-z-][A-Za-z0-9-]*', re.DOTALL)
+THOUGHTS = '([^<] | "<" [^/] | "</" [^t])* "</think>" [ \\n]*'  # from within them to the answer
+
+
+def call_grammar(
+    form: CallFormat, tools: Mapping[int, dict[str, Any]], *, parallel: bool, after_opening: bool = False
+) -> str:
+    """GBNF of one call or several; its first rule is ``calls``.
+
+    Args:
+        form: How they are written.
+        tools: OpenAI's tools that may be called, by their place in the request.
+        parallel: Several calls may follow each other.
+        after_opening: It begins behind the format's opening.
+
+    Raises:
+        ConfigError: A schema of parameters cannot be made a grammar; the field is named.
+    """
+    rules, calls = [], []
+    newline = '"\\n" ' if form.start.startswith("\n") else ""
+    for place, tool in tools.items():
+        function = tool["function"]
+        schema = function.get("parameters") or {"type": "object"}
+        rules.append(_prefixed(schema_grammar(schema, f"tools[{place}].function.parameters"), f"t{place}-"))
+        name = json.dumps(function["name"], ensure_ascii=False)[1:-1]
+        calls.append(f"{_literal(form.start.lstrip() % name)} t{place}-root {_literal(form.end)}")
+    first = f"{_literal(form.opening)} {newline}"
+    if after_opening or form.bare is not None:
+        first = "[ \\n]? "
+    elif form.listed[0]:
+        first += '" "? '
+    more = f"({_literal(form.between)} {newline}call)*" if parallel else ""
+    rules.append(f"call ::= {' | '.join(calls)}")
+    rules.append(f"calls ::= {first}{_literal(form.listed[0])} call {more} {_literal(form.listed[1])}")
+    return "\n".join(rules)
+
+
+def with_root(rules: str, *, thinking: bool, may_think: bool = False, or_answer: str | None = None) -> str:
+    """A whole grammar around the rules of calls.
+
+    Args:
+        rules: Of ``call_grammar``.
+        thinking: The answer begins within thoughts, which end first.
+        may_think: It may begin with thoughts.
+        or_answer: GBNF of what may be answered instead of calls.
+    """
+    before = "thoughts " if thinking else '("<think>" thoughts)? ' if may_think else ""
+    lines = [rules, f"thoughts ::= {THOUGHTS}"] if before else [rules]
+    if or_answer is None:
+        lines.append(f"root ::= {before}calls")
+    else:
+        lines += [_prefixed(or_answer, "answer-"), f"root ::= {before}(calls | answer-root)"]
+    return "\n".join(lines)
+
+
+def _prefixed(grammar: str, prefix: str) -> str:
+    """The same grammar with other names of its rules."""
+    return WORDS.sub(lambda word: word[0] if word[0][0] in '"[#' else prefix + word[0], grammar)
+
+
+def _literal(text: str) -> str:
+    return '"' + "".join(ESCAPES.get(character, character) for character in text) + '"' if text else ""

@@ -1,0 +1,138 @@
+"""Answers read piece by piece: every way to cut them gives the same message."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from llama_cpp import LlamaGrammar
+
+from hd_edge.errors import ConfigError
+from hd_edge.model.call_format import GENERIC, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, PHI
+from hd_edge.model.call_grammar import call_grammar, with_root
+from hd_edge.model.call_parser import AnswerParser
+
+TWO = [("add", '{"a": 1, "b": [2, "}"]}'), ("say", '{"text": "a \\"word\\"</tool_call> {"}')]
+ANSWERS = [
+    (HERMES, '<tool_call>\n{"name": "add", "arguments": %s}\n</tool_call>\n<tool_call>\n'
+             '{"name": "say", "arguments": %s}\n</tool_call>', None),
+    (HERMES, 'I add.\n\n<tool_call>{"name": "add", "arguments": %s}</tool_call>'
+             '<tool_call>{"name":"say","arguments":%s}</tool_call>', "I add."),
+    (HERMES, '<tool_call>{"arguments": %s, "name": "add"}</tool_call>\n'
+             '<tool_call>{"name": "say", "parameters": %s}</tool_call>\nDone.', "Done."),
+    (MISTRAL, '[TOOL_CALLS] [{"name": "add", "arguments": %s}, {"name": "say", "arguments": %s}]', None),
+    (MISTRAL, 'Well. [TOOL_CALLS][{"id": "123456789", "name": "add", "arguments": %s},'
+              '{"name": "say", "arguments": %s, "id": "x"}]', "Well."),
+    (MISTRAL_ARGS, "[TOOL_CALLS]add[ARGS]%s[TOOL_CALLS]say[CALL_ID]12[ARGS]%s", None),
+    (LLAMA3, '{"name": "add", "parameters": %s}; {"name": "say", "parameters": %s}', None),
+    (LLAMA3, '<|python_tag|>{"type": "function", "name": "add", "parameters": %s};{"name": "say", "parameters": %s}',
+     None),
+    (PHI, '<|tool_call|>{"name": "add", "arguments": %s}<|/tool_call|><|tool_call|>'
+          '{"name": "say", "arguments": %s}<|/tool_call|>', None),
+]  # fmt: skip
+
+
+def read(parser: AnswerParser, pieces: list[str]) -> dict:
+    message: dict = {"calls": []}
+    deltas = [delta for piece in pieces for delta in parser.feed(piece)] + parser.end()
+    for delta in deltas:
+        assert len(delta) == 1
+        for name in ("content", "reasoning_content"):
+            if name in delta:
+                assert delta[name]
+                message[name] = message.get(name, "") + delta[name]
+        for call in delta.get("tool_calls", ()):
+            if call["index"] == len(message["calls"]):
+                assert call["id"]
+                assert call["type"] == "function"
+                message["calls"].append([call["function"]["name"], call["function"]["arguments"]])
+            else:
+                assert set(call) == {"index", "function"}  # name and id once
+                assert set(call["function"]) == {"arguments"}
+                message["calls"][call["index"]][1] += call["function"]["arguments"]
+    return message
+
+
+def cuts(text: str, seed: int) -> list[str]:
+    if seed == 0:
+        return [text]
+    if seed == 1:
+        return list(text)
+    places = sorted(random.Random(seed).sample(range(len(text)), min(7, len(text))))
+    return [text[i:j] for i, j in zip([0, *places], [*places, len(text)], strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("form", "text", "content"), ANSWERS)
+def test_calls_of_every_format(form, text, content, seed):
+    message = read(AnswerParser(form), cuts(text % tuple(arguments for _, arguments in TWO), seed))
+    assert message.get("content") == content
+    assert [(name, json.loads(arguments)) for name, arguments in message["calls"]] == [
+        (name, json.loads(arguments)) for name, arguments in TWO
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (None, "plain <tool_call> text \n"),
+        (HERMES, "a < b <tool_ and so on  \n"),
+        (HERMES, "one\n\ntwo"),
+        (HERMES, "<tool_call>\nno call\n</tool_call>"),
+        (HERMES, '<tool_call>{"name": 3}</tool_call>'),
+        (HERMES, "<tool_call>"),
+        (LLAMA3, '{"names": ["a"]}'),
+        (LLAMA3, "{not a call} " * 9),
+        (LLAMA3, "  text"),
+        (MISTRAL, "[TOOL_CALLS"),
+        (MISTRAL, "[TOOL_CALLS] nothing"),
+    ],
+)
+def test_what_is_no_call_stays_text(form, text, seed):
+    assert read(AnswerParser(form), cuts(text, seed)) == {"calls": [], "content": text}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_thoughts_come_apart(seed):
+    call = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
+    answer = f"<think>\nA call? <tool_call> maybe\n\n</think>\n\nWell.\n{call}"
+    want = {"reasoning_content": "A call? <tool_call> maybe", "content": "Well.", "calls": [["f", "{}"]]}
+    assert read(AnswerParser(HERMES, reasoning=True), cuts(answer, seed)) == want
+    opened = AnswerParser(HERMES, reasoning=True, thinking=True)
+    assert read(opened, cuts(answer.removeprefix("<think>"), seed)) == want
+    whole = read(AnswerParser(None), cuts(answer, seed))
+    assert whole["content"] == answer
+    unfinished = read(AnswerParser(None, reasoning=True), cuts("<think>\nIt never", seed))
+    assert unfinished == {"calls": [], "reasoning_content": "It never"}
+    assert read(AnswerParser(None, reasoning=True), cuts(" <thin air", seed))["content"] == " <thin air"
+
+
+def test_a_call_that_is_cut_off_has_what_was_said():
+    for stop in ('<tool_call>{"name": "f", "arguments": {"a": "b', '<tool_call>\n{"name": "f", "arguments": {"a": "b'):
+        assert read(AnswerParser(HERMES), [stop])["calls"] == [["f", '{"a": "b']]
+
+
+def tool(name: str, parameters: dict | None) -> dict:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+@pytest.mark.parametrize("form", [GENERIC, HERMES, MISTRAL, MISTRAL_ARGS, LLAMA3, PHI])
+@pytest.mark.parametrize("after_opening", [True, False])
+def test_grammars_keep_the_rules_of_tools_apart(form, after_opening):
+    item = {"$defs": {"Item": {"enum": ["x"]}}, "type": "object", "properties": {"é": {"$ref": "#/$defs/Item"}}}
+    other = json.loads(json.dumps(item).replace('"x"', '"y"'))
+    tools = {0: tool("one", item), 2: tool("two", other), 3: tool("three", None)}
+    text = call_grammar(form, tools, parallel=True, after_opening=after_opening)
+    rules = dict(line.split(" ::= ", 1) for line in with_root(text, thinking=False).splitlines())
+    assert len(rules) == with_root(text, thinking=False).count("\n") + 1  # no rule is defined twice
+    assert rules["t0-Item"] == '"\\"x\\""'
+    assert rules["t2-Item"] == '"\\"y\\""'
+    LlamaGrammar.from_string(text)
+
+
+def test_a_schema_of_a_tool_that_cannot_hold_is_named():
+    with pytest.raises(ConfigError, match=r"tools\[1\].function.parameters: .* cannot be made a grammar") as caught:
+        call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, parallel=True)
+    assert caught.value.param == "tools[1].function.parameters"

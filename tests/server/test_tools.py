@@ -1,0 +1,153 @@
+"""Tools, thoughts and probabilities over HTTP, as OpenAI's client takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import openai
+import pytest
+from pydantic import BaseModel
+from served import Served
+
+from hd_edge import Llama
+from hd_edge.model.chat_template import ChatTemplate
+from hd_edge.server import create_app
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 20}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+WEATHER = {"type": "function", "function": {"name": "weather", "description": "Weather.", "parameters": PARAMETERS}}
+ASKED = {"role": "user", "content": "What is the weather in Oslo?"}
+GREEDY = {"model": "any", "temperature": 0.0, "max_tokens": 120}
+
+
+@pytest.fixture(scope="module")
+def llm(smollm2_q4_0):
+    return Llama(str(smollm2_q4_0), n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+
+
+@pytest.fixture(scope="module")
+def served(llm):
+    served = Served(create_app(llm, "little"))
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def ask(client, *messages, **more):
+    return client.chat.completions.create(messages=[ASKED, *messages], **{**GREEDY, "tools": [WEATHER], **more})
+
+
+def test_an_agent_gets_past_its_first_call(client):
+    done = ask(client, tool_choice="required")
+    choice = done.choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    (call,) = choice.message.tool_calls
+    assert call.function.name == "weather"
+    assert set(json.loads(call.function.arguments)) == {"city", "unit"}
+    result = {"role": "tool", "tool_call_id": call.id, "content": '{"degrees": 3}'}
+    answer = ask(client, choice.message.model_dump(exclude_none=True), result, tool_choice="none", max_tokens=8)
+    assert answer.choices[0].message.content
+    assert answer.usage.prompt_tokens > done.usage.completion_tokens
+    again = ask(client, choice.message, result, tool_choice="none", max_tokens=8)
+    assert again.choices[0].message.content == answer.choices[0].message.content
+
+
+def test_a_streamed_call_is_put_together_by_the_client(client):
+    whole = ask(client, tool_choice={"type": "function", "function": {"name": "weather"}})
+    with client.chat.completions.stream(
+        messages=[ASKED],
+        tools=[openai.pydantic_function_tool(Weather, name="weather")],
+        tool_choice="required",
+        **GREEDY,
+    ) as stream:
+        events = list(stream)
+        (call,) = stream.get_final_completion().choices[0].message.tool_calls
+    assert call.function.name == "weather"
+    assert isinstance(call.function.parsed_arguments, Weather)
+    assert any(event.type == "tool_calls.function.arguments.delta" for event in events)
+    chunks = list(ask(client, tool_choice="required", stream=True, stream_options={"include_usage": True}))
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    named = [one.tool_calls[0] for one in deltas if one.tool_calls and one.tool_calls[0].id]
+    assert [one.function.name for one in named] == ["weather"]
+    text = "".join(one.tool_calls[0].function.arguments for one in deltas if one.tool_calls)
+    assert text == whole.choices[0].message.tool_calls[0].function.arguments
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert chunks[-2].choices[0].finish_reason == "tool_calls"
+
+
+class Weather(BaseModel):
+    """The weather of a city."""
+
+    city: Literal["Oslo", "Rome"]
+    unit: Literal["celsius", "fahrenheit"]
+
+
+def test_several_choices_are_calls_of_their_own(client):
+    done = ask(client, tool_choice="required", n=2, temperature=0.9, seed=3)
+    for choice in done.choices:
+        assert set(json.loads(choice.message.tool_calls[0].function.arguments)) == {"city", "unit"}
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "x"}}}]},
+            "tools[0].function.parameters",
+        ),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_wrong_tool_is_named(client, more, param, stream):
+    with pytest.raises(openai.BadRequestError) as caught:
+        list(ask(client, stream=stream, **more))
+    assert caught.value.param == param
+
+
+def test_thoughts_come_apart(client, llm, monkeypatch):
+    text = (
+        llm.metadata["tokenizer.chat_template"]
+        + "{% if enable_thinking is not defined or enable_thinking %}<think>\n{% endif %}"
+    )
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+    handler = Jinja2ChatFormatter(text, "<|im_end|>", "<|im_start|>").to_chat_handler()
+    monkeypatch.setattr(llm, "chat_handler", handler)
+    monkeypatch.setattr(llm, "_kept_template", None, raising=False)
+    assert ChatTemplate(llm).writes_prompts
+    grammar = 'root ::= "Oslo is far.\\n</think>\\n\\nIt is cold."'
+    body = {"grammar": grammar}
+    message = ask(client, tools=openai.NOT_GIVEN, extra_body=body).choices[0].message
+    assert (message.reasoning_content, message.content) == ("Oslo is far.", "It is cold.")
+    chunks = list(ask(client, tools=openai.NOT_GIVEN, extra_body=body, stream=True))
+    thought = "".join(getattr(chunk.choices[0].delta, "reasoning_content", None) or "" for chunk in chunks)
+    assert thought == "Oslo is far."
+    plain = ask(client, tools=openai.NOT_GIVEN, extra_body={**body, "reasoning_format": "none"}).choices[0].message
+    assert plain.content == "Oslo is far.\n</think>\n\nIt is cold."
+    off = {"chat_template_kwargs": {"enable_thinking": False}, "grammar": 'root ::= "Cold."'}
+    assert ask(client, tools=openai.NOT_GIVEN, extra_body=off).choices[0].message.content == "Cold."
+
+
+def test_probabilities(client):
+    done = ask(client, tools=openai.NOT_GIVEN, logprobs=True, top_logprobs=2, max_tokens=4)
+    entries = done.choices[0].logprobs.content
+    assert "".join(entry.token for entry in entries) == done.choices[0].message.content
+    assert all(
+        len(entry.top_logprobs) == 2 and entry.logprob == entry.top_logprobs[0].logprob <= 0 for entry in entries
+    )
+    chunks = list(ask(client, tools=openai.NOT_GIVEN, logprobs=True, max_tokens=4, stream=True))
+    streamed = [one.token for chunk in chunks if chunk.choices[0].logprobs for one in chunk.choices[0].logprobs.content]
+    assert streamed == [entry.token for entry in entries]

@@ -1,0 +1,100 @@
+"""asyncio: equal answers, one request at a time, and a cancelled task that leaves nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from hd_edge import AsyncLlama, Llama
+from hd_edge.errors import ClosedError, ConfigError
+
+TALK = [{"role": "user", "content": "the cat"}]
+GREEDY = {"max_tokens": 12, "temperature": 0.0}
+
+
+@pytest.fixture
+def llm(models):
+    llm = Llama(str(models("Q4_0")), n_ctx=4096, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    yield llm
+    llm.close()
+
+
+def text(done) -> str:
+    return done["choices"][0]["message"]["content"]
+
+
+def test_answers_are_those_of_the_model(llm):
+    want = text(llm.create_chat_completion(TALK, **GREEDY))
+    plain = llm.create_completion("the cat", **GREEDY)["choices"][0]["text"]
+    pieces = [piece.text for piece, _ in zip(llm.generate("the cat", temp=0.0), range(5), strict=False)]
+
+    async def ask() -> None:
+        own = AsyncLlama(llm)
+        assert text(await own.create_chat_completion(TALK, **GREEDY)) == want
+        chunks = [chunk async for chunk in await own.create_chat_completion(TALK, stream=True, **GREEDY)]
+        assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == want
+        assert (await own.create_completion("the cat", **GREEDY))["choices"][0]["text"] == plain
+        async with contextlib.aclosing(own.generate("the cat", temp=0.0)) as stream:
+            assert [(await anext(stream)).text for _ in range(5)] == pieces
+        together = await asyncio.gather(*(own.create_chat_completion(TALK, **GREEDY) for _ in range(4)))
+        assert {text(done) for done in together} == {want}
+
+    asyncio.run(ask())
+
+
+def test_a_cancelled_task_stops_its_generation(llm):
+    long = {"max_tokens": 4000, "temperature": 0.0, "logit_bias": {"2": -100}}
+
+    async def ask() -> None:
+        own = AsyncLlama(llm)
+        stream = await own.create_completion("the cat", stream=True, **long)
+        await anext(stream)
+        tasks = [asyncio.create_task(own.create_completion("the cat", **long)) for _ in range(2)]
+        reading = asyncio.create_task(_read(stream))
+        await asyncio.sleep(0)
+        for task in (reading, *tasks):
+            task.cancel()
+        for task in (reading, *tasks):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not llm._life.taken
+        before = llm.total_stats.tokens
+        assert before < 4000
+        assert (await own.create_completion("the cat", **GREEDY))["choices"][0]["finish_reason"] == "length"
+        assert llm.total_stats.tokens == before + llm.stats.tokens
+
+    asyncio.run(ask())
+
+
+async def _read(stream) -> None:
+    async for _ in stream:
+        pass
+
+
+def test_a_stream_that_is_closed_stops(llm):
+    async def ask() -> None:
+        own = AsyncLlama(llm)
+        stream = await own.create_completion("the cat", stream=True, max_tokens=4000, logit_bias={"2": -100})
+        async for _ in stream:
+            break
+        await stream.aclose()
+        assert llm.stats.tokens < 4000
+        assert not own._turn.locked()
+
+    asyncio.run(ask())
+
+
+def test_errors_and_the_end(models):
+    async def ask() -> None:
+        async with AsyncLlama(models("Q4_0"), n_ctx=64, n_threads=1, store=None, statistics=None) as own:
+            with pytest.raises(ConfigError, match="temperature"):
+                await own.create_completion("a", temperature=-1)
+            stream = await own.create_completion("a", temperature=-1, stream=True)
+            with pytest.raises(ConfigError, match="temperature"):
+                await anext(stream)
+        with pytest.raises(ClosedError):
+            await own.create_completion("a")
+
+    asyncio.run(ask())
