@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,18 +18,19 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
+from .backend.memory import Wanted, limits, why_no_draft
 from .backend.ranges import as_path, place
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
-from .config import MAX_LEAVES, DraftConfig
+from .config import DraftConfig
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.chat import Chats
 from .engine.decode import Decoder
-from .engine.forked import check_threads
+from .engine.forked import check_threads, loading
 from .engine.options import check_options
 from .engine.pace import pace_of
 from .engine.plain import count_plain
@@ -44,24 +43,12 @@ from .model.lora import apply_lora
 from .model.text import PieceTokenizer
 from .model.vocabulary import identify
 from .prefix.keeping import Keeping
-from .prefix.opening import check_arguments, open_cache
+from .prefix.opening import check_arguments, open_cache, open_checkpoints
 from .stats import GenerationStats
 from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
-
-LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
-
-
-def _renew_loading() -> None:
-    """In a forked child: a thread that loads stayed behind, and would hold the lock for ever."""
-    global LOADING
-    LOADING = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_loading)
 
 
 class Llama(Keeping, Chats, Drafting, ParameterHook):
@@ -132,11 +119,11 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         for name in ("n_threads", "n_threads_batch"):
             settings[name] = settings.get(name) or physical_cores()
         check_threads(settings["n_threads"], settings["n_threads_batch"])
-        self._n_sequences = 1 if self._header.keeps_state else min(MAX_LEAVES, batch_rows(settings))
+        self._wanted = Wanted.of(self._header, settings, self._draft_config)
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
-        with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
+        with loading(), offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
                 self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
@@ -177,12 +164,15 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             address(self._ctx.memory),
             n_vocab=self._n_vocab,
             n_ctx=self._n_ctx,
-            max_rows=min(self._draft_config.max_rows, self.n_batch),
-            max_sequences=self._n_sequences,
+            **limits(self, self._draft_config),
         )
         self._take_abort(self._verifier)
         self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
-        if self._draft_config.profile != "off":
+        self.checkpoints = open_checkpoints(self, prefix_cache)
+        if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
+            self._plain_reason = reason
+            log.info("drafting is off for %s: %s", model_path, reason)
+        elif self._draft_config.profile != "off":
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, store=store, statistics=statistics, learn=learn
             )

@@ -11,6 +11,7 @@ os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort shows itself; ggml would start
 os.environ["GGML_CPU_TILED_MM"] = "0"  # read once per process: exact models must not meet it on after another test
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin ruin every run beside them
 
+import make_random_gguf
 import tiny_gguf
 from store_helpers import IDENTITY, answer, rows_of
 
@@ -41,6 +42,20 @@ def models(tmp_path_factory: pytest.TempPathFactory):
             if quantization != "F32":
                 made[quantization] = tiny_gguf.quantize(made["F32"], folder / f"{quantization}.gguf", quantization)
         return made[quantization]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory):
+    """Returns the path of a random model of one of make_random_gguf's shapes, written on first use."""
+    folder = tmp_path_factory.mktemp("shapes")
+
+    def get(shape: str, kind: str = "Q4_0", *, pure: bool = False) -> Path:
+        path = folder / f"{shape}-{kind}{'-pure' if pure else ''}.gguf"
+        if not path.exists():
+            make_random_gguf.write(path, make_random_gguf.SHAPES[shape], kind, pure=pure)
+        return path
 
     return get
 

@@ -16,12 +16,11 @@ def said(completion):
     return completion["choices"], completion["usage"]["total_tokens"]
 
 
-def test_recurrent_model_decodes_plainly(mamba, caplog):
+def test_model_that_cannot_be_drafted_for_says_why(mamba, caplog):
     with caplog.at_level("INFO", logger="hd_edge"):
-        llm = Llama(str(mamba), n_ctx=128, n_threads=1, n_threads_batch=1)
-    assert [r.message for r in caplog.records] == [
-        f"drafting is off for {mamba}: recurrent and hybrid models cannot roll back"
-    ]
+        llm = Llama(str(mamba), prefix_cache=None, n_ctx=128, n_batch=1, n_threads=1, n_threads_batch=1)
+    reason = "n_batch=1 leaves no room for a draft and a copy of the recurrent state"
+    assert [r.message for r in caplog.records] == [f"drafting is off for {mamba}: {reason}"]
     assert llm.context_params.n_seq_max == 1
     plain = llama_cpp.Llama(str(mamba), n_ctx=128, n_threads=1, flash_attn=True, verbose=False)
     assert said(llm(PROMPT, max_tokens=20, temperature=0.0)) == said(plain(PROMPT, max_tokens=20, temperature=0.0))

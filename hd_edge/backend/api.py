@@ -30,6 +30,7 @@ FUNCTIONS = (
     "llama_memory_seq_rm",
     "llama_memory_seq_cp",
     "llama_memory_seq_keep",
+    "llama_memory_seq_pos_min",
     "llama_memory_seq_pos_max",
     "llama_set_abort_callback",
 )

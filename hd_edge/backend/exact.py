@@ -136,8 +136,14 @@ def plan(
             "those behind it. Use exact=False"
         )
         raise ExactModeError(msg)
+    if header.windowed and settings.get("swa_full") is False:
+        msg = (
+            "exact mode needs a full cache for the sliding window, swa_full is False: cells are reused out of the "
+            "order of their tokens, and attention sums in theirs. Leave it out, or use exact=False"
+        )
+        raise ExactModeError(msg)
     type_k, type_v, own_attention = _cache(header, settings, kernels)
-    types = {kind for name, kind in header.tensor_types.items() if not _own(kind, header.dimensions[name], own_types)}
+    types = {kind for name, kind in header.tensor_types.items() if not independent(name, header, own_types)}
     k_quants = sorted(t for t in types if t.endswith("_K") or t.startswith("IQ"))
     repacked = sorted(types & {"Q4_K", "Q2_K"})
     reasons = ["flash attention on: attention without it changes with the number of rows"]
@@ -179,11 +185,15 @@ def _attends(header: GGUFHeader, type_k: int, type_v: int) -> bool:
     return isinstance(size_k, int) and isinstance(size_v, int) and computes_attention(type_k, type_v, size_k, size_v)
 
 
-def _own(kind: str, shape: tuple[int, ...], own_types: Collection[str]) -> bool:
-    """True for a tensor that no matrix product of llama.cpp reads: a vector, or one of the own kernels' weights."""
+def independent(name: str, header: GGUFHeader, own_types: Collection[str]) -> bool:
+    """True where no product depends on rows: a vector, one of the own kernels' weights, or float weights of experts."""
+    kind, shape = header.tensor_types[name], header.dimensions[name]
     if len(shape) == 1:
         return True
-    return kind in own_types and len(shape) == 2 and (kind in FLOATS or shape[1] % OWN_ROWS == 0)
+    experts = len(shape) == 3 and "_exps" in name  # other stacks of matrices are no operand of MUL_MAT_ID
+    if kind in FLOATS:  # experts' products go row by row in llama.cpp
+        return experts or (kind in own_types and len(shape) == 2)
+    return kind in own_types and (len(shape) == 2 or experts) and shape[1] % OWN_ROWS == 0
 
 
 def _check_floats(header: GGUFHeader, own_types: Collection[str], what: str) -> None:
@@ -192,7 +202,7 @@ def _check_floats(header: GGUFHeader, own_types: Collection[str], what: str) -> 
     left = {
         kind: shapes[name]
         for name, kind in header.tensor_types.items()
-        if kind in FLOATS and not _own(kind, shapes[name], own_types)
+        if kind in FLOATS and not independent(name, header, own_types)
     }
     if not left:
         return

@@ -9,13 +9,14 @@ from llama_cpp import llama_cpp as lib
 
 from .exact import ExactSettings
 from .kernels import without_repacking
+from .memory import Wanted
 from .signals import HeldSignals
 
 
 class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
     """llama_cpp assigns both attributes once, before it loads the model."""
 
-    _n_sequences: int
+    _wanted: Wanted
     _exact: ExactSettings | None
     _held: HeldSignals
 
@@ -36,7 +37,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
 
     @context_params.setter
     def context_params(self, params: Any) -> None:
-        params.n_seq_max = self._n_sequences
+        params.n_seq_max, params.n_rs_seq = self._wanted.sequences, self._wanted.snapshots
         params.kv_unified = True
         self.__dict__["context_params"] = params
 

@@ -9,7 +9,6 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
-from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ConfigError
 
@@ -77,10 +76,6 @@ def why_plain(llama: Any) -> str:
         return "embedding mode"
     if llama._ctx.memory is None:
         return "the model has no KV cache"
-    if llama._is_recurrent or llama._is_hybrid:
-        return "recurrent and hybrid models cannot roll back"
-    if lib.llama_model_n_swa(llama.model) > 0 and not llama.context_params.swa_full:
-        return "the sliding-window cache is not full (swa_full=False)"
     if hasattr(llama.chat_handler, "clip_model_path"):
         return "vision model"
     if not is_causal(llama._header, {"attention_type": llama.context_params.attention_type}):

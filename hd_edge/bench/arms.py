@@ -103,13 +103,13 @@ class Arms:
 
     @property
     def llm(self) -> Any:
-        """The ``hd_edge.Llama`` that decodes plainly until an arm lends it a planner."""
+        """The ``hd_edge.Llama`` to which each arm lends its planner."""
         if self._ours is None:
             from hd_edge import Llama
 
             self._ours = Llama(
                 self.model,
-                draft="off",
+                draft="auto",  # with "off" a hybrid model keeps nothing that a draft could be taken back by
                 store=None,
                 statistics=None,
                 prefix_cache=None,

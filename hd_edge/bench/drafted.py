@@ -26,7 +26,7 @@ class Drafted(LocalArm):
 
     Args:
         name: Name of the arm.
-        llm: An ``hd_edge.Llama`` with ``draft="off"``, shared by all arms of this kind.
+        llm: An ``hd_edge.Llama`` that may draft, shared by all arms of this kind.
         planner: Plans its drafts; None: plain decoding.
         hierarchy: The tiers behind the planner.
         clock: Seconds.

@@ -25,7 +25,7 @@ def model_report(name: str) -> dict[str, Any]:
         "file": path,
         "architecture": header.architecture,
         "tensors": ", ".join(f"{count} {kind}" for kind, count in types.most_common()),
-        "can draft": "no: recurrent or hybrid" if header.keeps_state else "yes",
+        "can draft": "one chain" if header.keeps_state else "yes",
     }
     try:
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)

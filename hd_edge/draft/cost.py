@@ -153,8 +153,8 @@ class CostCurve:
         expected = self.cost(rows, context)
         return min(seconds / before, 2 * expected) if before > 0 else expected  # a stall is not the draft's
 
-    def probe(self, step: int) -> int:
-        """The size whose cost this step should sample, 0 for none.
+    def probe(self, step: int, most: int = SIZES[-1]) -> int:
+        """The size whose cost this step should sample, at most ``most`` rows; 0 for none.
 
         A size that one bad sample made look dear would never be chosen, and so never be measured again; and long
         drafted stretches never see the one row that all sizes are compared with.
@@ -167,7 +167,10 @@ class CostCurve:
             return 0
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
         counts = {n: len(self._samples.get(n, ())) for n in (*ORDER, *wide)}
-        rows = min((n for n in counts if n <= PROBED or counts[n] < FIRST), key=counts.__getitem__)
+        open_sizes = [n for n in counts if n <= most and (n <= PROBED or counts[n] < FIRST)]
+        if not open_sizes:
+            return 0
+        rows = min(open_sizes, key=counts.__getitem__)
         every = PROBE_STEPS[min(counts[rows], len(PROBE_STEPS) - 1)]
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 

@@ -26,6 +26,7 @@ class Step:
         seconds: Wall time of the forward and of its commit.
         planning: Seconds of planning this step and of learning from the one before.
         rows: Holds the logits of the tree's nodes while ``learn()`` runs; None: nobody does.
+        again: Tokens that the forward fed again before the root: rows that bring nothing.
     """
 
     tree: _native.DraftTree
@@ -34,6 +35,7 @@ class Step:
     seconds: float
     planning: float = 0.0
     rows: _native.Verifier | None = None
+    again: int = 0
 
 
 class Planner(Protocol):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .planner import Step, TokenArray
 
+MEMORY = 32  # drafts over which what they cost afterwards is averaged
 RECYCLED = 0.003  # share of the forwards that reading their rows may take
 
 
@@ -81,6 +82,8 @@ class TreePlanner:
         self._rests = False  # this step was not planned
         self._probed = 0  # rows of this step, if it should tell what so many cost
         self._steps = 0
+        self._redo = 0.0  # what feeding accepted tokens again costs per draft, in single-token forwards
+        self._drafted = False  # the step before
 
     @property
     def context(self) -> int:
@@ -100,8 +103,10 @@ class TreePlanner:
             return root_alone(root)
         priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
         if priced != self._priced:
-            self._prices, self._priced = self.cost.relative(self.context), priced
-        size = self.cost.probe(self._steps)
+            sizes, costs = self.cost.relative(self.context)
+            self._prices = sizes, costs + np.where(sizes > 1, np.float32(self._redo), np.float32(0))
+            self._priced = priced
+        size = self.cost.probe(self._steps, rows)
         self._probed = size if 1 < size <= rows else 0
         self._drafter.set_cost(*(one_size(size) if self._probed else self._prices))
         if self.guard.paused or size == 1:
@@ -113,7 +118,7 @@ class TreePlanner:
     def learn(self, step: Step) -> None:
         """Teaches the mixer, the context tier, the cost curve and the guard."""
         self._steps += 1
-        rows, tokens = len(step.tree), np.array(step.tokens, np.int32)
+        rows, tokens = step.again + len(step.tree), np.array(step.tokens, np.int32)
         if self._rests:
             if self.cost.waiting:
                 self.cost.observe(rows, self.context, step.seconds)
@@ -123,6 +128,9 @@ class TreePlanner:
             self._drafter.learn(step.tree, tokens)
             self._recycle(step)
             cost = self.cost.observe(rows, self.context, step.seconds)
+            if self._drafted:
+                self._redo += (max(cost - 1, 0.0) * (step.again > 0) - self._redo) / MEMORY
+            self._drafted = len(step.tree) > 1
             planning = step.planning * cost / step.seconds if step.seconds > 0 else 0.0
             if rows == self._probed:
                 self.guard.skip()  # its size was not chosen for gain

@@ -72,6 +72,7 @@ class Decoder:
         self._seconds = 0.0  # of its forward
         self._planning = 0.0  # since the last step was learned
         self._refeed: list[int] = []  # accepted, but not in the KV cache
+        self._again = 0  # tokens that the last forward fed again
         self._begun = False  # whether the planner knows the conversation
         self._spans = [(target.n_tokens, target.n_tokens)]  # of the output tokens that have been handed out
         self._open: int | None = None  # token yielded last, not yet in input_ids
@@ -115,6 +116,8 @@ class Decoder:
         if len(self._refeed) >= verifier.max_rows:
             self._feed([])
         rows = min(verifier.max_rows - len(self._refeed), room)
+        if self._refeed and verifier.copies:
+            rows = 1  # a copy of the state is of the trunk: what is fed again has to hold before a draft
         started = perf_counter()
         tree = self._planner.plan(root, rows, verifier.max_leaves)
         self._planning += perf_counter() - started
@@ -146,7 +149,7 @@ class Decoder:
         kept = self._verifier.commit(np.array(self._path, dtype=np.int32))
         seconds = self._seconds + perf_counter() - started
         self._refeed = tree.token[self._path[kept:]].tolist()
-        step = Step(tree, self._path, self._drawn, seconds, self._planning, self._verifier)
+        step = Step(tree, self._path, self._drawn, seconds, self._planning, self._verifier, self._again)
         self._stats.count_step(tree, self._path, seconds, self._planning)
         started = perf_counter()
         self._planner.learn(step)
@@ -173,6 +176,7 @@ class Decoder:
                 f"{verifier.n_past} of {target.n_ctx()} tokens"
             )
             raise DecodeError(msg)
+        self._again = len(self._refeed)
         self._tree, self._path, self._drawn, self._refeed = tree, [0], [], []
         self._seconds = perf_counter() - started
         self._pace.after(len(pending) + len(tree) - 1, target.n_tokens, self._seconds)
@@ -272,14 +276,15 @@ class Decoder:
             self._learn()
         elif verifier.rows:
             verifier.rollback()
-        verifier.release(min(want, verifier.n_past))
+        if not verifier.release(min(want, verifier.n_past)):
+            verifier.forget()  # the forward under way when something was raised has overwritten the state
         target.n_tokens = verifier.n_past
         target._requires_eval = True
         text = np.array(target.input_ids[:want], dtype=np.int32)
         if self._open is not None:
             text = np.append(text, np.int32(self._open))
         self._spans[-1] = (self._spans[-1][0], len(text))
-        if target.n_tokens < want and not verifier.cancelled:
+        if 0 < target.n_tokens < want and not verifier.cancelled:
             target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
             verifier.begin(target.n_tokens)
         self._clock(running=False)

@@ -15,12 +15,14 @@ import llama_cpp
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.log import quiet_aborts
+from hd_edge.backend.memory import keeps_state
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .closed import bury
 from .forked import computes
 from .life import Life
 from .options import SAMPLE, arguments
+from .rewind import rewind
 from .sampling import close_chain
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     """``llama_cpp.Llama``, one caller at a time."""
 
     input_ids: NDArray[np.intc]
+    checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
     _sampler: Any
 
     def _begin_life(self) -> None:
@@ -95,7 +98,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         Raises:
             ContextFullError: The tokens do not fit behind those of the context.
             DecodeError: The forward failed or was cancelled; the context is as before it, or, where the model cannot
-                roll back, empty.
+                roll back, at an earlier token, which ``n_tokens`` tells.
         """
         with self._life.part():
             room = self._n_ctx - self.n_tokens
@@ -106,12 +109,18 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             if self._ctx.memory is None:
                 msg = "the model has no KV cache: it embeds, it cannot generate"
                 raise DecodeError(msg)
+            if self._verifier is not None:
+                wanted = self.n_tokens
+                if (kept := rewind(self, self._verifier, wanted)) < wanted:
+                    tokens = [*self.input_ids[kept:wanted].tolist(), *tokens]
             try:
                 super().eval(tokens)
             except RuntimeError as error:
                 code = _code(error)
                 if self._verifier is not None:
-                    self._verifier.release(self.n_tokens)
+                    if keeps_state(self) and code not in UNTOUCHED:
+                        self._verifier.rollback()  # some layers' states are overwritten
+                    rewind(self, self._verifier, self.n_tokens)
                 elif code not in UNTOUCHED:  # recurrent states and sliding windows have no way back
                     self._forget()
                 raise self._decode_error(code, len(tokens)) from error
@@ -177,6 +186,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             ids[:n_tokens] = state.input_ids[:n_tokens]
             if self._ctx.memory is not None:
                 self._ctx.kv_cache_seq_keep(0)
+            if self.checkpoints is not None:
+                self.checkpoints.cut(0)
             if self._verifier is not None:
                 self._verifier.begin(n_tokens)
 
@@ -265,6 +276,10 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """Nothing is known any more."""
         self._ctx.kv_cache_clear()
         self._batch.reset()
+        if self._verifier is not None:
+            self._verifier.forget()
+        if self.checkpoints is not None:
+            self.checkpoints.cut(0)
         self.n_tokens = 0
         self._requires_eval = True
 

@@ -10,6 +10,9 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import ContextFullError, TokenError
+from hd_edge.prefix.checkpoints import APART, CLOSE
+
+from .rewind import rewind
 
 if TYPE_CHECKING:
     from hd_edge.prefix.cache import PrefixCache
@@ -63,31 +66,37 @@ def prefill(
             llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
             keep = prefixes.fetch(known, tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
-        tokens, llama.n_tokens = tokens[keep:], keep
-    if not tokens:  # everything is known: the last token again, for its logits
-        llama.n_tokens -= 1
-        tokens = [int(known[llama.n_tokens])]
-    verifier.release(llama.n_tokens)
+    else:
+        tokens, keep = [*known.tolist(), *tokens], len(known)
+    keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is known: the last token again
+    tokens = tokens[keep:]
     llama.stats.cached_tokens = llama.n_tokens
     try:
         _compute(llama, tokens, prefixes)
-    except RuntimeError:
-        verifier.release(llama.n_tokens)
+    except RuntimeError:  # eval() has left a context that holds
         if not verifier.cancelled:
             raise
         return False
     return True
 
 
+def _ends(n: int, most: int, *, close: bool) -> list[int]:
+    """Where the forwards over n tokens end, each over at most so many; with a checkpoint close to the last token."""
+    first = n - CLOSE if close and n >= APART else n
+    return [*range(most, first, most), first, *range(first + most, n, most), *([n] if first < n else [])]
+
+
 def _compute(llama: Any, tokens: list[int], prefixes: PrefixCache | None) -> None:
     """Forwards over the tokens, one batch after the other, with a word to whoever watches after each."""
     started = perf_counter()
     tell = llama.on_prefill and llama._life.callback(llama.on_prefill)
-    for at in range(0, len(tokens), llama.n_batch):
-        batch = tokens[at : at + llama.n_batch]
-        llama.eval(batch)
+    checkpoints, done = llama.checkpoints, 0
+    for end in _ends(len(tokens), llama.n_batch, close=checkpoints is not None):
+        if checkpoints is not None:
+            checkpoints.note(llama.n_tokens)
+        llama.eval(tokens[done:end])
         seconds = perf_counter() - started
-        done = at + len(batch)
+        done = end
         if tell is not None:
             tell(done, len(tokens), seconds)
         if prefixes is not None and done >= LEAST_MEASURED:

@@ -51,7 +51,7 @@ def check_context(header: GGUFHeader, settings: dict[str, Any]) -> None:
 def cell_bytes(header: GGUFHeader, settings: dict[str, Any]) -> int:
     """Bytes of one token in the KV cache; 0 for models whose cache does not grow with the context, or is unknown."""
     kind = header.architecture
-    windowed = f"{kind}.attention.sliding_window" in header.scalars and settings.get("swa_full") is False
+    windowed = header.windowed and settings.get("swa_full") is False
     if windowed or header.scalars.get(f"{kind}.attention.causal") is False:
         return 0
     layers, shared = (header.scalars.get(f"{kind}.{name}", 0) for name in ("block_count", "attention.shared_kv_layers"))

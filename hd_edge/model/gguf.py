@@ -60,9 +60,14 @@ class GGUFHeader:
 
     @property
     def keeps_state(self) -> bool:
-        """True for recurrent and hybrid models (as far as the header tells): their memory cannot be rolled back."""
+        """True for recurrent and hybrid models (as far as the header tells): every token overwrites their state."""
         marks = (".ssm.", ".wkv.", ".shortconv.")
         return any(mark in key for key in self.scalars for mark in marks) or "rwkv" in self.architecture
+
+    @property
+    def windowed(self) -> bool:
+        """True where some layers attend to a sliding window only."""
+        return f"{self.architecture}.attention.sliding_window" in self.scalars
 
     @property
     def matrix_types(self) -> set[str]:

@@ -91,11 +91,15 @@ class PrefixCache:
 
     def enter(self) -> None:
         """A generation begins: until it ends nothing is saved."""
-        if self._pid != os.getpid():  # a fork copied locks but no threads: begin anew, and leave files to the parent
-            self.memory, self.disk = MemoryPieces(self.memory.budget), None
-            self._begin()
+        self._renew()
         self._tell()
         self.saver.begun()
+
+    def _renew(self) -> None:
+        """After a fork, which copied locks but no threads: begins anew, and leaves files to the parent."""
+        if self._pid != os.getpid():
+            self.memory, self.disk = MemoryPieces(self.memory.budget), None
+            self._begin()
 
     def _tell(self) -> None:
         if self.disk is not None and self.disk.trouble and not self._told:
@@ -104,6 +108,7 @@ class PrefixCache:
 
     def leave(self) -> None:
         """A generation ended."""
+        self._renew()
         self.saver.finished()
 
     def computed(self, tokens: int, seconds: float) -> None:
@@ -217,8 +222,8 @@ class PrefixCache:
         if self._closed:
             return
         self._closed = True
-        if self._pid == os.getpid():
-            self.saver.close(live)
+        self._renew()
+        self.saver.close(live)
         self.memory.clear()
         if self.disk is not None:
             self.disk.close()

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cache import PrefixCache
+    from .checkpoints import Checkpoints
 
 
 class Keeping:
     """A base of ``hd_edge.Llama``.
 
     Attributes:
+        checkpoints: Of a memory that cannot go back to any token; None: it can, or nothing is kept.
         on_prefill: Called after each batch of a prompt with tokens done, tokens to do, and seconds so far.
     """
 
     _prefixes: PrefixCache | None = None
+    checkpoints: Checkpoints | None = None
     on_prefill: Callable[[int, int, float], None] | None = None
 
     @contextmanager

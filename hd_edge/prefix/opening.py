@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.kv_state import KVState
+from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import why_plain
 from hd_edge.errors import ConfigError
 
 from .cache import PrefixCache
+from .checkpoints import Checkpoints
 from .disk import Disk
 from .fingerprint import fingerprint
 from .memory import MemoryPieces
@@ -49,6 +51,8 @@ def why_no_state(llama: Any) -> str:
     """Why parts of this model's KV state cannot be saved and restored; empty if they can."""
     if reason := why_plain(llama):
         return reason
+    if keeps_state(llama):
+        return "a recurrent state cannot be cut into pieces"
     if lib.llama_model_n_swa(llama.model) > 0:
         return "models with a sliding window are not restored yet"
     if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:
@@ -58,6 +62,19 @@ def why_no_state(llama: Any) -> str:
     if llama.context_params.n_seq_max < 2:
         return "n_batch=1 leaves no scratch sequence"
     return ""
+
+
+def open_checkpoints(llama: Any, where: Any) -> Checkpoints | None:
+    """The checkpoints of a loaded model whose memory cannot go back to any token; None if it can, or nothing is kept.
+
+    Args:
+        llama: A loaded ``Llama``.
+        where: ``prefix_cache`` of the constructor; checkpoints are kept in memory only.
+    """
+    windowed = lib.llama_model_n_swa(llama.model) > 0 and not llama.context_params.swa_full
+    if where is None or not (keeps_state(llama) or windowed):
+        return None
+    return Checkpoints(llama.ctx, memory_budget())
 
 
 def open_cache(

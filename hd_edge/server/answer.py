@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,6 +21,26 @@ from .metrics import Requests
 from .turn import Turn, stopped
 
 
+class Shape(Protocol):
+    """An answer in the words of another API."""
+
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        """The document of a whole completion."""
+        ...
+
+    def events(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The events of a chunk; each has a ``type``."""
+        ...
+
+    def end(self, usage: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The last events of a stream."""
+        ...
+
+    def failed(self, error: dict[str, Any]) -> dict[str, Any]:
+        """The event of an error."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """What a request asks for.
@@ -32,6 +52,7 @@ class Job:
         usage: End a stream with a chunk of usage.
         tiers: Tell the tier of each chunk.
         progress: Tell in a stream how much of the prompt is read.
+        shape: What the answer is sent as; None: as the calls give it.
     """
 
     calls: list[Callable[[], Any]]
@@ -40,6 +61,7 @@ class Job:
     usage: bool
     tiers: bool
     progress: bool = False
+    shape: Shape | None = None
 
 
 class Answer(Response):
@@ -161,7 +183,8 @@ class Answer(Response):
             await error_response(arrival.error)(scope, receive, send)
             return
         self._requests.done += 1
-        await Json(self._joined(made))(scope, receive, send)
+        whole, shape = self._joined(made), self._job.shape
+        await Json(whole if shape is None else shape.whole(whole))(scope, receive, send)
 
     def _joined(self, made: list[dict[str, Any]]) -> dict[str, Any]:
         """One completion with the choices of all."""
@@ -180,24 +203,28 @@ class Answer(Response):
         self._begun = True
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         kept: dict[str, Any] = {}
+        shape = self._job.shape
         while (chunk := arrival.chunk) is not None:
             if chunk["choices"]:  # else the prompt is being read
                 kept = kept or {key: chunk[key] for key in ("id", "object", "created", "model")}
                 chunk.update(kept)  # one stream, one id
                 if self._job.tiers:
                     chunk["choices"][0]["tier"] = arrival.tier
-            await _event(send, chunk)
+            for event in [chunk] if shape is None else shape.events(chunk):
+                await _event(send, event)
             buffer.taken()
             arrival = await buffer.get()
         if arrival.error is not None:
             self._requests.failed += 1
-            await _event(send, {"error": describe(arrival.error)[1]})
+            error = describe(arrival.error)[1]
+            await _event(send, {"error": error} if shape is None else shape.failed(error))
         else:
             self._requests.done += 1
-            if self._job.usage and kept:
-                total = self._total
-                usage = _usage(total.prompt_tokens, total.tokens - total.ends, total)
-                await _event(send, {**kept, "choices": [], "usage": usage})
+            total = self._total
+            usage = _usage(total.prompt_tokens, total.tokens - total.ends, total)
+            last = [{**kept, "choices": [], "usage": usage}] if self._job.usage and kept else []
+            for event in last if shape is None else shape.end(usage):
+                await _event(send, event)
         self._answered = True
         await _event(send, None)
 
@@ -214,7 +241,11 @@ class Answer(Response):
 async def _event(send: Send, document: Any) -> None:
     """A server-sent event; None ends the stream."""
     data = b"[DONE]" if document is None else dumps(document)
-    await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": document is not None})
+    kind = document.get("type") if document is not None else None
+    name = f"event: {kind}\n".encode() if kind else b""
+    await send(
+        {"type": "http.response.body", "body": name + b"data: " + data + b"\n\n", "more_body": document is not None}
+    )
 
 
 async def _until_gone(receive: Receive) -> None:

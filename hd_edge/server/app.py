@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ from .embeddings import embed
 from .guard import MOST_BYTES, Guard
 from .metrics import Requests, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
+from .responses import ResponseShape, ResponsesRequest
 from .turn import Turn
 
 PAGE_HEADERS = {
@@ -86,6 +88,14 @@ async def chat_completions(request: Request, body: ChatRequest) -> Answer:
     """Answers a conversation."""
     state = request.app.state
     return _answer(state, chat_job(state.llm, body, state.name))
+
+
+@router.post("/v1/responses", tags=["OpenAI"])
+async def responses(request: Request, body: ResponsesRequest) -> Answer:
+    """Answers a conversation, in the words of OpenAI's newer API."""
+    state = request.app.state
+    job = chat_job(state.llm, body.chat(), state.name)
+    return _answer(state, replace(job, shape=ResponseShape(body, state.name)))
 
 
 @router.post("/v1/completions", tags=["OpenAI"])

@@ -76,8 +76,8 @@ def install(app: FastAPI) -> None:
     """Makes every error of the application's routes one of these."""
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Json:
-        return error_response(_invalid(error.errors()))
+    async def wrong(_: Request, error: RequestValidationError) -> Json:
+        return error_response(invalid(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Json:
@@ -93,7 +93,7 @@ def install(app: FastAPI) -> None:
         return error_response(error)
 
 
-def _invalid(errors: Sequence[Any]) -> RefusedError:
+def invalid(errors: Sequence[Any]) -> RefusedError:
     """What is wrong with a body, and the first field that is, as OpenAI's API names it: ``messages[0].role``."""
     said, param = [], None
     for error in errors[:MOST_SAID]:

@@ -105,13 +105,16 @@ void register_verify(nb::module_& m) {
         .def(
             "__init__",
             [](Verifier* self, const LlamaApi& api, uintptr_t ctx, uintptr_t memory, int32_t n_vocab, int32_t n_ctx,
-               int32_t max_rows, int32_t max_sequences) {
-                new (self) Verifier(api, reinterpret_cast<void*>(ctx), reinterpret_cast<void*>(memory),
-                                    hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences});
+               int32_t max_rows, int32_t max_sequences, int32_t rollback, int32_t window, bool copies) {
+                new (self)
+                    Verifier(api, reinterpret_cast<void*>(ctx), reinterpret_cast<void*>(memory),
+                             hd::VerifierLimits{n_vocab, n_ctx, max_rows, max_sequences, rollback, copies, window});
             },
-            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a)
+            "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_ctx"_a, "max_rows"_a, "max_sequences"_a,
+            "rollback"_a = hd::kCellsAlone, "window"_a = 0, "copies"_a = false)
         .def("begin", &Verifier::begin, "n_past"_a)
         .def("release", &Verifier::release, "n_past"_a)
+        .def("forget", &Verifier::forget)
         .def(
             "decode",
             [](Verifier& v, Ids pending, const DraftTree& tree) {
@@ -124,6 +127,7 @@ void register_verify(nb::module_& m) {
             "path"_a)
         .def("rollback", &Verifier::rollback)
         .def_prop_ro("max_rows", &Verifier::max_rows)
+        .def_prop_ro("copies", &Verifier::copies)
         .def_prop_ro("max_leaves", &Verifier::max_leaves)
         .def_prop_ro("n_past", &Verifier::n_past)
         .def_prop_ro("rows", &Verifier::rows)

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "attention/hook.hpp"
+#include "experts/hook.hpp"
 #include "floats/hook.hpp"
 #include "large_pages.hpp"
 #include "product.hpp"
@@ -65,8 +66,11 @@ BufferType* our_type();
 // What multiplies with a weight, or nullptr.
 ggml::TensorTraits* traits_of(const Tensor* t) {
     if (matrix_of(t).rows) return &traits;
+    if (experts_of(t).count) return expert_traits();
     return is_float_matrix(t) ? float_traits() : nullptr;
 }
+
+bool multiplies(const Tensor* op) { return op->op == ggml::kOpMulMat || op->op == ggml::kOpMulMatId; }
 
 bool is_ours(const Tensor* t) { return t && t->buffer && t->buffer->type == our_type(); }
 
@@ -87,15 +91,18 @@ class Extra : public ggml::ExtraBufferType {
     // Asked when a model is loaded, with a weight in an empty buffer of our type, and for every graph.
     bool supports_op(ggml::Device*, const Tensor* op) override {
         if (reads_floats(op)) return true;
-        if (op->op != ggml::kOpMulMat || !is_ours(op->src[0]) || !traits_of(op->src[0])) return false;
+        if (!multiplies(op) || !is_ours(op->src[0])) return false;
+        const ggml::TensorTraits* found = traits_of(op->src[0]);
+        if (!found || (op->op == ggml::kOpMulMatId) != (found == expert_traits())) return false;
+        if (found == expert_traits() && !takes_experts(op)) return false;
         const Tensor* x = op->src[1];
         if (x->type != ggml::kTypeF32 || (x->buffer && !api.ggml_backend_buft_is_host(x->buffer->type))) return false;
         return op->src[0]->buffer->size > 0 || offered;
     }
     ggml::TensorTraits* get_tensor_traits(const Tensor* op) override {
         if (op->op == ggml::kOpFlashAttnExt) return attention_traits(op);
-        if (op->op != ggml::kOpMulMat) return nullptr;
-        if (!is_ours(op->src[0])) return adapter_traits(op);
+        if (!multiplies(op)) return nullptr;
+        if (!is_ours(op->src[0])) return op->op == ggml::kOpMulMat ? adapter_traits(op) : nullptr;
         return static_cast<ggml::TensorTraits*>(op->src[0]->extra);
     }
 };
@@ -115,12 +122,15 @@ void count(size_t bytes) {
 
 void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size) {
     const Matrix matrix = matrix_of(t);
-    if (!matrix.rows || offset != 0 || size != api.ggml_nbytes(t)) {
+    const ExpertMatrices experts = matrix.rows ? ExpertMatrices{matrix, 1} : experts_of(t);
+    if (!experts.count || offset != 0 || size != api.ggml_nbytes(t)) {
         std::memcpy(static_cast<char*>(t->data) + offset, data, size);  // floats, or no weight of ours: keep the bytes
         if (t->extra) count(size);
         return;
     }
-    repack(matrix, data, static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency()))));
+    const int threads = static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency())));
+    for (int64_t i = 0; i < experts.count; i++)
+        repack(experts.of(i), static_cast<const char*>(data) + i * experts.bytes(), threads);
     count(size);
 }
 
@@ -154,6 +164,7 @@ BufferType* our_type() {
 
 BufferType* buffer_type(const KernelSet& set) {
     kernels = &set;
+    attach_experts(set);
     if (const FloatSet* floats = float_set(set.lanes)) attach_floats(*floats);
     return our_type();
 }

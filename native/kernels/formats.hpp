@@ -17,6 +17,32 @@ HD_INLINE void unpack_nibbles(const uint8_t* tile, typename Isa::I* w) {
     }
 }
 
+// The same with a fifth bit. After the nibbles one word per weight row: bit k of byte j is that of column 4k + j.
+template <class Isa>
+HD_INLINE void unpack_five_bits(const uint8_t* tile, typename Isa::I* w) {
+    unpack_nibbles<Isa>(tile, w);
+    const auto h = Isa::load(tile + 16 * Isa::kLanes);
+    const auto bit = Isa::bytes(0x10);
+    w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<4>(h), bit));
+    w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<3>(h), bit));
+    w[2] = Isa::or_(w[2], Isa::and_(Isa::template shift<2>(h), bit));
+    w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<1>(h), bit));
+    w[4] = Isa::or_(w[4], Isa::and_(h, bit));
+    w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-1>(h), bit));
+    w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-2>(h), bit));
+    w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-3>(h), bit));
+}
+
+// Nibbles that are places in a table of 16 signed values.
+template <class Isa>
+HD_INLINE void unpack_table(const uint8_t* tile, const int8_t* values, typename Isa::I* w) {
+    unpack_nibbles<Isa>(tile, w);
+    const auto table = Isa::from_signed(Isa::table(values));
+    for (int k = 0; k < 8; k++) w[k] = Isa::look_up(table, w[k]);
+}
+static constexpr int8_t kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static constexpr int8_t kFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};  // twice the values
+
 // Blocks of 32 columns with one half-precision scale.
 template <class Isa>
 struct OneScale {
@@ -47,25 +73,55 @@ template <class Isa>
 struct Iq4Nl : OneScale<Isa> {
     static constexpr WeightType kType = WeightType::iq4_nl;
     static constexpr int kOffset = Isa::kSignedOffset, kLargest = 128;
-    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
-        static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                               1,    13,   25,  38,  53,  69,  89,  113};
-        unpack_nibbles<Isa>(tile, w);
-        const auto table = Isa::from_signed(Isa::table(kValues));
-        for (int k = 0; k < 8; k++) w[k] = Isa::look_up(table, w[k]);
-    }
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_table<Isa>(tile, kIq4, w); }
 };
 
 template <class Isa>
-struct Q4_1 {
-    static constexpr WeightType kType = WeightType::q4_1;
-    static constexpr int kOffset = 0, kLargest = 15;
+struct Q5_0 : OneScale<Isa> {
+    static constexpr WeightType kType = WeightType::q5_0;
+    static constexpr int kOffset = 16, kLargest = 31;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_five_bits<Isa>(tile, w); }
+};
+
+// Blocks of 32 columns whose scale is a power of two, its exponent one byte as in a float.
+template <class Isa>
+struct Mxfp4 {
+    static constexpr WeightType kType = WeightType::mxfp4;
+    static constexpr int kOffset = Isa::kSignedOffset, kLargest = 128;
+    static constexpr bool kMin = false;
+    struct Scales {
+        typename Isa::F scale;
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            const auto exponent = Isa::and_(Isa::widen(meta), Isa::words(0xff));
+            scale = Isa::mul(Isa::as_float(Isa::template shift<23>(exponent)), Isa::set(0.5f));
+        }
+    };
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_table<Isa>(tile, kFp4, w); }
+};
+
+// Blocks of 32 columns with a half-precision scale and minimum.
+template <class Isa>
+struct ScaleAndMin {
+    static constexpr int kOffset = 0;
     static constexpr bool kMin = true;
     struct Scales {
         typename Isa::F scale, min;
         HD_INLINE explicit Scales(const uint8_t* meta)
             : scale(Isa::load_half(meta)), min(Isa::load_half(meta + 2 * Isa::kLanes)) {}
     };
+};
+
+template <class Isa>
+struct Q5_1 : ScaleAndMin<Isa> {
+    static constexpr WeightType kType = WeightType::q5_1;
+    static constexpr int kLargest = 31;
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_five_bits<Isa>(tile, w); }
+};
+
+template <class Isa>
+struct Q4_1 : ScaleAndMin<Isa> {
+    static constexpr WeightType kType = WeightType::q4_1;
+    static constexpr int kLargest = 15;
     HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_nibbles<Isa>(tile, w); }
 };
 
@@ -120,20 +176,42 @@ template <class Isa>
 struct Q5K : SixBitScales<Isa> {
     static constexpr WeightType kType = WeightType::q5_k;
     static constexpr int kLargest = 31;
-    // After the nibbles one word per weight row: bit k of byte j is the fifth bit of column 4k + j.
-    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
-        unpack_nibbles<Isa>(tile, w);
-        const auto h = Isa::load(tile + 16 * Isa::kLanes);
-        const auto bit = Isa::bytes(0x10);
-        w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<4>(h), bit));
-        w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<3>(h), bit));
-        w[2] = Isa::or_(w[2], Isa::and_(Isa::template shift<2>(h), bit));
-        w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<1>(h), bit));
-        w[4] = Isa::or_(w[4], Isa::and_(h, bit));
-        w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-1>(h), bit));
-        w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-2>(h), bit));
-        w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-3>(h), bit));
-    }
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_five_bits<Isa>(tile, w); }
+};
+
+// Eight scales of 6 bits: lower four bits in one word per weight row, upper two in two bytes.
+template <class Isa>
+struct Iq4Xs {
+    static constexpr WeightType kType = WeightType::iq4_xs;
+    static constexpr int kHalves = 1, kOffset = Isa::kSignedOffset, kLargest = 128;
+    static constexpr bool kMin = false;
+    struct Scales {
+        typename Isa::F scale[8];
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            constexpr int L = Isa::kLanes;
+            const auto d = Isa::load_half(meta);
+            const auto high0 = Isa::widen(meta + 2 * L), high1 = Isa::widen(meta + 3 * L),
+                       low = Isa::load(meta + 4 * L);
+            set<0>(low, high0, d);
+            set<1>(low, high0, d);
+            set<2>(low, high0, d);
+            set<3>(low, high0, d);
+            set<4>(low, high1, d);
+            set<5>(low, high1, d);
+            set<6>(low, high1, d);
+            set<7>(low, high1, d);
+        }
+
+      private:
+        template <int Tile>
+        HD_INLINE void set(typename Isa::I low, typename Isa::I high, typename Isa::F d) {
+            const auto four = Isa::and_(Isa::template shift<-4 * Tile>(low), Isa::words(15));
+            const auto two = Isa::and_(Isa::template shift<-2 * (Tile % 4)>(high), Isa::words(3));
+            const auto all = Isa::to_float(Isa::or_(four, Isa::template shift<4>(two)));
+            scale[Tile] = Isa::mul(Isa::fma(all, Isa::set(1.0f), Isa::set(-32.0f)), d);
+        }
+    };
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_table<Isa>(tile, kIq4, w); }
 };
 
 template <class Isa>

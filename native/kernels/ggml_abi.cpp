@@ -19,9 +19,11 @@ bool same_name(const char* a, const char* b) {  // ggml writes "q4_0" and "q4_K"
 
 const char* check_types() {
     if (std::strcmp(api.ggml_op_name(kOpNone), "NONE") || std::strcmp(api.ggml_op_name(kOpMulMat), "MUL_MAT") ||
+        std::strcmp(api.ggml_op_name(kOpMulMatId), "MUL_MAT_ID") ||
         std::strcmp(api.ggml_op_name(kOpFlashAttnExt), "FLASH_ATTN_EXT"))
         return "operation numbers differ";
-    if (std::strcmp(api.ggml_type_name(kTypeF32), "f32") || std::strcmp(api.ggml_type_name(kTypeF16), "f16"))
+    if (std::strcmp(api.ggml_type_name(kTypeF32), "f32") || std::strcmp(api.ggml_type_name(kTypeF16), "f16") ||
+        std::strcmp(api.ggml_type_name(kTypeI32), "i32"))
         return "type numbers differ";
     for (const Layout& l : kLayouts)
         if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||

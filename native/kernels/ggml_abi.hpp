@@ -19,8 +19,10 @@ struct Threadpool;
 
 constexpr int kTypeF32 = 0;
 constexpr int kTypeF16 = 1;
+constexpr int kTypeI32 = 26;
 constexpr int kOpNone = 0;
 constexpr int kOpMulMat = 29;
+constexpr int kOpMulMatId = 30;
 constexpr int kOpFlashAttnExt = 74;
 constexpr int kDeviceCpu = 0;
 constexpr int kSuccess = 0;
@@ -121,6 +123,7 @@ class ExtraBufferType {
     X(ggml_flash_attn_ext, Tensor*, (Context*, Tensor*, Tensor*, Tensor*, Tensor*, float, float, float)) \
     X(ggml_flash_attn_ext_add_sinks, void, (Tensor*, Tensor*))                                           \
     X(ggml_mul_mat, Tensor*, (Context*, Tensor*, Tensor*))                                               \
+    X(ggml_mul_mat_id, Tensor*, (Context*, Tensor*, Tensor*, Tensor*))                                   \
     X(ggml_new_graph, Graph*, (Context*))                                                                \
     X(ggml_build_forward_expand, void, (Graph*, Tensor*))                                                \
     X(ggml_tensor_overhead, size_t, ())                                                                  \

@@ -44,6 +44,7 @@ struct Avx2Base {
     HD_INLINE static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
     HD_INLINE static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
     HD_INLINE static F to_float(I x) { return _mm256_cvtepi32_ps(x); }
+    HD_INLINE static F as_float(I x) { return _mm256_castsi256_ps(x); }
     HD_INLINE static F load_half(const uint8_t* p) {
         return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     }

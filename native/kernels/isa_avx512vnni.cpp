@@ -40,6 +40,7 @@ struct Avx512Vnni {
     HD_INLINE static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     HD_INLINE static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     HD_INLINE static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
+    HD_INLINE static F as_float(I x) { return _mm512_castsi512_ps(x); }
     HD_INLINE static F load_half(const uint8_t* p) {
         return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }

@@ -45,6 +45,7 @@ struct NeonBase {
     HD_INLINE static F mul(F a, F b) { return vmulq_f32(a, b); }
     HD_INLINE static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
     HD_INLINE static F to_float(I x) { return vcvtq_f32_s32(vreinterpretq_s32_u32(x)); }
+    HD_INLINE static F as_float(I x) { return vreinterpretq_f32_u32(x); }
     HD_INLINE static F load_half(const uint8_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
     HD_INLINE static void store(float* p, F x) { vst1q_f32(p, x); }
 

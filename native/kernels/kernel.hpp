@@ -66,7 +66,7 @@ HD_INLINE void add_small_block(const uint8_t* tile, const uint8_t* meta, const u
 }
 
 // Columns 4 * From to 4 * To - 1 of one tile, which have one scale, times rows `First` to N - 1. `words` are the starts
-// of the dot products, or null.
+// of the dot products where weights have an offset.
 template <class Isa, class Format, int From, int To, int N, int First = 0>
 HD_INLINE void add_part(const typename Isa::I* w, typename Isa::F scale, const uint8_t* x, const uint8_t* words,
                         typename Isa::F* block) {
@@ -109,7 +109,7 @@ HD_INLINE void add_large_block(const uint8_t* tile, const uint8_t* meta, const u
             add_part<Isa, Format, 0, 4, N>(w, s.scale[2 * t], x, word, block);
             add_part<Isa, Format, 4, 8, N>(w, s.scale[2 * t + 1], x, word + 4 * N, block);
         } else {
-            add_part<Isa, Format, 0, 8, N>(w, s.scale[t], x, nullptr, block);
+            add_part<Isa, Format, 0, 8, N>(w, s.scale[t], x, words + 4 * t * N, block);
         }
         tile += kTileBytes;
     }
@@ -166,6 +166,8 @@ void quantize(const float* x, int64_t first, int64_t last, uint8_t* pass, int ro
             put(1, pair(1, 3));
             put(2, pair(4, 6));
             put(3, pair(5, 7));
+        } else if constexpr (Format::kHalves == 1) {
+            for (int t = 0; t < kTiles; t++) put(t, -Format::kOffset * (sums[t][0] + sums[t][1]));
         } else {
             for (int t = 0; t < kTiles; t++) {
                 put(2 * t, -Format::kOffset * sums[t][0]);
@@ -192,7 +194,8 @@ constexpr KernelSet kernel_set(const char* isa) {
             Isa::kLanes,
             {type_kernels<Isa, Q4_0<Isa>>(), type_kernels<Isa, Q4_1<Isa>>(), type_kernels<Isa, Q8_0<Isa>>(),
              type_kernels<Isa, Iq4Nl<Isa>>(), type_kernels<Isa, Q4K<Isa>>(), type_kernels<Isa, Q5K<Isa>>(),
-             type_kernels<Isa, Q6K<Isa>>()}};
+             type_kernels<Isa, Q6K<Isa>>(), type_kernels<Isa, Q5_0<Isa>>(), type_kernels<Isa, Q5_1<Isa>>(),
+             type_kernels<Isa, Mxfp4<Isa>>(), type_kernels<Isa, Iq4Xs<Isa>>()}};
 }
 
 }  // namespace hd::kernels

@@ -8,9 +8,10 @@
 // Activations. `n` rows that share one pass over the weights are quantised to 8 bits with one scale per block (32 or
 // 256 columns, as the weight type has it) and interleaved: per block its tiles of n x 32 int8, n scales, then
 // `row_words` times n words that depend on the weight type. One pointer walks through all rows of a pass. The words:
-//   Q4_0, Q8_0, IQ4_NL   -(weight offset) x (sum of the 32 columns): dot products start from it, so that weights may be
-//                        stored unsigned
-//   Q4_1                 scale x sum of the 32 columns, a float, to be multiplied with the minimum
+//   Q4_0, Q5_0, Q8_0, IQ4_NL, MXFP4   -(weight offset) x (sum of the 32 columns): dot products start from it, so that
+//                        weights may be stored unsigned
+//   IQ4_XS               the same for each of its 8 tiles
+//   Q4_1, Q5_1           scale x sum of the 32 columns, a float, to be multiplied with the minimum
 //   Q4_K, Q5_K           the sums of the 8 tiles in 16 bits: tiles (0, 2), (1, 3), (4, 6), (5, 7)
 //   Q6_K                 -32 x (sum of 16 columns), 16 times
 #pragma once
@@ -20,8 +21,8 @@
 
 namespace hd::kernels {
 
-enum class WeightType : int { q4_0, q4_1, q8_0, iq4_nl, q4_k, q5_k, q6_k };
-constexpr int kWeightTypes = 7;
+enum class WeightType : int { q4_0, q4_1, q8_0, iq4_nl, q4_k, q5_k, q6_k, q5_0, q5_1, mxfp4, iq4_xs };
+constexpr int kWeightTypes = 11;
 
 constexpr int kTileColumns = 32;
 constexpr int kMaxRows = 16;  // rows that one pass over the weights serves
@@ -40,9 +41,10 @@ struct Layout {
 };
 
 constexpr Layout kLayouts[kWeightTypes] = {
-    {"Q4_0", 2, 32, 18, 16, 2, 1},      {"Q4_1", 3, 32, 20, 16, 4, 1},     {"Q8_0", 8, 32, 34, 32, 2, 1},
-    {"IQ4_NL", 20, 32, 18, 16, 2, 1},   {"Q4_K", 12, 256, 144, 16, 16, 4}, {"Q5_K", 13, 256, 176, 20, 16, 4},
-    {"Q6_K", 14, 256, 210, 24, 18, 16},
+    {"Q4_0", 2, 32, 18, 16, 2, 1},      {"Q4_1", 3, 32, 20, 16, 4, 1},      {"Q8_0", 8, 32, 34, 32, 2, 1},
+    {"IQ4_NL", 20, 32, 18, 16, 2, 1},   {"Q4_K", 12, 256, 144, 16, 16, 4},  {"Q5_K", 13, 256, 176, 20, 16, 4},
+    {"Q6_K", 14, 256, 210, 24, 18, 16}, {"Q5_0", 6, 32, 22, 20, 2, 1},      {"Q5_1", 7, 32, 24, 20, 4, 1},
+    {"MXFP4", 39, 32, 17, 16, 1, 1},    {"IQ4_XS", 23, 256, 136, 16, 8, 8},
 };
 
 constexpr const Layout& layout(WeightType type) { return kLayouts[static_cast<int>(type)]; }

@@ -41,6 +41,32 @@ void repack_q8_0(const uint8_t* block, Lane out) {
     for (int k = 0; k < 8; k++) out.put(k, word(block + 2 + 4 * k));
 }
 
+// Blocks of 32 with nibbles in our order and their fifth bits in one word, column after column.
+template <int Halves>
+void repack_five_bits(const uint8_t* block, Lane out) {
+    for (int h = 0; h < Halves; h++) out.put_half(2 * h, block + 2 * h);
+    const uint32_t high = word(block + 2 * Halves);
+    uint32_t bits = 0;
+    for (int k = 0; k < 8; k++) bits |= ((high >> 4 * k & 15) * 0x00204081 & 0x01010101) << k;
+    for (int k = 0; k < 4; k++) out.put(k, word(block + 2 * Halves + 4 + 4 * k));
+    out.put(4, bits);
+}
+
+void repack_mxfp4(const uint8_t* block, Lane out) {
+    out.meta[out.lane] = block[0];
+    for (int k = 0; k < 4; k++) out.put(k, word(block + 1 + 4 * k));
+}
+
+void repack_iq4_xs(const uint8_t* block, Lane out) {
+    out.put_half(0, block);
+    for (int i = 0; i < 2; i++) out.meta[(2 + i) * out.lanes + out.lane] = block[2 + i];
+    out.put_scales(4, block + 4);
+    for (int tile = 0; tile < 8; tile++) {
+        for (int k = 0; k < 4; k++) out.put(k, word(block + 8 + 16 * tile + 4 * k));
+        out.next_tile(16);
+    }
+}
+
 // K-quants keep columns c and c + 32 in one byte, we keep c and c + 16: `low` says which nibbles of 32 bytes to take.
 void put_nibbles(const uint8_t* q, bool low, const Lane& out) {
     for (int k = 0; k < 4; k++) {
@@ -85,9 +111,17 @@ void repack_q6_k(const uint8_t* block, Lane out) {
 }
 
 using RepackBlock = void (*)(const uint8_t*, Lane);
-constexpr RepackBlock kRepack[kWeightTypes] = {repack_nibbles<1>, repack_nibbles<2>,        repack_q8_0,
-                                               repack_nibbles<1>, repack_q4_or_q5_k<false>, repack_q4_or_q5_k<true>,
-                                               repack_q6_k};
+constexpr RepackBlock kRepack[kWeightTypes] = {repack_nibbles<1>,
+                                               repack_nibbles<2>,
+                                               repack_q8_0,
+                                               repack_nibbles<1>,
+                                               repack_q4_or_q5_k<false>,
+                                               repack_q4_or_q5_k<true>,
+                                               repack_q6_k,
+                                               repack_five_bits<1>,
+                                               repack_five_bits<2>,
+                                               repack_mxfp4,
+                                               repack_iq4_xs};
 
 template <RepackBlock Block>
 void repack_panel(const Matrix& m, const uint8_t* blocks, int64_t panel) {
@@ -108,7 +142,8 @@ void repack_panel(const Matrix& m, const uint8_t* blocks, int64_t panel) {
 using RepackPanel = void (*)(const Matrix&, const uint8_t*, int64_t);
 constexpr RepackPanel kRepackPanel[kWeightTypes] = {
     repack_panel<kRepack[0]>, repack_panel<kRepack[1]>, repack_panel<kRepack[2]>, repack_panel<kRepack[3]>,
-    repack_panel<kRepack[4]>, repack_panel<kRepack[5]>, repack_panel<kRepack[6]>};
+    repack_panel<kRepack[4]>, repack_panel<kRepack[5]>, repack_panel<kRepack[6]>, repack_panel<kRepack[7]>,
+    repack_panel<kRepack[8]>, repack_panel<kRepack[9]>, repack_panel<kRepack[10]>};
 
 }  // namespace
 

@@ -33,6 +33,10 @@ std::vector<uint8_t> random_blocks(int ggml_type, int64_t count, Random& random)
     // Half-precision scales stand first or, in Q6_K, last; 0x2400 is 1/64.
     const bool second = l.name[3] == '1' || !std::strcmp(l.name, "Q4_K") || !std::strcmp(l.name, "Q5_K");
     const size_t at = !std::strcmp(l.name, "Q6_K") ? 208 : 0;
+    if (!std::strcmp(l.name, "MXFP4")) {  // an exponent
+        for (size_t b = 0; b < data.size(); b += static_cast<size_t>(l.block_bytes)) data[b] = 118 + (data[b] & 7);
+        return data;
+    }
     for (int64_t b = 0; b < blocks; b++)
         for (size_t i = 0; i < (second ? 2U : 1U); i++) {
             uint8_t* half = data.data() + static_cast<size_t>(b * l.block_bytes) + at + 2 * i;
@@ -48,6 +52,16 @@ std::vector<uint8_t> random_floats(const CellLayout& l, int64_t count, Random& r
     for (size_t i = static_cast<size_t>(l.block_bytes) - 1; i < data.size(); i += static_cast<size_t>(l.block_bytes))
         data[i] = static_cast<uint8_t>((data[i] & 0x80) | (l.ggml_type == ggml::kTypeF16 ? 0x38 : 0x3e));
     return data;
+}
+
+// Of two results, relative to their size; not a number where one holds none.
+double distance(const std::vector<float>& mine, const std::vector<float>& theirs) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < mine.size(); i++) {
+        difference += std::pow(double(mine[i]) - theirs[i], 2);
+        size += std::pow(double(theirs[i]), 2);
+    }
+    return std::sqrt(difference / size);
 }
 
 const char* test_weights(BufferType* type, int ggml_type, int64_t columns, int64_t rows, int threads) {
@@ -82,14 +96,58 @@ const char* test_weights(BufferType* type, int ggml_type, int64_t columns, int64
     api.ggml_backend_cpu_set_n_threads(r.backend, threads);
     if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
     const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < mine.size(); i++) {
-        difference += std::pow(double(mine[i]) - theirs[i], 2);
-        size += std::pow(double(theirs[i]), 2);
-    }
-    if (!(std::sqrt(difference / size) < kTolerance)) return "a product differs from llama.cpp's";
+    if (!(distance(mine, theirs) < kTolerance)) return "a product differs from llama.cpp's";
     if (std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)))
         return "a row depends on its company";
+    return nullptr;
+}
+
+// Experts: more inputs than one pass takes for one of them, none for another, each input's choice another.
+const char* test_experts(BufferType* type, int ggml_type, int64_t columns, int64_t rows, int threads) {
+    constexpr int64_t kExperts = 5, kSlots = 2, kTokens = 23;
+    Resources r;
+    Context *ours = r.context(1), *rest = r.context(12);
+    if (!ours || !rest) return "no memory";
+    Tensor* w = api.ggml_new_tensor_4d(ours, ggml_type, columns, rows, kExperts, 1);
+    if (!r.allocate(ours, type)) return "no memory";
+    Tensor* plain = api.ggml_new_tensor_4d(rest, ggml_type, columns, rows, kExperts, 1);
+    Tensor* shared = api.ggml_new_tensor_4d(rest, ggml::kTypeF32, columns, 1, kTokens, 1);
+    Tensor* own = api.ggml_new_tensor_4d(rest, ggml::kTypeF32, columns, kSlots, 1, 1);
+    Tensor* chosen = api.ggml_new_tensor_2d(rest, ggml::kTypeI32, kSlots, kTokens);
+    Tensor* last = api.ggml_new_tensor_2d(rest, ggml::kTypeI32, kSlots, 1);
+    Tensor* results[3] = {api.ggml_mul_mat_id(rest, w, shared, chosen),
+                          api.ggml_mul_mat_id(rest, plain, shared, chosen), api.ggml_mul_mat_id(rest, w, own, last)};
+    ggml::Graph* graph = api.ggml_new_graph(rest);
+    for (Tensor* t : results) api.ggml_build_forward_expand(graph, t);
+    if (!r.allocate(rest, api.ggml_backend_cpu_buffer_type())) return "no memory";
+
+    Random random;
+    const auto blocks = random_blocks(ggml_type, kExperts * rows * columns, random);
+    api.ggml_backend_tensor_set(w, blocks.data(), 0, blocks.size());
+    api.ggml_backend_tensor_set(plain, blocks.data(), 0, blocks.size());
+    std::vector<float> input(static_cast<size_t>(columns * kTokens));
+    for (auto& v : input) v = random.unit();
+    api.ggml_backend_tensor_set(shared, input.data(), 0, input.size() * sizeof(float));
+    const float* token = input.data() + (kTokens - 1) * columns;
+    for (size_t slot = 0; slot < kSlots; slot++)
+        api.ggml_backend_tensor_set(own, token, slot * static_cast<size_t>(columns) * sizeof(float),
+                                    static_cast<size_t>(columns) * sizeof(float));
+    std::vector<int32_t> choice;
+    for (int32_t i = 0; i < kTokens; i++) {
+        choice.push_back(0);
+        choice.push_back(2 + i % 3);
+    }
+    api.ggml_backend_tensor_set(chosen, choice.data(), 0, choice.size() * sizeof(int32_t));
+    api.ggml_backend_tensor_set(last, choice.data() + (kTokens - 1) * kSlots, 0, kSlots * sizeof(int32_t));
+
+    r.backend = api.ggml_backend_cpu_init();
+    if (!r.backend) return "no CPU backend";
+    api.ggml_backend_cpu_set_n_threads(r.backend, threads);
+    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
+    const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
+    if (!(distance(mine, theirs) < kTolerance)) return "a product with experts differs from llama.cpp's";
+    if (std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)))
+        return "a row of experts depends on its company";
     return nullptr;
 }
 
@@ -100,6 +158,8 @@ const char* self_test(BufferType* type, const KernelSet& kernels) {
     const auto test = [&](int threads) {
         for (const Layout& l : kLayouts)
             if (!problem) problem = test_weights(type, l.ggml_type, kColumns, kPanels * kernels.lanes, threads);
+        for (const Layout& l : kLayouts)
+            if (!problem) problem = test_experts(type, l.ggml_type, kColumns, 3 * kernels.lanes, threads);
         for (int i = 0; i < kFloatTypes; i++)  // odd sizes
             if (!problem)
                 problem =

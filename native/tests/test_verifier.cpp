@@ -106,6 +106,7 @@ void fake_keep(void*, int32_t seq) {
 }
 
 int32_t fake_pos_max(void*, int32_t seq) { return seq_end(seq); }
+int32_t fake_pos_min(void*, int32_t) { return 0; }
 void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
 hd::LlamaApi fake_api() {
@@ -114,6 +115,7 @@ hd::LlamaApi fake_api() {
                          {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
                          {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
                          {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
+                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos_min)},
                          {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
                          {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
 }

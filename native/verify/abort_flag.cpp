@@ -36,7 +36,8 @@ void AbortFlag::clear() {
 }
 
 bool AbortFlag::asked(void* flag) {
-    if (!static_cast<AbortFlag*>(flag)->raised_.load(std::memory_order_relaxed)) return false;
+    const auto* self = static_cast<AbortFlag*>(flag);
+    if (self->held_.load(std::memory_order_relaxed) || !self->raised_.load(std::memory_order_relaxed)) return false;
     aborting = true;
     return true;
 }

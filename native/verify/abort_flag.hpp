@@ -16,8 +16,9 @@ class AbortFlag {
 
     void detach();
     bool detached() const { return ctx_ == nullptr; }
-    void raise() { raised_ = true; }  // any thread, at any moment
-    void clear();                     // by the thread whose forward was aborted, if one was
+    void raise() { raised_ = true; }    // any thread, at any moment
+    void clear();                       // by the thread whose forward was aborted, if one was
+    void hold(bool on) { held_ = on; }  // on: the forward that begins is not to be aborted, the wish stays
     bool raised() const { return raised_; }
 
   private:
@@ -26,6 +27,7 @@ class AbortFlag {
     void (*set_callback_)(void*, LlamaApi::Abort, void*);
     void* ctx_;
     std::atomic<bool> raised_{false};
+    std::atomic<bool> held_{false};
 };
 
 // llama.cpp logs a line for every aborted forward, at a level that llama_cpp prints. The filter stands before whatever

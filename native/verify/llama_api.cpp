@@ -24,6 +24,7 @@ LlamaApi::LlamaApi(const std::unordered_map<std::string, uintptr_t>& addresses) 
     take("llama_memory_seq_rm", memory_seq_rm);
     take("llama_memory_seq_cp", memory_seq_cp);
     take("llama_memory_seq_keep", memory_seq_keep);
+    take("llama_memory_seq_pos_min", memory_seq_pos_min);
     take("llama_memory_seq_pos_max", memory_seq_pos_max);
     take("llama_set_abort_callback", set_abort_callback);
 }

@@ -31,6 +31,7 @@ struct LlamaApi {
     bool (*memory_seq_rm)(void* memory, int32_t seq, int32_t from, int32_t to) = nullptr;
     void (*memory_seq_cp)(void* memory, int32_t source, int32_t target, int32_t from, int32_t to) = nullptr;
     void (*memory_seq_keep)(void* memory, int32_t seq) = nullptr;
+    int32_t (*memory_seq_pos_min)(void* memory, int32_t seq) = nullptr;
     int32_t (*memory_seq_pos_max)(void* memory, int32_t seq) = nullptr;
     void (*set_abort_callback)(void* ctx, Abort callback, void* data) = nullptr;
 

@@ -9,6 +9,7 @@ namespace hd {
 namespace {
 
 constexpr int32_t kAnySequence = -1;
+constexpr int32_t kNoSlot = 1, kRefused = -1;  // answers of llama_decode that leave the memory untouched
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
@@ -21,6 +22,10 @@ std::string numbers(const char* what, int64_t is, const char* limit, int64_t mos
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
     : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
     if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
+    if (recurrent() && !limits.copies && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
+        throw std::invalid_argument(
+            numbers("a recurrent state: max_rows", limits.max_rows, "n_rs_seq + 1, or leaves 1,", limits.rollback + 1));
+    }
     if (limits.n_vocab < 1 || limits.n_ctx < 1 || limits.max_rows < 1 || limits.max_sequences < 1) {
         throw std::invalid_argument("n_vocab, n_ctx, max_rows and max_sequences must be positive");
     }
@@ -36,18 +41,9 @@ Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits 
 }
 
 void Verifier::begin(int32_t n_past) {
-    release(n_past);
+    (void)release(n_past);  // a no-op where somebody else's forward ended there
     n_past_ = n_past;
-}
-
-void Verifier::release(int32_t n_past) {
-    if (std::any_of(synced_.begin(), synced_.end(), [](int32_t end) { return end > 0; })) {
-        api_.memory_seq_keep(memory_, 0);
-        std::fill(synced_.begin(), synced_.end(), 0);
-    }
-    api_.memory_seq_rm(memory_, kAnySequence, n_past, -1);
-    n_past_ = std::min(n_past_, n_past);
-    rows_ = readable_ = 0;
+    lost_ = false;
 }
 
 // Pre-order numbers the leaves below a node consecutively.
@@ -70,6 +66,7 @@ void Verifier::assign_sequences(const DraftTree& tree) {
 }
 
 int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree) {
+    if (lost_) throw std::invalid_argument("the recurrent state is lost: forget() comes before the next forward");
     const std::string wrong = tree.check(limits_.n_vocab);
     if (!wrong.empty()) throw std::invalid_argument(wrong);
     if (n_pending < 1 || pending[n_pending - 1] != tree.token[0]) {
@@ -108,11 +105,20 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     rows_ = tree.size();
     readable_ = 0;
     const LlamaBatch batch{total, token_.data(), nullptr, pos_.data(), n_seq_.data(), seq_.data(), logits_.data()};
+    if (total > 1 && limits_.copies) keep_copy();
+    abort_.hold(recurrent());  // an aborted forward has overwritten the states of some layers
     const int32_t code = api_.decode(ctx_, batch);
+    abort_.hold(false);
     if (code != 0) {
-        rollback();
+        if (recurrent() && (code == kNoSlot || code == kRefused)) {
+            drop_copy();
+            rows_ = 0;
+        } else {
+            rollback();
+        }
         return code;
     }
+    undoable_ = std::max(std::min(total - 1, limits_.rollback), 0);
     // The one wait of a step, inside llama.cpp's function, which waits at every call. On a GPU the forward is timed
     // here.
     logits_of_root_ = api_.get_logits_ith(ctx_, chain);
@@ -128,6 +134,7 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
             throw std::invalid_argument("path node " + std::to_string(path[i]) + " does not follow in the tree");
         }
     }
+    if (recurrent()) return commit_state(length);
     int32_t kept = 1;
     while (kept < length && path[kept] == kept) kept++;
     const int32_t trunk = n_past_ + n_chain_ + 1;  // up to and with the root: shared by all leaves
@@ -148,6 +155,16 @@ int32_t Verifier::commit(const int32_t* path, int32_t length) {
 }
 
 void Verifier::rollback() {
+    if (copied_) {
+        restore_copy();
+        rows_ = readable_ = 0;
+        return;
+    }
+    if (recurrent()) {
+        lost_ = true;
+        rows_ = readable_ = undoable_ = 0;
+        return;
+    }
     api_.memory_seq_rm(memory_, kAnySequence, n_past_, -1);
     for (int32_t& end : synced_) end = std::min(end, n_past_);
     rows_ = readable_ = 0;

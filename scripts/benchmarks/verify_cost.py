@@ -59,8 +59,15 @@ class Forwards:
         elapsed = perf_counter() - started
         if code != 0:
             raise SystemExit(f"llama_decode returned {code} for {rows} rows")
-        self.verifier.rollback()
+        self.back()
         return elapsed
+
+    def back(self) -> None:
+        """To the prefix; where a recurrent state has overwritten it, behind the root, which costs the same."""
+        if self.llama.verifier.max_leaves == 1:
+            self.verifier.commit(np.zeros(1, np.int32))
+        else:
+            self.verifier.rollback()
 
 
 def measure(llama: Llama, context: int, rows: list[int], rounds: int, seconds: float) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def over(times: dict[str, dict[int, list[float]]], summed: Callable[[list[float]
 
 def host_costs(llama: Llama) -> dict[str, float]:
     """Seconds of work on the host per row: the greedy choice, and the likeliest tokens that are recycled."""
-    rows = min(63, llama.n_batch)
+    rows = llama.verifier.max_rows
     forwards = Forwards(llama, 16, 0)
     drafter, tree = _native.Drafter(llama.n_vocab()), tree_of(forwards.root, rows, wide=False)
     drafter.begin(np.array([forwards.root], np.int32))
@@ -104,7 +111,7 @@ def host_costs(llama: Llama) -> dict[str, float]:
         made = drafter.recycle(forwards.verifier, tree, range(rows), 10.0)
         argmax.append((between - started) / rows)
         recycled.append((perf_counter() - between) / made)
-    forwards.verifier.rollback()
+    forwards.back()
     return {
         "argmax_seconds_per_row": statistics.median(argmax),
         "recycle_seconds_per_row": statistics.median(recycled),
@@ -137,7 +144,7 @@ def main() -> int:
     args = parser.parse_args()
     llama = Llama(
         str(args.model),
-        draft="off",
+        draft="auto",  # with "off" a hybrid model keeps nothing that a draft could be taken back by
         store=None,
         prefix_cache=None,
         n_ctx=max(args.contexts) + 128,

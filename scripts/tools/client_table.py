@@ -7,6 +7,7 @@
 
 Each cell is a call to the running server. It needs nothing of hd_edge; clients that are not installed in this Python
 have no column: pip install openai langchain-openai litellm instructor llama-index-llms-openai-like
+(LiteLLM's tools need mcp, too.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ USER = {"role": "user", "content": ASKED}
 PARTS = {"role": "user", "content": [{"type": "text", "text": ASKED}]}
 FEATURES = (
     "chat", "parts of content", "stream", "usage in a stream", "asyncio", "called tool", "streamed call",
-    "answer to a call", "JSON schema", "log probabilities", "several choices", "models", "mistakes",
+    "answer to a call", "responses", "JSON schema", "log probabilities", "several choices", "models", "mistakes",
 )  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def with_openai(url: str) -> Cells:
         ),
         "streamed call": streamed_call,
         "answer to a call": answered,
+        "responses": lambda: bool(client.responses.create(model="any", input=ASKED, max_output_tokens=8).output_text),
         "JSON schema": parsed,
         "log probabilities": lambda: len(ask(logprobs=True, max_tokens=3).choices[0].logprobs.content) == 3,
         "several choices": lambda: len(ask(n=2, max_tokens=3).choices) == 2,
@@ -120,7 +122,9 @@ def with_langchain(url: str) -> Cells:
     from langchain_core.messages import HumanMessage, ToolMessage
     from langchain_openai import ChatOpenAI
 
-    chat = ChatOpenAI(base_url=f"{url}/v1", api_key="none", model="any", max_tokens=100, temperature=0, max_retries=0)
+    settings = {"base_url": f"{url}/v1", "api_key": "none", "model": "any", "temperature": 0, "max_retries": 0}
+    chat = ChatOpenAI(**settings, max_tokens=100)
+    newer = ChatOpenAI(**settings, max_tokens=100, use_responses_api=True)
     tools = chat.bind_tools([Weather], tool_choice="any")
 
     def answered() -> bool:
@@ -153,6 +157,7 @@ def with_langchain(url: str) -> Cells:
         "called tool": lambda: holds(tools.invoke(ASKED).tool_calls[0]["args"]),
         "streamed call": streamed_call,
         "answer to a call": answered,
+        "responses": lambda: bool(newer.invoke(ASKED).text),
         "JSON schema": lambda: structured("json_schema") and structured("function_calling"),
         "log probabilities": probabilities,
     }
@@ -230,7 +235,7 @@ def with_instructor(url: str) -> Cells:
 
     return {
         "called tool": lambda: made(instructor.Mode.TOOLS),
-        "JSON schema": lambda: made(instructor.Mode.JSON_SCHEMA) and made(instructor.Mode.JSON),
+        "JSON schema": lambda: made(instructor.Mode.JSON_SCHEMA),
         "asyncio": lambda: asyncio.run(later()),
     }
 
@@ -244,12 +249,13 @@ def with_llama_index(url: str) -> Cells:
     settings = {"api_base": f"{url}/v1", "api_key": "none", "model": "any", "max_tokens": 60, "temperature": 0}
     chat = OpenAILike(**settings, is_chat_model=True, is_function_calling_model=True, max_retries=0)
 
-    def weather(city: Literal["Oslo", "Rome"], unit: Literal["celsius", "fahrenheit"]) -> str:
+    def weather(**asked: str) -> str:
         """The weather of a city."""
-        return f"{city} {unit}"
+        return str(asked)
 
     def called() -> bool:
-        made = chat.chat_with_tools([FunctionTool.from_defaults(weather)], user_msg=ASKED, tool_required=True)
+        tool = FunctionTool.from_defaults(weather, fn_schema=Weather)
+        made = chat.chat_with_tools([tool], user_msg=ASKED, tool_required=True)
         return holds(chat.get_tool_calls_from_response(made)[0].tool_kwargs)
 
     return {

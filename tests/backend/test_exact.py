@@ -160,8 +160,8 @@ def test_drafted_is_plain_with_float_weights(models):
 
 def test_which_float_matrices_are_ours():
     own = kernels("Q4_0", "F32", attention=("F16",))
-    shapes = {"router": (512, 6), "experts": (512, 512, 4)}
-    for name, kind, fine in (("router", "F32", True), ("router", "F16", False), ("experts", "F32", False)):
+    shapes = {"router": (512, 6), "attn_k_b": (512, 512, 4)}
+    for name, kind, fine in (("router", "F32", True), ("router", "F16", False), ("attn_k_b", "F32", False)):
         header = GGUFHeader(tensor_types={name: kind}, dimensions={name: shapes[name]})
         settings = {"type_k": 8, "type_v": 8, "lora_path": "x"}
         body = GGUFHeader()
@@ -175,6 +175,19 @@ def test_which_float_matrices_are_ours():
             exact_mode.plan(header, settings, own)
         with pytest.raises(ExactModeError, match=f"the LoRA adapter x holds {kind}"):
             exact_mode.plan(body, settings, own, header)
+
+
+def test_experts():
+    """Those of our types by our kernels, floats row by row in llama.cpp; other stacks of matrices are llama.cpp's."""
+    own, settings = kernels("Q4_K", attention=("F16",)), {"type_k": 8, "type_v": 8}
+    for name, kind, rows, repacking in (
+        ("blk.0.ffn_up_exps.weight", "Q4_K", 512, True),
+        ("blk.0.ffn_up_exps.weight", "Q4_K", 520, False),
+        ("blk.0.ffn_up_exps.weight", "BF16", 520, True),
+        ("blk.0.attn_k_b.weight", "Q4_K", 512, False),
+    ):
+        header = GGUFHeader(tensor_types={name: kind}, dimensions={name: (512, rows, 4)})
+        assert exact_mode.plan(header, settings, own).repacking == repacking
 
 
 @pytest.mark.parametrize(

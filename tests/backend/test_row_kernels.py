@@ -16,7 +16,7 @@ from hd_edge.backend import kernels as row_kernels
 from hd_edge.errors import ConfigError
 
 child = caller("row_kernels_child.py", seconds=300)
-TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K")
+TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K", "Q5_0", "Q5_1", "MXFP4", "IQ4_XS")
 SMALL = Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4)
 
 
@@ -77,7 +77,7 @@ def test_switches(files: dict[str, Path]) -> None:
     assert result["close"] < 0.2
 
 
-def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
+def test_experts_are_ours(tmp_path: Path) -> None:
     path = tmp_path / "mixture.gguf"
     shape = replace(SMALL, experts=4)
     make_random_gguf.write(path, shape, "Q4_0", pure=True)
@@ -85,7 +85,9 @@ def test_experts_are_left_to_llama_cpp(tmp_path: Path) -> None:
     attention = shape.layers * shape.width * 2 * (shape.width + heads * shape.kv_heads)
     result = child("mixture", path=str(path))
     routers = shape.layers * shape.width * shape.experts * 4
-    assert result["auto"] == (attention + tokens * shape.width) * 18 // 32 + routers  # Q4_0: 32 weights in 18 bytes
+    experts = shape.layers * shape.experts * 3 * shape.width * shape.feed_forward
+    quantised = attention + tokens * shape.width + experts
+    assert result["auto"] == quantised * 18 // 32 + routers  # Q4_0: 32 weights in 18 bytes
     assert result["False"] == 0
     assert result["difference"] < 0.2
     assert result["exact auto"] == []
@@ -157,7 +159,7 @@ def test_wrong_layouts_are_noticed() -> None:
         "ggml_backend_buffer_get_base": "ggml_backend_buffer differs",
         "ggml_backend_reg_name": "ggml_backend_reg differs",
         "ggml_backend_graph_compute": "a product differs from llama.cpp's",
-        "ggml_threadpool_chunk_add": "a row depends on its company",
+        "ggml_threadpool_chunk_add": "a product with experts differs from llama.cpp's",
         "nothing": "",  # what failed was taken back
     }
 

@@ -28,6 +28,7 @@ def arms(models):
 
 
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
+    own = arms.llm.planner
     made = [arms.make(name) for name in ARMS]
     for arm in made:
         arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
@@ -47,7 +48,7 @@ def test_all_arms_say_the_same_and_count_what_they_do(arms):
             if name in ("paper", "llama-cpp-pld"):  # auto drafts where it pays
                 assert stats.rows > stats.forwards, name
     assert results.records[0].answers["paper"].stats.drafted["context"] > 0
-    assert arms.llm.planner.__class__.__name__ == "NoDraft"
+    assert arms.llm.planner is own
 
 
 def test_warming_up_measures_the_cost_and_learns_nothing(arms):
@@ -102,7 +103,7 @@ def test_a_prompt_without_room_for_its_answer(arms):
 def test_arms_that_are_unavailable(arms, models, mamba):
     with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
         arms.make("quick")
-    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64))
+    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64, n_batch=1))
     with pytest.raises(ConfigError, match="decodes plainly"):
         recurrent.make("auto")
     prompt = recurrent.tokenize([{"role": "user", "content": "the cat"}])

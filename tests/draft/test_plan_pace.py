@@ -81,7 +81,7 @@ def test_another_planners_tree_teaches_what_follows_its_root():
 
 def test_what_probing_costs_is_no_loss_of_drafting(monkeypatch):
     plan = planner(STEEP)
-    monkeypatch.setattr(plan.cost, "probe", lambda step: 8 if step % 4 == 0 else 0)
+    monkeypatch.setattr(plan.cost, "probe", lambda step, most: 8 if step % 4 == 0 else 0)
     rows = decode(plan, noise(600), 100)
     assert sum(n == 8 for n in rows) > 100
     assert not plan.guard.paused

@@ -30,7 +30,7 @@ def test_cancel_ends_a_completion_at_any_token(models, mamba, kind):
         llm.reset()
         n = len(list(llm.generate([1, 300, 301], temp=0.0, stopping_criteria=stop)))
         assert at + 1 <= n <= at + 65  # a verified path is handed out, at most one tree
-        assert kind != "mamba" or n == at + 1
+        assert kind != "mamba" or n <= at + 8  # a chain of one row and seven drafted ones
         assert llm([1, 300, 301], max_tokens=12, temperature=0.0)["choices"][0]["text"] == want
     llm.cancel()  # a stop button pressed after the answer
     llm.reset()

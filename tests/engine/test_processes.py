@@ -178,12 +178,12 @@ def test_a_fork_while_another_thread_loads(models):
     code = (
         LOAD
         + """
-from hd_edge import llama
-loading, go = threading.Event(), threading.Event()
+from hd_edge.engine import forked
+begun, go = threading.Event(), threading.Event()
 def load():
-    with llama.LOADING:
-        loading.set(); go.wait()
-thread = threading.Thread(target=load); thread.start(); loading.wait()
+    with forked.loading():
+        begun.set(); go.wait()
+thread = threading.Thread(target=load); thread.start(); begun.wait()
 pid = os.fork()
 if pid == 0:
     Llama(sys.argv[1], **settings)

@@ -45,7 +45,7 @@ def test_state_with_branches_of_a_tree_is_cleaned_when_it_is_loaded(llm, monkeyp
         state = llm.save_state()
         generation.close()
         llm.load_state(state)
-        for sequence in range(1, llm._n_sequences):
+        for sequence in range(1, llm._wanted.sequences):
             assert llama_cpp.llama_memory_seq_pos_max(llm._ctx.memory, sequence) == -1
         assert take(llm.generate(OTHER, temp=0.0), 20) == want
 

@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 from fake_state import Conversation, again, rows_of
 
 from hd_edge.prefix.pieces import PIECE
@@ -139,3 +140,30 @@ def test_state_that_changed_between_two_pieces_is_not_saved(tmp_path):
     talk = Conversation(tmp_path)
     assert talk.answer([8] * 300) == 299  # what it holds in the end is
     talk.close()
+
+
+@pytest.mark.parametrize("end", ["leave", "close"])
+def test_a_forked_child_waits_for_no_lock_of_its_parents_threads(tmp_path, end):
+    """The child has the lock as the fork found it, and nobody who would give it back."""
+    talk = Conversation(tmp_path)
+    talk.answer(BASE)
+    saver, memory = talk.cache.saver, talk.cache.memory
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with saver._changed, memory._lock:
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    talk.cache._pid = -1  # as in a child
+    child = threading.Thread(target=talk.cache.leave if end == "leave" else lambda: talk.cache.close([]), daemon=True)
+    child.start()
+    child.join(30)
+    stuck = child.is_alive()
+    done.set()
+    holder.join()
+    assert not stuck
+    saver.close(BASE)

@@ -82,6 +82,12 @@ MESSAGE = st.one_of(
     st.fixed_dictionaries({"role": ROLE, "content": TEXT}),
     st.fixed_dictionaries({"role": ROLE, "content": st.lists(st.builds(lambda t: {"type": "text", "text": t}, TEXT))}),
 )
+ITEM = st.one_of(
+    MESSAGE,
+    st.dictionaries(st.sampled_from(["type", "role", "content", "call_id", "output", "name", "arguments"]), ANYTHING),
+    st.fixed_dictionaries({"type": st.just("function_call"), "call_id": TEXT, "name": TEXT, "arguments": TEXT}),
+    st.fixed_dictionaries({"type": st.just("function_call_output"), "call_id": TEXT, "output": TEXT}),
+)
 TOOL = st.builds(lambda schema: {"type": "function", "function": {"name": "f", "parameters": schema}}, SCHEMAS)
 SHARE = st.floats(0, 1)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {  # what may come beside the text, within its range
@@ -123,6 +129,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {  # what may come beside the text, 
     "functions": st.lists(st.builds(lambda schema: {"name": "f", "parameters": schema}, SCHEMAS), max_size=2),
 }
 ALL = tuple(FIELDS)
+FIELDS["text"] = st.dictionaries(st.just("format"), st.one_of(FIELDS["response_format"], ANYTHING))
+FIELDS["instructions"] = TEXT
+NEWER = ("stream", "temperature", "top_p", "tools", "tool_choice", "text", "instructions", "parallel_tool_calls")
 PROMPT = st.one_of(TEXT, st.lists(TEXT, min_size=1, max_size=3), TOKENS, st.lists(TOKENS, min_size=1, max_size=3))
 WILD = st.one_of(ANYTHING, INTEGERS, FLOATS, TEXT, st.lists(INTEGERS, max_size=4))
 
@@ -143,6 +152,10 @@ REQUESTS = st.one_of(
     st.tuples(
         st.just("/v1/chat/completions"),
         bodies({"messages": st.lists(MESSAGE, max_size=3), "max_tokens": FEW}, ALL),
+    ),
+    st.tuples(
+        st.just("/v1/responses"),
+        bodies({"input": st.one_of(TEXT, st.lists(ITEM, max_size=3)), "max_output_tokens": FEW}, NEWER),
     ),
     st.tuples(
         st.sampled_from(["/v1/embeddings", "/extras/tokenize", "/extras/tokenize/count"]), bodies({"input": TEXT}, ())

@@ -166,6 +166,12 @@ def test_a_stream_counts_as_a_whole_answer(client):
         assert last.usage.completion_tokens == whole.usage.completion_tokens
         assert last.usage.prompt_tokens == whole.usage.prompt_tokens
     assert whole.choices[0].finish_reason == "stop"
+    prompt = "<|im_start|>user\nSay only: yes<|im_end|>\n<|im_start|>assistant\n"
+    settings = {"model": "any", "prompt": prompt, "temperature": 0.0, "max_tokens": 60}
+    whole = client.completions.create(**settings)
+    *_, last = client.completions.create(**settings, stream=True, stream_options={"include_usage": True})
+    assert whole.choices[0].finish_reason == "stop"  # at the end of the answer, which is no text
+    assert last.usage.completion_tokens == whole.usage.completion_tokens
 
 
 def test_a_model_by_its_name(client):

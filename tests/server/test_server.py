@@ -161,8 +161,10 @@ def test_a_client_that_goes_away_stops_the_generation(served, client, answer, st
     assert done.choices[0].message.content == answer
 
 
-def test_a_client_that_leaves_a_plainly_decoding_model_frees_the_turn(mamba):
-    llm = Llama(str(mamba), n_ctx=20_000, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+def test_a_client_that_leaves_a_plainly_decoding_model_frees_the_turn(models):
+    llm = Llama(
+        str(models("Q4_0")), attention_type=1, n_ctx=20_000, n_threads=1, n_threads_batch=1, store=None, statistics=None
+    )
     assert llm._plain_reason
     served = Served(create_app(llm, "plain"))
     body = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 15_000, "logit_bias": {"2": -100}}

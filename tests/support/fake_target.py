@@ -60,6 +60,7 @@ class FakeTarget:
             "llama_memory_seq_rm": ctypes.CFUNCTYPE(ctypes.c_bool, pointer, integer, integer, integer)(self._rm),
             "llama_memory_seq_cp": ctypes.CFUNCTYPE(None, pointer, integer, integer, integer, integer)(self._cp),
             "llama_memory_seq_keep": ctypes.CFUNCTYPE(None, pointer, integer)(self._only),
+            "llama_memory_seq_pos_min": ctypes.CFUNCTYPE(integer, pointer, integer)(lambda *_: 0),
             "llama_memory_seq_pos_max": ctypes.CFUNCTYPE(integer, pointer, integer)(lambda _, s: self.end(s)),
             "llama_set_abort_callback": ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(lambda *_: None),
         }

@@ -35,6 +35,30 @@ inline void decode(WeightType type, const uint8_t* b, double* w) {
         case WeightType::q4_1:
             for (int i = 0; i < 32; i++) w[i] = d * (i < 16 ? b[4 + i] & 15 : b[4 + i - 16] >> 4) + from_half(b + 2);
             break;
+        case WeightType::q5_0:
+        case WeightType::q5_1: {
+            const int halves = type == WeightType::q5_0 ? 1 : 2;
+            const uint8_t *high = b + 2 * halves, *q = high + 4;
+            for (int i = 0; i < 32; i++) {
+                const int v = (i < 16 ? q[i] & 15 : q[i - 16] >> 4) | (high[i / 8] >> i % 8 & 1) << 4;
+                w[i] = halves == 1 ? d * (v - 16) : d * v + from_half(b + 2);
+            }
+            break;
+        }
+        case WeightType::mxfp4: {
+            static const double fp4[16] = {0, .5, 1, 1.5, 2, 3, 4, 6, 0, -.5, -1, -1.5, -2, -3, -4, -6};
+            for (int i = 0; i < 32; i++)
+                w[i] = std::ldexp(fp4[i < 16 ? b[1 + i] & 15 : b[1 + i - 16] >> 4], b[0] - 127);
+            break;
+        }
+        case WeightType::iq4_xs:
+            for (int i = 0; i < 256; i++) {
+                const int t = i / 32, l = i % 32, byte = b[8 + 16 * t + l % 16];
+                const int high = (b[2] | b[3] << 8) >> 2 * t & 3;
+                const int scale = (b[4 + t / 2] >> 4 * (t % 2) & 15) | high << 4;
+                w[i] = d * (scale - 32) * values[l < 16 ? byte & 15 : byte >> 4];
+            }
+            break;
         case WeightType::q8_0:
             for (int i = 0; i < 32; i++) w[i] = d * static_cast<int8_t>(b[2 + i]);
             break;
@@ -78,8 +102,14 @@ inline std::vector<uint8_t> random_blocks(WeightType type, int64_t blocks, uint3
     };
     for (int64_t i = 0; i < blocks; i++) {
         const size_t at = static_cast<size_t>(i * shape.block_bytes);
+        if (type == WeightType::mxfp4) {
+            out[at] = static_cast<uint8_t>(117 + random() % 6);
+            continue;
+        }
         half(type == WeightType::q6_k ? at + 208 : at);
-        if (type == WeightType::q4_1 || type == WeightType::q4_k || type == WeightType::q5_k) half(at + 2);
+        if (type == WeightType::q4_1 || type == WeightType::q5_1 || type == WeightType::q4_k ||
+            type == WeightType::q5_k)
+            half(at + 2);
     }
     return out;
 }

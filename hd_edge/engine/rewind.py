@@ -1,0 +1,37 @@
+"""Rewind: ends the context at an earlier token, or as near to it as its memory can go back.
+
+llama.cpp says yes to what it cannot do: a recurrent state goes back to a snapshot that may be none of this prefix, and
+the cells that a sliding window needs may be overwritten. The native verifier knows which of its forwards can be taken
+back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hd_edge import _native
+
+
+def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:
+    """Ends the context behind its first tokens.
+
+    Args:
+        llama: Its ``input_ids`` are the tokens whose state the memory holds.
+        verifier: Of its context.
+        to: How many tokens are wanted.
+
+    Returns:
+        How many are left: ``to``, or fewer where the memory cannot go back there; ``llama.n_tokens`` says so, too.
+    """
+    checkpoints = llama.checkpoints
+    if verifier.release(to):
+        llama.n_tokens = to
+    elif checkpoints is not None and (tokens := checkpoints.restore(to)):
+        verifier.begin(tokens)
+        llama.n_tokens, llama._requires_eval = tokens, True
+    else:
+        llama._forget()
+    if checkpoints is not None:
+        checkpoints.cut(llama.n_tokens)
+    return int(llama.n_tokens)

@@ -1,0 +1,255 @@
+"""``POST /v1/responses``: OpenAI's newer API, as a chat completion in other words. Nothing is kept between requests."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from .errors import RefusedError, invalid
+from .fields import INT32, Body
+from .requests import ChatRequest
+
+Json = dict[str, Any]
+
+
+class ResponsesRequest(Body):
+    """Body of ``POST /v1/responses``; what is left out here, ``store`` for one, is ignored."""
+
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1, le=INT32)
+    temperature: float | None = None
+    top_p: float | None = None
+    stream: bool = False
+    tools: list[dict[str, Any]] = Field(default_factory=list)
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool | None = None
+    text: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    previous_response_id: str | None = None
+    truncation: Literal["auto", "disabled"] = "disabled"
+
+    def chat(self) -> ChatRequest:
+        """The same as a chat completion.
+
+        Raises:
+            RefusedError: It asks for something that chat completions do not have, or an item is none of them.
+        """
+        if self.previous_response_id is not None:
+            msg = "previous_response_id is not supported, responses are not kept: send the whole conversation as input"
+            raise RefusedError(400, msg, param="previous_response_id")
+        given: Json = {"model": self.model, "temperature": self.temperature, "top_p": self.top_p, "stream": self.stream}
+        given |= {"max_tokens": self.max_output_tokens, "parallel_tool_calls": self.parallel_tool_calls}
+        given["messages"] = list(_messages(self.instructions, self.input))
+        if self.tools:
+            given["tools"] = [_tool(tool, place) for place, tool in enumerate(self.tools)]
+            choice = self.tool_choice
+            named = (
+                {"type": "function", "function": {"name": choice.get("name")}} if isinstance(choice, dict) else choice
+            )
+            given["tool_choice"] = named
+        form = (self.text or {}).get("format") or {"type": "text"}
+        if not isinstance(form, dict):
+            msg = f"text.format is of type {type(form).__name__}, expected an object with a type"
+            raise RefusedError(400, msg, param="text.format")
+        if form.get("type") == "json_schema":
+            named = {key: form[key] for key in ("name", "schema", "strict") if form.get(key) is not None}
+            form = {"type": "json_schema", "json_schema": named}
+        given["response_format"] = form
+        try:
+            asked: ChatRequest = ChatRequest.model_validate(given)
+        except ValidationError as error:
+            raise invalid([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+        return asked
+
+
+def _tool(tool: Json, place: int) -> Json:
+    if tool.get("type") != "function":
+        msg = f"tools[{place}] is of type {tool.get('type')!r}: this server calls functions only"
+        raise RefusedError(400, msg, param=f"tools[{place}].type")
+    return {
+        "type": "function",
+        "function": {key: value for key, value in tool.items() if key not in ("type", "strict")},
+    }
+
+
+def _messages(instructions: str | None, items: str | list[Json]) -> Iterator[Json]:
+    """Messages of a conversation; calls that follow each other are one message's."""
+    if instructions:
+        yield {"role": "system", "content": instructions}
+    calls: list[Json] = []
+    for place, item in enumerate([{"role": "user", "content": items}] if isinstance(items, str) else items):
+        kind = item.get("type", "message")
+        if kind == "function_call":
+            function = {"name": item.get("name"), "arguments": item.get("arguments")}
+            calls.append({"id": item.get("call_id", ""), "type": "function", "function": function})
+            continue
+        if calls:
+            yield {"role": "assistant", "content": None, "tool_calls": calls}
+            calls = []
+        if kind == "function_call_output":
+            yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
+        elif kind == "message":
+            yield {"role": item.get("role"), "content": item.get("content")}
+        elif kind != "reasoning":
+            msg = f"input[{place}] is of type {kind!r}, expected message, function_call or function_call_output"
+            raise RefusedError(400, msg, param=f"input[{place}].type")
+    if calls:
+        yield {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+class ResponseShape:
+    """A response, or the events of one, from a chat completion.
+
+    Args:
+        body: What was asked.
+        name: Of the model.
+    """
+
+    def __init__(self, body: ResponsesRequest, name: str) -> None:
+        self._head: Json = {
+            "id": f"resp_{uuid.uuid4().hex}",
+            "object": "response",
+            "created_at": int(time.time()),
+            "model": body.model or name,
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "metadata": body.metadata or {},
+            "parallel_tool_calls": bool(body.parallel_tool_calls),
+            "temperature": body.temperature,
+            "text": body.text or {"format": {"type": "text"}},
+            "tool_choice": body.tool_choice,
+            "tools": body.tools,
+            "top_p": body.top_p,
+            "error": None,
+        }
+        self._output: list[Json] = []  # items that are done, and perhaps one that is not
+        self._open = False
+        self._number = 0
+        self._finish: str | None = None
+
+    def whole(self, completion: Json) -> Json:
+        """The response of a whole chat completion."""
+        choice = completion["choices"][0]
+        for name in ("reasoning_content", "content"):
+            if choice["message"].get(name):
+                list(self._text(name, choice["message"][name]))
+        for call in choice["message"].get("tool_calls", ()):
+            list(self._call({"index": 0, **call}))
+        list(self._close())
+        self._finish = choice["finish_reason"]
+        return self._response(completion["usage"])
+
+    def events(self, chunk: Json) -> Iterator[Json]:
+        """The events of one chunk of a stream."""
+        if self._number == 0:
+            for kind in ("response.created", "response.in_progress"):
+                yield self._event(kind, response={**self._head, "status": "in_progress", "output": [], "usage": None})
+        for choice in chunk["choices"]:
+            for name in ("reasoning_content", "content"):
+                if choice["delta"].get(name):
+                    yield from self._text(name, choice["delta"][name])
+            for call in choice["delta"].get("tool_calls", ()):
+                yield from self._call(call)
+            self._finish = choice["finish_reason"] or self._finish
+
+    def end(self, usage: Json) -> Iterator[Json]:
+        """The last events."""
+        yield from self._close()
+        response = self._response(usage)
+        yield self._event(f"response.{response['status']}", response=response)
+
+    def failed(self, error: Json) -> Json:
+        """The event of an error."""
+        return self._event("error", **error)
+
+    def _response(self, usage: Json) -> Json:
+        cut = self._finish == "length"
+        counts = {
+            "input_tokens": usage["prompt_tokens"],
+            "input_tokens_details": usage["prompt_tokens_details"],
+            "output_tokens": usage["completion_tokens"],
+            "output_tokens_details": {"reasoning_tokens": 0, **usage["completion_tokens_details"]},
+            "total_tokens": usage["total_tokens"],
+        }
+        status = {"status": "incomplete" if cut else "completed"}
+        why = {"incomplete_details": {"reason": "max_output_tokens"} if cut else None}
+        return {**self._head, **status, **why, "output": self._output, "usage": counts}
+
+    # -- items ----------------------------------------------------------------------------------------------------
+
+    def _text(self, name: str, text: str) -> Iterator[Json]:
+        """A piece of a message's text, or of thoughts."""
+        thoughts = name == "reasoning_content"
+        kind, part_kind = ("reasoning", "reasoning_text") if thoughts else ("message", "output_text")
+        if not self._open or self._output[-1]["type"] != kind:
+            yield from self._close()
+            item: Json = {"type": kind, "id": f"{kind}_{uuid.uuid4().hex}", "status": "in_progress", "content": []}
+            if thoughts:
+                item["summary"] = []
+            else:
+                item["role"] = "assistant"
+            yield from self._begin(item)
+            part: Json = {"type": part_kind, "text": ""}
+            if not thoughts:
+                part["annotations"] = []
+            item["content"].append(part)
+            yield self._event("response.content_part.added", part=dict(part), content_index=0, **self._place())
+        self._output[-1]["content"][0]["text"] += text
+        yield self._event(
+            f"response.{part_kind}.delta", delta=text, content_index=0, **self._place(), **_empty(thoughts)
+        )
+
+    def _call(self, call: Json) -> Iterator[Json]:
+        """A piece of a call; the first one has its name."""
+        if "id" in call:
+            yield from self._close()
+            item: Json = {
+                "type": "function_call",
+                "id": f"fc_{uuid.uuid4().hex}",
+                "call_id": call["id"],
+                "arguments": "",
+            }
+            yield from self._begin({**item, "name": call["function"]["name"], "status": "in_progress"})
+        if arguments := call["function"]["arguments"]:
+            self._output[-1]["arguments"] += arguments
+            yield self._event("response.function_call_arguments.delta", delta=arguments, **self._place())
+
+    def _begin(self, item: Json) -> Iterator[Json]:
+        self._output.append(item)
+        self._open = True
+        yield self._event("response.output_item.added", item=deepcopy(item), output_index=len(self._output) - 1)
+
+    def _close(self) -> Iterator[Json]:
+        """The open item is done."""
+        if not self._open:
+            return
+        item, self._open = self._output[-1], False
+        if item["type"] == "function_call":
+            done = {"name": item["name"], "arguments": item["arguments"]}
+            yield self._event("response.function_call_arguments.done", **done, **self._place())
+        else:
+            part = item["content"][0]
+            more = _empty(item["type"] == "reasoning")
+            yield self._event(
+                f"response.{part['type']}.done", text=part["text"], content_index=0, **self._place(), **more
+            )
+            yield self._event("response.content_part.done", part=part, content_index=0, **self._place())
+        item["status"] = "completed"
+        yield self._event("response.output_item.done", item=item, output_index=len(self._output) - 1)
+
+    def _place(self) -> Json:
+        return {"item_id": self._output[-1]["id"], "output_index": len(self._output) - 1}
+
+    def _event(self, kind: str, **more: Any) -> Json:
+        self._number += 1
+        return {"type": kind, "sequence_number": self._number - 1, **more}
+
+
+def _empty(thoughts: bool) -> Json:
+    return {} if thoughts else {"logprobs": []}

@@ -1,0 +1,63 @@
+#include "hook.hpp"
+
+namespace hd::kernels {
+namespace {
+
+using ggml::api;
+using ggml::Tensor;
+
+const KernelSet* kernels;
+
+Slots slots_of(const Tensor* t, int dimension) {
+    return {static_cast<const char*>(t->data), t->ne[dimension], t->ne[dimension + 1], t->nb[dimension],
+            t->nb[dimension + 1]};
+}
+
+class ExpertTraits : public ggml::TensorTraits {
+  public:
+    bool work_size(int, const Tensor* op, size_t& size) override {
+        if (op->op != ggml::kOpMulMatId) return false;
+        size = ExpertProduct::work_bytes(experts_of(op->src[0]).first.type, op->src[2]->ne[0] * op->src[2]->ne[1],
+                                         op->src[0]->ne[0]);
+        return true;
+    }
+
+    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
+        if (op->op != ggml::kOpMulMatId) return false;
+        const ExpertProduct product(*kernels, experts_of(op->src[0]), slots_of(op->src[2], 0), slots_of(op->src[1], 1),
+                                    slots_of(op, 1));
+        auto* work = static_cast<uint8_t*>(p->wdata);
+        product.quantize(work, p->ith, p->nth);
+        if (p->ith == 0) api.ggml_threadpool_chunk_set(p->threadpool, p->nth);
+        api.ggml_barrier(p->threadpool);
+        const int64_t chunks = product.chunks(p->nth);
+        for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
+            product.multiply(work, chunk, p->nth);
+        return true;
+    }
+};
+ExpertTraits traits;
+
+}  // namespace
+
+void attach_experts(const KernelSet& set) { kernels = &set; }
+
+ExpertMatrices experts_of(const Tensor* t) {
+    for (int i = 0; i < kWeightTypes; i++)
+        if (kLayouts[i].ggml_type == t->type) {
+            const auto type = static_cast<WeightType>(i);
+            if (t->ne[2] > 1 && t->ne[3] == 1 && !t->view_src && fits(type, kernels->lanes, t->ne[1], t->ne[0]))
+                return {{type, kernels->lanes, t->ne[1], t->ne[0], static_cast<uint8_t*>(t->data)}, t->ne[2]};
+        }
+    return {};
+}
+
+ggml::TensorTraits* expert_traits() { return &traits; }
+
+bool takes_experts(const Tensor* op) {
+    const Tensor *x = op->src[1], *chosen = op->src[2];
+    return x->nb[0] == sizeof(float) && x->ne[3] == 1 && chosen->type == ggml::kTypeI32 && chosen->ne[2] == 1 &&
+           chosen->ne[3] == 1;
+}
+
+}  // namespace hd::kernels

@@ -1,0 +1,1 @@
+"""Models with random weights in the shapes that people run: the parts of ``make_random_gguf``."""

@@ -1,0 +1,102 @@
+"""Shape: the sizes of a model, as in its GGUF header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .blocks import SPREAD
+
+TINY = 0.06  # spread of the small ones: layers change the residual stream, and tokens still tell from each other
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model; what an architecture has not is zero.
+
+    Attributes:
+        layers: Blocks.
+        width: Of the residual stream.
+        feed_forward: Of the dense layers; of each expert where there are some.
+        heads: Of attention.
+        kv_heads: The same for keys and values.
+        context: That it says to be trained on.
+        experts: In each layer.
+        kind: Its architecture, by llama.cpp's name.
+        head: Columns of a head; 0: width / heads.
+        used: Experts that serve a token.
+        shared: Width of the expert that serves all.
+        window: Of sliding-window attention.
+        period: Every so many layers, the last of them attends to everything.
+        inner: Width of the recurrent layers.
+        state: Columns of their state.
+        state_heads: Heads of it.
+        groups: Groups of those heads that share keys.
+        spread: Standard deviation of the weights.
+        embedding: The same of the token embeddings; 0: as of the others.
+    """
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    context: int = 4096
+    experts: int = 0
+    kind: str = "llama"
+    head: int = 0
+    used: int = 2
+    shared: int = 0
+    window: int = 0
+    period: int = 4
+    inner: int = 0
+    state: int = 0
+    state_heads: int = 0
+    groups: int = 0
+    spread: float = SPREAD
+    embedding: float = 0.0
+
+    @property
+    def columns(self) -> int:
+        """Columns of a head of attention."""
+        return self.head or self.width // self.heads
+
+    def recurrent(self, layer: int) -> bool:
+        """Whether a layer keeps a state instead of keys and values."""
+        if self.kind in ("qwen35", "qwen35moe", "lfm2", "granitehybrid"):
+            return (layer + 1) % self.period != 0
+        return self.kind == "mamba2"
+
+
+_SMALL = {"spread": TINY, "embedding": 4.0}
+_DELTA = {"head": 64, "inner": 256, "state": 64, "state_heads": 4, "groups": 2}
+SHAPES = {
+    "llama-2-7b": Shape(32, 4096, 11008, 32, 32),
+    "llama-2-13b": Shape(40, 5120, 13824, 40, 40),
+    "7b-4layers": Shape(4, 4096, 11008, 32, 32),
+    "tiny": Shape(4, 1024, 2816, 16, 16),
+    "qwen35-tiny": Shape(4, 256, 512, 4, 2, kind="qwen35", **_DELTA, **_SMALL),
+    "qwen35moe-tiny": Shape(4, 256, 256, 4, 2, kind="qwen35moe", experts=8, shared=256, **_DELTA, **_SMALL),
+    "qwen3moe-tiny": Shape(3, 256, 256, 4, 2, kind="qwen3moe", head=64, experts=8, **_SMALL),
+    "gemma3-tiny": Shape(6, 256, 512, 4, 2, kind="gemma3", head=64, window=64, period=6, **_SMALL),
+    "gpt-oss-tiny": Shape(4, 256, 256, 4, 2, kind="gpt-oss", head=64, window=64, period=2, experts=4, **_SMALL),
+    "lfm2-tiny": Shape(4, 256, 512, 4, 2, kind="lfm2", period=3, **_SMALL),
+    "mamba2-tiny": Shape(3, 256, 0, 0, 0, kind="mamba2", inner=512, state=64, state_heads=8, groups=1, **_SMALL),
+    "granite-hybrid-tiny": Shape(
+        *(4, 256, 512, 4, 2), kind="granitehybrid", inner=512, state=64, state_heads=8, groups=1, **_SMALL
+    ),
+    # Real widths; --layers makes them as short as a machine needs.
+    "qwen35-4b": Shape(
+        *(32, 2560, 9216, 16, 4, 32768), kind="qwen35", head=256, inner=4096, state=128, state_heads=32, groups=16
+    ),
+    "qwen35moe-35b": Shape(
+        *(40, 2048, 512, 16, 2, 32768, 256, "qwen35moe", 256, 8, 512),
+        inner=4096,
+        state=128,
+        state_heads=32,
+        groups=16,
+    ),
+    "qwen3moe-30b": Shape(48, 2048, 768, 32, 4, 32768, 128, "qwen3moe", 128, 8),
+    "gemma3-4b": Shape(34, 2560, 10240, 8, 4, 32768, kind="gemma3", head=256, window=1024, period=6),
+    "gpt-oss-20b": Shape(24, 2880, 2880, 64, 8, 32768, 32, "gpt-oss", 64, 4, window=128, period=2),
+    "lfm2-1.2b": Shape(16, 2048, 8192, 32, 8, 32768, kind="lfm2", period=3),
+}

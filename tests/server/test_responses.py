@@ -1,0 +1,103 @@
+"""``/v1/responses`` as OpenAI's client speaks it: plain, streamed, with calls and forms."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import openai
+import pytest
+from pydantic import BaseModel
+from served import Served
+
+from hd_edge import Llama
+from hd_edge.server import create_app
+
+ASKED = "What is the weather in Oslo?"
+SETTINGS = {"model": "any", "temperature": 0.0, "max_output_tokens": 12}
+
+
+class Weather(BaseModel):
+    """The weather of a city."""
+
+    city: Literal["Oslo", "Rome"]
+
+
+TOOL = {"type": "function", "name": "weather", "description": "Weather.", "parameters": Weather.model_json_schema()}
+
+
+@pytest.fixture(scope="module")
+def client(smollm2_q4_0):
+    llm = Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    served = Served(create_app(llm, "little"))
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+    served.stop()
+
+
+def test_the_text_is_that_of_a_chat(client):
+    made = client.responses.create(input=ASKED, instructions="Be brief.", **SETTINGS)
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASKED}]
+    chat = client.chat.completions.create(model="any", messages=messages, temperature=0.0, max_tokens=12)
+    assert made.output_text == chat.choices[0].message.content
+    assert made.status == "incomplete"
+    assert made.incomplete_details.reason == "max_output_tokens"
+    assert (made.usage.input_tokens, made.usage.output_tokens) == (chat.usage.prompt_tokens, 12)
+    parts = [{"role": "user", "content": [{"type": "input_text", "text": ASKED}]}]
+    assert client.responses.create(input=parts, instructions="Be brief.", **SETTINGS).output_text == made.output_text
+
+
+def test_a_stream_is_put_together_by_the_client(client):
+    settings = {**SETTINGS, "input": "Say only: yes", "max_output_tokens": 100}
+    whole = client.responses.create(**settings)
+    assert whole.status == "completed"
+    with client.responses.stream(**settings) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    assert final.output_text == whole.output_text
+    assert final.usage.output_tokens == whole.usage.output_tokens
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == whole.output_text
+    assert events[0].type == "response.created"
+    cut = list(client.responses.create(input=ASKED, stream=True, **SETTINGS))
+    assert (cut[-1].type, cut[-1].response.status) == ("response.incomplete", "incomplete")
+    assert [event.sequence_number for event in cut] == list(range(len(cut)))
+
+
+def test_a_call_and_its_answer(client):
+    settings = {**SETTINGS, "max_output_tokens": 80, "tools": [TOOL]}
+    made = client.responses.create(input=ASKED, tool_choice="required", **settings)
+    (call,) = made.output
+    assert (call.type, call.name, made.status) == ("function_call", "weather", "completed")
+    assert Weather.model_validate_json(call.arguments)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "3 degrees"}
+    talk = [{"role": "user", "content": ASKED}, call.model_dump(), result]
+    assert client.responses.create(input=talk, tool_choice="none", **{**settings, "max_output_tokens": 6}).output_text
+    named = {"type": "function", "name": "weather"}
+    events = list(client.responses.create(input=ASKED, tool_choice=named, stream=True, **settings))
+    deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+    assert json.loads("".join(deltas)) == json.loads(call.arguments)
+    assert events[-1].response.output[0].arguments == call.arguments
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+def test_the_client_parses_a_form(client):
+    made = client.responses.parse(input=ASKED, text_format=Weather, **{**SETTINGS, "max_output_tokens": 40})
+    assert isinstance(made.output_parsed, Weather)
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"input": [{"type": "image"}]}, "input[0].type"),
+        ({"input": [{"role": "robot", "content": "a"}]}, "messages[0].role"),
+        ({"temperature": -1}, "temperature"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}}, "response_format"),
+    ],
+)
+def test_a_mistake_is_named(client, more, param):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(**{"input": ASKED, **SETTINGS, **more})
+    assert caught.value.param == param
