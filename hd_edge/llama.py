@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +19,7 @@ from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
 from .backend.memory import Wanted, limits, why_no_draft
-from .backend.ranges import as_path
+from .backend.ranges import as_path, place
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
@@ -33,7 +32,7 @@ from .drafter.loading import check_drafter, load_drafter
 from .drafter.tier import DrafterTier
 from .engine.chat import Chats
 from .engine.decode import Decoder
-from .engine.forked import check_threads
+from .engine.forked import check_threads, loading
 from .engine.options import check_options
 from .engine.pace import pace_of
 from .engine.plain import count_plain
@@ -52,8 +51,6 @@ from .tiers.memory import Hierarchy
 
 log = logging.getLogger("hd_edge")
 log.addHandler(logging.NullHandler())
-
-LOADING = threading.RLock()  # llama_cpp turns the process's stdout and stderr around while it loads a model
 
 
 class Llama(Keeping, Chats, Drafting, ParameterHook):
@@ -116,6 +113,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
+        store, statistics = place("store", store), place("statistics", statistics)
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
@@ -132,7 +130,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
-        with LOADING, offered(row_kernels) as kernels, held_signals() as self._held:
+        with loading(), offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
                 self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
@@ -218,7 +216,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         if (stop := settings["stopping_criteria"]) is not None:
             settings["stopping_criteria"] = self._life.callback(stop)
         if isinstance(tokens, str):
-            self._check_size(len(tokens))
+            self.check_size(len(tokens))
             ids = self.tokenize(
                 tokens.encode("utf-8"), add_bos=self._life.read(self._model.add_bos_token), special=True
             )

@@ -53,6 +53,27 @@ def test_values_out_of_range_are_refused(models, name):
             Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
 
 
+@pytest.mark.parametrize("name", ["store", "statistics"])
+@pytest.mark.parametrize("value", [5, "", ":memory:", "a\0b", "x" * 5000, b""])
+def test_what_is_no_place_of_a_store_is_refused(models, name, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"{name}=.*(is no path of a file|expected a path)"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_may_be_named_in_bytes(models, tmp_path):
+    Llama(str(models("Q4_0")), **{**SETTINGS, "store": bytes(tmp_path / "m.sqlite3")}).close()
+    assert (tmp_path / "m.sqlite3").is_file()
+
+
+@pytest.mark.parametrize("name", ["rope_freq_base", "lora_scale"])
+def test_numbers_that_no_float_of_llama_cpp_holds_are_refused(models, name):
+    for value in (10**400, 1e39):
+        with pytest.raises(ConfigError, match=f"{name}=.* is not "):
+            Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
+
+
 @pytest.mark.parametrize(
     "settings",
     [

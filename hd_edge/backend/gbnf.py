@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import NoReturn
 
 import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import ConfigError
+
+from .gbnf_rules import Element, Kind, Open
 
 MOST_BYTES = 256 * 1024  # of a grammar's text
 MOST_NESTED = 2100  # brackets in brackets
@@ -29,39 +29,6 @@ TOKEN_ID = re.compile(r"<\[([0-9]+)\]>")
 TOKEN = re.compile(r"<[^>]*>")
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([trn\\\"\[\]-]))")
 ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
-
-
-class Kind(IntEnum):
-    """What an element is; its value is a rule, a code point, or a token."""
-
-    END = 0
-    OR = 1
-    RULE = 2
-    CHARACTER = 3
-    NOT_CHARACTER = 4
-    UPPER = 5
-    OR_CHARACTER = 6
-    ANY = 7
-    TOKEN = 8
-    NOT_TOKEN = 9
-
-
-Element = tuple[int, int]
-
-
-@dataclass
-class Open:
-    """A rule, or brackets, that the parser is in.
-
-    Attributes:
-        number: The rule's.
-        last: Where the element begins that a repetition would repeat.
-        elements: So far.
-    """
-
-    number: int
-    last: int = 0
-    elements: list[Element] = field(default_factory=list)
 
 
 def parse(text: str, root: str, token: Callable[[str], int]) -> _native.GrammarRules:

@@ -17,6 +17,7 @@ from hd_edge.errors import ConfigError
 
 DEFAULTS = inspect.signature(llama_cpp.Llama.__init__).parameters
 INT32 = 2**31 - 1
+LONGEST_PATH = 4096  # what Linux takes
 MOST_FLOAT = float(np.finfo(np.float32).max)
 MOST_THREADS = 512  # GGML_MAX_N_THREADS
 MOST_LAST_TOKENS = 2**20  # last_n_tokens_size: a buffer of so many is made for every generation
@@ -108,6 +109,22 @@ def as_path(name: str, value: Any) -> str:
     except TypeError:
         msg = f"{name}={value!r} is of type {type(value).__name__}, expected a path"
         raise ConfigError(msg) from None
+
+
+def place(name: str, value: Any) -> Any:
+    """Where a store is: ``"default"``, None, or a path.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if value is None or value == "default":
+        return value
+    path = as_path(name, value)
+    if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH:
+        short = path if len(path) < 80 else path[:77] + "..."
+        msg = f"{name}={short!r} is no path of a file: give one, 'default', or None to keep everything in memory"
+        raise ConfigError(msg)
+    return path
 
 
 def is_integer(value: Any) -> bool:

@@ -105,6 +105,8 @@ def _child(sender: Connection, settings: CheckSettings, exact: bool, prompts: li
     except HDEdgeError as error:
         sender.send(("error", error))
         return
+    except BrokenPipeError:  # the parent is gone: nobody waits for the rest
+        return
     sender.send(("result", result))
     sys.stdout.flush()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ def check(**options: Any) -> None:
         statistics=options["statistics"],
         drafter=model_path(options["drafter"]) if options["drafter"] else None,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the process that compares ends too
     modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
     results = {mode: _run(mode, settings, prompts) for mode in modes}
     to_stdout = options["json_file"] == "-"

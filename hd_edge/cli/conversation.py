@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import queue
+import os
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.errors import ConfigError, ContextFullError
 from hd_edge.store.ownership import new_text, real_path
+
+from .interrupt import in_thread
 
 if TYPE_CHECKING:
     from hd_edge import Llama
 
 TEMPLATE_TOKENS = 8  # of one message, about: role and markers
 ROLES = ("system", "user", "assistant")
+MOST_BYTES = 256 * 2**20  # of a saved conversation
 
 Pieces = Generator[tuple[str, str], None, None]  # text and tier
 
@@ -85,9 +88,17 @@ class Conversation:
         self.turns, self.dropped = [], 0
 
     def save(self, path: Path) -> None:
-        """Writes the conversation as JSON, whole or not at all, for the user alone to read."""
+        """Writes the conversation as JSON, whole or not at all, for the user alone to read.
+
+        Raises:
+            ConfigError: What stands there is no saved conversation; it is left alone.
+            OSError: It cannot be written.
+        """
         document = {"system": self.system, "messages": self.turns}
-        with new_text(real_path(path), replaces=True) as file:
+        real = real_path(path)
+        if os.path.lexists(real):
+            read(path)
+        with new_text(real, replaces=True) as file:
             file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
     def load(self, path: Path) -> None:
@@ -97,37 +108,14 @@ class Conversation:
             ConfigError: The file is none.
             OSError: It cannot be read.
         """
-        data = path.read_bytes()
-        try:
-            document = json.loads(data.decode("utf-8"))
-            turns = [{"role": turn["role"], "content": turn["content"]} for turn in document["messages"]]
-            system = document["system"]
-            "".join([system, *(turn["content"] for turn in turns)]).encode("utf-8")  # JSON can hold half a character
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            msg = f"{path} is no conversation saved by /save: {error!r}"
-            raise ConfigError(msg) from error
-        texts = [system, *(turn["content"] for turn in turns)]
-        if not all(isinstance(text, str) for text in texts) or any(turn["role"] not in ROLES for turn in turns):
-            msg = f"{path} has a message that is no text of {', '.join(ROLES)}; save a conversation with /save"
-            raise ConfigError(msg)
-        self.system, self.turns, self.dropped = system, turns, 0
+        self.system, self.turns = read(path)
+        self.dropped = 0
 
     def _stream(self) -> Pieces:
-        """The stream runs in a thread: Ctrl-C reaches this one at once, also during a long forward."""
-        arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         messages = self.messages()
-        running = RunningStream(
-            self.llm,
-            lambda: self.llm.create_chat_completion(messages, stream=True, **self.settings),
-            arrivals.put,
-        )
-        try:
-            while (arrival := arrivals.get()).chunk is not None:
-                yield arrival.chunk["choices"][0]["delta"].get("content") or "", arrival.tier
-        finally:
-            running.stop()
-        if arrival.error is not None:
-            raise arrival.error
+        make = partial(self.llm.create_chat_completion, messages, stream=True, **self.settings)
+        for arrival in in_thread(self.llm, make):
+            yield arrival.chunk["choices"][0]["delta"].get("content") or "", arrival.tier
 
     def _make_room(self) -> None:
         """Drops the oldest turns until an answer fits too."""
@@ -148,3 +136,30 @@ class Conversation:
             return False
         self.dropped += 2
         return True
+
+
+def read(path: Path) -> tuple[str, list[dict[str, str]]]:
+    """System prompt and turns of a saved conversation.
+
+    Raises:
+        ConfigError: The file is none.
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    if not path.is_file() or size > MOST_BYTES:
+        msg = f"{path} is no conversation saved by /save: it is no regular file of at most {MOST_BYTES} bytes"
+        raise ConfigError(msg)
+    data = path.read_bytes()
+    try:
+        document = json.loads(data.decode("utf-8"))
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in document["messages"]]
+        system = document["system"]
+        "".join([system, *(turn["content"] for turn in turns)]).encode("utf-8")  # JSON can hold half a character
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        msg = f"{path} is no conversation saved by /save: {error!r}"
+        raise ConfigError(msg) from error
+    texts = [system, *(turn["content"] for turn in turns)]
+    if not all(isinstance(text, str) for text in texts) or any(turn["role"] not in ROLES for turn in turns):
+        msg = f"{path} has a message that is no text of {', '.join(ROLES)}; save a conversation with /save"
+        raise ConfigError(msg)
+    return system, turns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -173,6 +174,10 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     from hd_edge.store.store import Store
     from hd_edge.store.transfer import merge as merge_stores
 
+    files = [path.resolve() for path in (into, *sources)]
+    if len(set(files)) < len(files):
+        msg = "a store is named twice: each would be counted twice"
+        raise click.UsageError(msg)
     with open_any(sources[0], read_only=True) as first:
         kind, identity = first.kind, first.identity
     if into.exists():
@@ -210,10 +215,11 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
     """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
     from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
     from hd_edge.store.store import Store
-    from hd_edge.store.transfer import import_text
+    from hd_edge.store.transfer import import_text, read_header
 
+    first = read_header(source)  # before a store is made
     with vocabulary_of(model_path(model)) as loaded, Store(store, identify(loaded), kind=kind) as opened:
-        keys = import_text(opened, Vocabulary(loaded), source)
+        keys = import_text(opened, Vocabulary(loaded), chain([first], source))
         show({"store": str(store), "keys": keys, "records": len(opened)}, as_json)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from .interrupt import in_thread
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
 from .streams import as_utf8
@@ -66,13 +69,14 @@ def generate(**options: Any) -> None:
     explanation = llm.on_step = explain(llm) if page is not None else None
     pieces, reason = [], None
     try:
-        for piece, finish in _stream(llm, prompt, chat, settings):
-            progress.close()
-            pieces.append(piece)
-            reason = finish or reason
-            if not as_json:
-                click.echo(piece, nl=False)
-                sys.stdout.flush()
+        with closing(_stream(llm, prompt, chat, settings)) as stream:
+            for piece, finish in stream:
+                progress.close()
+                pieces.append(piece)
+                reason = finish or reason
+                if not as_json:
+                    click.echo(piece, nl=False)
+                    sys.stdout.flush()
     except KeyboardInterrupt:
         reason = "cancelled"
         raise
@@ -100,14 +104,15 @@ def explain(llm: Llama) -> Explanation:
     return Explanation(lambda token: llm.detokenize([token], special=True).decode(errors="replace"), planner)
 
 
-def _stream(llm: Llama, prompt: str, chat: bool, settings: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+def _stream(
+    llm: Llama, prompt: str, chat: bool, settings: dict[str, Any]
+) -> Generator[tuple[str, str | None], None, None]:
     """Pieces of text, the last with its finish reason."""
     if chat:
         messages = [{"role": "user", "content": prompt}]
-        for chunk in llm.create_chat_completion(messages, stream=True, **settings):
-            choice = chunk["choices"][0]
-            yield choice["delta"].get("content") or "", choice["finish_reason"]
-        return
-    for chunk in llm.create_completion(prompt, stream=True, **settings):
-        choice = chunk["choices"][0]
-        yield choice["text"], choice["finish_reason"]
+        make = partial(llm.create_chat_completion, messages, stream=True, **settings)
+    else:
+        make = partial(llm.create_completion, prompt, stream=True, **settings)
+    for arrival in in_thread(llm, make):
+        choice = arrival.chunk["choices"][0]
+        yield choice["delta"].get("content") or "" if chat else choice["text"], choice["finish_reason"]

@@ -1,13 +1,20 @@
-"""Ctrl-C while a model loads."""
+"""Ctrl-C while a model loads, and while it computes."""
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.engine.running import Arrival, RunningStream
+
+if TYPE_CHECKING:
+    from hd_edge import Llama
 
 
 @contextmanager
@@ -42,3 +49,21 @@ def ends_at_ctrl_c() -> Iterator[None]:
         writer.close()  # ends the watcher
         watcher.join()
         reader.close()
+
+
+def in_thread(llm: Llama, make: Callable[[], Any]) -> Iterator[Any]:
+    """What arrives of a stream that runs in a thread: Ctrl-C reaches this one at once, also during a long forward.
+
+    Args:
+        llm: The model; the end of this iterator stops its generation.
+        make: Begins the stream.
+    """
+    arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    running = RunningStream(llm, make, arrivals.put)
+    try:
+        while (arrival := arrivals.get()).chunk is not None:
+            yield arrival
+    finally:
+        running.stop()
+    if arrival.error is not None:
+        raise arrival.error

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hd_edge.errors import printable
 from hd_edge.model import find as registry
 
 from .model_report import model_report
@@ -32,10 +33,10 @@ def list_models(as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     rows = [("demo", "SmolLM2-135M (extra demo)"), *((name, _file(path)) for name, path in named.items())]
-    rows += [(one.name, _file(one.path)) for one in found]
+    rows += [(printable(one.name), _file(one.path)) for one in found]  # names of files that anybody made
     width = max(len(name) for name, _ in rows)
     for name, what in rows:
-        click.echo(f"{name:<{width}}  {what}")
+        click.echo(f"{name:<{width}}  {what}".replace("\n", "\\n"))
 
 
 @models.command()
@@ -71,4 +72,5 @@ def info(model: str, as_json: bool) -> None:
 
 
 def _file(path: Path) -> str:
-    return f"{path} ({path.stat().st_size / 1e6:.0f} MB)" if path.is_file() else f"{path} (missing)"
+    size = f"{path.stat().st_size / 1e6:.0f} MB" if path.is_file() else "missing"
+    return f"{printable(str(path))} ({size})"

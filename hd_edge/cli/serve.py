@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,11 @@ def serve(**options: Any) -> None:
         msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
-    if api_key == "":
-        msg = "--api-key is empty: give a key, or leave the option out"
-        raise click.UsageError(msg)
+    if api_key is None and "HD_EDGE_API_KEY" in os.environ:
+        api_key = ""  # a secret that was not filled in must not open the server
+    if api_key is not None and (not api_key.isprintable() or api_key.strip() != api_key or not api_key):
+        msg = "the API key (--api-key or HD_EDGE_API_KEY) is empty, or has blanks at its ends or control characters, "
+        raise click.UsageError(msg + "which no client can send: give another, or none at all")
     alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
     most_bytes = int(options.pop("max_body") * 2**20)
     from hd_edge.server import create_app

@@ -75,7 +75,7 @@ class Chats(Completions):
         template = self._template
         if template.writes_prompts:
             settings["messages"] = plain_messages(settings["messages"])
-        self._check_size(sum(text_size(message) for message in settings["messages"]))
+        self.check_size(sum(text_size(message) for message in settings["messages"]))
         form: dict[str, Any] = {"reasoning": reasoning_format != "none", "parallel": parallel_tool_calls}
         named = any(settings.get(name) for name in ("tools", "tool_choice", "logprobs"))
         ours = named or form["reasoning"] or chat_template_kwargs is not None

@@ -101,7 +101,7 @@ class Completions(Guarded):
             )
             raise ConfigError(msg)
         if isinstance(prompt, str):
-            self._check_size(len(prompt))
+            self.check_size(len(prompt))
         merge_bias(settings, self._n_vocab)
         with self._life.call() if not settings.get("stream") else nullcontext():
             hints = self._hints if prediction is None else Hints(self._prediction_ids(prediction))
@@ -141,8 +141,12 @@ class Completions(Guarded):
         check_options(kwargs)
         return guard_chain(super()._init_sampler, self._life, self._n_vocab, *args, matcher=matcher, **kwargs)
 
-    def _check_size(self, size: int) -> None:
-        """Refuses a text of so many bytes that cannot fit the context."""
+    def check_size(self, size: int) -> None:
+        """Refuses a text of so many bytes that cannot fit the context, before it is tokenized.
+
+        Raises:
+            ContextFullError: It cannot.
+        """
         self._life.read(lambda: self._prompt_size.check(size))
 
     @cached_property
@@ -156,7 +160,7 @@ class Completions(Guarded):
 
     def _prediction_ids(self, prediction: Any) -> NDArray[np.int32]:
         text = prediction_text(prediction)
-        self._check_size(len(text))
+        self.check_size(len(text))
         return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from hd_edge.errors import ConfigError
 
 _computed = False  # with several threads, in this process or before it was forked
+_loading = threading.RLock()
 _parent: int | None = None  # whose threads stayed behind
 
 
@@ -31,8 +33,14 @@ def check_threads(n_threads: int, n_threads_batch: int) -> None:
         raise ConfigError(msg)
 
 
+def loading() -> threading.RLock:
+    """Held while a model loads: llama_cpp turns the process's stdout and stderr around meanwhile."""
+    return _loading
+
+
 def _forked() -> None:
-    global _parent
+    global _parent, _loading
+    _loading = threading.RLock()  # a thread that was loading stayed behind, and would hold it for ever
     if _computed:
         _parent = os.getppid()
 

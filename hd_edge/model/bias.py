@@ -29,7 +29,7 @@ def merge_bias(settings: dict[str, Any], n_vocab: int) -> None:
         biased[ids] += values
         return biased
 
-    settings["logits_processor"] = LogitsProcessorList([*(settings.get("logits_processor") or ()), processor])
+    settings["logits_processor"] = LogitsProcessorList([*processor_list(settings.get("logits_processor")), processor])
 
 
 def _arrays(bias: Any, n_vocab: int) -> tuple[NDArray[np.intp], NDArray[np.single]]:
@@ -46,3 +46,16 @@ def _arrays(bias: Any, n_vocab: int) -> tuple[NDArray[np.intp], NDArray[np.singl
         raise ConfigError(msg)
     values = np.clip(list(pairs.values()), np.finfo(np.single).min, np.finfo(np.single).max)
     return np.array(list(pairs), dtype=np.intp), values.astype(np.single)
+
+
+def processor_list(given: Any) -> list[Any]:
+    """``logits_processor`` as a list; a single one may stand for itself.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    listed = [given] if callable(given) and not isinstance(given, list) else given or []
+    if not isinstance(listed, (list, tuple)) or not all(map(callable, listed)):
+        msg = f"logits_processor={given!r} is no function and no list of functions (input_ids, scores) -> scores"
+        raise ConfigError(msg)
+    return list(listed)

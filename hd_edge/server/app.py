@@ -137,6 +137,7 @@ async def detokenize(request: Request, body: DetokenizeRequest) -> dict[str, str
 
 async def _tokens(state: Any, text: str) -> list[int]:
     data = text.encode("utf-8")
+    state.llm.check_size(len(data))  # as for a prompt: tokenizing more takes seconds, and answers wait
     tokens: list[int] = await state.turn.beside(lambda: state.llm.tokenize(data, special=True))
     return tokens
 
@@ -161,6 +162,7 @@ def _model(state: Any) -> dict[str, Any]:
     return {"id": state.name, "object": "model", "created": state.created, "owned_by": "hd_edge"}
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", tags=["Server"])
 async def health() -> dict[str, str]:
     """The model is loaded."""
@@ -174,6 +176,7 @@ async def prometheus(request: Request) -> PlainTextResponse:
     return PlainTextResponse(metrics(state.llm.total_stats, state.requests), media_type="text/plain; version=0.0.4")
 
 
+@router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 async def page() -> HTMLResponse:
     """The built-in chat page."""

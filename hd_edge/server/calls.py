@@ -10,6 +10,7 @@ from typing import Any
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
 
 from hd_edge import Llama
+from hd_edge.engine.options import SEEDS
 from hd_edge.errors import ConfigError, HDEdgeError
 
 from .answer import Job
@@ -96,7 +97,7 @@ def _own(llm: Llama, body: CompletionRequest | ChatRequest, sample: int) -> dict
     """Settings that every choice has for itself: processors keep state, and equal seeds give equal texts."""
     own: dict[str, Any] = {"seed": body.seed}
     if body.n > 1:
-        own["seed"] = random.randrange(2**32) if body.seed is None else body.seed + sample
+        own["seed"] = random.randrange(SEEDS) if body.seed in (None, -1) else (body.seed + sample) % SEEDS
     if body.grammar is not None:
         own["grammar"] = LlamaGrammar.from_string(body.grammar, verbose=False)
     if body.logit_bias:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 INT32 = 2**31 - 1
+MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 MOST_STOPS = 64
 MOST_SHOWN = 60  # characters of a wrong value
 
@@ -54,12 +56,22 @@ Stop = Annotated[str | Annotated[list[str], Field(max_length=MOST_STOPS)], shape
 Bias = Annotated[dict[str, float], shaped("a mapping of tokens to numbers")]
 
 
+def _short(name: str) -> str:
+    if len(name) > MOST_NAME:  # not max_length, which refuses half a character
+        msg = f"the name has {len(name)} characters, at most {MOST_NAME} are taken"
+        raise wrong(msg)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_short)]
+
+
 class Body(BaseModel):
     """A request's body. A field of ``null`` counts as left out, as in OpenAI's API; fields not known are ignored."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    model: str | None = None
+    model: Name | None = None
     user: str | None = None
 
     @model_validator(mode="before")

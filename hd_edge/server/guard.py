@@ -79,7 +79,7 @@ class Guard:
             raise RefusedError(403, msg, code="wrong_origin")
         if self._api_key is not None and scope["path"] not in OPEN:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            sent, right = key.strip().encode("latin-1"), self._api_key.encode("utf-8", "surrogateescape")
+            sent, right = key.strip(" \t").encode("latin-1"), self._api_key.encode("utf-8", "surrogateescape")
             if scheme.lower() != "bearer" or not hmac.compare_digest(sent, right):
                 msg = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
                 raise RefusedError(401, msg, code="invalid_api_key")
@@ -96,7 +96,7 @@ class Guard:
     async def _whole(self, scope: Scope, receive: Receive) -> Receive:
         """Reads the body as long as it is within the limit; returns what gives it to the application."""
         length = Headers(scope=scope).get("content-length", "0")
-        self._fits(int(length) if length.isdecimal() and len(length) < 19 else 0)
+        self._fits(int(length[:19]) if length.isdecimal() and length.isascii() else 0)
         body, more = b"", True
         while more:
             message = await receive()

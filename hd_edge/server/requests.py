@@ -30,7 +30,7 @@ class GenerationRequest(Body):
     mirostat_mode: int = Field(default=0, ge=0, le=2)
     mirostat_tau: float = Field(default=5.0, ge=0, le=10)
     mirostat_eta: float = Field(default=0.1, ge=0.001, le=1)
-    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1, description="Of choice 0; others count up.")
+    seed: int | None = Field(default=None, ge=-1, le=2**32 - 1, description="Of choice 0, others count up; -1: random.")
     stop: Stop | None = None
     stream: bool = False
     logit_bias: Bias | None = None

@@ -6,6 +6,7 @@ import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from hd_edge.errors import StoreError
 
@@ -19,9 +20,26 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 READ_TIMEOUT = 0.05  # seconds that a look-up may wait for another process
+FORK_TIMEOUT = 1.0  # seconds that a fork waits for another thread's use of a store
 WRITE_TIMEOUT = 10.0  # seconds that a write waits unless told otherwise
 
 _inherited: list[Database] = []  # connections that a fork copied: never used, never closed by the child
+_files: WeakSet[StoreFile] = WeakSet()
+_held: list[threading.RLock] = []
+
+
+def _hold() -> None:
+    """Before a fork: SQLite's own locks are copied too, and who holds one in another thread is not in the child."""
+    _held.extend(file.lock for file in list(_files) if file.rests(FORK_TIMEOUT))
+
+
+def _let_go() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
 
 
 class StoreFile:
@@ -36,6 +54,7 @@ class StoreFile:
         open_timeout: Seconds that opening waits for other processes; None: two.
 
     Attributes:
+        lock: Held while the connection is used.
         write_timeout: Seconds that a write waits for other processes.
 
     Raises:
@@ -60,9 +79,11 @@ class StoreFile:
         self._check = check
         self._application = application
         self._open_timeout = open_timeout
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._id: tuple[int, int] | None = None
-        self._db: Database | None = self._connect()
+        _files.add(self)
+        with self.lock:
+            self._db: Database | None = self._connect()
 
     def _connect(self) -> Database:
         with store_errors(self.where, read_only=self.read_only):
@@ -97,12 +118,16 @@ class StoreFile:
         finally:
             db.close()
 
+    def rests(self, seconds: float) -> bool:
+        """True if no other thread uses the connection, from now on until this one lets ``lock`` go."""
+        return self.lock.acquire(timeout=seconds)
+
     @contextmanager
     def reading(self) -> Iterator[Database]:
         """The database, with errors translated; waits shortly for other processes."""
         if self._pid != os.getpid():
-            self._lock = threading.RLock()  # another thread of the parent may have held the old one
-        with self._lock:
+            self.lock = threading.RLock()  # another thread of the parent may have held the old one
+        with self.lock:
             if self._db is None:
                 msg = f"store {self.where} is closed"
                 raise StoreError(msg)
@@ -160,7 +185,7 @@ class StoreFile:
 
     def close(self) -> None:
         """Closes the connection; a second call does nothing."""
-        with self._lock:
+        with self.lock:
             if self._db is None:
                 return
             if self._pid == os.getpid():

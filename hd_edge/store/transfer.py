@@ -21,7 +21,7 @@ from .connection import store_errors
 from .ownership import new_text, real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from hd_edge.model.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ def export_file(path: Path) -> Iterator[IO[str]]:
 def _check_export(real: Path, path: Path) -> None:
     try:
         with real.open(encoding="utf-8") as file:
-            _header(file.readline(1 << 16))
+            check_header(file.readline(1 << 16))
     except (CorpusError, UnicodeDecodeError) as error:
         msg = f"{path} is no export of hd_edge; it was left alone: name another file"
         raise StoreForeignError(msg) from error
@@ -116,7 +116,7 @@ def _lists(key: int, record: bytes, n_vocab: int) -> list[_native.NgramList]:
         return []
 
 
-def import_text(store: Store, vocabulary: Vocabulary, lines: IO[str]) -> int:
+def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> int:
     """Adds the counts of an export to a store; returns how many keys were taken.
 
     Raises:
@@ -130,7 +130,7 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: IO[str]) -> int:
     try:
         for line in lines:
             if same is None:
-                source = _header(line)
+                source = check_header(line)
                 same = source is not None and source.tokenizer == store.identity.tokenizer
             else:
                 entry = _Entry.parse(line)
@@ -151,11 +151,16 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: IO[str]) -> int:
         msg = f"line {number} is not of an export ({error})"
         raise CorpusError(msg) from error
     if same is None:
-        _header("")
+        check_header("")
     return taken
 
 
-def _header(line: str) -> Identity | None:
+def check_header(line: str) -> Identity | None:
+    """Whose n-grams an export holds, by its first line.
+
+    Raises:
+        CorpusError: It is no export.
+    """
     try:
         header = json.loads(line)
         if (header["format"], header["version"]) != (FORMAT, 1):
@@ -164,6 +169,21 @@ def _header(line: str) -> Identity | None:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"the first line is not the header of an export of hd_edge ({error})"
         raise CorpusError(msg) from error
+
+
+def read_header(lines: IO[str]) -> str:
+    """The first line of an export.
+
+    Raises:
+        CorpusError: It is none.
+    """
+    try:
+        line = lines.readline(1 << 16)
+    except ValueError as error:
+        msg = f"line 1 is not of an export ({error})"
+        raise CorpusError(msg) from error
+    check_header(line)
+    return line
 
 
 @dataclass(frozen=True)

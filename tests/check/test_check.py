@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +211,28 @@ def test_exit_status_when_answers_differ(models, monkeypatch, mode, promised, co
 def test_errors_of_the_other_process_arrive(tmp_path):
     with pytest.raises(ModelFileError, match="does not exist"):
         check_modes.run_mode(check_modes.CheckSettings(str(tmp_path / "no.gguf")), True, ["a"], lambda: None)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its child in /proc")
+def test_sigterm_ends_the_process_that_compares_too(models, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("the cat\n" * 5000)
+    command = [sys.executable, "-m", "hd_edge", "check", "-m", str(models("Q4_0")), "-t", "1"]
+    command += ["--prompts", str(prompts)]
+
+    def comparing(pid):
+        try:
+            return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as check:
+        assert "10000 answers" in check.stderr.readline()
+        children = Path(f"/proc/{check.pid}/task/{check.pid}/children")
+        while not (found := [pid for pid in children.read_text().split() if comparing(pid)]):
+            pass
+        check.send_signal(signal.SIGTERM)
+        out, err = check.communicate(timeout=60)
+    assert (check.returncode, out) == (143, "")
+    assert "Traceback" not in err
+    assert not any(map(comparing, found))

@@ -6,9 +6,11 @@ import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from terminal import Terminal
@@ -16,6 +18,7 @@ from terminal import Terminal
 from hd_edge import ConfigError, ContextFullError, Llama
 from hd_edge.cli.chat import Chat
 from hd_edge.cli.conversation import Conversation
+from hd_edge.cli.interrupt import in_thread
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
 
@@ -212,6 +215,9 @@ class Endless:
         if self.begun.is_set():
             self.cancelled.set()
 
+    def catch_up(self):
+        pass
+
     def stream(self):
         yield {"n": 0}
         self.begun.set()
@@ -238,6 +244,55 @@ def test_an_error_of_a_running_stream_arrives():
     RunningStream(Endless(), stream, arrivals.put)
     assert arrivals.get(timeout=60).chunk == {"n": 0}
     assert isinstance(arrivals.get(timeout=60).error, ZeroDivisionError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_reaches_a_stream_that_waits_for_a_forward():
+    model = Endless()
+
+    def interrupt():
+        model.begun.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    stream = in_thread(model, model.stream)
+    assert next(stream).chunk == {"n": 0}
+    with pytest.raises(KeyboardInterrupt):
+        thread.start()
+        next(stream)
+    stream.close()
+    thread.join()
+    assert model.cancelled.is_set()
+
+
+FOREIGN_FILES = {"text": b"my thesis", "model": b"GGUF\0\0", "other json": b'{"messages": 3}', "nothing": b""}
+
+
+@pytest.mark.parametrize("kind", FOREIGN_FILES)
+def test_save_replaces_saved_conversations_only(tmp_path, kind):
+    mine, foreign = tmp_path / "mine.json", tmp_path / "foreign"
+    foreign.write_bytes(FOREIGN_FILES[kind])
+    talk = Conversation(None, "be short", {})
+    talk.save(mine)
+    talk.turns = [{"role": "user", "content": "hello"}]
+    talk.save(mine)
+    assert json.loads(mine.read_text())["messages"] == talk.turns
+    with pytest.raises(ConfigError, match="is no conversation saved by /save"):
+        talk.save(foreign)
+    assert foreign.read_bytes() == FOREIGN_FILES[kind]
+
+
+def test_what_is_no_regular_file_is_neither_saved_to_nor_loaded(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, tmp_path):
+        for use in (Conversation(None, "", {}).save, Conversation(None, "", {}).load):
+            with pytest.raises(ConfigError, match="no regular file"):
+                use(path)
+    assert pipe.is_fifo()
+    with pytest.raises(ConfigError, match="no regular file"):
+        Conversation(None, "", {}).load(Path("/dev/zero"))
 
 
 def test_table_without_rich_or_terminal(capsys):

@@ -125,7 +125,28 @@ def test_merge_of_two_kinds_is_refused(model, store, identity, tmp_path):
     run("merge", tmp_path / "s2.sqlite3", other)
     bad = write_vocabulary(tmp_path / "bad.gguf", eos=1)
     with pytest.raises(StoreMismatchError):
-        run("import", store, "-", "-m", bad, input="{}\n")
+        header = {"format": "hd_edge n-grams", "version": 1, "kind": "model", **identity.to_dict()}
+        run("import", store, "-", "-m", bad, input=json.dumps(header) + "\n")
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", "hello\n", "[" * 99_999])
+def test_nothing_to_import_makes_no_store(model, tmp_path, text):
+    new = tmp_path / "new.sqlite3"
+    with pytest.raises(CorpusError, match="the first line is not the header"):
+        run("import", new, "-", "-m", model, input=text)
+    assert not new.exists()
+
+
+def test_no_store_is_merged_twice(store, tmp_path):
+    link = tmp_path / "link.sqlite3"
+    link.symlink_to(store)
+    before = store.read_bytes()
+    for arguments in ((store, store), (tmp_path / "new.sqlite3", store, link), (link, store)):
+        result = CliRunner().invoke(cli, ["db", "merge", *map(str, arguments)])
+        assert result.exit_code == 2
+        assert "named twice" in result.stderr
+    assert store.read_bytes() == before
+    assert not (tmp_path / "new.sqlite3").exists()
 
 
 def test_prune_and_purge(model, store, tmp_path):

@@ -142,6 +142,15 @@ def test_models_of_other_tools_are_found(home, models):
     assert sorted(p.name for p in (home / "hd_edge").iterdir()) == ["models.json"]
 
 
+def test_names_of_files_cannot_write_to_the_terminal(home, models):
+    put(home / ".lmstudio/models/a/x\x1b]0;PWNED\x07\x1b[31mred\nfake: line.gguf", models("Q4_0"))
+    out = run("list").output
+    assert "PWNED" in out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert len([line for line in out.splitlines() if "line.gguf" in line]) == 1
+
+
 def test_caches_are_found_once_per_file(home, models, monkeypatch):
     model, other = models("Q4_0"), models("Q8_0")
     put(home / ".cache/llama.cpp/a_model.gguf", model)

@@ -73,5 +73,5 @@ def test_a_huge_memory_budget_reserves_nothing(tmp_path):
     buffer = _native.CorpusBuffer(512)
     buffer.add(np.arange(300, 340, dtype=np.int32))
     buffer.spill(run)
-    rows = _native.CorpusRows([run], 512, 1, 2**60)
+    rows = _native.CorpusRecords([run], 512, 1, 2**60)
     assert rows.next(1000)

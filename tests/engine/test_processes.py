@@ -170,3 +170,57 @@ os._exit(0)
     for line in ("1", "20", "60"):
         done = child(code, str(models("Q4_0")), line)
         assert done.stdout == "interrupted\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_loads(models):
+    """The lock that loading threads take in turns is not held in the child by a thread that stayed behind."""
+    code = (
+        LOAD
+        + """
+from hd_edge.engine import forked
+begun, go = threading.Event(), threading.Event()
+def load():
+    with forked.loading():
+        begun.set(); go.wait()
+thread = threading.Thread(target=load); thread.start(); begun.wait()
+pid = os.fork()
+if pid == 0:
+    Llama(sys.argv[1], **settings)
+    os._exit(7)
+status = os.waitpid(pid, 0)[1]
+go.set(); thread.join()
+print(os.waitstatus_to_exitcode(status))
+"""
+    )
+    done = child(code, str(models("Q4_0")), "1")
+    assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_until_stores_rest(tmp_path):
+    """SQLite's locks are copied: in the middle of another thread's transaction the child would find the file locked."""
+    code = """
+import os, sys, threading, time
+from hd_edge.store.store import Store
+from hd_edge.model.identity import Identity
+identity = Identity("a" * 64, "b" * 64, 512, "x")
+store = Store(sys.argv[1], identity)
+inside, forking = threading.Event(), threading.Event()
+def write():
+    with store.file.writing() as db:
+        db.execute("INSERT INTO meta VALUES ('count.x', 1)")
+        inside.set()
+        forking.wait()
+thread = threading.Thread(target=write); thread.start(); inside.wait()
+os.register_at_fork(before=forking.set)  # runs before ours, which were registered earlier
+pid = os.fork()
+if pid == 0:
+    with Store(sys.argv[1], identity) as own:
+        own.set_meta({"count.y": 2})
+        print(own.counters(), flush=True)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    done = child(code, str(tmp_path / "m.sqlite3"))
+    assert (done.returncode, done.stdout) == (0, "{'x': 1, 'y': 2}\n0\n"), done.stderr

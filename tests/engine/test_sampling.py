@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList
 
-from hd_edge import Llama
+from hd_edge import ConfigError, Llama
 from hd_edge.check.adversary import Adversary
 
 THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
@@ -101,3 +101,18 @@ def compare(llm, name, count):
             answers.add(tuple(want))
     assert drafted > tokens // 4
     assert len(answers) >= (2 if settings.get("temp") == 0.0 else count * count // 2)  # they do differ
+
+
+@pytest.mark.parametrize("temp", [0.0, 0.8])
+def test_a_single_processor_stands_for_a_list_of_it(models, temp):
+    with Llama(str(models("Q4_0")), n_ctx=128, n_threads=1, n_threads_batch=1, store=None) as llm:
+        settings = {"max_tokens": 6, "temperature": temp, "seed": 3, "logit_bias": {300: 1.0}}
+        texts = [
+            llm("the cat", logits_processor=each, **settings)["choices"][0]["text"]
+            for each in (bias, [bias], LogitsProcessorList([bias]))
+        ]
+        assert texts[0] == texts[1] == texts[2]
+        for wrong in (5, [5], "x"):
+            for more in ({}, {"logit_bias": {300: 1.0}}):
+                with pytest.raises(ConfigError, match=r"logits_processor=.* is no function"):
+                    llm("the cat", max_tokens=2, logits_processor=wrong, **more)

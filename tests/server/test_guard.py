@@ -50,6 +50,18 @@ def test_a_post_must_say_that_it_is_json(kind):
     assert (asked.status, asked.code, asked.read) == (415, "wrong_content_type", None)
 
 
+@pytest.mark.parametrize("key", ["voil\u00e0", "sesam\u00c5", "s\u00e9same", "secret"])
+def test_every_key_that_can_be_sent_opens(key):
+    for value in (f"Bearer {key}", f"bearer  {key} \t"):
+        assert Asked(headers={**JSON, "authorization": value}, api_key=key).status == 200
+    assert Asked(headers={**JSON, "authorization": f"Bearer {key[:-1]}"}, api_key=key).status == 401
+
+
+@pytest.mark.parametrize("length", ["99999999999999999999", "9" * 5000, "4194305"])
+def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(length):
+    assert Asked(headers={**JSON, "content-length": length}, parts=()).status == 413
+
+
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
 def test_json_is_taken(kind):
     assert Asked(headers={"content-type": kind}).read == b"{}"

@@ -125,7 +125,7 @@ def test_the_address_of_ipv6(models, tmp_path):
 
 
 def test_the_size_of_a_body_is_an_option(models, tmp_path):
-    child = Child(models("Q4_0"), tmp_path, "-c", "256", "--max-body", "0.01")
+    child = Child(models("Q4_0"), tmp_path, "-c", "2048", "--max-body", "0.01")
     with child.http() as http:
         for size, status in ((5_000, 200), (20_000, 413)):
             assert http.post("/extras/tokenize/count", json={"input": "a" * size}).status_code == status
