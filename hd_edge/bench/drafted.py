@@ -59,8 +59,11 @@ class Drafted(LocalArm):
 
     def _generate(self, prompt: list[int], temperature: float) -> Iterator[int]:
         messages = self._messages(tuple(prompt))
-        with nullcontext() if messages is None else self.llm.hinted(Hints(messages=messages)):
-            yield from self.llm.generate(prompt, temp=temperature)
+        try:
+            with nullcontext() if messages is None else self.llm.hinted(Hints(messages=messages)):
+                yield from self.llm.generate(prompt, temp=temperature)
+        finally:
+            self.llm.catch_up()  # what learning costs is the answer's
 
     @contextmanager
     def _ready(self, script: Sequence[int] | None) -> Iterator[None]:

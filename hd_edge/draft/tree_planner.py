@@ -153,7 +153,7 @@ class TreePlanner:
                 spent = 0.0
                 if self.asking is not None:
                     spent = self.asking.spent
-                    self.asking.learn(rows, step.tokens)
+                    self.asking.learn(len(step.tree), step.tokens)
                 self.guard.step(max(rows, 2) if spent else rows, len(tokens), cost + spent, planning)
         self._drafter.append(tokens)
         if self.asking is not None:

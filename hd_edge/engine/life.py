@@ -64,7 +64,7 @@ class Life(Turn):
         self._state: Any = threading.RLock()  # for moments: whom a cancel is for. Signal handlers take it again
         self._reading: Any = threading.RLock()  # nobody frees the model while it is held
         self._open: weakref.ref[Any] | None = None  # the generation begun last, until it ends
-        self._closing = self._closed = False
+        self._closing = self._closed = self._exiting = False
         self._lost = ""  # why a forked child cannot use it
         _lives.add(self)
 
@@ -135,7 +135,7 @@ class Life(Turn):
         finally:  # also where it is dropped between two tokens, perhaps by the garbage collector in another thread
             self.later(partial(self._end, mine, generation))
         if self._closing:
-            raise ClosedError
+            raise self._over()
 
     def chunks(self, stream: Generator[T, None, None]) -> Generator[T, None, None]:
         """Runs a stream over a generation; it has the turn from each chunk's request to the chunk.
@@ -170,7 +170,7 @@ class Life(Turn):
         """Refuses once the model is closed. What was cancelled before this turn began is over."""
         with self._state:
             if self._closing or self._lost:
-                raise ClosedError(self._lost) if self._lost else ClosedError
+                raise self._over()
             self.taken = True
             if self._open is None:
                 self._clear()
@@ -251,8 +251,15 @@ class Life(Turn):
                 if not self._lost:
                     free()
 
+    def _over(self) -> BaseException:
+        """What whoever comes too late is told; a thread that outlives the interpreter just ends, and prints nothing."""
+        if self._exiting and threading.current_thread() is not threading.main_thread():
+            return SystemExit()
+        return ClosedError(self._lost) if self._lost else ClosedError()
+
     def end_with_interpreter(self) -> None:
         """Closes the model while the interpreter is whole: a thread in the middle of a forward would crash later."""
+        self._exiting = True
         free = self._free_at_exit()
         if free is not None:
             self.close(free, EXIT_SECONDS)

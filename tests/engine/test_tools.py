@@ -256,7 +256,7 @@ def test_probabilities_are_those_of_llama_cpp(llm, smollm2_q4_0):
 
 
 def test_probabilities_of_a_model_that_decodes_plainly(mamba):
-    plain = Llama(str(mamba), n_ctx=256, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    plain = Llama(str(mamba), n_ctx=256, n_batch=1, n_threads=1, n_threads_batch=1, store=None, statistics=None)
     assert plain._plain_reason
     settings = {"max_tokens": 6, "temperature": 0.0, "logprobs": True, "top_logprobs": 2}
     entries = plain.create_chat_completion(ASKED, **settings)["choices"][0]["logprobs"]["content"]

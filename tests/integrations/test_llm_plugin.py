@@ -54,7 +54,7 @@ def test_prompt_conversation_and_log(llm, folder):
     assert rows[0]["output_tokens"] == 16
     details = json.loads(rows[0]["token_details"])
     assert details["mean_accepted_tokens"] >= 1
-    assert set(details["accepted_by_tier"]) == {"context", "model", "statistics"}
+    assert set(details["accepted_by_tier"]) == {"context", "model", "statistics", "drafter"}
     assert list((folder / "hd_edge").rglob("*.sqlite3"))  # learned, and written at the end of the process
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hd_edge import ConfigError, ContextFullError, DraftConfig, Llama
-from hd_edge.model.prediction import prediction_text
+from hd_edge.model.prediction import Hints, prediction_text
 
 SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "exact": True}
 MESSAGES = [{"role": "user", "content": "Tell me about the sea and its animals."}]
@@ -112,7 +112,7 @@ def test_a_sent_token_keeps_the_prediction(llm, monkeypatch):
     seen = []
     watch(monkeypatch, llm, lambda tokens: seen.append(len(tokens)))
     prompt = llm.tokenize(b"One, two,")
-    with llm._expecting(np.array(prompt, np.int32)):
+    with llm.hinted(Hints(np.array(prompt, np.int32))):
         generation = llm.generate(prompt, temp=0.0)
         for _ in range(3):
             next(generation)
