@@ -10,7 +10,7 @@ from report_data import LONG_DOCUMENTS, Run, model_of, table
 from report_goals import PEERS
 
 OURS, THEIRS = "auto", "llama-cpp"
-MOST = 5  # kinds of requests
+MOST = 4  # kinds of requests
 LONG = 500  # tokens: the median prompt of a group with long context
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
@@ -29,8 +29,12 @@ class Line:
 
 
 def lines(runs: list[Run]) -> list[Line]:
-    """Short and long context of the first run of questions that met peers, all answers of the others."""
-    met = [run for run in runs if run.kind in ("spec-bench", "trace-bench") and {OURS, THEIRS} <= set(run.arms)]
+    """The first run of each kind that met peers: short and long context of the very first, all answers of the others."""
+    found: dict[tuple[str, bool], Run] = {}
+    for run in runs:
+        if run.kind in ("spec-bench", "trace-bench") and {OURS, THEIRS} <= set(run.arms):
+            found.setdefault((run.kind, run.asks_long_documents), run)
+    met = list(found.values())
     return [line for run in met for line in _lines(run, split=run is met[0])]
 
 
@@ -68,7 +72,7 @@ def _speed(run: Run, arm: str, groups: list[str]) -> float:
 
 
 def block(runs: list[Run]) -> str:
-    """At most seven rows: speeds, editing, and the worst that drafting does."""
+    """At most six rows: speeds, editing, and the worst that drafting does."""
     rows = []
     for line in lines(runs)[:MOST]:
         (_, theirs), *peer, (_, ours) = line.speeds.items()
