@@ -174,7 +174,7 @@ class Team:
             wait.vetoes = 0
             return False
         wait.vetoes += 1
-        wait.until = self._step + wait.forwards
+        wait.until = self._step + wait.vetoes * wait.forwards
         return True
 
     def _wait(self, size: int) -> Wait:

@@ -83,6 +83,12 @@ class CostCurve:
         """A fixed curve from costs by rows, for tests and replays."""
         return cls([(rows, 0, cost, 1) for rows, cost in relative.items()], fixed=True)
 
+    def doubted(self) -> CostCurve:
+        """What another number of threads begins with: these costs, each believed as one sample and soon sampled anew."""
+        curve = CostCurve(((rows, length, seconds, 1) for rows, length, seconds, _ in self.rows()), fixed=self._fixed)
+        curve.change = self.change
+        return curve
+
     @property
     def known(self) -> bool:
         """Whether there is anything to plan with: one row and at least one larger size."""

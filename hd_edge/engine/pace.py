@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.backend.api import has_gpu
@@ -93,7 +92,7 @@ class Pace(Still):
         if not self._curves:
             return
         if size != self.team.most and (size != self.team.home or size not in self._curves):
-            self._curves[size] = deepcopy(self._curves[self.team.most])  # a trial begins with what is known
+            self._curves[size] = self._curves[self.team.most].doubted()  # a trial begins with what is known
         self._planner.cost = self._curves[size]
 
 
