@@ -106,6 +106,17 @@ def test_a_wrong_count_only_puts_trials_off() -> None:
     assert team.home == 2
 
 
+def test_each_veto_puts_a_trial_off_longer() -> None:
+    team = Team(2, lambda size: None, running=lambda: 40)
+    team.home = 1
+    until = []
+    for _ in range(4):
+        team._step = team._wait(2).until
+        assert team._vetoed(2)
+        until.append(team._wait(2).until - team._step)
+    assert until == [until[0] * n for n in (1, 2, 3, 4)]
+
+
 def test_running_threads(tmp_path: Path) -> None:
     loads = tmp_path / "loadavg"
     loads.write_text("27.65 24.58 36.26 21/230 25137\n")

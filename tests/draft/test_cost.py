@@ -173,3 +173,15 @@ def test_the_table_says_which_sizes_are_never_chosen():
     assert len(lines) == len(SAW)
     assert lines[0].split()[:4] == ["1", "rows", "10.00", "ms"]
     assert [line.split()[0] for line in lines if "never chosen: 4 rows" in line] == ["3"]
+
+
+def test_a_doubted_curve_is_the_same_and_learns_at_once():
+    curve = CostCurve([(1, 0, 0.010, 9), (4, 0, 0.012, 9), (8, 0, 0.015, 9)])
+    doubted = curve.doubted()
+    assert relative(doubted, 100) == pytest.approx(relative(curve, 100))
+    for one in (curve, doubted):
+        for _ in range(2):
+            one.observe(1, 0, 0.010)
+            one.observe(4, 0, 0.030)
+        one.observe(1, 0, 0.010)
+    assert (curve.cost(4, 0), doubted.cost(4, 0)) == pytest.approx((1.2, 3.0))
