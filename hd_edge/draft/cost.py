@@ -84,7 +84,7 @@ class CostCurve:
         return cls([(rows, 0, cost, 1) for rows, cost in relative.items()], fixed=True)
 
     def doubted(self) -> CostCurve:
-        """What another number of threads begins with: these costs, each believed as one sample and soon sampled anew."""
+        """What another number of threads begins with: these costs, each believed as one sample, to be sampled anew."""
         curve = CostCurve(((rows, length, seconds, 1) for rows, length, seconds, _ in self.rows()), fixed=self._fixed)
         curve.change = self.change
         return curve

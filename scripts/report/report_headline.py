@@ -29,7 +29,7 @@ class Line:
 
 
 def lines(runs: list[Run]) -> list[Line]:
-    """The first run of each kind that met peers: short and long context of the very first, all answers of the others."""
+    """The first run of each kind that met peers: short and long context of the very first, whole others."""
     found: dict[tuple[str, bool], Run] = {}
     for run in runs:
         if run.kind in ("spec-bench", "trace-bench") and {OURS, THEIRS} <= set(run.arms):
