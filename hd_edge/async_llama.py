@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
-LAST = 8  # more than a stream that was told to stop still delivers
 
 
 class AsyncLlama:
@@ -81,12 +80,15 @@ class AsyncLlama:
 
     async def _stream(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
         """What a stream gives, in a thread of its own that ends with this generator."""
-        loop, room = asyncio.get_running_loop(), threading.Semaphore(AHEAD)
+        loop, room, closed = asyncio.get_running_loop(), threading.Semaphore(AHEAD), threading.Event()
         arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
 
         def deliver(arrival: Arrival) -> None:
             room.acquire()
-            loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
+            if closed.is_set():  # nobody reads any more: whoever comes next finds room, too
+                room.release()
+            else:
+                loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
 
         async with self._turn:
             running = RunningStream(self.llm, begin, deliver)
@@ -97,7 +99,8 @@ class AsyncLlama:
                 if arrival.error is not None:
                     raise arrival.error
             finally:
-                room.release(LAST)  # nobody reads any more
+                closed.set()
+                room.release()
                 await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
 
 

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from . import _native
 from .backend import api as backend
@@ -228,14 +227,14 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
             if self._verifier is None:
-                generation = super().generate(tokens, **settings)
-                yield from count_plain(generation, stats, len(tokens), lambda: self._life.cancelled)
+                plain = super().generate(tokens, **settings)
+                yield from count_plain(plain, stats, len(tokens), lambda: self._life.cancelled)
             else:
                 self.catch_up()
                 yield from self._drafted(self._verifier, tokens, settings, stats)
         finally:
             close_chain(self)
-            stats.ends = int(stats.last >= 0 and lib.llama_vocab_is_eog(self._model.vocab, stats.last))
+            stats.ends = self._ends(stats.last)
             self.total_stats.add(stats)
         self.catch_up()
 

@@ -20,7 +20,7 @@ def prompts():
     if SPEC_BENCH.is_file():
         questions = [json.loads(line)["turns"][0] for line in SPEC_BENCH.read_text(encoding="utf-8").splitlines()]
         return questions[:: max(len(questions) // PROMPTS, 1)][:PROMPTS]
-    return (ROOT / "tests" / "prompts.txt").read_text(encoding="utf-8").splitlines()[:PROMPTS]
+    return (ROOT / "tests" / "support" / "prompts.txt").read_text(encoding="utf-8").splitlines()[:PROMPTS]
 
 
 def chat_tokens(llm, prompt):

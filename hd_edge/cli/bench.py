@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import MODEL, model_path
-from .values import INT32, LAYERS, POSITIVE, SEED, THREADS, FilePath, Finite, Writable
+from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, THREADS, FilePath, Finite
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
@@ -52,8 +52,13 @@ COLOURS = {1: "green", -1: "red"}
     help="Statistics tier of drafting arms.",
 )
 @click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
-@click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write all figures here; '-': to stdout.")
-@click.option("--plot", "plot_file", type=Writable(dir_okay=False), help="Draw the speed-ups (extra bench).")
+@click.option("--json", "json_file", type=FIGURES, help="Write all figures here; '-': to stdout.")
+@click.option(
+    "--plot",
+    "plot_file",
+    type=PICTURE,
+    help="Draw the speed-ups (extra bench).",
+)
 def bench(**options: Any) -> None:
     """Compare drafted with plain decoding, on this machine.
 

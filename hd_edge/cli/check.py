@@ -13,7 +13,7 @@ import click
 
 from .options import MODEL, model_path
 from .progress import ProgressLine
-from .values import COUNT, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite, Writable
+from .values import COUNT, FIGURES, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite
 
 if TYPE_CHECKING:
     from hd_edge.check.modes import CheckSettings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--store", type=FilePath(exists=True, dir_okay=False), help="Also draft from this store; only read.")
 @click.option("--statistics", type=FilePath(exists=True, dir_okay=False), help="Also draft from these statistics.")
 @click.option("--drafter", metavar="MODEL", help="Also draft with this small GGUF, or 'demo' (extra drafter).")
-@click.option("--json", "json_file", type=Writable(dir_okay=False), help="Write the figures here; '-': to stdout.")
+@click.option("--json", "json_file", type=FIGURES, help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
     """Compare drafted answers with plain ones, token by token.
 

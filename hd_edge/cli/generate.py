@@ -17,7 +17,7 @@ from .interrupt import in_thread
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
 from .streams import as_utf8
-from .values import Writable
+from .values import PAGE
 
 if TYPE_CHECKING:
     from hd_edge import Llama
@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 )
 @click.option("--chat", is_flag=True, help="Send the prompt as a chat message, with the model's chat template.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, finish_reason, stats.")
-@click.option("--explain", type=Writable(dir_okay=False), help="Write a page that shows where each token came from.")
+@click.option(
+    "--explain",
+    type=PAGE,
+    help="Write a page that shows where each token came from.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No statistics on stderr.")
 def generate(**options: Any) -> None:
     """Continue a prompt, streaming to stdout."""

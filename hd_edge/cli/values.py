@@ -66,7 +66,16 @@ class Predict(click.IntRange):
 
 
 class Writable(FilePath):
-    """A file that can be made: told before the work is done, not after."""
+    """A file that can be made: told before the work is done, not after.
+
+    Args:
+        replaces: How a file may begin that is written over, an earlier output; any other is left alone. None: any.
+        **settings: As for ``click.Path``.
+    """
+
+    def __init__(self, replaces: tuple[bytes, ...] | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._replaces = replaces
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click's, with one more test."""
@@ -74,4 +83,15 @@ class Writable(FilePath):
         folder = Path(os.fsdecode(path)).parent
         if not folder.is_dir():
             self.fail(f"{folder} is no folder: make it first", param, ctx)
+        old = Path(os.fsdecode(path))
+        if self._replaces is not None and old.is_file() and os.access(old, os.R_OK):
+            with old.open("rb") as file:
+                begins = file.read(16).lstrip()
+            if begins and not begins.startswith(self._replaces):
+                self.fail(f"{old} holds something else and would be lost: name another file", param, ctx)
         return path
+
+
+PAGE = Writable((b"<!doctype html>",), dir_okay=False)
+FIGURES = Writable((b"{",), dir_okay=False)
+PICTURE = Writable((b"\x89PNG", b"<?xml", b"%PDF"), dir_okay=False)

@@ -76,7 +76,7 @@ def check_drafter(drafter: Any, config: DraftConfig, model_path: str) -> Any:
         msg = f"drafter={_name(drafter)!r} needs draft='auto', got draft={config.profile!r}: leave one of them out"
         raise ConfigError(msg)
     if not isinstance(drafter, (str, os.PathLike)):
-        if not hasattr(drafter, "plain_reason"):
+        if isinstance(drafter, type) or not hasattr(drafter, "plain_reason"):
             kind = type(drafter).__name__
             msg = f"drafter is of type {kind}, expected a GGUF file, 'demo', or a loaded hd_edge.Llama"
             raise ConfigError(msg)

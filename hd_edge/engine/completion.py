@@ -50,6 +50,12 @@ class Completions(Guarded):
         with suppress(ClosedError), nullcontext() if self._life.stepping else self._life.operation(ends=False):
             self._hierarchy.catch_up()
 
+    def _ends(self, token: int) -> int:
+        """1 if this token ends an answer; 0 if not, if there is none (-1), or if the model is gone already."""
+        with suppress(ClosedError):
+            return int(token >= 0 and bool(self._model.model) and lib.llama_vocab_is_eog(self._model.vocab, token))
+        return 0
+
     def _pieces(self, tokens: list[int], settings: dict[str, Any]) -> Generator[Piece, Any, None]:
         """Text of a generation, piece by piece, until the model ends its answer or the context is full."""
         stream = PieceStream()

@@ -11,10 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .forks import held_at_forks
 from .memory import MemoryPieces
 from .pieces import TOKEN, Piece, cut
 from .price import Price
@@ -76,6 +77,7 @@ class Saver:
     Attributes:
         token_bytes: State of one token; 0: not known yet.
         used: Pieces on disk that were used, to be marked so.
+        saving: Held by who saves.
     """
 
     def __init__(
@@ -99,7 +101,8 @@ class Saver:
         self._unsaved = False  # the KV cache may hold what is not saved
         self._closed = False
         self._deadline = 0.0
-        self._saving = threading.RLock()
+        self.saving: Any = threading.RLock()
+        held_at_forks(self)
         self._thread: threading.Thread | None = None
 
     # -- on the way to an answer -----------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ class Saver:
         return False
 
     def _finish(self) -> None:
-        with self._saving:
+        with self.saving:
             if self._unsaved:
                 live = None
                 with self._turn.spare() as free:
@@ -276,11 +279,11 @@ class Saver:
             self._changed.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(CLOSING)
-        if not self._saving.acquire(blocking=False):  # it still waits for the disk
+        if not self.saving.acquire(blocking=False):  # it still waits for the disk
             return
         self._live = lambda: live
         try:
             with suppress(_Late):
                 self._finish()
         finally:
-            self._saving.release()
+            self.saving.release()

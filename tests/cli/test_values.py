@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import click.testing
 import numpy as np
 import pytest
 
@@ -75,3 +76,16 @@ def test_a_huge_memory_budget_reserves_nothing(tmp_path):
     buffer.spill(run)
     rows = _native.CorpusRecords([run], 512, 1, 2**60)
     assert rows.next(1000)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("generate", "--explain"), ("bench", "--json"), ("bench", "--plot"), ("check", "--json")]
+)
+def test_outputs_are_written_over_earlier_outputs_only(tmp_path, command, option):
+    path = tmp_path / "thesis.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    more = ["-p", "x"] if command == "generate" else []
+    done = click.testing.CliRunner().invoke(cli, [command, "-m", str(path), *more, option, str(path)])
+    assert done.exit_code == 2
+    assert "holds something else and would be lost" in done.output
+    assert path.read_bytes() == b"GGUF" + bytes(100)

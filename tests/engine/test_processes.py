@@ -163,7 +163,7 @@ lib.llama_log_set(callback, None)
 try:
     Llama(sys.argv[1], store=None, n_ctx=64)
 except KeyboardInterrupt:
-    print("interrupted")
+    print("interrupted", flush=True)
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 os._exit(0)
 """

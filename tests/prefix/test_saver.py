@@ -1,11 +1,13 @@
 """The saver copies in spare turns of the model, never while a generation runs, and before the model is closed."""
 
+import os
 import threading
 
 import numpy as np
 import pytest
 from fake_state import Conversation, again, rows_of
 
+from hd_edge.prefix import forks
 from hd_edge.prefix.pieces import PIECE
 from hd_edge.prefix.saver import IDLE
 
@@ -167,3 +169,20 @@ def test_a_forked_child_waits_for_no_lock_of_its_parents_threads(tmp_path, end):
     holder.join()
     assert not stuck
     saver.close(BASE)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_who_saves(tmp_path):
+    talk = Conversation(tmp_path)
+    saver = talk.cache.saver
+    forks.hold()
+    try:
+        free = []
+        other = threading.Thread(target=lambda: free.append(saver.saving.acquire(blocking=False)))
+        other.start()
+        other.join()
+        assert free == [False]
+    finally:
+        forks.let_go()
+    assert forks._held == []
+    talk.close()

@@ -8,6 +8,9 @@ import sys
 
 from hd_edge import Llama
 
+unraisable: list[sys.UnraisableHookArgs] = []
+sys.unraisablehook = unraisable.append
+
 
 class Bot:
     def __init__(self, model: str) -> None:
@@ -32,7 +35,7 @@ def collect(model: str, how: str) -> str:
         bot.ask(how)
         del bot
         gc.collect()
-    return "collected"
+    return "collected" if not unraisable else str(unraisable[0].exc_value)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ class FakeLlama:
         self.asked = []
         self.metadata = {}
 
+    def catch_up(self):
+        pass
+
     def _step(self):
         drift = 1.2 + 0.2 * math.sin(self.clock.now / 10)
         self.clock.now += 0.010 * drift * self.random.uniform(1 - self.noise, 1 + self.noise)
