@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hd_edge import AsyncLlama, Llama
+from hd_edge import AsyncLlama, Llama, async_llama
 from hd_edge.errors import ClosedError, ConfigError
 
 TALK = [{"role": "user", "content": "the cat"}]
@@ -98,3 +100,28 @@ def test_errors_and_the_end(models):
             await own.create_completion("a")
 
     asyncio.run(ask())
+
+
+def test_a_stream_that_nobody_reads_finds_room(models, monkeypatch):
+    """Also while whoever tells it to stop still waits for a thread."""
+    monkeypatch.setattr(async_llama, "AHEAD", 1)
+    told = threading.Event()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        async with AsyncLlama(str(models("Q4_0")), n_ctx=256, n_threads=1, store=None, prefix_cache=None) as llm:
+            stream = await llm.create_completion("the cat", max_tokens=60, temperature=0.0, stream=True)
+            await anext(stream)
+            waiting = loop.run_in_executor(None, told.wait)
+            closing = asyncio.ensure_future(stream.aclose())
+            while llm.llm.stats.tokens < 60:
+                await asyncio.sleep(0)
+            told.set()
+            await asyncio.gather(waiting, closing)
+            return llm.llm.stats.tokens
+
+    try:
+        assert asyncio.run(asyncio.wait_for(main(), 60)) == 60
+    finally:
+        told.set()
