@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .forks import held_at_forks
+from hd_edge.store.forks import HeldAtForks
+
 from .memory import MemoryPieces
 from .pieces import TOKEN, Piece, cut
 from .price import Price
@@ -29,6 +30,9 @@ CLOSING = 10.0  # seconds that close() may spend on writing what is left
 
 
 Blob = bytearray | memoryview  # state of a piece
+
+
+_savers = HeldAtForks("saving")
 
 
 class State(Protocol):
@@ -102,7 +106,7 @@ class Saver:
         self._closed = False
         self._deadline = 0.0
         self.saving: Any = threading.RLock()
-        held_at_forks(self)
+        _savers.add(self)
         self._thread: threading.Thread | None = None
 
     # -- on the way to an answer -----------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from hd_edge.errors import StoreError
 
 from .connection import check_length, connect, set_timeout, store_errors
+from .forks import HeldAtForks
 from .ownership import APPLICATION_ID, file_id, in_use, new_file, real_path
 
 if TYPE_CHECKING:
@@ -20,26 +20,10 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 READ_TIMEOUT = 0.05  # seconds that a look-up may wait for another process
-FORK_TIMEOUT = 1.0  # seconds that a fork waits for another thread's use of a store
 WRITE_TIMEOUT = 10.0  # seconds that a write waits unless told otherwise
 
 _inherited: list[Database] = []  # connections that a fork copied: never used, never closed by the child
-_files: WeakSet[StoreFile] = WeakSet()
-_held: list[threading.RLock] = []
-
-
-def _hold() -> None:
-    """Before a fork: SQLite's own locks are copied too, and who holds one in another thread is not in the child."""
-    _held.extend(file.lock for file in list(_files) if file.rests(FORK_TIMEOUT))
-
-
-def _let_go() -> None:
-    while _held:
-        _held.pop().release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+_files = HeldAtForks("lock")
 
 
 class StoreFile:
@@ -117,10 +101,6 @@ class StoreFile:
                 self._create(db)
         finally:
             db.close()
-
-    def rests(self, seconds: float) -> bool:
-        """True if no other thread uses the connection, from now on until this one lets ``lock`` go."""
-        return self.lock.acquire(timeout=seconds)
 
     @contextmanager
     def reading(self) -> Iterator[Database]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fake_state import Conversation, again, rows_of
 
-from hd_edge.prefix import forks
+from hd_edge.prefix import saver as saver_module
 from hd_edge.prefix.pieces import PIECE
 from hd_edge.prefix.saver import IDLE
 
@@ -175,7 +175,7 @@ def test_a_forked_child_waits_for_no_lock_of_its_parents_threads(tmp_path, end):
 def test_a_fork_waits_for_who_saves(tmp_path):
     talk = Conversation(tmp_path)
     saver = talk.cache.saver
-    forks.hold()
+    saver_module._savers.hold()
     try:
         free = []
         other = threading.Thread(target=lambda: free.append(saver.saving.acquire(blocking=False)))
@@ -183,6 +183,6 @@ def test_a_fork_waits_for_who_saves(tmp_path):
         other.join()
         assert free == [False]
     finally:
-        forks.let_go()
-    assert forks._held == []
+        saver_module._savers.let_go()
+    assert saver_module._savers._held == []
     talk.close()
