@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Generator
-from contextlib import nullcontext
 from typing import Any
 
 from llama_cpp import LlamaGrammar
@@ -80,21 +79,18 @@ class Chats(Completions):
         named = any(settings.get(name) for name in ("tools", "tool_choice", "logprobs"))
         ours = named or form["reasoning"] or chat_template_kwargs is not None
         stream = settings.get("stream", False)
-        with self._life.call() if not stream else nullcontext():
+        with self._calling(stream):
             expected = None if prediction is None else self._prediction_ids(prediction)
             hints = Hints(expected, message_texts(settings["messages"]))
             if ours and template.writes_prompts and not settings.get("functions"):
                 prepared = self._prepare(template, settings, chat_template_kwargs or {}, **form)
                 chunks = self._chunks(self._reply(*prepared), hints, prepared[0].tokens)
                 if not stream:
-                    answer = whole(list(chunks), len(prepared[0].tokens), self.stats)
-                    self.catch_up()
-                    return answer
+                    return whole(list(chunks), len(prepared[0].tokens), self.stats)
             else:
                 with self.hinted(hints):
                     chunks = super().create_chat_completion(**settings)
                 if isinstance(chunks, dict):
-                    self.catch_up()
                     add_counts(chunks, self.stats)
                     return chunks
         return self._life.chunks(self._with_timings(chunks))

@@ -50,6 +50,16 @@ class Completions(Guarded):
         with suppress(ClosedError), nullcontext() if self._life.stepping else self._life.operation(ends=False):
             self._hierarchy.catch_up()
 
+    @contextmanager
+    def _calling(self, stream: bool) -> Iterator[None]:
+        """A call that answers has the turn in this block, and learns at its end; a stream takes it chunk by chunk."""
+        if stream:
+            yield
+            return
+        with self._life.call():
+            yield
+            self.catch_up()
+
     def _ends(self, token: int) -> int:
         """1 if this token ends an answer; 0 if not, if there is none (-1), or if the model is gone already."""
         with suppress(ClosedError):
@@ -109,12 +119,11 @@ class Completions(Guarded):
         if isinstance(prompt, str):
             self.check_size(len(prompt))
         merge_bias(settings, self._n_vocab)
-        with self._life.call() if not settings.get("stream") else nullcontext():
+        with self._calling(settings.get("stream", False)):
             hints = self._hints if prediction is None else Hints(self._prediction_ids(prediction))
             with self.hinted(hints), self._context_errors(prompt):
                 completion = super().create_completion(prompt, **settings)
             if isinstance(completion, dict):
-                self.catch_up()
                 add_counts(completion, self.stats)
                 return completion
         return self._life.chunks(self._with_timings(self._chunks(completion, hints, prompt)))
