@@ -8,6 +8,7 @@
 #include "attention/hook.hpp"
 #include "experts/hook.hpp"
 #include "floats/hook.hpp"
+#include "graph_product.hpp"
 #include "large_pages.hpp"
 #include "product.hpp"
 #include "registration.hpp"
@@ -28,15 +29,7 @@ thread_local bool offered = false;
 thread_local int64_t taken = 0;  // bytes since the last offer
 
 // The tensor as a matrix of ours, or one without rows.
-Matrix matrix_of(const Tensor* t) {
-    for (int i = 0; i < kWeightTypes; i++)
-        if (kLayouts[i].ggml_type == t->type) {
-            const auto type = static_cast<WeightType>(i);
-            if (t->ne[2] == 1 && t->ne[3] == 1 && !t->view_src && fits(type, kernels->lanes, t->ne[1], t->ne[0]))
-                return {type, kernels->lanes, t->ne[1], t->ne[0], static_cast<uint8_t*>(t->data)};
-        }
-    return {};
-}
+Matrix matrix_of(const Tensor* t) { return t->ne[2] == 1 ? first_matrix(*kernels, t) : Matrix{}; }
 
 class Traits : public ggml::TensorTraits {
   public:
@@ -51,11 +44,7 @@ class Traits : public ggml::TensorTraits {
         const Product product(*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op));
         auto* work = static_cast<uint8_t*>(p->wdata);
         product.quantize(work, p->ith, p->nth);
-        if (p->ith == 0) api.ggml_threadpool_chunk_set(p->threadpool, p->nth);
-        api.ggml_barrier(p->threadpool);
-        const int64_t chunks = product.chunks(p->nth);
-        for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
-            product.multiply(work, chunk, p->nth);
+        multiply_chunks(p, product, work);
         return true;
     }
 };

@@ -1,9 +1,10 @@
 #include "hook.hpp"
 
+#include "../graph_product.hpp"
+
 namespace hd::kernels {
 namespace {
 
-using ggml::api;
 using ggml::Tensor;
 
 const KernelSet* kernels;
@@ -28,11 +29,7 @@ class ExpertTraits : public ggml::TensorTraits {
                                     slots_of(op, 1));
         auto* work = static_cast<uint8_t*>(p->wdata);
         product.quantize(work, p->ith, p->nth);
-        if (p->ith == 0) api.ggml_threadpool_chunk_set(p->threadpool, p->nth);
-        api.ggml_barrier(p->threadpool);
-        const int64_t chunks = product.chunks(p->nth);
-        for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
-            product.multiply(work, chunk, p->nth);
+        multiply_chunks(p, product, work);
         return true;
     }
 };
@@ -43,13 +40,8 @@ ExpertTraits traits;
 void attach_experts(const KernelSet& set) { kernels = &set; }
 
 ExpertMatrices experts_of(const Tensor* t) {
-    for (int i = 0; i < kWeightTypes; i++)
-        if (kLayouts[i].ggml_type == t->type) {
-            const auto type = static_cast<WeightType>(i);
-            if (t->ne[2] > 1 && t->ne[3] == 1 && !t->view_src && fits(type, kernels->lanes, t->ne[1], t->ne[0]))
-                return {{type, kernels->lanes, t->ne[1], t->ne[0], static_cast<uint8_t*>(t->data)}, t->ne[2]};
-        }
-    return {};
+    const Matrix first = t->ne[2] > 1 ? first_matrix(*kernels, t) : Matrix{};
+    return first.rows ? ExpertMatrices{first, t->ne[2]} : ExpertMatrices{};
 }
 
 ggml::TensorTraits* expert_traits() { return &traits; }

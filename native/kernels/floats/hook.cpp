@@ -1,12 +1,12 @@
 #include "hook.hpp"
 
 #include "../attention/hook.hpp"
+#include "../graph_product.hpp"
 #include "float_product.hpp"
 
 namespace hd::kernels {
 namespace {
 
-using ggml::api;
 using ggml::Tensor;
 
 const FloatSet* float_set_in_use;
@@ -31,11 +31,7 @@ class FloatTraits : public ggml::TensorTraits {
         const FloatProduct product = product_of(op);
         auto* work = static_cast<char*>(p->wdata);
         product.gather(work, p->ith, p->nth);
-        if (p->ith == 0) api.ggml_threadpool_chunk_set(p->threadpool, p->nth);
-        api.ggml_barrier(p->threadpool);
-        const int64_t chunks = product.chunks(p->nth);
-        for (int64_t chunk = p->ith; chunk < chunks; chunk = api.ggml_threadpool_chunk_add(p->threadpool, 1))
-            product.multiply(work, chunk, p->nth);
+        multiply_chunks(p, product, work);
         return true;
     }
 };
