@@ -14,18 +14,17 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from time import monotonic, perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import llama_cpp
-from llama_server import free_port
+from llama_server import Server, free_port
 from long_questions import GENERATED, ROOT, documents, paragraphs
 
 from hd_edge.bench.hardware import hardware
@@ -36,7 +35,6 @@ QUESTIONS = (
     "What should a reader remember of it?",
     "What does it not say?",
 )
-START_SECONDS = 120.0
 ANSWER = 24  # tokens
 
 
@@ -53,31 +51,6 @@ def commands(args: argparse.Namespace, port: int) -> dict[str, list[str]]:
         whole = str(args.ctx_size * args.conversations)
         found[f"llama-server, {slots} slots"] = [*theirs, "-c", whole, "-np", slots]
     return found
-
-
-@contextmanager
-def running(command: list[str], home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A server that answers."""
-    environment = {"HD_EDGE_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": "/usr/bin:/bin"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        end = monotonic() + START_SECONDS
-        while True:
-            if process.poll() is not None or monotonic() > end:
-                msg = f"{command[0]} did not start: status {process.poll()}; {' '.join(command)}"
-                raise SystemExit(msg)
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-                connection.request("GET", "/health")
-                if connection.getresponse().status == http.client.OK:
-                    break
-            except OSError:
-                pass
-            sleep(0.1)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def ask(port: int, messages: list[dict[str, str]]) -> dict[str, Any]:
@@ -160,9 +133,10 @@ def main() -> int:
         "arms": {},
     }
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
+        home, port = Path(folder), free_port()
+        own = {"HD_EDGE_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
         for name, command in commands(args, port).items():
-            with running(command, Path(folder), port):
+            with closing(Server(command, port, os.environ | own)):
                 made = converse(port, texts, args.rounds)
             result["arms"][name] = {**summary(made), "all": made}
             print(name, json.dumps(summary(made)), file=sys.stderr)

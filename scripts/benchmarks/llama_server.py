@@ -64,16 +64,20 @@ def command(binary: Path, model: Path, port: int, kind: str, settings: Settings)
 
 
 class Server:
-    """One running ``llama-server``; between requests it takes no processor time."""
+    """One running server; between requests it takes no processor time.
 
-    def __init__(self, binary: Path, model: Path, kind: str, settings: Settings) -> None:
-        if not binary.is_file():
-            msg = f"{binary} is no llama-server: build it with scripts/benchmarks/build_llama_server.py and name it"
-            raise LlamaServerError(msg)
-        self.port = free_port()
+    Args:
+        words: Its command line, which names the port.
+        port: Where it will listen, at the local address.
+        environment: Of its process; None: this one's.
+    """
+
+    def __init__(self, words: Sequence[str], port: int, environment: dict[str, str] | None = None) -> None:
+        self.port, self._name = port, Path(words[0]).name
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
-            command(binary, model, self.port, kind, settings),
+            words,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -145,7 +149,7 @@ class Server:
         state = "is running" if status is None else f"ended with status {status}"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-LAST_LINES:]
-        return LlamaServerError("\n  ".join([f"llama-server {what}; it {state}. Its last lines:", *lines]))
+        return LlamaServerError("\n  ".join([f"{self._name} {what}; it {state}. Its last lines:", *lines]))
 
 
 class LlamaServer:
@@ -163,7 +167,11 @@ class LlamaServer:
             msg = f"no arm {name!r}: {', '.join(NAMES)}"
             raise LlamaServerError(msg)
         self.name, self.kind, self.llm = name, name.removeprefix(PREFIX), llm
-        self.server = Server(binary, Path(llm.model_path), self.kind, settings)
+        if not binary.is_file():
+            msg = f"{binary} is no llama-server: build it with scripts/benchmarks/build_llama_server.py and name it"
+            raise LlamaServerError(msg)
+        port = free_port()
+        self.server = Server(command(binary, Path(llm.model_path), port, self.kind, settings), port)
 
     def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
         """As ``Arm.warm_up``, except that an n-gram mode learns what it says."""
