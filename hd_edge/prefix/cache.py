@@ -107,9 +107,9 @@ class PrefixCache:
             warnings.warn(self.disk.trouble, StoreWarning, stacklevel=3)
 
     def leave(self) -> None:
-        """A generation ended."""
-        self._renew()
-        self.saver.finished()
+        """A generation ended; in a forked child one of its parent's, of which the parent keeps what is to be kept."""
+        if self._pid == os.getpid():  # else it may be the interpreter's end that ends it: no thread begins then
+            self.saver.finished()
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Takes note of what a prefill cost."""

@@ -168,6 +168,7 @@ def test_a_forked_child_waits_for_no_lock_of_its_parents_threads(tmp_path, end):
     done.set()
     holder.join()
     assert not stuck
+    assert talk.cache.saver._thread is (saver._thread if end == "leave" else None)  # none of its own
     saver.close(BASE)
 
 
