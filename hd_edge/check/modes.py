@@ -15,6 +15,7 @@ from itertools import takewhile
 from multiprocessing.connection import Connection
 from typing import Any
 
+from hd_edge.backend.signals import held_signals
 from hd_edge.errors import ExactModeError, HDEdgeError
 
 
@@ -70,9 +71,10 @@ def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(sender, settings, exact, prompts), daemon=True)
-    child.start()
-    sender.close()
     try:
+        with held_signals():  # one that ended this process halfway would leave the child without its task
+            child.start()
+        sender.close()
         while True:
             kind, value = receiver.recv()
             if kind == "prompt":
@@ -87,8 +89,9 @@ def run_mode(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         raise HDEdgeError(msg) from None
     finally:
         receiver.close()
-        child.terminate()
-        child.join()
+        if child.pid is not None:
+            child.terminate()
+            child.join()
 
 
 def answers(settings: CheckSettings, prompts: list[str]) -> int:

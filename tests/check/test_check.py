@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing.util
 import signal
 import subprocess
 import sys
@@ -211,6 +212,20 @@ def test_exit_status_when_answers_differ(models, monkeypatch, mode, promised, co
 def test_errors_of_the_other_process_arrive(tmp_path):
     with pytest.raises(ModelFileError, match="does not exist"):
         check_modes.run_mode(check_modes.CheckSettings(str(tmp_path / "no.gguf")), True, ["a"], lambda: None)
+
+
+def test_a_signal_while_the_other_process_begins_leaves_no_traceback(models, monkeypatch, capfd):
+    spawn = multiprocessing.util.spawnv_passfds
+
+    def spawn_and_interrupt(*args):
+        pid = spawn(*args)
+        signal.raise_signal(signal.SIGINT)  # the child waits for its task now
+        return pid
+
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", spawn_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        check_modes.run_mode(check_modes.CheckSettings(str(models("Q4_0"))), True, ["a"], lambda: None)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its child in /proc")
