@@ -7,6 +7,7 @@
 
 #include "draft/drafter.hpp"
 #include "records/tier_cache.hpp"
+#include "verify/shared_verifier.hpp"
 #include "verify/verifier.hpp"
 
 namespace nb = nanobind;
@@ -49,8 +50,9 @@ struct BoundDrafter {
         drafter.learn(tree, tokens.data(), size_of(tokens));
     }
 
-    int recycle(const hd::Verifier& verifier, const DraftTree& tree, const std::vector<int32_t>& path, double seconds) {
-        return drafter.recycle(tree, path, [&](int node) { return verifier.row(node); }, seconds);
+    template <typename Rows>
+    int recycle(const Rows& rows, const DraftTree& tree, const std::vector<int32_t>& path, double seconds) {
+        return drafter.recycle(tree, path, [&](int node) { return rows.row(node); }, seconds);
     }
 
     void recycle_row(const DraftTree& tree, int32_t node, const Ids& ids, const Floats& chances) {
@@ -141,7 +143,8 @@ void register_draft(nb::module_& m) {
                 d.drafter.append(tokens.data(), size_of(tokens));
             },
             "tokens"_a)
-        .def("recycle", &BoundDrafter::recycle, "verifier"_a, "tree"_a, "path"_a, "seconds"_a)
+        .def("recycle", &BoundDrafter::recycle<hd::Verifier>, "rows"_a, "tree"_a, "path"_a, "seconds"_a)
+        .def("recycle", &BoundDrafter::recycle<hd::SlotRows>, "rows"_a, "tree"_a, "path"_a, "seconds"_a)
         .def("recycle_row", &BoundDrafter::recycle_row, "tree"_a, "node"_a, "ids"_a, "chances"_a)
         .def("forget_rows", [](BoundDrafter& d) { d.drafter.recycler().clear(); })
         .def(

@@ -4,6 +4,7 @@
 void register_corpus(nanobind::module_& m);
 void register_draft(nanobind::module_& m);
 void register_grammar(nanobind::module_& m);
+void register_shared(nanobind::module_& m);
 void register_tiers(nanobind::module_& m);
 void register_verify(nanobind::module_& m);
 
@@ -15,4 +16,5 @@ NB_MODULE(_native, m) {
     register_grammar(m);
     register_tiers(m);
     register_verify(m);
+    register_shared(m);
 }

@@ -1,5 +1,7 @@
 #include "draft_tree.hpp"
 
+#include <algorithm>
+
 namespace hd {
 
 void DraftTree::clear() {
@@ -55,6 +57,22 @@ int DraftTree::leaves() const {
         count += (i + 1 == size() || parent[static_cast<size_t>(i) + 1] != i) ? 1 : 0;
     }
     return count;
+}
+
+int32_t DraftTree::number_leaves(std::vector<int32_t>& first, std::vector<int32_t>& last) const {
+    const size_t n = token.size();
+    first.resize(n);
+    last.resize(n);
+    int32_t leaf = 0;
+    for (size_t i = 0; i < n; i++) {
+        first[i] = last[i] = leaf;
+        leaf += i + 1 == n || parent[i + 1] != static_cast<int32_t>(i) ? 1 : 0;
+    }
+    for (size_t i = n; i-- > 1;) {
+        int32_t& above = last[static_cast<size_t>(parent[i])];
+        above = std::max(above, last[i]);
+    }
+    return leaf;
 }
 
 std::string DraftTree::check(int32_t n_vocab) const {

@@ -31,6 +31,8 @@ struct DraftTree {
     // The nodes that the tokens behind the root's lead to, root first, as far as they were drafted.
     std::vector<int32_t> follow(const int32_t* tokens, size_t n) const;
     int leaves() const;
+    // Fills for each node the range of the leaves below it, numbered in pre-order; returns their number.
+    int32_t number_leaves(std::vector<int32_t>& first, std::vector<int32_t>& last) const;
     // "" if the tree is well formed and every token lies in [0, n_vocab), else what is wrong with which node.
     std::string check(int32_t n_vocab) const;
 };

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "greedy.hpp"
+
 namespace hd {
 
 namespace {
@@ -46,25 +48,6 @@ void Verifier::begin(int32_t n_past) {
     lost_ = false;
 }
 
-// Pre-order numbers the leaves below a node consecutively.
-void Verifier::assign_sequences(const DraftTree& tree) {
-    const int32_t n = tree.size();
-    first_leaf_.resize(at(n));
-    last_leaf_.resize(at(n));
-    int32_t leaf = 0;
-    for (int32_t i = 0; i < n; i++) {
-        first_leaf_[at(i)] = leaf;
-        const bool is_leaf = i + 1 == n || tree.parent[at(i + 1)] != i;
-        last_leaf_[at(i)] = leaf;
-        leaf += is_leaf ? 1 : 0;
-    }
-    leaves_ = leaf;
-    for (int32_t i = n - 1; i > 0; i--) {
-        int32_t& last = last_leaf_[at(tree.parent[at(i)])];
-        last = std::max(last, last_leaf_[at(i)]);
-    }
-}
-
 int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree) {
     if (lost_) throw std::invalid_argument("the recurrent state is lost: forget() comes before the next forward");
     const std::string wrong = tree.check(limits_.n_vocab);
@@ -84,7 +67,7 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
     if (n_past_ + total > limits_.n_ctx) {
         throw std::invalid_argument(numbers("KV cells:", n_past_ + total, "n_ctx", limits_.n_ctx));
     }
-    assign_sequences(tree);
+    leaves_ = tree.number_leaves(first_leaf_, last_leaf_);
     if (leaves_ > limits_.max_sequences) {
         throw std::invalid_argument(numbers("leaves:", leaves_, "n_seq_max", limits_.max_sequences));
     }
@@ -179,25 +162,7 @@ const float* Verifier::row(int32_t node) const {
     return logits_of_root_ + at(node) * at(limits_.n_vocab);
 }
 
-int32_t Verifier::argmax(int32_t node) const {
-    const float* x = row(node);
-    const int32_t n = limits_.n_vocab;
-    // 16 independent lanes: baseline SIMD without relaxed floating-point rules; then the first place of the maximum.
-    constexpr int32_t kLanes = 16;
-    float best = x[0];
-    int32_t i = 0;
-    if (n >= kLanes) {
-        float m[kLanes];
-        std::copy(x, x + kLanes, m);
-        for (i = kLanes; i + kLanes <= n; i += kLanes) {
-            for (int32_t k = 0; k < kLanes; k++) m[k] = x[i + k] > m[k] ? x[i + k] : m[k];
-        }
-        best = *std::max_element(m, m + kLanes);
-    }
-    for (; i < n; i++) best = x[i] > best ? x[i] : best;
-    const float* first = std::find(x, x + n, best);
-    return first == x + n ? 0 : static_cast<int32_t>(first - x);  // NaN everywhere: token 0, as llama.cpp
-}
+int32_t Verifier::argmax(int32_t node) const { return first_largest(row(node), limits_.n_vocab); }
 
 std::string Verifier::check_integrity() const {
     const int32_t end = api_.memory_seq_pos_max(memory_, 0);

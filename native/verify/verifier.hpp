@@ -67,7 +67,7 @@ class Verifier {
     int32_t n_past() const { return n_past_; }
     int32_t rows() const { return rows_; }  // of the tree that is neither committed nor rolled back
     const float* row(int32_t node) const;   // n_vocab floats, valid until the context's next forward
-    int32_t argmax(int32_t node) const;     // the first largest, as llama.cpp's greedy sampler takes it
+    int32_t argmax(int32_t node) const;
     int32_t batch_row(int32_t node) const { return n_chain_ + node; }  // index for llama_get_logits_ith and samplers
 
     // Takes the abort callback out of the context: the owner calls it before either of the two goes away.
@@ -87,7 +87,6 @@ class Verifier {
     void keep_copy();
     void drop_copy();
     void restore_copy();
-    void assign_sequences(const DraftTree& tree);
 
     LlamaApi api_;
     void* ctx_;
