@@ -15,8 +15,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .async_llama import AsyncLlama
+    from .batching.engine import Engine
     from .config import DraftConfig
     from .errors import (
+        BusyError,
         ClosedError,
         ConfigError,
         ContextFullError,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AsyncLlama": "async_llama",
+    "Engine": "batching.engine",
     "Llama": "llama",
     "DraftConfig": "config",
     "GenerationStats": "stats",
@@ -52,12 +55,14 @@ _HOME = {
 
 __all__ = [
     "AsyncLlama",
+    "BusyError",
     "ClosedError",
     "ConfigError",
     "ContextFullError",
     "CorpusError",
     "DecodeError",
     "DraftConfig",
+    "Engine",
     "ExactModeError",
     "GenerationStats",
     "HDEdgeError",

@@ -63,6 +63,10 @@ class DecodeError(HDEdgeError, RuntimeError):
     """The forward of the target failed; the KV cache is as before it."""
 
 
+class BusyError(HDEdgeError, RuntimeError):
+    """So many requests wait for an ``Engine`` that one more was refused."""
+
+
 class ClosedError(HDEdgeError, RuntimeError):
     """The model was closed, or belongs to the process that this one was forked from."""
 

@@ -17,6 +17,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
     """llama_cpp assigns both attributes once, before it loads the model."""
 
     _wanted: Wanted
+    _sequences = 0  # of several conversations; 0: those of one
     _exact: ExactSettings | None
     _held: HeldSignals
 
@@ -37,7 +38,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
 
     @context_params.setter
     def context_params(self, params: Any) -> None:
-        params.n_seq_max, params.n_rs_seq = self._wanted.sequences, self._wanted.snapshots
+        params.n_seq_max, params.n_rs_seq = self._sequences or self._wanted.sequences, self._wanted.snapshots
         params.kv_unified = True
         self.__dict__["context_params"] = params
 

@@ -34,7 +34,7 @@ class Step:
     tokens: Sequence[int]
     seconds: float
     planning: float = 0.0
-    rows: _native.Verifier | None = None
+    rows: _native.Verifier | _native.SlotRows | None = None
     again: int = 0
 
 

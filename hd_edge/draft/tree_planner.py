@@ -121,12 +121,16 @@ class TreePlanner:
         self._drafter.set_cost(*(one_size(size) if self._probed else self._prices))
         if self.guard.paused or size == 1:
             rows = 1
-        tree = self._drafter.grow(rows, leaves)
-        missing = {name: self._drafter.missing(_native.Tier[name]) for name in self._names}
-        tree = self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
+        tree = self._grow(rows, leaves)
         if self.asking is None or rows == 1 or self._probed:
             return tree
         return self.asking.extend(tree, partial(self._drafter.grow, rows, leaves), self.cost, self.context)
+
+    def _grow(self, rows: int, leaves: int) -> _native.DraftTree:
+        """The drafter's tree, with the records that it missed."""
+        tree = self._drafter.grow(rows, leaves)
+        missing = {name: self._drafter.missing(_native.Tier[name]) for name in self._names}
+        return self._drafter.grow(rows, leaves) if self.lookups.fetch(missing) else tree
 
     def learn(self, step: Step) -> None:
         """Teaches the mixer, the context tier, the cost curve and the guard."""

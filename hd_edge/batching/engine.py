@@ -1,0 +1,213 @@
+"""``Engine``: many conversations on one model, each with the answer it would have alone."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hd_edge.errors import ClosedError, ConfigError
+from hd_edge.stats import GenerationStats
+
+from .fair_queue import FairQueue
+from .handle import Handle
+from .loop import ENDED, Loop
+from .planner import SharedPlanner
+from .seat import Seat
+from .shared_llama import BESIDE, MOST_SEQUENCES, SharedLlama
+from .slots import Slot, Slots
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+LEAVES = 4  # of a conversation's draft tree
+KEPT = 2  # conversations in the cache for each that is answered: the others may be gone on with
+MOST_PARALLEL = (MOST_SEQUENCES - BESIDE) // LEAVES
+SLACK = 8  # a part of the cells is for rejected drafts, until they are cleared away
+STEP = 256  # llama.cpp rounds the size of a context to it
+
+
+class Engine:
+    """One model, one KV cache, many conversations (continuous batching).
+
+    Requests are answered side by side, up to ``parallel`` at a time, and join and leave between two forwards. Where
+    ``engine.exact`` holds, tokens and logits of each are bit for bit those of the request alone.
+
+    Args:
+        model_path: As for ``Llama``.
+        parallel: Requests that are answered at a time.
+        n_ctx: Tokens of each conversation, prompt included.
+        n_cells: Tokens of all conversations together; None: each has its ``n_ctx``. With fewer, a request waits until
+            what it may come to need (prompt and ``max_tokens``) is free.
+        queue: Requests that may wait.
+        **settings: As for ``Llama``, but ``drafter``, ``prefix_cache`` and ``logits_all``.
+
+    Raises:
+        ConfigError: An argument is out of range, or the model cannot be shared (recurrent states).
+        HDEdgeError: As ``Llama``.
+    """
+
+    def __init__(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        parallel: int = 4,
+        n_ctx: int = 4096,
+        n_cells: int | None = None,
+        queue: int = 64,
+        **settings: Any,
+    ) -> None:
+        _check("parallel", parallel, 1, MOST_PARALLEL)
+        _check("n_ctx", n_ctx, 1, 2**31 - 1)
+        _check("queue", queue, 0, 2**31 - 1)
+        _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
+        for name in ("drafter", "prefix_cache", "prefix_cache_bytes", "logits_all", "draft_model"):
+            if settings.get(name):
+                msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
+                raise ConfigError(msg)
+        cells = parallel * n_ctx if n_cells is None else n_cells
+        batch = int(settings.get("n_batch") or 512)
+        whole = -(-(cells + max(cells // SLACK, 2 * batch)) // STEP) * STEP
+        number = min(KEPT * parallel, MOST_PARALLEL)
+        settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
+        settings["prefix_cache"] = None
+        self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
+        try:
+            slots = [Slot(index, self._planner) for index in range(number)]
+            self._loop = Loop(
+                self.model,
+                self.model.shared,
+                Slots(self.model.ctx, self.model.shared, slots),
+                parallel=parallel,
+                window=n_ctx,
+                cells=cells,
+            )
+            self.seats = [Seat(self.model, self._loop, n_ctx) for _ in range(parallel)]
+        except BaseException:
+            self.model.close()
+            raise
+        self._free = list(self.seats)
+        self._queue: FairQueue[Handle] = FairQueue(queue)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether each conversation has bit for bit the tokens and logits that it has alone."""
+        return self.model.own_attention
+
+    @property
+    def total_stats(self) -> GenerationStats:
+        """Counts of all requests. ``forwards`` counts each conversation's part; ``steps`` has the shared ones."""
+        total = GenerationStats()
+        for seat in self.seats:
+            total.add(seat.total_stats)
+        return total
+
+    @property
+    def steps(self) -> GenerationStats:
+        """Counts of the forwards themselves: ``forwards``, ``rows``, ``forward_seconds``."""
+        return self._loop.total
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
+
+    def submit(
+        self,
+        prompt: str | list[int] | None = None,
+        *,
+        messages: list[dict[str, Any]] | None = None,
+        user: str = "",
+        stream: bool = False,
+        **options: Any,
+    ) -> Handle:
+        """Asks for an answer, and returns at once.
+
+        Args:
+            prompt: Text or token ids to continue; or
+            messages: a conversation to answer.
+            user: Who asks: users take turns where requests wait.
+            stream: The handle gives chunks.
+            **options: As ``Llama.create_completion`` or ``create_chat_completion`` takes them.
+
+        Raises:
+            BusyError: So many wait already.
+            ClosedError: The engine was closed.
+            ConfigError: Neither prompt nor messages, or both.
+        """
+        if (prompt is None) == (messages is None):
+            msg = "give either a prompt or messages, exactly one of them"
+            raise ConfigError(msg)
+        options["stream"] = stream
+
+        def begin(seat: Seat) -> Any:
+            if prompt is not None:
+                return seat.create_completion(prompt, **options)
+            return seat.create_chat_completion(messages=messages, **options)
+
+        handle = Handle(begin, stream=stream)
+        with self._lock:
+            if self._closed:
+                raise ClosedError(ENDED)
+            seat = self._free.pop() if self._free else None
+            if seat is None:
+                self._queue.push(handle, user)
+        if seat is not None:
+            handle.run(seat, self._leave)
+        else:
+            handle.on_cancel(partial(self._drop, handle))
+        return handle
+
+    def _drop(self, handle: Handle) -> None:
+        with self._lock:
+            self._queue.remove(handle)
+
+    def _leave(self, seat: Seat) -> None:
+        """A seat is free: whose turn is it?"""
+        with self._lock:
+            handle = self._queue.pop() if len(self._queue) else None
+            if handle is None:
+                self._free.append(seat)
+        if handle is not None:
+            handle.run(seat, self._leave)
+
+    def close(self) -> None:
+        """Ends all requests after the forward under way, and frees the model; may be called twice."""
+        with self._lock:
+            self._closed = True
+            left = [self._queue.pop() for _ in range(len(self._queue))]
+        for handle in left:
+            handle.finish(ClosedError(ENDED))
+        self._loop.close()
+        for seat in self.seats:
+            seat.close()
+        self.model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _planner(self) -> SharedPlanner:
+        memory = self.model._hierarchy
+        return SharedPlanner(
+            self.model._n_vocab,
+            self.model._draft_config,
+            calibration=None if memory is None else memory.calibration,
+            tiers=() if memory is None else memory.tiers,
+            costs=() if memory is None else memory.cost_rows,
+        )
+
+
+def _check(name: str, value: Any, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        msg = f"{name}={value!r} is not an integer from {least} to {most}"
+        raise ConfigError(msg)

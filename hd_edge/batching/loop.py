@@ -1,0 +1,332 @@
+"""Loop: the thread that computes. One forward after the other over whatever the conversations need next."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.draft.planner import Step, root_alone
+from hd_edge.errors import ClosedError, ContextFullError, DecodeError
+from hd_edge.stats import GenerationStats
+
+from .row_budget import RowBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hd_edge import _native
+    from hd_edge.tiers.memory import Hierarchy
+
+    from .request import Request
+    from .shared_llama import SharedLlama
+    from .slots import Slot, Slots
+
+ENDED = "the engine is closed: make a new one with Engine(...)"
+PLANNED = 64  # rows that all drafts together may be planned over
+LEAST_PLANNED = 4  # of one conversation
+STALL = 0.05  # seconds that a piece of a prompt may take beside running answers, or as long as these take
+LEAST_PIECE, FIRST_PIECE = 16, 32  # tokens beside running answers; until it is known what they take
+CROWD = 16  # ended generations that wait to be learned, at most, while others run
+DOZE = 0.01  # seconds between two looks at readers that are behind
+
+
+class Part:
+    """What one request has of a forward.
+
+    Attributes:
+        request: Whose.
+        pending: Tokens of its prompt, or its root.
+        tree: Behind the last of them.
+        draws: Whether tokens are drawn.
+    """
+
+    def __init__(self, request: Request, pending: list[int], tree: _native.DraftTree, *, draws: bool = True) -> None:
+        self.request, self.pending, self.tree, self.draws = request, pending, tree, draws
+
+    @property
+    def rows(self) -> int:
+        """Of the batch."""
+        return len(self.pending) - 1 + len(self.tree)
+
+
+class Loop:
+    """Makes the tokens of all requests.
+
+    Args:
+        model: The context is this thread's alone.
+        verifier: Over its KV cache.
+        slots: The conversations in it.
+        parallel: Requests that run at a time.
+        window: Tokens of one conversation, prompt included.
+        cells: Cells that all running requests may be promised.
+
+    Attributes:
+        total: Counts of all forwards: ``forwards``, ``rows`` and ``forward_seconds``.
+        running: Requests that have a slot.
+    """
+
+    def __init__(
+        self,
+        model: SharedLlama,
+        verifier: _native.SharedVerifier,
+        slots: Slots,
+        *,
+        parallel: int,
+        window: int,
+        cells: int,
+    ) -> None:
+        self._model, self._verifier, self._slots = model, verifier, slots
+        self._parallel, self._window, self._cells = parallel, window, cells
+        self._memory: Hierarchy | None = model._hierarchy
+        self._learning = 0  # generations that ended and are not learned yet
+        self._planning = 0.0  # seconds before the forward under way
+        self._max_rows = model._draft_config.max_rows if model._draft_config.profile != "off" else 1
+        self.budget = RowBudget()
+        self.total = GenerationStats()
+        self.running: list[Request] = []
+        self._waiting: deque[Request] = deque()
+        self._closing = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="hd_edge-engine", daemon=True)
+        self._thread.start()
+
+    # -- for other threads ---------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> None:
+        """Generates it when there is room.
+
+        Raises:
+            ClosedError: There is nobody to do it.
+        """
+        with self._wake:
+            if self._closing or not self._thread.is_alive():
+                raise ClosedError(ENDED)
+            self._waiting.append(request)
+            self._wake.notify()
+
+    def cancel(self, request: Request) -> None:
+        """Ends it before the next forward."""
+        with self._wake:
+            request.cancelled = True
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Ends all requests after the forward under way, and the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: BaseException = ClosedError(ENDED)
+        try:
+            while self._arrived():
+                with self._model._life.operation(ends=False):
+                    self._turn()
+        except BaseException as raised:  # the model was closed, or a defect: whoever waits is told
+            error = raised
+        with self._wake:
+            self._closing = True
+            left = [*self.running, *self._waiting]
+            self.running.clear()
+            self._waiting.clear()
+        for request in left:
+            request.end(error)
+
+    def _arrived(self) -> bool:
+        """Waits until there is something to do; False at the end."""
+        with self._wake:
+            while not self._closing and not self.running and not self._waiting:
+                if not self._learning:
+                    self._wake.wait()
+                else:
+                    break
+            if self.running and all(request.rests for request in self.running) and not self._waiting:
+                self._wake.wait(DOZE)
+            return not self._closing
+
+    def _turn(self) -> None:
+        """Whatever is to be done between two moments at which somebody else may have the model."""
+        for request in [one for one in self.running if one.cancelled]:
+            self._end(request)
+        if self._learning and (not self.running or self._learning >= CROWD) and self._memory is not None:
+            self._memory.catch_up()
+            self._learning = 0
+        self._admit()
+        parts = self._plan()
+        if not parts:
+            return
+        try:
+            self._forward(parts)
+        except DecodeError as error:
+            for part in parts:
+                self._end(part.request, error)
+
+    def _admit(self) -> None:
+        """Gives slots to those who wait, in their order."""
+        while self._waiting:
+            request = self._waiting[0]
+            if not request.cancelled:
+                if len(self.running) >= self._parallel:
+                    return
+                cells = min(len(request.prompt) + request.limit, self._window)
+                slot = self._slots.admit(request.prompt, cells, self._cells)
+                if slot is None:
+                    return
+                request.slot, request.begun = slot, perf_counter()
+                request.rows.slot = self._verifier.rows(slot.number)
+                request.stats.cached_tokens = len(slot.tokens)
+                slot.planner.follow(request.forced)
+                self.running.append(request)
+            with self._wake:
+                self._waiting.popleft()
+            if request.cancelled:
+                request.end()
+
+    # -- one forward ---------------------------------------------------------------------------------------------
+
+    def _plan(self) -> list[Part]:
+        """What the next forward is over: the trees of running answers, and pieces of the prompts that are read."""
+        started = perf_counter()
+        answering = [one for one in list(self.running) if one.made and not one.rests and self._has_room(one)]
+        reading = [one for one in self.running if not one.made]
+        rows = min(max(PLANNED // max(len(answering), 1), LEAST_PLANNED), self._max_rows)
+        leaves = self._verifier.max_leaves
+        chances = []
+        for one in answering:
+            slot = _slot(one)
+            most = min(rows, one.limit - one.made, self._window - len(slot.tokens))
+            chances.append(slot.planner.propose(one.tokens[-1], most, leaves))
+        pieces = self._pieces(reading, len(answering))
+        extra = self.budget.token_seconds * sum(map(len, pieces))
+        parts = []
+        for one, count in zip(answering, self.budget.choose(chances, extra), strict=True):
+            root = one.tokens[-1]
+            parts.append(Part(one, [root], _slot(one).planner.take(root, count, leaves)))
+        for one, piece in zip(reading, pieces, strict=False):
+            last = len(_slot(one).tokens) + len(piece) == len(one.prompt)
+            parts.append(Part(one, piece, root_alone(piece[-1]), draws=last))
+        self._planning = perf_counter() - started
+        return parts
+
+    def _has_room(self, request: Request) -> bool:
+        """Whether its window takes another token; else it ends."""
+        if len(_slot(request).tokens) < self._window:
+            return True
+        msg = f"the context is full: {self._window} tokens; give the engine a larger n_ctx"
+        self._end(request, ContextFullError(msg))
+        return False
+
+    def _pieces(self, reading: Sequence[Request], answering: int) -> list[list[int]]:
+        """The next tokens of the prompts that are being read, the earliest first; nobody who answers shall stall."""
+        room = self._verifier.max_rows - answering * self._max_rows
+        if answering and reading:
+            token = self.budget.token_seconds
+            fair = int(max(self.budget.seconds(answering), STALL) / token) if token else FIRST_PIECE
+            room = min(room, max(fair, LEAST_PIECE))
+        pieces = []
+        for one in reading:
+            if room < 1:
+                break
+            known = len(_slot(one).tokens)
+            pieces.append(one.prompt[known : known + room])
+            room -= len(pieces[-1])
+        return pieces
+
+    def _forward(self, parts: list[Part]) -> None:
+        """Computes the parts, draws, and keeps what was drawn."""
+        verifier = self._verifier
+        self._slots.make_room(sum(part.rows for part in parts))
+        for part in parts:
+            verifier.add(_slot(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
+        started = perf_counter()
+        code = verifier.decode()
+        if code != 0:
+            msg = f"llama_decode returned {code} for {sum(part.rows for part in parts)} rows, 0 is expected"
+            raise DecodeError(msg)
+        seconds = perf_counter() - started
+        answers = [part.rows for part in parts if part.request.made]
+        prompt = sum(part.rows for part in parts) - sum(answers)
+        self.budget.observe(sum(answers), seconds, prompt)
+        self.total.forwards += 1
+        self.total.rows += sum(answers) + prompt
+        self.total.forward_seconds += seconds
+        price = self.budget.price(len(answers))
+        for part in parts:
+            self._keep(part, seconds, price)
+
+    def _keep(self, part: Part, seconds: float, price: float) -> None:
+        """Draws along the tree, hands out, learns, and leaves the drawn path in the cache."""
+        request, slot = part.request, _slot(part.request)
+        first = not request.made
+        path, drawn, over, error = self._draw(part) if part.draws else ([0], [], False, None)
+        accepted = part.tree.token[path].tolist()
+        if not first:
+            request.stats.count_step(part.tree, path, seconds, self._planning)
+            request.stats.seconds += seconds + self._planning
+            step = Step(part.tree, path, drawn, seconds, self._planning, request.rows.slot)
+            slot.planner.learn_shared(step, price)
+        self._verifier.commit(slot.number, np.array(path, np.int32))
+        slot.tokens += [*part.pending[:-1], *accepted]
+        request.tokens += drawn
+        if first:
+            request.stats.prompt_seconds = perf_counter() - request.begun
+            known = request.stats.cached_tokens
+            request.tell(len(slot.tokens) - known, len(request.prompt) - known)
+        if drawn:
+            request.hand_out(None if first else part.tree, path[: len(drawn)], drawn)
+        if first and drawn and not over:
+            slot.planner.begin(np.array(request.tokens, np.int32), request.prediction)
+        if over or error is not None:
+            self._end(request, error)
+
+    def _draw(self, part: Part) -> tuple[list[int], list[int], bool, BaseException | None]:
+        """Nodes accepted, tokens drawn at them, whether the answer is over, and what was raised."""
+        request, tree = part.request, part.tree
+        path: list[int] = [0]
+        drawn: list[int] = []
+        prefix = [*_slot(request).tokens, *part.pending] if request.stop is not None else []
+        try:
+            while True:
+                node = path[-1]
+                token = request.sampler.sample(node)
+                if request.stops(prefix, node):
+                    return path, drawn, True, None
+                drawn.append(token)
+                ended = lib.llama_vocab_is_eog(self._model._model.vocab, token)
+                if ended or request.made + len(drawn) >= request.limit:
+                    return path, drawn, True, None
+                child = tree.child(node, token)
+                if child < 0:
+                    return path, drawn, False, None
+                path.append(child)
+                prefix.append(token)
+        except Exception as error:  # of the user's processors or criteria, or of the grammar: this request's alone
+            return path, drawn, True, error
+
+    def _end(self, request: Request, error: BaseException | None = None) -> None:
+        """Its slot keeps the conversation; what was said is learned later."""
+        self.running.remove(request)
+        slot = _slot(request)
+        self._slots.release(slot)
+        if self._memory is not None and request.made:
+            self._memory.learner = slot.planner
+            self._memory.finished(*request.said(), request.stats)
+            self._learning += 1
+        request.end(error)
+
+
+def _slot(request: Request) -> Slot:
+    """Of a request that was admitted."""
+    if request.slot is None:
+        msg = "a request that runs has no slot"
+        raise RuntimeError(msg)
+    return request.slot
