@@ -48,6 +48,11 @@ class Engine:
     Raises:
         ConfigError: An argument is out of range, or the model cannot be shared (recurrent states).
         HDEdgeError: As ``Llama``.
+
+    Attributes:
+        model: For what needs no context, such as its tokenizer.
+        seats: As many as ``parallel``: each takes one request at a time, as a ``Llama`` does. ``submit`` uses them.
+        slots: The conversations in the KV cache.
     """
 
     def __init__(
@@ -76,11 +81,11 @@ class Engine:
         settings["prefix_cache"] = None
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
-            slots = [Slot(index, self._planner) for index in range(number)]
+            self.slots = [Slot(index, self._planner) for index in range(number)]
             self._loop = Loop(
                 self.model,
                 self.model.shared,
-                Slots(self.model.ctx, self.model.shared, slots),
+                Slots(self.model.ctx, self.model.shared, self.slots),
                 parallel=parallel,
                 window=n_ctx,
                 cells=cells,

@@ -277,6 +277,7 @@ class Loop:
         self._verifier.commit(slot.number, np.array(path, np.int32))
         slot.tokens += [*part.pending[:-1], *accepted]
         request.tokens += drawn
+        slot.output += len(drawn)
         if first:
             request.stats.prompt_seconds = perf_counter() - request.begun
             known = request.stats.cached_tokens

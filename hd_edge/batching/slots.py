@@ -29,13 +29,14 @@ class Slot:
         busy: A request is answered in it.
         promised: Cells that this request may come to need, all in all.
         used: When it was given away last, a count.
+        output: Tokens that were generated in it.
     """
 
     def __init__(self, number: int, make_planner: Callable[[], SharedPlanner]) -> None:
         self.number = number
         self.tokens: list[int] = []
         self.busy = False
-        self.promised = self.used = 0
+        self.promised = self.used = self.output = 0
         self._make_planner = make_planner
         self._planner: SharedPlanner | None = None
 

@@ -11,7 +11,7 @@ from .interrupt import ends_at_ctrl_c
 from .values import CONTEXT, COUNT, LAYERS, POSITIVE, SEED, THREADS, Finite, Name, Predict
 
 if TYPE_CHECKING:
-    from hd_edge import Llama
+    from hd_edge import Engine, Llama
 
 MODEL = click.option(
     "-m", "--model", type=Name(), required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."
@@ -64,6 +64,26 @@ def load_llama(options: dict[str, Any], **more: Any) -> Llama:
     """Takes the model options out of a verb's keyword arguments and loads the model."""
     from hd_edge import Llama
 
+    path, settings = llama_settings(options)
+    with ends_at_ctrl_c():
+        return Llama(path, **settings, **more)
+
+
+def load_engine(options: dict[str, Any], parallel: int) -> Engine:
+    """The same for several conversations at a time."""
+    from hd_edge import Engine
+
+    path, settings = llama_settings(options)
+    if settings.pop("drafter", None):
+        msg = f"--drafter drafts for one conversation at a time, --parallel {parallel} asks for more: give one of them"
+        raise click.UsageError(msg)
+    del settings["prefix_cache"]  # conversations that share a beginning share its state
+    with ends_at_ctrl_c():
+        return Engine(path, parallel=parallel, **settings)
+
+
+def llama_settings(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Takes the model options out: the file, and the constructor's arguments."""
     settings: dict[str, Any] = {
         "n_ctx": options.pop("ctx_size"),
         "n_batch": options.pop("batch_size"),
@@ -79,10 +99,7 @@ def load_llama(options: dict[str, Any], **more: Any) -> Llama:
         settings["drafter"] = model_path(drafter)
     if threads := options.pop("threads"):
         settings.update(n_threads=threads, n_threads_batch=threads)
-    settings.update(more)
-    path = model_path(options.pop("model"))
-    with ends_at_ctrl_c():
-        return Llama(path, **settings)
+    return model_path(options.pop("model")), settings
 
 
 def sampling(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .options import load_llama, model_options
+from .options import load_engine, load_llama, model_options
 from .values import MOST_MIB, Finite, Name
 
 
@@ -22,6 +22,14 @@ from .values import MOST_MIB, Finite, Name
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
 @click.option(
     "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
+)
+@click.option(
+    "-np",
+    "--parallel",
+    type=click.IntRange(1, 63),
+    default=1,
+    show_default=True,
+    help="Requests answered at a time; each conversation has --ctx-size tokens.",
 )
 @click.option("--logprobs", is_flag=True, help="Answer 'logprobs' too: keeps the logits of every token in memory.")
 def serve(**options: Any) -> None:
@@ -45,9 +53,13 @@ def serve(**options: Any) -> None:
     from hd_edge.server.run import Server, ends_with_status_0, listen
 
     listening = listen(host, port)  # before the model loads: what is in use is told at once
-    llm = load_llama(options, logits_all=options.pop("logprobs"))
-    with listening, closing(llm), ends_with_status_0():
-        app = create_app(llm, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
+    parallel, logprobs = options.pop("parallel"), options.pop("logprobs")
+    if parallel > 1 and logprobs:
+        msg = f"--logprobs keeps the logits of one conversation, --parallel {parallel} asks for more: give one of them"
+        raise click.UsageError(msg)
+    model = load_engine(options, parallel) if parallel > 1 else load_llama(options, logits_all=logprobs)
+    with listening, closing(model), ends_with_status_0():
+        app = create_app(model, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 
         def ready(url: str) -> None:
             click.echo(f"{alias} at {url} (Ctrl-C ends)", err=True)

@@ -46,38 +46,39 @@ class Job:
     """What a request asks for.
 
     Attributes:
-        calls: One call of the model for each choice, in order; each gives a completion or its chunks.
+        calls: For each choice, in order, what is to be called with the model; it gives a completion or its chunks.
         samples: Choices of one prompt: so many calls have the same.
         stream: Answer with server-sent events.
         usage: End a stream with a chunk of usage.
         tiers: Tell the tier of each chunk.
         progress: Tell in a stream how much of the prompt is read.
         shape: What the answer is sent as; None: as the calls give it.
+        user: Who asks; None: whoever has this address.
     """
 
-    calls: list[Callable[[], Any]]
+    calls: list[Callable[[Llama], Any]]
     samples: int
     stream: bool
     usage: bool
     tiers: bool
     progress: bool = False
     shape: Shape | None = None
+    user: str | None = None
 
 
 class Answer(Response):
     """Answers within the ASGI call, so that nothing is left locked or running however the client behaves.
 
     Args:
-        llm: The model.
         turn: Whose turn it is.
         requests: Counts of the server.
         job: What is asked for.
         patience: Seconds that a generation waits for its reader.
     """
 
-    def __init__(self, llm: Llama, turn: Turn, requests: Requests, job: Job, patience: float = PATIENCE) -> None:
+    def __init__(self, turn: Turn, requests: Requests, job: Job, patience: float = PATIENCE) -> None:
         super().__init__()
-        self._llm, self._turn, self._requests, self._job = llm, turn, requests, job
+        self._turn, self._requests, self._job = turn, requests, job
         self._patience = patience
         self._total = GenerationStats()  # of all choices; a prompt's tokens count once
         self._begun = False  # the response has begun
@@ -86,7 +87,7 @@ class Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Works until the answer is sent, the client is gone or too slow, or the server ends."""
         buffer = Buffer(self._patience)
-        making = asyncio.create_task(self._make(buffer))
+        making = asyncio.create_task(self._make(buffer, self._job.user or (scope.get("client") or ("",))[0]))
         sending = asyncio.create_task(self._send(buffer, scope, receive, send))
         gone = asyncio.create_task(_until_gone(receive))
         ending = asyncio.create_task(self._turn.stopping.wait())
@@ -109,7 +110,7 @@ class Answer(Response):
         elif not sending.cancelled() and (error := sending.exception()) is not None:
             raise error
 
-    async def _make(self, buffer: Buffer) -> bool:
+    async def _make(self, buffer: Buffer, user: str) -> bool:
         """Runs the model when it is this request's turn; the turn ends with the generation, not with the reading.
 
         Returns:
@@ -124,8 +125,8 @@ class Answer(Response):
                 loop.call_soon_threadsafe(ended.set_result, arrival.error)
 
         try:
-            async with self._turn:
-                running = RunningStream(self._llm, lambda: self._chunks(deliver), deliver)
+            async with self._turn.seat(user) as llm:
+                running = RunningStream(llm, lambda: self._chunks(llm, deliver), deliver)
                 try:
                     return not isinstance(await asyncio.shield(ended), SlowReaderError)
                 finally:  # the next request's turn comes when nothing can cancel it by mistake
@@ -134,19 +135,19 @@ class Answer(Response):
             buffer.put(Arrival(None, error=error))
             return True
 
-    def _chunks(self, deliver: Callable[[Arrival], None]) -> Iterator[dict[str, Any]]:
+    def _chunks(self, llm: Llama, deliver: Callable[[Arrival], None]) -> Iterator[dict[str, Any]]:
         """The chunks of all choices, one choice after the other; runs in a thread."""
-        watcher = self._llm.on_prefill
+        watcher = llm.on_prefill
         if self._job.progress:
-            self._llm.on_prefill = lambda *read: deliver(Arrival(_progress(self._llm.stats.cached_tokens, *read)))
+            llm.on_prefill = lambda *read: deliver(Arrival(_progress(llm.stats.cached_tokens, *read)))
         try:
-            yield from self._choices()
+            yield from self._choices(llm)
         finally:
-            self._llm.on_prefill = watcher
+            llm.on_prefill = watcher
 
-    def _choices(self) -> Iterator[dict[str, Any]]:
+    def _choices(self, llm: Llama) -> Iterator[dict[str, Any]]:
         for index, call in enumerate(self._job.calls):
-            made = call()
+            made = call(llm)
             chunks = iter([made]) if isinstance(made, dict) else made
             try:
                 for chunk in chunks:
@@ -156,9 +157,9 @@ class Answer(Response):
             finally:
                 if close := getattr(chunks, "close", None):
                     close()
-            self._total.add(self._llm.stats)
+            self._total.add(llm.stats)
             if index % self._job.samples:
-                self._total.prompt_tokens -= self._llm.stats.prompt_tokens
+                self._total.prompt_tokens -= llm.stats.prompt_tokens
 
     async def _send(self, buffer: Buffer, scope: Scope, receive: Receive, send: Send) -> None:
         first = await buffer.get()

@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.middleware.cors import CORSMiddleware
 
-from hd_edge import Llama, __version__
+from hd_edge import Engine, Llama, __version__
 
 from . import errors
 from .answer import Answer, Job
@@ -22,7 +22,7 @@ from .buffer import PATIENCE
 from .calls import chat_job, completion_job
 from .embeddings import embed
 from .guard import MOST_BYTES, Guard
-from .metrics import Requests, metrics
+from .metrics import Requests, company, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
 from .responses import ResponseShape, ResponsesRequest
 from .turn import Turn
@@ -36,7 +36,7 @@ router = APIRouter()
 
 
 def create_app(
-    llm: Llama,
+    model: Llama | Engine,
     name: str,
     *,
     api_key: str | None = None,
@@ -47,10 +47,11 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application of one model.
 
-    Requests queue: one is answered at a time. A client that disconnects or reads too slowly stops its generation.
+    Requests queue; one is answered at a time, or as many side by side as an ``Engine`` has seats. A client that
+    disconnects or reads too slowly stops its generation.
 
     Args:
-        llm: The model; closed when the application ends.
+        model: Closed when the application ends.
         name: Its name in ``/v1/models``.
         api_key: Clients must send it as bearer token; None: no key.
         host: Address it will listen at. At a local one, requests for another host name are refused, so that no web
@@ -64,13 +65,15 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await app.state.turn.stop()
-        llm.close()
+        model.close()
 
     # /openapi.json stays; the framework's pages at /docs and /redoc load scripts of another site
     app = FastAPI(title="hd_edge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     state = app.state
-    state.llm, state.name, state.requests, state.patience = llm, name, Requests(), patience
-    state.turn, state.created = Turn(state.requests), int(time.time())
+    seats = [model] if isinstance(model, Llama) else model.seats
+    state.model, state.llm, state.name = model, seats[0], name
+    state.requests, state.patience, state.created = Requests(), patience, int(time.time())
+    state.turn = Turn(state.requests, seats)
     errors.install(app)
     app.add_middleware(Guard, host=host, api_key=api_key, origins=origins, most_bytes=most_bytes)
     if origins:  # outside the guard: browsers ask without a key
@@ -80,21 +83,21 @@ def create_app(
 
 
 def _answer(state: Any, job: Job) -> Answer:
-    return Answer(state.llm, state.turn, state.requests, job, state.patience)
+    return Answer(state.turn, state.requests, job, state.patience)
 
 
 @router.post("/v1/chat/completions", tags=["OpenAI"])
 async def chat_completions(request: Request, body: ChatRequest) -> Answer:
     """Answers a conversation."""
     state = request.app.state
-    return _answer(state, chat_job(state.llm, body, state.name))
+    return _answer(state, chat_job(body, state.name))
 
 
 @router.post("/v1/responses", tags=["OpenAI"])
 async def responses(request: Request, body: ResponsesRequest) -> Answer:
     """Answers a conversation, in the words of OpenAI's newer API."""
     state = request.app.state
-    job = chat_job(state.llm, body.chat(), state.name)
+    job = chat_job(body.chat(), state.name)
     return _answer(state, replace(job, shape=ResponseShape(body, state.name)))
 
 
@@ -102,7 +105,7 @@ async def responses(request: Request, body: ResponsesRequest) -> Answer:
 async def completions(request: Request, body: CompletionRequest) -> Answer:
     """Continues prompts."""
     state = request.app.state
-    return _answer(state, completion_job(state.llm, body, state.name))
+    return _answer(state, completion_job(body, state.name))
 
 
 @router.post("/v1/embeddings", tags=["OpenAI"])
@@ -111,8 +114,8 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]
     state = request.app.state
     if not state.llm.context_params.embeddings:
         raise errors.RefusedError(400, f"{state.name} was not loaded for embeddings", code="no_embeddings")
-    async with state.turn:
-        return await asyncio.to_thread(embed, state.llm, body, state.name)
+    async with state.turn.seat(body.user or "") as llm:
+        return await asyncio.to_thread(embed, llm, body, state.name)
 
 
 @router.post("/extras/tokenize", tags=["Tokens"])
@@ -173,7 +176,10 @@ async def health() -> dict[str, str]:
 async def prometheus(request: Request) -> PlainTextResponse:
     """Counts since the start, as Prometheus text."""
     state = request.app.state
-    return PlainTextResponse(metrics(state.llm.total_stats, state.requests), media_type="text/plain; version=0.0.4")
+    text = metrics(state.model.total_stats, state.requests)
+    if isinstance(state.model, Engine):
+        text += company(state.model)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
 @router.head("/", include_in_schema=False)

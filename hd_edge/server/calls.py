@@ -22,7 +22,7 @@ SAMPLING = (  # fields that completions of the library take by the same name
 )
 
 
-def completion_job(llm: Llama, body: CompletionRequest, name: str) -> Job:
+def completion_job(body: CompletionRequest, name: str) -> Job:
     """Continues every prompt ``n`` times."""
     more: dict[str, Any] = {
         "suffix": body.suffix,
@@ -30,11 +30,12 @@ def completion_job(llm: Llama, body: CompletionRequest, name: str) -> Job:
         "logprobs": body.logprobs,
         "max_tokens": body.max_tokens,
     }
-    call = partial(llm.create_completion, **_settings(body, name), **more)
-    return _job(llm, body, [partial(call, prompt) for prompt in body.prompts()], body.max_tokens)
+    settings = {**_settings(body, name), **more}
+    calls = [lambda llm, prompt=prompt: partial(llm.create_completion, prompt, **settings) for prompt in body.prompts()]
+    return _job(body, calls, body.max_tokens)
 
 
-def chat_job(llm: Llama, body: ChatRequest, name: str) -> Job:
+def chat_job(body: ChatRequest, name: str) -> Job:
     """Answers a conversation ``n`` times."""
     given = body.model_dump(
         include={"messages", "tools", "tool_choice", "functions", "function_call", "response_format"},
@@ -44,20 +45,20 @@ def chat_job(llm: Llama, body: ChatRequest, name: str) -> Job:
     limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     own = ("logprobs", "top_logprobs", "parallel_tool_calls", "reasoning_format", "chat_template_kwargs")
     more: dict[str, Any] = {**{field: getattr(body, field) for field in own}, "max_tokens": limit}
-    call = partial(llm.create_chat_completion, **_settings(body, name), **given, **more)
-    return _job(llm, body, [call], limit)
+    settings = {**_settings(body, name), **given, **more}
+    return _job(body, [lambda llm: partial(llm.create_chat_completion, **settings)], limit)
 
 
 def _settings(body: CompletionRequest | ChatRequest, name: str) -> dict[str, Any]:
     return {**{field: getattr(body, field) for field in SAMPLING}, "model": body.model or name}
 
 
-def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]], limit: int | None) -> Job:
-    def call(one: Callable[..., Any], sample: int) -> Any:
+def _job(body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]], limit: int | None) -> Job:
+    def call(one: Callable[..., Any], sample: int, llm: Llama) -> Any:
         before = llm.stats
-        own = _own(llm, body, sample)
+        own, answer = _own(llm, body, sample), one(llm)
         try:
-            return _unsaid(llm, one(**own, max_tokens=1, stream=False), body) if limit == 0 else one(**own)
+            return _unsaid(llm, answer(**own, max_tokens=1, stream=False), body) if limit == 0 else answer(**own)
         except Exception as error:
             if isinstance(error, (HDEdgeError, ValueError)) or llm.stats is not before:
                 raise
@@ -72,6 +73,7 @@ def _job(llm: Llama, body: CompletionRequest | ChatRequest, calls: list[Callable
         usage=body.wants_usage(),
         tiers=body.include_tiers,
         progress=body.return_progress and body.stream,
+        user=body.user,
     )
 
 

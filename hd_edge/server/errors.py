@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from hd_edge.errors import ContextFullError, HDEdgeError
+from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
 
 MOST_SAID = 4  # mistakes in one message
 
@@ -55,6 +55,8 @@ def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
     status, code, param, message = 500, None, None, str(error)
     if isinstance(error, RefusedError):
         status, code, param = error.status, error.code, error.param
+    elif isinstance(error, BusyError):
+        status, code = 429, "queue_full"
     elif isinstance(error, ContextFullError):
         status, code = 400, "context_length_exceeded"
     elif isinstance(error, (ValueError, RecursionError)):  # also ConfigError, TokenError, UnicodeError
@@ -63,6 +65,7 @@ def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
         log.error("a request failed", exc_info=error)
         message = f"{type(error).__name__}: {error}"
     kind = "invalid_request_error" if status < 500 else "internal_server_error"
+    kind = "rate_limit_error" if status == 429 else kind
     return status, {"message": message, "type": kind, "param": param, "code": code}
 
 

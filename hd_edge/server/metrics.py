@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hd_edge import Engine
 from hd_edge.stats import GenerationStats
 
 
@@ -13,7 +14,7 @@ class Requests:
 
     Attributes:
         waiting: In the queue now.
-        running: Being answered now; one at most.
+        running: Being answered now.
         done: Answered to the end.
         cancelled: Left by their client.
         failed: Answered with an error.
@@ -32,9 +33,7 @@ def metrics(stats: GenerationStats, requests: Requests) -> str:
     lines: list[str] = []
 
     def add(name: str, kind: str, text: str, values: dict[str, float]) -> None:
-        lines.append(f"# HELP {name} {text}")
-        lines.append(f"# TYPE {name} {kind}")
-        lines.extend(f"{name}{labels} {value:.10g}" for labels, value in values.items())
+        lines.extend(_metric(name, kind, text, values))
 
     def counter(name: str, text: str, value: float) -> None:
         add(name, "counter", text, {"": value})
@@ -61,3 +60,23 @@ def metrics(stats: GenerationStats, requests: Requests) -> str:
     outcomes = {f'{{outcome="{name}"}}': float(getattr(requests, name)) for name in ("done", "cancelled", "failed")}
     add("hd_edge:requests_total", "counter", "Requests ended, by outcome.", outcomes)
     return "\n".join(lines) + "\n"
+
+
+def company(engine: Engine) -> str:
+    """What many conversations share, and what each of them holds of it."""
+    steps, slots = engine.steps, engine.slots
+    lines = _metric("hd_edge:steps_total", "counter", "Forwards that conversations shared.", {"": steps.forwards})
+    lines += _metric("hd_edge:step_rows_total", "counter", "Rows of these forwards.", {"": steps.rows})
+    lines += _metric("hd_edge:step_seconds_total", "counter", "Seconds of these forwards.", {"": steps.forward_seconds})
+    cells = {f'{{conversation="{slot.number}"}}': float(len(slot.tokens)) for slot in slots}
+    lines += _metric("hd_edge:conversation_tokens", "gauge", "Tokens that the KV cache holds.", cells)
+    busy = {f'{{conversation="{slot.number}"}}': float(slot.busy) for slot in slots}
+    lines += _metric("hd_edge:conversation_busy", "gauge", "1 while a request is answered.", busy)
+    said = {f'{{conversation="{slot.number}"}}': float(slot.output) for slot in slots}
+    lines += _metric("hd_edge:conversation_output_tokens_total", "counter", "Tokens generated.", said)
+    return "\n".join(lines) + "\n"
+
+
+def _metric(name: str, kind: str, text: str, values: dict[str, float]) -> list[str]:
+    head = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    return head + [f"{name}{labels} {value:.10g}" for labels, value in values.items()]

@@ -91,18 +91,18 @@ def test_a_reader_that_stops_reading_gives_the_turn_back(llm):
     bias = {llm.tokenize(b"x", add_bos=False)[-1]: 100.0}  # every chunk is a letter
 
     def job(tokens: int) -> Job:
-        call = lambda: llm.create_completion("the cat", max_tokens=tokens, stream=True, logit_bias=bias)  # noqa: E731
+        call = lambda llm: llm.create_completion("the cat", max_tokens=tokens, stream=True, logit_bias=bias)  # noqa: E731
         return Job([call], samples=1, stream=True, usage=False, tiers=False)
 
     async def run() -> None:
         requests = Requests()
-        turn = Turn(requests)
+        turn = Turn(requests, [llm])
 
         async def never(_: object = None) -> dict:
             await asyncio.Event().wait()
             raise AssertionError
 
-        slow = Answer(llm, turn, requests, job(2000), patience=0)
+        slow = Answer(turn, requests, job(2000), patience=0)
         await slow({"type": "http"}, never, never)
         assert (requests.cancelled, requests.running, requests.done) == (1, 0, 0)
         assert 0 < llm.stats.tokens < 1500
@@ -112,7 +112,7 @@ def test_a_reader_that_stops_reading_gives_the_turn_back(llm):
         async def send(message: dict) -> None:
             sent.append(message.get("body", b""))
 
-        await Answer(llm, turn, requests, job(3))({"type": "http"}, never, send)
+        await Answer(turn, requests, job(3))({"type": "http"}, never, send)
         assert (requests.cancelled, requests.running, requests.done) == (1, 0, 1)
         assert sent[-1] == b"data: [DONE]\n\n"
 
@@ -122,8 +122,8 @@ def test_a_reader_that_stops_reading_gives_the_turn_back(llm):
 def test_a_generation_that_has_ended_holds_no_turn_while_its_client_reads(llm):
     async def run() -> None:
         requests = Requests()
-        turn = Turn(requests)
-        call = lambda: llm.create_completion("the cat", max_tokens=4, stream=True)  # noqa: E731
+        turn = Turn(requests, [llm])
+        call = lambda llm: llm.create_completion("the cat", max_tokens=4, stream=True)  # noqa: E731
         reading = asyncio.Event()
 
         async def never() -> dict:
@@ -133,11 +133,11 @@ def test_a_generation_that_has_ended_holds_no_turn_while_its_client_reads(llm):
         async def send(_: object) -> None:
             await reading.wait()
 
-        answer = Answer(llm, turn, requests, Job([call], samples=1, stream=True, usage=False, tiers=False))
+        answer = Answer(turn, requests, Job([call], samples=1, stream=True, usage=False, tiers=False))
         first = asyncio.create_task(answer({"type": "http"}, never, send))
         while not requests.running:
             await asyncio.sleep(0)
-        async with turn:  # to be had although the first client has read nothing
+        async with turn.seat():  # to be had although the first client has read nothing
             assert not first.done()
         reading.set()
         await first

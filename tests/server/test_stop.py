@@ -135,21 +135,21 @@ def test_the_size_of_a_body_is_an_option(models, tmp_path):
 def test_a_turn_that_has_stopped_is_nobodys():
     async def run() -> None:
         requests = Requests()
-        turn = Turn(requests)
+        turn = Turn(requests, [None])
         done = []
 
         async def work() -> None:
             await turn.beside(lambda: done.append(1))
 
         async def wait_for_turn() -> None:
-            async with turn:
+            async with turn.seat():
                 pytest.fail("the server has stopped")
 
-        async with turn:
+        async with turn.seat():
             queued = asyncio.create_task(wait_for_turn())
             stopping = asyncio.create_task(turn.stop())
             await turn.stopping.wait()
-            assert requests.waiting == 1
+            assert (requests.running, stopping.done()) == (1, False)
         await stopping
         with pytest.raises(RefusedError, match="the server ends"):
             await queued
@@ -163,7 +163,7 @@ def test_a_turn_that_has_stopped_is_nobodys():
 
 def test_stopping_waits_for_threads_beside_the_turn():
     async def run() -> None:
-        turn = Turn(Requests())
+        turn = Turn(Requests(), [])
         began, go_on, ended = asyncio.Event(), asyncio.Event(), []
         loop = asyncio.get_running_loop()
 
