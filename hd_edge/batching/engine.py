@@ -82,10 +82,11 @@ class Engine:
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
             self.slots = [Slot(index, self._planner) for index in range(number)]
+            self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
             self._loop = Loop(
                 self.model,
                 self.model.shared,
-                Slots(self.model.ctx, self.model.shared, self.slots),
+                self._cache,
                 parallel=parallel,
                 window=n_ctx,
                 cells=cells,
@@ -116,6 +117,11 @@ class Engine:
     def steps(self) -> GenerationStats:
         """Counts of the forwards themselves: ``forwards``, ``rows``, ``forward_seconds``."""
         return self._loop.total
+
+    @property
+    def compactions(self) -> int:
+        """How often the cells of the KV cache were moved together."""
+        return self._cache.compactions
 
     @property
     def waiting(self) -> int:

@@ -181,7 +181,7 @@ class Loop:
                 slot = self._slots.admit(request.prompt, cells, self._cells)
                 if slot is None:
                     return
-                request.slot, request.begun = slot, perf_counter()
+                request.slot, request.begun, request.tokens = slot, perf_counter(), list(request.prompt)
                 request.rows.slot = self._verifier.rows(slot.number)
                 request.stats.cached_tokens = len(slot.tokens)
                 slot.planner.follow(request.forced)

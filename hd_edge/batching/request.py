@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .slots import Slot
 
 AHEAD = 256  # tokens that nobody has read yet; then the conversation rests
+AHEAD_OF_TEST = 8  # the same where a stopping criterion may keep the logits of each
 
 
 class Rows:
@@ -106,7 +107,7 @@ class Request:
     @property
     def rests(self) -> bool:
         """Whether its reader is so far behind that it should wait."""
-        return self.made - self.taken >= AHEAD
+        return self.made - self.taken >= (AHEAD if self.stop is None else AHEAD_OF_TEST)
 
     def hand_out(self, tree: DraftTree | None, nodes: Sequence[int], drawn: Sequence[int]) -> None:
         """Tokens were drawn at nodes of a tree; None: at the prompt's end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -133,7 +134,7 @@ class StoppedText:
 
 
 class Rows:
-    """Keeps the row of logits that a token was drawn from; a stopping criterion that never stops.
+    """Keeps the rows of logits that tokens were drawn from until they are told; a stopping criterion that never stops.
 
     Args:
         llm: The model.
@@ -142,18 +143,18 @@ class Rows:
 
     def __init__(self, llm: Completions, top: int) -> None:
         self._llm, self._top = llm, top
-        self._row = np.zeros(0, np.float32)
+        self._rows: deque[NDArray[np.float32]] = deque()  # several where tokens are drawn ahead of their reader
 
     def __call__(self, prefix: Any, logits: NDArray[np.single]) -> bool:  # noqa: ARG002
         """A token was drawn from these logits; where llama_cpp decodes plainly it gives none that are right."""
         if self._llm._verifier is None:
             logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(self._llm.ctx, -1), shape=(self._llm._n_vocab,))
-        self._row = np.array(logits, np.float64)
+        self._rows.append(np.array(logits, np.float32))
         return False
 
     def entry(self, token: int) -> dict[str, Any]:
-        """OpenAI's entry for the token that was drawn last: natural logarithms, before any sampler changed them."""
-        row = self._row
+        """OpenAI's entry for the next token in turn: natural logarithms, before any sampler changed them."""
+        row = self._rows.popleft().astype(np.float64)
         peak = row.max()
         row = row - (peak + np.log(np.exp(row - peak).sum()))
         best = np.argsort(-row, kind="stable")[: self._top].tolist()
