@@ -60,12 +60,12 @@ class Oracle:
     def follow(self, forced: object) -> None:
         pass
 
-    def begin(self, tokens: np.ndarray, prediction: np.ndarray) -> None:  # noqa: ARG002
+    def begin(self, tokens: np.ndarray, prediction: np.ndarray) -> None:
         *prompt, first = tokens.tolist()
         self._coming = self._answers[tuple(prompt)][1:]
         assert self._answers[tuple(prompt)][0] == first
 
-    def propose(self, root: int, rows: int, leaves: int) -> np.ndarray:  # noqa: ARG002
+    def propose(self, root: int, rows: int, leaves: int) -> np.ndarray:
         return np.full(self._choose.randrange(max(rows, 1)), 0.9, np.float32)
 
     def take(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
@@ -93,7 +93,7 @@ class Oracle:
     def cost_rows(self) -> list:
         return []
 
-    def learn_shared(self, step: Step, price: float) -> None:  # noqa: ARG002
+    def learn_shared(self, step: Step, price: float) -> None:
         del self._coming[: len(step.tokens)]
 
 
