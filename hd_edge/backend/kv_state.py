@@ -19,7 +19,6 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
-TRUNK = 0  # sequence of the conversation
 _HEAD, _CELL = 16, 12  # bytes before the cells, and of one cell
 NO_FLAGS = 0
 
@@ -30,9 +29,13 @@ class KVState:
     Args:
         context: ``llama_context*``.
         scratch: A sequence that is free between generations.
+
+    Attributes:
+        trunk: The sequence of the conversation.
     """
 
     def __init__(self, context: Any, scratch: int) -> None:
+        self.trunk = 0
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self._scratch = scratch
@@ -40,7 +43,7 @@ class KVState:
     def save(self, start: int, stop: int) -> bytearray | None:
         """The state of positions [start, stop) of the conversation; None if it cannot be had in a known layout."""
         self._free_scratch()
-        lib.llama_memory_seq_cp(self._memory, TRUNK, self._scratch, start, stop)
+        lib.llama_memory_seq_cp(self._memory, self.trunk, self._scratch, start, stop)
         try:
             size = lib.llama_state_seq_get_size_ext(self._context, self._scratch, NO_FLAGS)
             if size <= _HEAD:
@@ -70,13 +73,13 @@ class KVState:
         del buffer
         good = bool(used == len(blob))
         if good:
-            lib.llama_memory_seq_cp(self._memory, self._scratch, TRUNK, start, stop)
+            lib.llama_memory_seq_cp(self._memory, self._scratch, self.trunk, start, stop)
         self._free_scratch()
         return good
 
     def cut(self, stop: int) -> None:
         """Ends the conversation at position ``stop``."""
-        lib.llama_memory_seq_rm(self._memory, TRUNK, stop, -1)
+        lib.llama_memory_seq_rm(self._memory, self.trunk, stop, -1)
 
     def _free_scratch(self) -> None:
         lib.llama_memory_seq_rm(self._memory, self._scratch, -1, -1)

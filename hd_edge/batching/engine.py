@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from .fair_queue import FairQueue
 from .handle import Handle
 from .loop import ENDED, Loop
 from .planner import SharedPlanner
+from .prefixes import SlotState
 from .seat import Seat
 from .shared_llama import BESIDE, MOST_SEQUENCES, SharedLlama
 from .slots import Slot, Slots
@@ -43,7 +45,7 @@ class Engine:
         n_cells: Tokens of all conversations together; None: each has its ``n_ctx``. With fewer, a request waits until
             what it may come to need (prompt and ``max_tokens``) is free.
         queue: Requests that may wait.
-        **settings: As for ``Llama``, but ``drafter``, ``prefix_cache`` and ``logits_all``.
+        **settings: As for ``Llama``, but ``drafter`` and ``logits_all``.
 
     Raises:
         ConfigError: An argument is out of range, or the model cannot be shared (recurrent states).
@@ -69,7 +71,7 @@ class Engine:
         _check("n_ctx", n_ctx, 1, 2**31 - 1)
         _check("queue", queue, 0, 2**31 - 1)
         _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
-        for name in ("drafter", "prefix_cache", "prefix_cache_bytes", "logits_all", "draft_model"):
+        for name in ("drafter", "logits_all", "draft_model"):
             if settings.get(name):
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
                 raise ConfigError(msg)
@@ -78,15 +80,14 @@ class Engine:
         whole = -(-(cells + max(cells // SLACK, 2 * batch)) // STEP) * STEP
         number = min(KEPT * parallel, MOST_PARALLEL)
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
-        settings["prefix_cache"] = None
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
             self.slots = [Slot(index, self._planner) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
+            self._prefixes = SlotState(self.model, self._cache)
+            self._cache.losing = self._prefixes.losing
             self._loop = Loop(
-                self.model,
-                self.model.shared,
-                self._cache,
+                *(self.model, self.model.shared, self._cache, self._prefixes),
                 parallel=parallel,
                 window=n_ctx,
                 cells=cells,
@@ -197,6 +198,8 @@ class Engine:
         self._loop.close()
         for seat in self.seats:
             seat.close()
+        with suppress(ClosedError), self.model._life.operation(ends=False):
+            self._prefixes.close()
         self.model.close()
 
     def __enter__(self) -> Self:

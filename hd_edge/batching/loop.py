@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hd_edge import _native
     from hd_edge.tiers.memory import Hierarchy
 
+    from .prefixes import SlotState
     from .request import Request
     from .shared_llama import SharedLlama
     from .slots import Slot, Slots
@@ -61,6 +62,7 @@ class Loop:
         model: The context is this thread's alone.
         verifier: Over its KV cache.
         slots: The conversations in it.
+        prefixes: What is kept of them beyond it.
         parallel: Requests that run at a time.
         window: Tokens of one conversation, prompt included.
         cells: Cells that all running requests may be promised.
@@ -75,12 +77,13 @@ class Loop:
         model: SharedLlama,
         verifier: _native.SharedVerifier,
         slots: Slots,
+        prefixes: SlotState,
         *,
         parallel: int,
         window: int,
         cells: int,
     ) -> None:
-        self._model, self._verifier, self._slots = model, verifier, slots
+        self._model, self._verifier, self._slots, self._prefixes = model, verifier, slots, prefixes
         self._parallel, self._window, self._cells = parallel, window, cells
         self._memory: Hierarchy | None = model._hierarchy
         self._learning = 0  # generations that ended and are not learned yet
@@ -181,7 +184,10 @@ class Loop:
                 slot = self._slots.admit(request.prompt, cells, self._cells)
                 if slot is None:
                     return
+                if not self.running:
+                    self._prefixes.begun()
                 request.slot, request.begun, request.tokens = slot, perf_counter(), list(request.prompt)
+                self._prefixes.fetch(slot, request.prompt)
                 request.rows.slot = self._verifier.rows(slot.number)
                 request.stats.cached_tokens = len(slot.tokens)
                 slot.planner.follow(request.forced)
@@ -281,6 +287,8 @@ class Loop:
         if first:
             request.stats.prompt_seconds = perf_counter() - request.begun
             known = request.stats.cached_tokens
+            if part.draws:
+                self._prefixes.computed(len(request.prompt) - known, self.budget.token_seconds)
             request.tell(len(slot.tokens) - known, len(request.prompt) - known)
         if drawn:
             request.hand_out(None if first else part.tree, path[: len(drawn)], drawn)
@@ -318,6 +326,7 @@ class Loop:
         self.running.remove(request)
         slot = _slot(request)
         self._slots.release(slot)
+        self._prefixes.ended(slot, last=not self.running)
         if self._memory is not None and request.made:
             self._memory.learner = slot.planner
             self._memory.finished(*request.said(), request.stats)

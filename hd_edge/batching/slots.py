@@ -61,10 +61,15 @@ class Slots:
         context: ``llama_context*``.
         verifier: Over its KV cache.
         slots: As many as the verifier has.
+
+    Attributes:
+        losing: Called with a conversation before it is forgotten.
+        compactions: How often the cells were moved together.
     """
 
     def __init__(self, context: Any, verifier: _native.SharedVerifier, slots: Sequence[Slot]) -> None:
         self._context, self._verifier = context, verifier
+        self.losing: Callable[[Slot], None] = lambda _: None
         self.all = list(slots)
         self._clock = 0
         self.compactions = 0
@@ -102,7 +107,7 @@ class Slots:
             if chosen is best:
                 self.cut(chosen, keep)
             else:
-                self.cut(chosen, 0)
+                self._forget(chosen)
                 if keep:
                     self._verifier.share(best.number, chosen.number, keep)
                     chosen.tokens = best.tokens[:keep]
@@ -118,6 +123,10 @@ class Slots:
         """Forgets what lies at or behind a position."""
         self._verifier.cut(slot.number, n_past)
         del slot.tokens[n_past:]
+
+    def _forget(self, slot: Slot) -> None:
+        self.losing(slot)
+        self.cut(slot, 0)
 
     def release(self, slot: Slot) -> None:
         """The request has ended; its conversation stays until the room is needed."""
@@ -135,7 +144,7 @@ class Slots:
         idle = sorted((slot for slot in self.all if not slot.busy and slot.tokens), key=lambda slot: -slot.used)
         wanted = verifier.n_cells - max(MARGIN * rows, verifier.n_cells // 8)
         while idle and verifier.live > wanted:
-            self.cut(idle.pop(), 0)
+            self._forget(idle.pop())
         self._compact()
 
     def _compact(self) -> None:

@@ -77,7 +77,6 @@ def load_engine(options: dict[str, Any], parallel: int) -> Engine:
     if settings.pop("drafter", None):
         msg = f"--drafter drafts for one conversation at a time, --parallel {parallel} asks for more: give one of them"
         raise click.UsageError(msg)
-    del settings["prefix_cache"]  # conversations that share a beginning share its state
     with ends_at_ctrl_c():
         return Engine(path, parallel=parallel, **settings)
 

@@ -80,14 +80,26 @@ class PrefixCache:
             self.price.disk = rate or self.price.disk
         self._state, self._root, self._name = state, root, name
         self._turn, self._live = turn, live
+        self._advance: Callable[[], bool] = _one_only
         self._closed = False
         self._told = False
         self._begin()
 
     def _begin(self) -> None:
         about = (self._root, self._name, self.memory, self.disk, self.price)
-        self.saver = Saver(self._state, self._turn, self._live, *about)
+        self.saver = Saver(self._state, self._turn, self._live, *about, advance=self._advance)
         self._pid = os.getpid()
+
+    def share(self, state: State, live: Callable[[], Sequence[int] | None], advance: Callable[[], bool]) -> None:
+        """From now on for many conversations; before the first generation.
+
+        Args:
+            state: Of the one that is looked at.
+            live: The tokens of the one that is to be saved.
+            advance: It is saved; False if no other is left.
+        """
+        self._state, self._live, self._advance = state, live, advance
+        self._begin()
 
     def enter(self) -> None:
         """A generation begins: until it ends nothing is saved."""
@@ -228,3 +240,7 @@ class PrefixCache:
         if self.disk is not None:
             self.disk.close()
         self._tell()
+
+
+def _one_only() -> bool:
+    return False

@@ -77,6 +77,7 @@ class Saver:
         memory: Pieces in memory.
         disk: Pieces on disk; None: none.
         price: What computing and reading cost here.
+        advance: The conversation is saved: goes on to another one; False if there is none.
 
     Attributes:
         token_bytes: State of one token; 0: not known yet.
@@ -94,7 +95,10 @@ class Saver:
         memory: MemoryPieces,
         disk: Disk | None,
         price: Price,
+        *,
+        advance: Callable[[], bool],
     ) -> None:
+        self._advance = advance
         self._state, self._turn, self._live, self._root, self._name = state, turn, live, root, name
         self._memory, self._disk, self._price = memory, disk, price
         self.token_bytes = 0
@@ -208,6 +212,7 @@ class Saver:
                         live, self._unsaved = self._live(), False
                 if live is not None:
                     self._save(live)
+                    self._unsaved = self._unsaved or self._advance()
             self._write()
 
     def _save(self, live: Sequence[int]) -> None:

@@ -1,0 +1,66 @@
+"""Conversations of an engine outlive its KV cache: in memory, and on the disk after a restart."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hd_edge import Engine, Llama
+
+ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+WINDOW = 1024
+
+
+@pytest.fixture(scope="module")
+def path(models):
+    return str(models("Q4_0"))
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    choose = random.Random(8)
+    common = [choose.randrange(100, 500) for _ in range(300)]
+    return [[*common[: choose.randrange(300)], *(choose.randrange(100, 500) for _ in range(600))] for _ in range(10)]
+
+
+@pytest.fixture(scope="module")
+def expected(path, prompts):
+    with Llama(path, n_ctx=WINDOW, prefix_cache=None, **ONE) as alone:
+        return [alone.create_completion(prompt, max_tokens=8, temperature=0.0)["choices"] for prompt in prompts]
+
+
+def asked(engine: Engine, prompts: list[list[int]]) -> list[dict]:
+    return [handle.result() for handle in [engine.submit(p, max_tokens=8, temperature=0.0) for p in prompts]]
+
+
+def test_what_the_cache_has_no_room_for_comes_from_memory(path, prompts, expected):
+    with Engine(path, parallel=2, n_ctx=WINDOW, n_cells=2 * WINDOW, prefix_cache="memory", **ONE) as engine:
+        engine.model._prefixes.price.worth_taking = lambda *_: True  # however fast this machine computes
+        engine.model._prefixes.price.worth_restoring = lambda *_: True
+        for _ in range(3):
+            answers = asked(engine, prompts)
+            assert [answer["choices"] for answer in answers] == expected
+        cached = [answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers]
+        assert sum(cached) > 0.8 * sum(map(len, prompts))
+        assert engine.model.shared.check_integrity() == ""
+
+
+def test_conversations_survive_a_restart(path, prompts, expected, tmp_path):
+    settings = {"parallel": 3, "n_ctx": WINDOW, "prefix_cache": str(tmp_path)} | ONE
+    for restarted in (False, True):
+        with Engine(path, **settings) as engine:
+            price = engine.model._prefixes.price
+            price.worth_taking = price.worth_restoring = price.worth_writing = lambda *_: True
+            answers = asked(engine, prompts[:3])
+            assert [answer["choices"] for answer in answers] == expected[:3]
+            cached = sum(answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers)
+            assert cached > 1500 if restarted else cached < 600
+            saver = engine.model._prefixes.saver
+            while engine._prefixes._ended or saver._unsaved or saver._pending:  # its thread saves one after the other
+                saver.flush()
+    with Llama(path, n_ctx=WINDOW, prefix_cache=str(tmp_path), **ONE) as alone:  # and are anybody's
+        alone._prefixes.price.worth_restoring = lambda *_: True
+        answer = alone.create_completion(prompts[0], max_tokens=8, temperature=0.0)
+        assert answer["choices"] == expected[0]
+        assert alone.stats.cached_tokens >= 512
