@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.stats import GenerationStats
 
+from .composer import LEAST_PIECE
 from .fair_queue import FairQueue
 from .handle import Handle
 from .loop import ENDED, Loop
@@ -76,9 +77,13 @@ class Engine:
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
                 raise ConfigError(msg)
         cells = parallel * n_ctx if n_cells is None else n_cells
-        batch = int(settings.get("n_batch") or 512)
-        whole = -(-(cells + max(cells // SLACK, 2 * batch)) // STEP) * STEP
         number = min(KEPT * parallel, MOST_PARALLEL)
+        batch = min(int(settings.get(name) or 512) for name in ("n_batch", "n_ubatch"))
+        needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
+        if batch < needed:
+            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
+            raise ConfigError(msg + f"{needed} are needed")
+        whole = -(-(cells + max(cells // SLACK, 2 * batch)) // STEP) * STEP
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:

@@ -10,49 +10,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from hd_edge.draft.planner import Step, root_alone
+from hd_edge.draft.planner import Step
 from hd_edge.errors import ClosedError, ContextFullError, DecodeError
 from hd_edge.stats import GenerationStats
 
+from .composer import Composer, slot_of
 from .row_budget import RowBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hd_edge import _native
     from hd_edge.tiers.memory import Hierarchy
 
+    from .composer import Part
     from .prefixes import SlotState
     from .request import Request
     from .shared_llama import SharedLlama
-    from .slots import Slot, Slots
+    from .slots import Slots
 
 ENDED = "the engine is closed: make a new one with Engine(...)"
-PLANNED = 64  # rows that all drafts together may be planned over
-LEAST_PLANNED = 4  # of one conversation
-STALL = 0.05  # seconds that a piece of a prompt may take beside running answers, or as long as these take
-LEAST_PIECE, FIRST_PIECE = 16, 32  # tokens beside running answers; until it is known what they take
 CROWD = 16  # ended generations that wait to be learned, at most, while others run
 DOZE = 0.01  # seconds between two looks at readers that are behind
-
-
-class Part:
-    """What one request has of a forward.
-
-    Attributes:
-        request: Whose.
-        pending: Tokens of its prompt, or its root.
-        tree: Behind the last of them.
-        draws: Whether tokens are drawn.
-    """
-
-    def __init__(self, request: Request, pending: list[int], tree: _native.DraftTree, *, draws: bool = True) -> None:
-        self.request, self.pending, self.tree, self.draws = request, pending, tree, draws
-
-    @property
-    def rows(self) -> int:
-        """Of the batch."""
-        return len(self.pending) - 1 + len(self.tree)
 
 
 class Loop:
@@ -88,7 +65,8 @@ class Loop:
         self._memory: Hierarchy | None = model._hierarchy
         self._learning = 0  # generations that ended and are not learned yet
         self._planning = 0.0  # seconds before the forward under way
-        self._max_rows = model._draft_config.max_rows if model._draft_config.profile != "off" else 1
+        config = model._draft_config
+        self._composer = Composer(verifier, window, config.max_rows if config.profile != "off" else 1)
         self.budget = RowBudget()
         self.total = GenerationStats()
         self.running: list[Request] = []
@@ -164,7 +142,10 @@ class Loop:
             self._memory.catch_up()
             self._learning = 0
         self._admit()
-        parts = self._plan()
+        started = perf_counter()
+        ready = [one for one in list(self.running) if not one.made or (not one.rests and self._has_room(one))]
+        parts = self._composer.compose(ready, self.budget)
+        self._planning = perf_counter() - started
         if not parts:
             return
         try:
@@ -199,60 +180,20 @@ class Loop:
 
     # -- one forward ---------------------------------------------------------------------------------------------
 
-    def _plan(self) -> list[Part]:
-        """What the next forward is over: the trees of running answers, and pieces of the prompts that are read."""
-        started = perf_counter()
-        answering = [one for one in list(self.running) if one.made and not one.rests and self._has_room(one)]
-        reading = [one for one in self.running if not one.made]
-        rows = min(max(PLANNED // max(len(answering), 1), LEAST_PLANNED), self._max_rows)
-        leaves = self._verifier.max_leaves
-        chances = []
-        for one in answering:
-            slot = _slot(one)
-            most = min(rows, one.limit - one.made, self._window - len(slot.tokens))
-            chances.append(slot.planner.propose(one.tokens[-1], most, leaves))
-        pieces = self._pieces(reading, len(answering))
-        extra = self.budget.token_seconds * sum(map(len, pieces))
-        parts = []
-        for one, count in zip(answering, self.budget.choose(chances, extra), strict=True):
-            root = one.tokens[-1]
-            parts.append(Part(one, [root], _slot(one).planner.take(root, count, leaves)))
-        for one, piece in zip(reading, pieces, strict=False):
-            last = len(_slot(one).tokens) + len(piece) == len(one.prompt)
-            parts.append(Part(one, piece, root_alone(piece[-1]), draws=last))
-        self._planning = perf_counter() - started
-        return parts
-
     def _has_room(self, request: Request) -> bool:
         """Whether its window takes another token; else it ends."""
-        if len(_slot(request).tokens) < self._window:
+        if len(slot_of(request).tokens) < self._window:
             return True
         msg = f"the context is full: {self._window} tokens; give the engine a larger n_ctx"
         self._end(request, ContextFullError(msg))
         return False
-
-    def _pieces(self, reading: Sequence[Request], answering: int) -> list[list[int]]:
-        """The next tokens of the prompts that are being read, the earliest first; nobody who answers shall stall."""
-        room = self._verifier.max_rows - answering * self._max_rows
-        if answering and reading:
-            token = self.budget.token_seconds
-            fair = int(max(self.budget.seconds(answering), STALL) / token) if token else FIRST_PIECE
-            room = min(room, max(fair, LEAST_PIECE))
-        pieces = []
-        for one in reading:
-            if room < 1:
-                break
-            known = len(_slot(one).tokens)
-            pieces.append(one.prompt[known : known + room])
-            room -= len(pieces[-1])
-        return pieces
 
     def _forward(self, parts: list[Part]) -> None:
         """Computes the parts, draws, and keeps what was drawn."""
         verifier = self._verifier
         self._slots.make_room(sum(part.rows for part in parts))
         for part in parts:
-            verifier.add(_slot(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
+            verifier.add(slot_of(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
         started = perf_counter()
         code = verifier.decode()
         if code != 0:
@@ -271,7 +212,7 @@ class Loop:
 
     def _keep(self, part: Part, seconds: float, price: float) -> None:
         """Draws along the tree, hands out, learns, and leaves the drawn path in the cache."""
-        request, slot = part.request, _slot(part.request)
+        request, slot = part.request, slot_of(part.request)
         first = not request.made
         path, drawn, over, error = self._draw(part) if part.draws else ([0], [], False, None)
         accepted = part.tree.token[path].tolist()
@@ -302,7 +243,7 @@ class Loop:
         request, tree = part.request, part.tree
         path: list[int] = [0]
         drawn: list[int] = []
-        prefix = [*_slot(request).tokens, *part.pending] if request.stop is not None else []
+        prefix = [*slot_of(request).tokens, *part.pending] if request.stop is not None else []
         try:
             while True:
                 node = path[-1]
@@ -324,7 +265,7 @@ class Loop:
     def _end(self, request: Request, error: BaseException | None = None) -> None:
         """Its slot keeps the conversation; what was said is learned later."""
         self.running.remove(request)
-        slot = _slot(request)
+        slot = slot_of(request)
         self._slots.release(slot)
         self._prefixes.ended(slot, last=not self.running)
         if self._memory is not None and request.made:
@@ -332,11 +273,3 @@ class Loop:
             self._memory.finished(*request.said(), request.stats)
             self._learning += 1
         request.end(error)
-
-
-def _slot(request: Request) -> Slot:
-    """Of a request that was admitted."""
-    if request.slot is None:
-        msg = "a request that runs has no slot"
-        raise RuntimeError(msg)
-    return request.slot

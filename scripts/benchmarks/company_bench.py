@@ -20,6 +20,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -67,7 +68,7 @@ def ask(port: int, prompt: str, tokens: int) -> dict[str, Any]:
             if any(choice["delta"].get("content") for choice in chunk["choices"]):
                 arrivals.append(perf_counter())
     connection.close()
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(arrivals)]
     return {"tokens": made, "first": (arrivals or [perf_counter()])[0] - started, "gaps": gaps}
 
 
