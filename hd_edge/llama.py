@@ -19,7 +19,8 @@ from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
 from .backend.memory import Wanted, limits, why_no_draft
 from .backend.ranges import as_path, place
-from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, why_plain
+from .backend.rpc import RPCServers
+from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, told, why_plain
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
 from .config import DraftConfig
@@ -37,7 +38,6 @@ from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
 from .engine.sampling import Samplers, close_chain
-from .errors import ConfigError, HDEdgeError, ModelFileError
 from .model import gguf as gguf_file
 from .model.cache_memory import check_context
 from .model.lora import apply_lora
@@ -68,6 +68,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         drafter: A small GGUF that drafts where the databases have nothing to say: a file, ``"demo"``, a name of
             ``hd-edge models``, a loaded ``Llama``, or None. Its vocabulary may be another one.
         row_kernels: ``"auto"``: our own CPU kernels for a few rows where there are any; False: never.
+        rpc_servers: Other machines that compute parts of it, ``"host:port"`` of llama.cpp's ``rpc-server`` each; what
+            stays here is for ``n_gpu_layers`` to say (all layers leave by default).
         verbose: Let llama.cpp print its log.
         **settings: Everything ``llama_cpp.Llama`` takes. Flash attention is on, threads: docs/threads.md.
 
@@ -75,7 +77,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         ConfigError: An argument has a wrong name, type or value.
         ModelFileError: The file is missing, truncated or no GGUF, or llama.cpp cannot load it.
         ExactModeError: ``exact=True`` is unavailable for this file or machine.
-        UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with.
+        UnsupportedBackendError: The installed llama-cpp-python is none that hd_edge is tested with, or has no RPC.
 
     Attributes:
         stats: ``GenerationStats`` of the last generation.
@@ -97,6 +99,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         exact: bool = False,
         drafter: str | PathLike[str] | Llama | None = None,
         row_kernels: Literal["auto", False] = "auto",
+        rpc_servers: Sequence[str] | None = None,
         verbose: bool = False,
         **settings: Any,
     ) -> None:
@@ -108,13 +111,16 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn}
         kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
-        self._arguments["drafter"] = drafter
+        self._arguments |= {"drafter": drafter, "rpc_servers": rpc_servers}
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
         store, statistics = place("store", store), place("statistics", statistics)
         model_path, lora = as_path("model_path", model_path), settings.get("lora_path")
         api = backend.load()
+        if rpc_servers is not None:
+            self._remote = RPCServers(rpc_servers)
+            settings.setdefault("n_gpu_layers", -1)
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
         check_context(self._header, settings)
         drafter = check_drafter(drafter, self._draft_config, model_path)
@@ -135,18 +141,12 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             else:
                 self._exact = exact_mode.by_default(self._header, settings, kernels, adapter)
-            try:
+            with told(model_path, settings):
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
-            except MemoryError as error:
-                msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
-                raise ConfigError(msg) from error
-            except ValueError as error:
-                if isinstance(error, HDEdgeError):
-                    raise
-                msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
-                raise ModelFileError(msg) from error
+        if self._remote is not None:
+            self._remote.watch()
         self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
@@ -185,7 +185,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                 self._draft_config, self._drafter_tier, store=store, statistics=statistics, learn=learn
             )
         most = None if chosen else settings["n_threads"]
-        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
+        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention, remote=self._remote)
 
     # -- generation ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import llama_cpp
@@ -10,6 +11,7 @@ from llama_cpp import llama_cpp as lib
 from .exact import ExactSettings
 from .kernels import without_repacking
 from .memory import Wanted
+from .rpc import RPCServers
 from .signals import HeldSignals
 
 
@@ -20,6 +22,7 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
     _sequences = 0  # of several conversations; 0: those of one
     _exact: ExactSettings | None
     _held: HeldSignals
+    _remote: RPCServers | None = None
 
     @property
     def exact(self) -> bool:
@@ -54,6 +57,8 @@ class ParameterHook(llama_cpp.Llama):  # type: ignore[misc]
     def model_params(self, params: Any) -> None:
         if self._exact is not None and not self._exact.repacking and not without_repacking():
             params.use_extra_bufts = False
+        if self._remote is not None:
+            params.devices = ctypes.cast(self._remote.devices, ctypes.c_void_p)
         held = self._held  # not self, which keeps the parameters
         params.progress_callback = lib.llama_progress_callback(lambda _done, _data: held.error is None)
         self.__dict__["model_params"] = params

@@ -6,11 +6,13 @@ import ctypes
 import inspect
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, HDEdgeError, ModelFileError
 
 if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
@@ -40,6 +42,26 @@ def check_settings(flags: dict[str, object], settings: dict[str, Any]) -> None:
             msg = f"{name}={value!r} is of type {type(value).__name__}, expected bool"
             raise ConfigError(msg)
     check_ranges(settings)
+
+
+@contextmanager
+def told(model_path: str, settings: dict[str, Any]) -> Iterator[None]:
+    """What llama_cpp raises while it loads, in words.
+
+    Raises:
+        ConfigError: There is not enough memory.
+        ModelFileError: llama.cpp cannot load the file.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
+        raise ConfigError(msg) from error
+    except ValueError as error:
+        if isinstance(error, HDEdgeError):
+            raise
+        msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"
+        raise ModelFileError(msg) from error
 
 
 def batch_rows(settings: dict[str, Any]) -> int:

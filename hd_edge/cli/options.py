@@ -22,6 +22,7 @@ _MODEL = [
     click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
     click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
     click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all."),
+    click.option("--rpc", metavar="HOST:PORT,...", help="Machines with an rpc-server that compute layers, too."),
     click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
     click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo' (extra drafter)."),
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
@@ -40,7 +41,7 @@ _SAMPLING = [
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-m -c -b -t -ngl --exact --drafter --no-draft --no-prefix-cache``."""
+    """Adds ``-m -c -b -t -ngl --rpc --exact --drafter --no-draft --no-prefix-cache``."""
     for option in reversed(_MODEL):
         command = option(command)
     return command
@@ -91,6 +92,8 @@ def llama_settings(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         "draft": "off" if options.pop("no_draft") else "auto",
         "prefix_cache": None if options.pop("no_prefix_cache") else "auto",
     }
+    if servers := options.pop("rpc"):
+        settings["rpc_servers"] = servers.split(",")
     if drafter := options.pop("drafter"):
         if settings["draft"] == "off":
             msg = "--no-draft decodes plainly, --drafter asks for drafts: give one of them"

@@ -16,6 +16,7 @@ from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
+from .answers import ABORTED, NO_SLOT
 from .pace import Still
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from .sampling import Draws
     from .target import StopTest, Target
-
-NO_SLOT, ABORTED = 1, 2  # answers of llama_decode: no room for the batch in the KV cache; cancel() was called
 
 Consumer = Generator[int, Sequence[int] | None, int | None]
 

@@ -6,7 +6,6 @@ raise an error that says what happened. What they compute is the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
+from .answers import UNTOUCHED, code_of, decode_error
 from .closed import bury
 from .forked import computes
 from .life import Life
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hd_edge import _native
+    from hd_edge.backend.rpc import RPCServers
 
     from .decode import Decoder
-
-
-NO_SLOT, ABORTED, UNTOUCHED = 1, 2, (1, -1)  # answers of llama_decode; those after which nothing was computed
 
 
 class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     """``llama_cpp.Llama``, one caller at a time."""
 
     input_ids: NDArray[np.intc]
+    _stack: ExitStack
+    _remote: RPCServers | None = None
     checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
     _sampler: Any
 
@@ -80,7 +80,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         with ExitStack() as parts:
             if "_stack" in self.__dict__:
                 parts.callback(bury, self)
+                if self._remote is not None and self._remote.lost:
+                    self._stack.pop_all()  # to free what lies on a server that is gone would end the process
                 parts.callback(super().close)
+            if self._remote is not None:
+                parts.callback(self._remote.close)
         self._abort = self._verifier = None
 
     def __enter__(self) -> Self:
@@ -116,14 +120,14 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             try:
                 super().eval(tokens)
             except RuntimeError as error:
-                code = _code(error)
+                code = code_of(error)
                 if self._verifier is not None:
                     if keeps_state(self) and code not in UNTOUCHED:
                         self._verifier.rollback()  # some layers' states are overwritten
                     rewind(self, self._verifier, self.n_tokens)
                 elif code not in UNTOUCHED:  # recurrent states and sliding windows have no way back
                     self._forget()
-                raise self._decode_error(code, len(tokens)) from error
+                raise decode_error(self, code, len(tokens)) from error
 
     def sample(self, *args: Any, **kwargs: Any) -> int:
         """As ``llama_cpp.Llama.sample``: from the last row, whatever was generated before.
@@ -218,11 +222,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             try:
                 return super().embed(input, *args, **kwargs)
             except RuntimeError as error:
-                code = _code(error)
+                code = code_of(error)
                 self._forget()
                 if not code:
                     raise
-                raise self._decode_error(code, len(texts)) from error
+                raise decode_error(self, code, len(texts)) from error
 
     # -- what reads the model only -------------------------------------------------------------------------------
 
@@ -268,6 +272,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def _check_weights(self) -> None:
         """A forward is about to begin."""
         computes(self._life.threads)
+        if self._remote is not None:
+            self._remote.check()
         if self.model_params.vocab_only:
             msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
             raise DecodeError(msg)
@@ -282,17 +288,3 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             self.checkpoints.cut(0)
         self.n_tokens = 0
         self._requires_eval = True
-
-    def _decode_error(self, code: int, items: int) -> DecodeError | ContextFullError:
-        if code == ABORTED:
-            return DecodeError(f"cancel() ended a forward over {items} tokens or texts; {self.n_tokens} are known now")
-        if code == NO_SLOT:
-            msg = f"the context of {self._n_ctx} tokens has no room for {items} more behind {self.n_tokens}"
-            return ContextFullError(msg)
-        return DecodeError(f"llama_decode returned {code} for {items} tokens, 0 is expected; {self.n_tokens} are known")
-
-
-def _code(error: RuntimeError) -> int:
-    """What llama_decode returned; 0 for another error."""
-    found = re.search(r"returned (-?\d+)", str(error))
-    return int(found[1]) if found else 0

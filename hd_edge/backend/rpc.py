@@ -1,0 +1,130 @@
+"""Other machines that compute parts of a model, through llama.cpp's RPC backend.
+
+llama.cpp ends the process where a server cannot be reached, is none, or is lost. So each is greeted before llama.cpp
+connects, and watched between forwards: by a connection that the server never accepts, because it serves one client at a
+time, and that its system closes when it dies. A server that dies in the middle of a forward still ends the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import select
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from llama_cpp import llama_cpp as lib
+
+from hd_edge.errors import ConfigError, DecodeError, UnsupportedBackendError
+
+PROTOCOL = 7  # RPC_PROTO_MAJOR_VERSION
+HELLO, CAPABILITIES = 14, 24  # RPC_CMD_HELLO, RPC_CONN_CAPS_SIZE
+ANSWER = struct.Struct("<Q4B")  # bytes that follow; major, minor, patch, padding
+PATIENCE = 5.0  # seconds
+
+
+class RPCServers:
+    """Servers that a model is spread over.
+
+    Args:
+        servers: ``"host:port"`` each (IPv4).
+
+    Attributes:
+        devices: As ``llama_model_params.devices``.
+
+    Raises:
+        UnsupportedBackendError: This llama-cpp-python was built without RPC.
+        ConfigError: An address is none, or nobody answers there as an ``rpc-server`` of this version does.
+    """
+
+    def __init__(self, servers: Sequence[str]) -> None:
+        if isinstance(servers, str) or not servers or not all(isinstance(one, str) for one in servers):
+            msg = f"rpc_servers={servers!r} is not a list of 'host:port'"
+            raise ConfigError(msg)
+        if not lib.llama_supports_rpc():
+            msg = (
+                "rpc_servers need a llama-cpp-python that was built with GGML_RPC=ON, this one was not: "
+                'CMAKE_ARGS="-DGGML_RPC=ON" pip install --no-binary llama-cpp-python llama-cpp-python'
+            )
+            raise UnsupportedBackendError(msg)
+        self._places = [(one, *_parse(one)) for one in servers]
+        for place in self._places:
+            _greet(*place)
+        found = [device for one in servers for device in _devices(one)]
+        self.devices = (ctypes.c_void_p * (len(found) + 1))(*found, None)
+        self._watches: dict[str, socket.socket] = {}
+        self.lost = ""  # what happened to one of them
+
+    def watch(self) -> None:
+        """The model is loaded, so that llama.cpp's own connections stand."""
+        for name, host, port in self._places:
+            self._watches[name] = socket.create_connection((host, port), PATIENCE)
+
+    def check(self) -> None:
+        """Called before each forward.
+
+        Raises:
+            DecodeError: A server was lost; nothing can be computed any more.
+        """
+        gone, _, _ = select.select(list(self._watches.values()), (), (), 0) if not self.lost else ((), (), ())
+        if gone:
+            names = ", ".join(name for name, watch in self._watches.items() if watch in gone)
+            self.lost = f"the RPC server {names} is gone, and with it a part of the model: start it and load again"
+        if self.lost:
+            raise DecodeError(self.lost)
+
+    def close(self) -> None:
+        """Before the model is freed: else a server would take the watching connection for its next client."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+
+
+def _parse(server: str) -> tuple[str, int]:
+    host, _, port = server.partition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        msg = f"rpc_servers: {server!r} is not 'host:port' with a port from 1 to 65535"
+        raise ConfigError(msg)
+    return host, int(port)
+
+
+def _greet(name: str, host: str, port: int) -> None:
+    """Says hello as llama.cpp does; it would abort where the answer is none."""
+    try:
+        with socket.create_connection((host, port), PATIENCE) as connection:
+            connection.sendall(struct.pack("<BQ", HELLO, CAPABILITIES) + bytes(CAPABILITIES))
+            answer = connection.recv(ANSWER.size, socket.MSG_WAITALL)
+    except TimeoutError:
+        msg = f"rpc_servers: {name} does not answer in {PATIENCE:g} s: it serves another client, or is no rpc-server"
+        raise ConfigError(msg) from None
+    except OSError as error:
+        msg = f"rpc_servers: cannot reach {name}: {error.strerror or error}; is an rpc-server running there?"
+        raise ConfigError(msg) from error
+    if len(answer) < ANSWER.size or ANSWER.unpack(answer)[0] != 4 + CAPABILITIES:
+        msg = f"rpc_servers: what answers at {name} is no rpc-server of llama.cpp ({answer[:12]!r})"
+        raise ConfigError(msg)
+    if (major := ANSWER.unpack(answer)[1]) != PROTOCOL:
+        msg = f"rpc_servers: {name} speaks version {major} of llama.cpp's RPC, {PROTOCOL} is needed"
+        raise ConfigError(msg)
+
+
+def _devices(server: str) -> list[int]:
+    """The devices of a server, as llama.cpp's ``--rpc`` adds them; once per process."""
+    function = _ggml("ggml_backend_reg_by_name", ctypes.c_char_p)(b"RPC")
+    address = _ggml("ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_char_p)(
+        function, b"ggml_backend_rpc_add_server"
+    )
+    add = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(address)
+    registered = add(server.encode())
+    if not registered:
+        msg = f"rpc_servers: {server} offers no device"
+        raise ConfigError(msg)
+    count = _ggml("ggml_backend_reg_dev_count", ctypes.c_void_p, result=ctypes.c_size_t)(registered)
+    get = _ggml("ggml_backend_reg_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    return [get(registered, index) for index in range(count)]
+
+
+def _ggml(name: str, *arguments: Any, result: Any = ctypes.c_void_p) -> Any:
+    function = getattr(lib._lib, name)
+    return ctypes.CFUNCTYPE(result, *arguments)(ctypes.cast(function, ctypes.c_void_p).value or 0)
