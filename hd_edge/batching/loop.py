@@ -11,6 +11,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import Step
+from hd_edge.engine.pace import Pace
 from hd_edge.errors import ClosedError, ContextFullError, DecodeError
 from hd_edge.stats import GenerationStats
 
@@ -65,6 +66,8 @@ class Loop:
         self._memory: Hierarchy | None = model._hierarchy
         self._learning = 0  # generations that ended and are not learned yet
         self._planning = 0.0  # seconds before the forward under way
+        pace = model._pace
+        self._team = pace.team if isinstance(pace, Pace) else None  # threads follow what other programs leave
         config = model._draft_config
         self._composer = Composer(verifier, window, config.max_rows if config.profile != "off" else 1)
         self.budget = RowBudget()
@@ -194,6 +197,8 @@ class Loop:
         self._slots.make_room(sum(part.rows for part in parts))
         for part in parts:
             verifier.add(slot_of(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
+        if self._team is not None:
+            self._team.before(verifier.used)
         started = perf_counter()
         code = verifier.decode()
         if code != 0:
@@ -202,6 +207,8 @@ class Loop:
         seconds = perf_counter() - started
         answers = [part.rows for part in parts if part.request.made]
         prompt = sum(part.rows for part in parts) - sum(answers)
+        if self._team is not None and not prompt:
+            self._team.after(seconds / self.budget.relative(sum(answers)))
         self.budget.observe(sum(answers), seconds, prompt)
         self.total.forwards += 1
         self.total.rows += sum(answers) + prompt

@@ -39,6 +39,11 @@ class RowBudget:
         level, slope = self._line()
         return max(level + slope * rows, 0.0)
 
+    def relative(self, rows: int) -> float:
+        """What a forward over so many rows costs, in forwards over one."""
+        level, slope = self._line() if self._weight else (1 - SLOPE, SLOPE)
+        return (level + slope * rows) / (level + slope)
+
     def observe(self, rows: int, seconds: float, prompt: int = 0) -> None:
         """A forward over so many rows of drafts and so many tokens of prompts was made."""
         known = self.seconds(rows)

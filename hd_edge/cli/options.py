@@ -94,6 +94,7 @@ def llama_settings(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     }
     if servers := options.pop("rpc"):
         settings["rpc_servers"] = servers.split(",")
+        settings["n_gpu_layers"] = settings["n_gpu_layers"] or -1
     if drafter := options.pop("drafter"):
         if settings["draft"] == "off":
             msg = "--no-draft decodes plainly, --drafter asks for drafts: give one of them"

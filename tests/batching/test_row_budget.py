@@ -28,6 +28,8 @@ def test_it_learns_what_forwards_cost(level, slope):
     budget = taught(level, slope, noise=0.1)
     for rows in (8, 16, 32):
         assert budget.seconds(rows) == pytest.approx(level + slope * rows, rel=0.1)
+        assert budget.relative(rows) == pytest.approx(budget.seconds(rows) / budget.seconds(1))
+    assert RowBudget().relative(1) == 1.0
 
 
 def test_the_choice_is_the_best_there_is():
