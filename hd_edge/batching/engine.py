@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from functools import partial
@@ -87,7 +88,7 @@ class Engine:
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
-            self.slots = [Slot(index, self._planner) for index in range(number)]
+            self.slots = [Slot(index, partial(_planner, self.model)) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
@@ -105,6 +106,7 @@ class Engine:
         self._queue: FairQueue[Handle] = FairQueue(queue)
         self._lock = threading.Lock()
         self._closed = False
+        self._pid = os.getpid()
 
     @property
     def exact(self) -> bool:
@@ -168,6 +170,9 @@ class Engine:
             return seat.create_chat_completion(messages=messages, **options)
 
         handle = Handle(begin, stream=stream)
+        if self._pid != os.getpid():
+            msg = f"this engine was made in process {self._pid}: its thread is not in the forked child {os.getpid()}; "
+            raise ClosedError(msg + "make one there, or start the child with 'spawn'")
         with self._lock:
             if self._closed:
                 raise ClosedError(ENDED)
@@ -195,6 +200,8 @@ class Engine:
 
     def close(self) -> None:
         """Ends all requests after the forward under way, and frees the model; may be called twice."""
+        if self._pid != os.getpid():  # what a fork copied is the parent's, locks that were held too
+            return
         with self._lock:
             self._closed = True
             left = [self._queue.pop() for _ in range(len(self._queue))]
@@ -207,6 +214,10 @@ class Engine:
             self._prefixes.close()
         self.model.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_pid"):  # else it was never made
+            self.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -215,15 +226,17 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _planner(self) -> SharedPlanner:
-        memory = self.model._hierarchy
-        return SharedPlanner(
-            self.model._n_vocab,
-            self.model._draft_config,
-            calibration=None if memory is None else memory.calibration,
-            tiers=() if memory is None else memory.tiers,
-            costs=() if memory is None else memory.cost_rows,
-        )
+
+def _planner(model: SharedLlama) -> SharedPlanner:
+    """For one of its conversations."""
+    memory = model._hierarchy
+    return SharedPlanner(
+        model._n_vocab,
+        model._draft_config,
+        calibration=None if memory is None else memory.calibration,
+        tiers=() if memory is None else memory.tiers,
+        costs=() if memory is None else memory.cost_rows,
+    )
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:

@@ -1,0 +1,64 @@
+"""Engines at the end of a process, in a forked child, and where nobody holds them any more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SETTINGS = "parallel=2, n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None"
+BEGIN = f"""
+import gc, os, sys, threading
+from hd_edge import ClosedError, Engine
+engine = Engine(sys.argv[1], {SETTINGS})
+handles = [engine.submit([1, 300 + i], max_tokens=2000, temperature=0.0) for i in range(4)]
+stream = engine.submit([1, 300], max_tokens=2000, stream=True)
+"""
+FORKED = """
+pid = os.fork()
+if pid == 0:
+    try:
+        engine.submit([1, 300])
+    except ClosedError as error:
+        assert "made in process" in str(error), error
+        engine.close()
+        os._exit(0)
+    os._exit(1)
+assert os.waitpid(pid, 0)[1] == 0
+assert engine.submit([1, 300], max_tokens=1, user="other") is not None
+engine.close()
+"""
+DROPPED = """
+for handle in [*handles, stream]:
+    handle.cancel()
+last = engine.submit([1, 300], max_tokens=1)
+last.result()
+del engine, handle, handles, stream, last
+for thread in threading.enumerate():
+    if thread is not threading.main_thread() and thread.name != "hd_edge-engine":
+        thread.join()
+gc.collect()
+for thread in threading.enumerate():
+    if thread.name == "hd_edge-engine":
+        thread.join(30)
+assert [thread.name for thread in threading.enumerate()] == ["MainThread"], threading.enumerate()
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "sys.exit(0)",
+        pytest.param(FORKED, marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")),
+        DROPPED,
+    ],
+    ids=["falls off its end", "exits", "forks", "drops it"],
+)
+def test_a_process_with_an_engine_ends_well(models, code):
+    command = [sys.executable, "-W", "ignore", "-c", BEGIN + code, str(models("Q4_0"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    said = [line for line in done.stderr.splitlines() if "n_ctx_train" not in line]
+    assert (done.returncode, said) == (0, [])
