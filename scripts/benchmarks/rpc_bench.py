@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A model whose layers other machines compute: plain and drafted, with more and more latency on the way.
 
-    rpc_bench.py model.gguf --server build/rpc/build/bin/rpc-server --latency 0 2 10 --json out.json
+    rpc_bench.py model.gguf --server build/rpc/build/bin/ggml-rpc-server --latency 0 2 10 --json out.json
 
 Two servers on this machine, behind relays that hold every packet back. Arms take turns, prompt by prompt. Run it with
 the Python of an environment whose llama-cpp-python has RPC (``scripts/tools/build_rpc.py``).

@@ -2,7 +2,7 @@
 """An environment whose llama-cpp-python has llama.cpp's RPC backend, and the ``rpc-server`` that belongs to it.
 
     build_rpc.py build/rpc
-    HD_EDGE_RPC_SERVER=build/rpc/build/bin/rpc-server build/rpc/venv/bin/python -m pytest -m rpc
+    HD_EDGE_RPC_SERVER=build/rpc/build/bin/ggml-rpc-server build/rpc/venv/bin/python -m pytest -m rpc
 
 Both are compiled from the source distribution of the installed llama-cpp-python; hd_edge is installed from this
 checkout, with what its tests need. About ten minutes on two cores. The last two lines on stdout are the environment's
@@ -41,8 +41,8 @@ def environment(folder: Path) -> Path:
 def server(folder: Path, jobs: int) -> Path:
     """Compiles the server; returns it."""
     configure(fetch(folder), folder / "build", ["GGML_RPC=ON"])
-    _run(["cmake", "--build", str(folder / "build"), "--target", "rpc-server", "-j", str(jobs)])
-    return folder / "build" / "bin" / "rpc-server"
+    _run(["cmake", "--build", str(folder / "build"), "--target", "ggml-rpc-server", "-j", str(jobs)])
+    return folder / "build" / "bin" / "ggml-rpc-server"
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
