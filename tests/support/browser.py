@@ -39,11 +39,14 @@ class Chat:
 
     def load(self) -> None:
         """Opens or reloads the page, and waits until the server has told its model."""
-        self.page.goto(self.page.url if self.page.url.startswith(self.url) else self.url)
+        if self.page.url.startswith(self.url):
+            self.page.reload()
+        else:
+            self.page.goto(self.url)
         self.see("#model").not_to_be_empty()
 
     def see(self, selector: str) -> Any:
-        """What is expected of elements; waits for it. (The page's policy forbids ``wait_for_function``: it evaluates.)"""
+        """What is expected of elements; waits for it. (``wait_for_function`` evaluates, which the policy forbids.)"""
         from playwright.sync_api import expect
 
         return expect(self.page.locator(selector))
@@ -76,7 +79,7 @@ class Chat:
         return self.page.locator("#list .chat").all_text_contents()
 
     def notes(self) -> list[str]:
-        return [text for text in self.page.locator(".note:visible").all_inner_texts()]
+        return list(self.page.locator(".note:visible").all_inner_texts())
 
     def set(self, **values: str) -> None:
         """Opens the settings, fills fields, and saves."""

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from hd_edge.server import errors
 from hd_edge.server.guard import Guard
 from hd_edge.server.page import router
 
@@ -58,6 +59,7 @@ class Scripted:
         self.release = False
         self.size = size
         self.app = FastAPI()
+        errors.install(self.app)
         self.app.include_router(router)
         self.app.add_middleware(Guard, api_key=api_key)
         self.app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])

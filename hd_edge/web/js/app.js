@@ -42,7 +42,7 @@ class App {
     byId("settings").addEventListener("click", () => this.dialog.open());
     byId("show").addEventListener("change", ({target}) => this.settings.take({show: target.checked}));
     addEventListener("hashchange", () => this.#openAddressed());
-    addEventListener("pagehide", () => this.#keepRunning());
+    addEventListener("pagehide", () => this.shelf.leave());
     this.current = new Conversation();
   }
 
@@ -108,13 +108,13 @@ class App {
   }
 
   async #answer(conversation) {
-    let saved = 0;
+    let saving = 0;
     const reply = new Reply(conversation, this, () => {
       if (conversation === this.current) this.talk.changed();
-      if (performance.now() - saved > SAVED) {
-        saved = performance.now();
+      saving ||= setTimeout(() => {
+        saving = 0;
         this.shelf.save(conversation);
-      }
+      }, SAVED);
     });
     const running = reply.run();
     if (conversation === this.current) this.talk.open(conversation, {end: true});
@@ -122,6 +122,7 @@ class App {
     say("The model answers.");
     await this.#readWindow();
     await running;
+    clearTimeout(saving);
     say(`${reply.answer.text.slice(0, SPOKEN)} ${reply.answer.note}`);
     await this.#keep(conversation);
     if (conversation === this.current) this.talk.open(conversation, {same: true});
@@ -149,10 +150,6 @@ class App {
     this.#open(conversation);
   }
 
-  #keepRunning() {
-    for (const conversation of this.shelf.list()) if (conversation.running) this.shelf.save(conversation);
-  }
-
   #changedElsewhere(id) {
     if (id === this.current.id && !this.current.running) {
       const kept = this.shelf.conversations.get(id);
@@ -169,6 +166,7 @@ class App {
     else delete document.documentElement.dataset.theme;
     byId("show").checked = show;
     byId("legend").hidden = !show;
+    byId("turns").classList.toggle("drafts", show);
     this.talk?.changed(true);
     this.#readWindow();
   }

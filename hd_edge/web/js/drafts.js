@@ -28,13 +28,27 @@ export function paint(element, source, start, runs) {
   let place = 0;
   for (const node of nodes) {
     const text = node.data, tiers = [];
+    let indent = text.trim() === ""; // space at the beginning of a line shows nothing
     for (const character of text) {
-      const found = source.indexOf(character, place);
-      if (found >= 0 && found - place < AHEAD) place = found + character.length;
-      for (let i = 0; i < character.length; i++) tiers.push(tierAt(start + Math.max(place - 1, 0)));
+      const space = character.trim() === "";
+      place = space ? afterSpace(source, place) : afterCharacter(source, place, character);
+      indent = character === "\n" || indent && space;
+      const tier = indent ? -1 : tierAt(start + Math.max(place - 1, 0));
+      for (let i = 0; i < character.length; i++) tiers.push(tier);
     }
     split(node, text, tiers);
   }
+}
+
+function afterCharacter(source, place, character) {
+  const found = source.indexOf(character, place);
+  return found >= 0 && found - place < AHEAD ? found + character.length : place;
+}
+
+/** Spaces are everywhere, and some that are shown were never written: only markup may stand before the one meant. */
+function afterSpace(source, place) {
+  const between = /^[^\p{L}\p{N}\s]{0,4}\s/u.exec(source.slice(place, place + 8));
+  return between ? place + between[0].length : place;
 }
 
 /** Tier at a place; places never go back. */

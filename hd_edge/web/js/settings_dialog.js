@@ -15,10 +15,8 @@ export class SettingsDialog {
     });
     for (const name of FIELDS) {
       const field = this.form.elements[name];
-      field.addEventListener("change", () => this.#tell(name, mistake(name, field.value)));
-      field.addEventListener("input", () => {
-        if (field.getAttribute("aria-invalid")) this.#tell(name, mistake(name, field.value));
-      });
+      // at once, not when it is left: the line would move the button away under the pointer
+      field.addEventListener("input", () => this.#tell(name, mistake(name, field.value)));
     }
     byId("settings-cancel").addEventListener("click", () => this.dialog.close());
   }

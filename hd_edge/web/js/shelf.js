@@ -3,6 +3,7 @@
 import {Conversation} from "./conversation.js";
 
 const NAME = "hd_edge", KEPT = "conversations";
+const LEFT = "hd_edge.left."; // in localStorage: IndexedDB takes its time, which a page that is left has not
 
 export class Shelf {
   /** @param {Function} changed called with an id when another tab has changed or deleted a conversation */
@@ -28,10 +29,38 @@ export class Shelf {
         opening.result.createObjectStore(KEPT, {keyPath: "id"});
       });
       this.base.onversionchange = () => this.base.close();
+      await this.#takeLeft();
       for (const record of await this.#do("readonly", kept => kept.getAll()))
         this.conversations.set(record.id, new Conversation(record));
     } catch (error) {
       this.unkept = `This browser keeps no conversations: ${error.message}`;
+    }
+  }
+
+  /** Keeps unfinished answers while the page is left. */
+  leave() {
+    for (const conversation of this.conversations.values()) {
+      if (!conversation.running) continue;
+      try {
+        localStorage.setItem(LEFT + conversation.id, JSON.stringify(conversation.record()));
+      } catch {
+        // no room or no storage: what was saved a second ago has to do
+      }
+    }
+  }
+
+  async #takeLeft() {
+    let left = [];
+    try {
+      left = Object.entries(localStorage).filter(([name]) => name.startsWith(LEFT));
+      for (const [name] of left) localStorage.removeItem(name);
+      left = left.map(([, text]) => JSON.parse(text));
+    } catch {
+      return; // no storage, or damaged: what was saved before is there
+    }
+    for (const record of left) {
+      const kept = await this.#do("readonly", all => all.get(record.id));
+      if (kept?.revision <= record.revision) await this.#do("readwrite", all => all.put(record));
     }
   }
 

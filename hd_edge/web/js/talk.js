@@ -39,13 +39,13 @@ export class Talk {
 
   /** Shows a conversation; `same`: it is the one that is shown; `end`: go to its end. */
   open(conversation, {same = false, end = !same} = {}) {
-    const before = same && this.pane.scrollTop;
+    const follow = end || this.#fromEnd() < NEAR, before = this.views;
     this.conversation = conversation;
     this.views = conversation.turns.map((turn, index) => this.#kept(turn) ?? this.#view(turn, index));
-    byId("turns").replaceChildren(...this.views.map(view => view.element));
+    if (this.views.length !== before.length || this.views.some((view, i) => view !== before[i]))
+      byId("turns").replaceChildren(...this.views.map(view => view.element));
     this.changed(true);
-    if (same) this.pane.scrollTop = before;
-    if (end) this.#toEnd();
+    if (follow) this.#toEnd();
     this.#showDown();
   }
 

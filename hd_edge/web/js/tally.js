@@ -4,6 +4,8 @@ import {make} from "./element.js";
 
 export const TIERS = ["context", "model", "statistics", "drafter"];
 
+const ENOUGH = 16; // tokens before their speed means something
+
 export const freshCounts = () => ({tokens: 0, speed: 0, drafted: null, accepted: null, tiers: TIERS.map(() => 0)});
 
 /** Takes the counts of the server at the end of an answer. */
@@ -14,7 +16,8 @@ export function takeTimings(counts, {predicted_n, predicted_per_second, draft_n,
 /** The line under an answer; empty while there is nothing to tell. */
 export function tally(counts) {
   if (!counts?.tokens) return [];
-  const said = [`${counts.speed.toFixed(1)} tokens/s`, `${counts.tokens} tokens`];
+  const said = [`${counts.tokens} tokens`];
+  if (counts.drafted !== null || counts.tokens >= ENOUGH) said.unshift(`${counts.speed.toFixed(1)} tokens/s`);
   if (counts.drafted) said.push(`${counts.accepted} of ${counts.drafted} drafted tokens accepted`);
   const forwards = counts.tokens - (counts.accepted ?? 0);
   if (counts.accepted && forwards > 0) said.push(`${(counts.tokens / forwards).toFixed(1)} tokens per step`);

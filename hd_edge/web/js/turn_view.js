@@ -52,7 +52,7 @@ export class TurnView {
 
   /** Opens the question for editing. */
   edit() {
-    const area = make("textarea", {"aria-label": "Edit the message", rows: 3});
+    const area = make("textarea", {"aria-label": "Edit the message", rows: 1});
     const send = () => {
       const question = area.value.trim();
       if (question) this.actions.edit(question);

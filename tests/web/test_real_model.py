@@ -1,0 +1,64 @@
+"""The chat page with the real server and SmolLM2-135M."""
+
+from __future__ import annotations
+
+import pytest
+from browser import Chat
+from served import Served
+
+from hd_edge import Llama
+from hd_edge.server import create_app
+
+pytestmark = pytest.mark.browser
+
+CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
+
+
+@pytest.fixture(scope="module")
+def served(smollm2_q4_0):
+    llm = Llama(str(smollm2_q4_0), n_ctx=512, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    served = Served(create_app(llm, "smollm2"))
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def chat(context, served):
+    return Chat(context.new_page(), served.url)
+
+
+def test_drafted_words_are_those_of_the_stream(chat):
+    chat.see("#model").to_have_text("smollm2")
+    chat.set(temperature="0", max_tokens="60")
+    first = chat.ask("Tell me about rivers.")
+    again = chat.ask("Tell me about rivers.")
+    assert first
+    assert again
+    assert "drafted tokens accepted" in chat.page.locator(".numbers").last.inner_text()
+    chat.page.check("#show")
+    assert chat.page.locator(".answer .context").count() > 0
+    assert "the 60 tokens that the settings allow" in chat.notes()[-1]
+    assert chat.complaints == []
+
+
+def test_stop_stops_the_server(chat, served):
+    left = served.metric(CANCELLED)
+    chat.send("Write a very long story about a river.")
+    chat.see(".answer > .text").not_to_be_empty()
+    chat.page.click("#send")
+    chat.wait()
+    assert chat.notes() == ["Stopped."]
+    served.wait_for(CANCELLED, left + 1)
+    served.wait_for("llamacpp:requests_processing", 0)
+    chat.set(max_tokens="5")
+    assert chat.ask("Hello")
+
+
+def test_a_conversation_outgrows_the_window_and_goes_on(chat):
+    chat.set(temperature="0", max_tokens="20")
+    for number in range(5):
+        assert chat.ask(f"Question {number}: " + "the river runs to the sea and " * 15)
+    assert "512 tokens" in chat.page.locator(".dropped").inner_text()
+    chat.ask("word " * 3000)
+    assert "shorten it" in chat.notes()[-1]
+    assert chat.ask("Hello")
