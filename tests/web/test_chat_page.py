@@ -210,7 +210,7 @@ def test_drafted_parts_are_shown_if_wished_with_speed_and_acceptance(chat, serve
     chat.ask("Hello")
     numbers = chat.page.locator(".numbers")
     assert "31.4 tokens/s" in numbers.inner_text()
-    assert "3 of 5 drafted tokens accepted" in numbers.inner_text()
+    assert "3 of 5 drafted accepted" in numbers.inner_text()
     told = numbers.locator(".bar").get_attribute("aria-label")
     assert told == "Drafted: context 25 %, model 25 %, drafter 25 %"
     text = chat.page.locator(".answer > .text")

@@ -34,7 +34,7 @@ def test_drafted_words_are_those_of_the_stream(chat):
     again = chat.ask("Tell me about rivers.")
     assert first
     assert again
-    assert "drafted tokens accepted" in chat.page.locator(".numbers").last.inner_text()
+    assert "drafted accepted" in chat.page.locator(".numbers").last.inner_text()
     chat.page.check("#show")
     assert chat.page.locator(".answer .context").count() > 0
     assert "the 60 tokens that the settings allow" in chat.notes()[-1]

@@ -63,7 +63,7 @@ class App {
     history.replaceState(null, "", kept ? `#${conversation.id}` : location.pathname + location.search);
     this.talk.open(conversation);
     this.#showList();
-    if (matchMedia("(pointer: fine)").matches) byId("text").focus(); // on a phone the keyboard would cover the page
+    focusMessage();
   }
 
   #showList() {
@@ -83,11 +83,11 @@ class App {
   }
 
   #ask(question, index) {
-    this.#replace("The message is changed, what came after it is gone.", index, () => this.current.ask(question, index));
+    this.#replace("The message is changed; what came after it is gone.", index, () => this.current.ask(question, index));
   }
 
   #again(index) {
-    this.#replace("The answer is made anew, the old one is gone.", index, () => this.current.again(index));
+    this.#replace("A new answer replaces the old one.", index, () => this.current.again(index));
   }
 
   /** Changes the conversation, answers its last question, and can take that back where something was lost. */
@@ -117,7 +117,10 @@ class App {
       }, SAVED);
     });
     const running = reply.run();
-    if (conversation === this.current) this.talk.open(conversation, {end: true});
+    if (conversation === this.current) {
+      this.talk.open(conversation, {end: true});
+      focusMessage();
+    }
     this.#keep(conversation);
     say("The model answers.");
     await this.#readWindow();
@@ -185,6 +188,11 @@ class App {
       byId("model").classList.add("wrong");
     }
   }
+}
+
+/** Not on a phone, where the keyboard would cover the page. */
+function focusMessage() {
+  if (matchMedia("(pointer: fine)").matches) byId("text").focus();
 }
 
 await new App().start();

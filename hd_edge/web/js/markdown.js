@@ -17,6 +17,7 @@ const marked = new Marked({
     html: ({text, block}) => block ? `<p class="raw">${escape(text.trimEnd())}</p>` : escape(text),
     image: ({href, text}) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
     code: ({text, lang}) => {
+      if (!text.trim()) return ""; // nothing yet, or a small model's habit
       const language = (lang ?? "").split(/\s/, 1)[0];
       const known = text.length <= MOST_COLOURED && hljs.getLanguage(language);
       const inner = known ? hljs.highlight(text, {language, ignoreIllegals: true}).value : escape(text);

@@ -18,9 +18,9 @@ export function tally(counts) {
   if (!counts?.tokens) return [];
   const said = [`${counts.tokens} tokens`];
   if (counts.drafted !== null || counts.tokens >= ENOUGH) said.unshift(`${counts.speed.toFixed(1)} tokens/s`);
-  if (counts.drafted) said.push(`${counts.accepted} of ${counts.drafted} drafted tokens accepted`);
+  if (counts.drafted) said.push(`${counts.accepted} of ${counts.drafted} drafted accepted`);
   const forwards = counts.tokens - (counts.accepted ?? 0);
-  if (counts.accepted && forwards > 0) said.push(`${(counts.tokens / forwards).toFixed(1)} tokens per step`);
+  if (counts.accepted && forwards > 0) said.push(`${(counts.tokens / forwards).toFixed(1)} tokens a step`);
   const shares = counts.tiers.map(count => Math.min(count / counts.tokens, 1));
   const told = TIERS.map((tier, i) => `${tier} ${Math.round(100 * shares[i])} %`).filter((_, i) => counts.tiers[i]);
   const bar = make("span", {class: "bar", role: "img", "aria-label": `Drafted: ${told.join(", ") || "nothing"}`, title: told.join(", ")});
