@@ -342,3 +342,35 @@ def test_the_theme_follows_the_system_or_the_setting(chromium, server):
     chat.load()
     assert chat.page.evaluate(page) == light
     context.close()
+
+
+def test_the_page_follows_an_answer_unless_the_reader_has_gone_up(chat, server):
+    paragraphs = [chunk(f"Paragraph {i}.\n\n") for i in range(40)]
+    server.scripts = [[*paragraphs, Scripted.HOLD, *paragraphs, *answer("End.")]]
+    chat.send("Tell")
+    place = "document.querySelector('#talk').scrollTop"
+    chat.see(".answer > .text").to_contain_text("Paragraph 39.")
+    chat.see("#down").to_be_hidden()
+    assert chat.page.evaluate(place) > 500
+    chat.page.hover("#talk")
+    chat.page.mouse.wheel(0, -600)
+    chat.see("#down").to_be_visible()
+    stayed = chat.page.evaluate(place)
+    server.release = True
+    chat.wait()
+    chat.see(".answer > .text").to_contain_text("End.")
+    assert chat.page.evaluate(place) == stayed
+    chat.page.click("#down")
+    chat.see("#down").to_be_hidden()
+    chat.see("#text").to_be_focused()
+
+
+def test_what_is_marked_in_an_answer_stays_marked_while_it_grows(chat, server):
+    server.scripts = [[chunk("First paragraph.\n\n"), chunk("Second"), Scripted.HOLD, *answer(" one.\n\nThird.")]]
+    chat.send("Tell")
+    chat.see(".answer > .text").to_contain_text("Second")
+    chat.page.evaluate("getSelection().selectAllChildren(document.querySelector('.answer > .text p'))")
+    server.release = True
+    chat.wait()
+    chat.see(".answer > .text").to_contain_text("Third.")
+    assert chat.page.evaluate("getSelection().toString()").strip() == "First paragraph."

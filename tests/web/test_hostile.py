@@ -63,7 +63,7 @@ def test_html_is_shown_as_it_was_written(watched, server):
 
 
 @pytest.mark.parametrize(
-    "text", ["> " * 5000 + "deep", "[" * 5000, "*a " * 5000, "- " * 3000 + "x", "`" * 20_000], ids=range(5)
+    "text", ["> " * 5000 + "deep", "[" * 5000, "*a " * 5000, "- " * 3000 + "x", "x " + "`" * 20_000], ids=range(5)
 )
 def test_a_text_that_breaks_parsers_is_shown_in_time(watched, server, text):
     server.says(text)

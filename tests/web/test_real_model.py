@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from browser import Chat
 from served import Served
@@ -14,20 +16,24 @@ pytestmark = pytest.mark.browser
 CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
 
 
-@pytest.fixture(scope="module")
-def served(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=512, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    served = Served(create_app(llm, "smollm2"))
-    yield served
-    served.stop()
-
-
 @pytest.fixture
-def chat(context, served):
-    return Chat(context.new_page(), served.url)
+def serve(smollm2_q4_0):
+    """Makes a server with a context window of this size."""
+    running: list[Served] = []
+
+    def start(n_ctx: int) -> Served:
+        llm = Llama(str(smollm2_q4_0), n_ctx=n_ctx, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+        running.append(Served(create_app(llm, "smollm2")))
+        running[-1].llm = llm
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
 
 
-def test_drafted_words_are_those_of_the_stream(chat):
+def test_drafted_words_are_those_of_the_stream(context, serve):
+    chat = Chat(context.new_page(), serve(1024).url)
     chat.see("#model").to_have_text("smollm2")
     chat.set(temperature="0", max_tokens="60")
     first = chat.ask("Tell me about rivers.")
@@ -41,20 +47,26 @@ def test_drafted_words_are_those_of_the_stream(chat):
     assert chat.complaints == []
 
 
-def test_stop_stops_the_server(chat, served):
-    left = served.metric(CANCELLED)
+def test_stop_stops_the_server(context, serve, monkeypatch):
+    served = serve(8192)
+    chat = Chat(context.new_page(), served.url)
+    begin, end = served.llm.create_chat_completion, served.llm.token_eos()
+    endless = partial(begin, logit_bias={end: -100.0})  # it cannot end before it is stopped
+    monkeypatch.setattr(served.llm, "create_chat_completion", endless)
     chat.send("Write a very long story about a river.")
     chat.see(".answer > .text").not_to_be_empty()
     chat.page.click("#send")
     chat.wait()
     assert chat.notes() == ["Stopped."]
-    served.wait_for(CANCELLED, left + 1)
+    served.wait_for(CANCELLED, 1)
     served.wait_for("llamacpp:requests_processing", 0)
+    assert served.llm.total_stats.tokens < 4000
     chat.set(max_tokens="5")
     assert chat.ask("Hello")
 
 
-def test_a_conversation_outgrows_the_window_and_goes_on(chat):
+def test_a_conversation_outgrows_the_window_and_goes_on(context, serve):
+    chat = Chat(context.new_page(), serve(512).url)
     chat.set(temperature="0", max_tokens="20")
     for number in range(5):
         assert chat.ask(f"Question {number}: " + "the river runs to the sea and " * 15)

@@ -123,8 +123,8 @@ class App {
     }
     this.#keep(conversation);
     say("The model answers.");
-    await this.#readWindow();
     await running;
+    this.#showModel();
     clearTimeout(saving);
     say(`${reply.answer.text.slice(0, SPOKEN)} ${reply.answer.note}`);
     await this.#keep(conversation);
@@ -170,23 +170,19 @@ class App {
     byId("show").checked = show;
     byId("legend").hidden = !show;
     byId("turns").classList.toggle("drafts", show);
-    this.talk?.changed(true);
-    this.#readWindow();
+    this.talk.changed(true);
+    this.#showModel();
   }
 
-  /** Asks the server for its model, until it has told. */
-  async #readWindow() {
-    if (this.window?.size) return;
+  async #showModel() {
+    let problem = "";
     try {
-      const {name, size} = await this.client.model();
-      this.window.size = size;
-      byId("model").textContent = name;
-      byId("model").classList.remove("wrong");
+      await this.window.learn();
     } catch (error) {
-      const key = error.status === 401;
-      byId("model").textContent = key ? "needs a key" : "no server";
-      byId("model").classList.add("wrong");
+      problem = error.status === 401 ? "needs a key" : "no server";
     }
+    byId("model").textContent = problem || this.window.name;
+    byId("model").classList.toggle("wrong", Boolean(problem));
   }
 }
 

@@ -26,7 +26,7 @@ export class TurnView {
     this.buttons = make("div", {class: "actions"}, this.copy, this.again);
     this.answer = make("section", {class: "answer", "aria-label": "Answer"},
       this.fold, this.text.element, this.waiting, this.note, make("div", {class: "foot"}, this.numbers, this.buttons));
-    this.element = make("article", {class: "turn", "aria-label": "Turn"}, this.question, this.answer);
+    this.element = make("article", {class: "turn", "aria-label": "Question and answer"}, this.question, this.answer);
     this.#showQuestion();
     this.update();
   }
@@ -52,7 +52,7 @@ export class TurnView {
 
   /** Opens the question for editing. */
   edit() {
-    const area = make("textarea", {"aria-label": "Edit the message", rows: 1});
+    const area = make("textarea", {"aria-label": "Edit the message", dir: "auto", rows: 1});
     const send = () => {
       const question = area.value.trim();
       if (question) this.actions.edit(question);

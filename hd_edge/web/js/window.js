@@ -9,8 +9,14 @@ const KEPT = 3 / 4; // of the window once turns are dropped: the next questions 
 export class Window {
   constructor(client) {
     this.client = client;
-    this.size = 0; // tokens; 0: not known
+    this.name = ""; // of the model
+    this.size = 0; // tokens; 0: the server has not told, or does not
     this.counts = new Map(); // of texts
+  }
+
+  /** Asks the server for its model, until it has told. */
+  async learn() {
+    if (!this.name) Object.assign(this, await this.client.model());
   }
 
   /**
@@ -18,6 +24,7 @@ export class Window {
    * @param {number} limit most tokens of the answer, if there is a limit
    */
   async fit(conversation, system, limit) {
+    await this.learn();
     if (!this.size) return conversation.dropped;
     const reserve = Math.min(limit ?? RESERVE, Math.floor(this.size / 4));
     let dropped = conversation.dropped;
