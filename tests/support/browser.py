@@ -66,7 +66,7 @@ class Chat:
 
     def wait(self) -> None:
         """Waits until no answer is on its way."""
-        self.see("#send").to_have_text("Send", timeout=120_000)
+        self.see("#send").to_have_text("Send", timeout=60_000)
 
     def answers(self) -> list[str]:
         return self.page.locator(".answer > .text").all_inner_texts()

@@ -43,7 +43,8 @@ class Scripted:
 
     Attributes:
         scripts: Chunks of the answers, one list after the other; the last one is said again and again. A chunk of
-            ``HOLD`` waits until ``release`` is set; ``BREAK`` ends the connection.
+            ``HOLD`` waits; ``BREAK`` ends the connection.
+        released: How many holds, from the first on, wait no more.
         refusals: Status and error object of the next requests; None: it is answered.
         asked: Bodies of all requests.
         left: Requests whose client went away before the end.
@@ -56,7 +57,7 @@ class Scripted:
         self.refusals: list[tuple[int, dict] | None] = []
         self.asked: list[dict] = []
         self.left = 0
-        self.release = False
+        self.released = self._held = 0
         self.size = size
         self.app = FastAPI()
         errors.install(self.app)
@@ -89,7 +90,9 @@ class Scripted:
         try:
             for one in script:
                 if one == self.HOLD:
-                    while not self.release:
+                    self._held += 1
+                    number = self._held
+                    while self.released < number:
                         await asyncio.sleep(0.01)
                 elif one == self.BREAK:
                     return

@@ -36,7 +36,7 @@ def server():
     served = Served(scripted.app)
     scripted.url = served.url
     yield scripted
-    scripted.release = True
+    scripted.released = 1000
     served.stop()
 
 

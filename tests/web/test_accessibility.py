@@ -75,7 +75,7 @@ def test_axe_finds_nothing_serious(axe, chat, server):
     chat.send("Read")
     chat.see(".waiting progress").to_be_visible()
     check("reading")
-    server.release = True
+    server.released = 1
     chat.wait()
     chat.page.locator(".question .actions button", has_text="Edit").first.click()
     check("editing")
@@ -122,7 +122,7 @@ def test_what_happens_is_told_to_who_does_not_see_it(chat, server):
     chat.send("Tell me")
     chat.see("#status").to_have_text("The model answers.")
     chat.see(".answer").to_have_attribute("aria-busy", "true")
-    server.release = True
+    server.released = 1
     chat.wait()
     chat.see("#status").to_have_text("Rivers run.")
     chat.see(".answer").to_have_attribute("aria-busy", "false")

@@ -96,11 +96,13 @@ def test_an_edit_is_left_with_escape(chat):
 
 
 def test_an_answer_is_made_anew(chat, server):
-    server.scripts = [answer("One."), answer("Two.")]
+    server.scripts = [answer("One."), answer("Later."), answer("Two.")]
     chat.ask("question")
-    chat.page.locator(".answer .actions button", has_text="Regenerate").click()
+    chat.ask("later question")
+    chat.page.locator(".answer .actions button", has_text="Regenerate").first.click()
     chat.see(".answer > .text").to_have_text("Two.")
     chat.wait()
+    assert chat.questions() == ["question"]
     assert server.asked[-1]["messages"] == [{"role": "user", "content": "question"}]
 
 
@@ -262,7 +264,7 @@ def test_a_long_prompt_is_told_while_it_is_read(chat, server):
     server.scripts = [[{"choices": [], "prompt_progress": read}, Scripted.HOLD, *answer("Done.")]]
     chat.send("Read this")
     chat.see(".waiting").to_have_text("reading 1,000 of 5,000 tokens, 8 s left")
-    server.release = True
+    server.released = 1
     chat.wait()
     chat.see(".waiting").to_be_hidden()
 
@@ -274,7 +276,7 @@ def test_an_answer_goes_on_in_its_conversation_while_another_is_open(chat, serve
     chat.page.click("#new")
     chat.see("#send").to_have_text("Send")
     assert chat.answers() == []
-    server.release = True
+    server.released = 1
     chat.page.locator("#list .chat", has_text="first").click()
     chat.wait()
     assert chat.answers() == ["Slow answer."]
@@ -304,7 +306,7 @@ def test_two_tabs_that_write_at_once_lose_nothing(chat, context, server):
     other.page.locator(".answer .actions button", has_text="Try again").click()
     other.see(".answer > .text >> nth=1").to_have_text("Quick.")
     other.wait()
-    server.release = True
+    server.released = 1
     chat.wait()
     chat.see("#list .chat").to_have_count(2)
     assert sorted(chat.chats()) == ["first", "first (copy)"]
@@ -341,12 +343,15 @@ def test_the_theme_follows_the_system_or_the_setting(chromium, server):
     assert light != dark
     chat.load()
     assert chat.page.evaluate(page) == light
+    context.route("**/app.js", lambda route: route.abort())  # before any module runs: no flash of the other theme
+    chat.page.reload()
+    assert chat.page.evaluate(page) == light
     context.close()
 
 
 def test_the_page_follows_an_answer_unless_the_reader_has_gone_up(chat, server):
     paragraphs = [chunk(f"Paragraph {i}.\n\n") for i in range(40)]
-    server.scripts = [[*paragraphs, Scripted.HOLD, *paragraphs, *answer("End.")]]
+    server.scripts = [[*paragraphs, Scripted.HOLD, *paragraphs, chunk("More."), Scripted.HOLD, *answer("End.")]]
     chat.send("Tell")
     place = "document.querySelector('#talk').scrollTop"
     chat.see(".answer > .text").to_contain_text("Paragraph 39.")
@@ -356,7 +361,10 @@ def test_the_page_follows_an_answer_unless_the_reader_has_gone_up(chat, server):
     chat.page.mouse.wheel(0, -600)
     chat.see("#down").to_be_visible()
     stayed = chat.page.evaluate(place)
-    server.release = True
+    server.released = 1
+    chat.see(".answer > .text").to_contain_text("More.")
+    assert chat.page.evaluate(place) == stayed
+    server.released = 2
     chat.wait()
     chat.see(".answer > .text").to_contain_text("End.")
     assert chat.page.evaluate(place) == stayed
@@ -370,7 +378,7 @@ def test_what_is_marked_in_an_answer_stays_marked_while_it_grows(chat, server):
     chat.send("Tell")
     chat.see(".answer > .text").to_contain_text("Second")
     chat.page.evaluate("getSelection().selectAllChildren(document.querySelector('.answer > .text p'))")
-    server.release = True
+    server.released = 1
     chat.wait()
     chat.see(".answer > .text").to_contain_text("Third.")
     assert chat.page.evaluate("getSelection().toString()").strip() == "First paragraph."

@@ -82,7 +82,7 @@ def test_a_page_that_is_left_keeps_what_was_said(chat, server):
     chat.load()
     assert chat.answers() == ["Half an answer"]
     assert "not whole" in chat.notes()[0]
-    server.release = True
+    server.released = 1
 
 
 def test_a_browser_that_keeps_nothing_is_told(context, server):

@@ -56,6 +56,13 @@ def test_hostile_answers_do_nothing(watched, server, text, drafts):
     assert watched.ask("Still there?")
 
 
+def test_an_image_is_a_link_to_it(watched, server):
+    server.says(f"![secret]({ELSEWHERE}/leak.png)")
+    watched.ask("Image?")
+    link = watched.page.locator(".answer > .text a")
+    assert (link.inner_text(), link.get_attribute("href")) == ("secret", f"{ELSEWHERE}/leak.png")
+
+
 def test_html_is_shown_as_it_was_written(watched, server):
     server.says("Use <b>bold</b>:\n\n<div>\n  <p>one</p>\n</div>\n")
     watched.ask("HTML?")
@@ -97,7 +104,7 @@ def test_the_policy_is_a_wall_of_its_own(watched, server):
             document.body.append(image);
             await fetch(url).catch(() => {});
             try { document.body.insertAdjacentHTML("beforeend", "<p>x</p>"); } catch { refused.add("text"); }
-            await all;
+            await Promise.race([all, new Promise(done => setTimeout(done, 5000))]);
             return [...refused];
         }""",
         f"{ELSEWHERE}/x.png",

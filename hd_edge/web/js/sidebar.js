@@ -43,7 +43,6 @@ export class Sidebar {
   #slide(open) {
     const over = NARROW.matches && open;
     this.element.classList.toggle("open", over);
-    this.element.inert = NARROW.matches && !open;
     byId("page").inert = over;
     byId("shade").hidden = !over;
     this.menu.setAttribute("aria-expanded", String(over));
