@@ -7,7 +7,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.stats import TIER_NAMES
-from hd_edge.tiers.colours import css
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from hd_edge.draft.tree_planner import TreePlanner
 
 MARK = "/* STEPS */"
-COLOURS = "/* TIERS */"
 
 
 class Explanation:
@@ -80,4 +78,4 @@ class Explanation:
         """
         page = files("hd_edge").joinpath("data", "explain.html").read_text(encoding="utf-8")
         steps = json.dumps(self.steps, ensure_ascii=False).replace("<", "\\u003c")
-        path.write_text(page.replace(COLOURS, css()).replace(MARK, steps), encoding="utf-8")
+        path.write_text(page.replace(MARK, steps), encoding="utf-8")

@@ -12,9 +12,13 @@ from typing import Any
 
 import click
 
-from hd_edge.tiers.colours import LOOKS
-
-STYLES: dict[str, dict[str, Any]] = {"target": {}, **{tier: look.terminal for tier, look in LOOKS.items()}}
+STYLES: dict[str, dict[str, Any]] = {  # click.style's words; rich takes the same
+    "target": {},
+    "context": {"fg": "cyan", "underline": True},
+    "model": {"fg": "magenta", "bold": True},
+    "statistics": {"fg": "yellow", "italic": True},
+    "drafter": {"fg": "green", "underline": True, "italic": True},
+}
 
 
 class UI:

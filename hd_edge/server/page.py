@@ -13,8 +13,6 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hd_edge.tiers.colours import css
-
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not in Python 3.10
 
@@ -59,8 +57,8 @@ class File:
 
 @cache
 def page_files() -> dict[str, File]:
-    """Every file of the page by its name, such as ``js/app.js``; ``tiers.css`` is made."""
-    found = {"tiers.css": _file("tiers.css", css().encode("utf-8"))}
+    """Every file of the page by its name, such as ``js/app.js``."""
+    found: dict[str, File] = {}
     _collect(files("hd_edge") / "web", "", found)
     return found
 

@@ -1,40 +1,46 @@
-"""How the tiers look: one colour and one kind of line for each, in the terminal, on pages, and in pictures."""
+"""The colours of the tiers, for everything that shows where a token came from: terminal, pages, plots.
+
+``web/index.html`` is served as it stands and repeats them; a test compares.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a tier's tokens are told apart; the lines tell it without colour, too.
+class Colour:
+    """One tier's colour.
 
     Attributes:
-        light: Colour on a light page: on white its contrast is at least 4.5.
-        dark: Colour on a dark page.
-        line: CSS's style of the line below a token.
-        terminal: ``click.style``'s words; rich takes the same.
+        light: On a light page or plot.
+        dark: On a dark page.
+        terminal: The colour of that hue among a terminal's own, which suit its background.
+        shapes: What tells it apart in a terminal without colours, in the words of click and rich.
+        meaning: Where tokens of the tier come from, for legends.
     """
 
     light: str
     dark: str
-    line: str
-    terminal: dict[str, Any]
+    terminal: str
+    shapes: tuple[str, ...]
+    meaning: str
+
+    @property
+    def style(self) -> dict[str, bool]:
+        """The shapes as keyword arguments of ``click.style``."""
+        return dict.fromkeys(self.shapes, True)
 
 
-LOOKS = {
-    "context": Look("#0b766a", "#4fd6c3", "solid", {"fg": "cyan", "underline": True}),
-    "model": Look("#8a3fb0", "#d49bf0", "dashed", {"fg": "magenta", "bold": True}),
-    "statistics": Look("#8f5600", "#f0b95a", "dotted", {"fg": "yellow", "italic": True}),
-    "drafter": Look("#2a5fc4", "#8ab4ff", "double", {"fg": "bright_blue", "underline": True, "italic": True}),
+COLOURS = {
+    "context": Colour("#0b7d70", "#4fd6c3", "cyan", ("underline",), "stood in this conversation before"),
+    "model": Colour("#8a3fb0", "#d49bf0", "magenta", ("bold",), "written by this model before"),
+    "statistics": Colour("#a86400", "#f0b95a", "yellow", ("italic",), "frequent in a large corpus"),
+    "drafter": Colour("#b3325a", "#ff9db8", "red", ("underline", "italic"), "proposed by the small model"),
 }
+PLAIN = "not drafted"  # what has no colour: the target alone
 
 
 def css() -> str:
-    """Custom properties ``--context``, ``--context-line`` and so on; ``color-scheme`` chooses light or dark."""
-    lines = []
-    for tier, look in LOOKS.items():
-        lines.append(f"  --{tier}: light-dark({look.light}, {look.dark});")
-        lines.append(f"  --{tier}-line: {look.line};")
-    return ":root {\n" + "\n".join(lines) + "\n}\n"
+    """Declarations of ``--context`` and the others, for a page that follows the reader's light or dark setting."""
+    return " ".join(f"--{tier}: light-dark({colour.light}, {colour.dark});" for tier, colour in COLOURS.items())

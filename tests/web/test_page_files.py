@@ -13,6 +13,7 @@ from served import Served
 
 import hd_edge
 from hd_edge.server.page import page_files
+from hd_edge.tiers.colours import COLOURS, css
 
 WEB = Path(hd_edge.__file__).parent / "web"
 OWN = [path for path in sorted(WEB.rglob("*.*")) if path.parent.name != "vendor"]
@@ -83,6 +84,14 @@ def test_our_files_name_no_other_host_and_stay_small(path):
     text = path.read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[\w.-]+", text)) <= {"http://www.w3.org"}
     assert len(text.splitlines()) <= MOST_LINES
+
+
+def test_tiers_have_their_colours():
+    text = (WEB / "tiers.css").read_text(encoding="utf-8")
+    assert " ".join(re.search(r"\{(.*)\}", text, re.DOTALL).group(1).split()) == css()
+    for path in OWN:
+        if path.name != "tiers.css":
+            assert not re.search(rf"--({'|'.join(COLOURS)}): ", path.read_text(encoding="utf-8"))
 
 
 def test_the_page_has_nothing_inline():
