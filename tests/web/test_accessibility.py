@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious: light and dark, wide and narrow, with and without what opens."""
+"""axe-core finds nothing: light and dark, wide and narrow, with and without what opens."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def axe():
 
 
 def findings(axe, chat) -> list[str]:
-    """What is serious or critical."""
+    """What axe finds, but for the order of headings: that is the model's."""
     return [
         f"{found['impact']} {found['id']}: {node['target']} {node['failureSummary']}"
         for found in axe.run(chat.page).response["violations"]
-        if found["impact"] in ("serious", "critical")
+        if found["id"] != "heading-order"
         for node in found["nodes"]
     ]
 
@@ -47,7 +47,7 @@ def chat(request, chromium, server, scheme):
     context.close()
 
 
-def test_axe_finds_nothing_serious(axe, chat, server):
+def test_axe_finds_nothing(axe, chat, server):
     def check(state: str) -> None:
         assert findings(axe, chat) == [], state
 

@@ -91,6 +91,7 @@ def test_a_browser_that_keeps_nothing_is_told(context, server):
     chat = Chat(context.new_page(), server.url)
     chat.see("#unkept").to_have_text("This browser keeps no conversations: forbidden")
     assert chat.ask("Hello") == "Yes."
+    chat.see("#toast").to_have_text("This browser keeps no conversations: forbidden")
     chat.set(temperature="0")
     chat.ask("Hello")
     assert server.asked[-1]["temperature"] == 0

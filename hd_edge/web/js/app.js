@@ -77,6 +77,10 @@ class App {
 
   async #keep(conversation) {
     const alone = await this.shelf.save(conversation);
+    if (this.shelf.unkept && !this.told) {
+      this.told = true;
+      toast(this.shelf.unkept);
+    }
     if (!alone) toast("Another tab went on with this chat: this one is now a copy.");
     if (conversation === this.current) history.replaceState(null, "", `#${conversation.id}`);
     this.#showList();

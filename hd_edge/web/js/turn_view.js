@@ -24,7 +24,7 @@ export class TurnView {
     this.copy = button("Copy", () => copy(turn.answer.text, this.copy));
     this.again = button("Regenerate", () => actions.again());
     this.buttons = make("div", {class: "actions"}, this.copy, this.again);
-    this.answer = make("section", {class: "answer", "aria-label": "Answer"},
+    this.answer = make("div", {class: "answer", role: "group", "aria-label": "Answer"},
       this.fold, this.text.element, this.waiting, this.note, make("div", {class: "foot"}, this.numbers, this.buttons));
     this.element = make("article", {class: "turn", "aria-label": "Question and answer"}, this.question, this.answer);
     this.#showQuestion();
