@@ -86,7 +86,10 @@ def test_our_files_name_no_other_host_and_stay_small(path):
     assert len(text.splitlines()) <= MOST_LINES
 
 
-def test_tiers_have_their_colours():
+def test_tiers_have_their_colours_and_meanings():
+    page = (WEB / "index.html").read_text(encoding="utf-8")
+    legend = dict(re.findall(r'<span class="(\w+)" title="([^"]+)">\1</span>', page))
+    assert legend == {tier: colour.meaning for tier, colour in COLOURS.items()}
     text = (WEB / "tiers.css").read_text(encoding="utf-8")
     assert " ".join(re.search(r"\{(.*)\}", text, re.DOTALL).group(1).split()) == css()
     for path in OWN:
