@@ -7,16 +7,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from hd_edge import Engine, Llama, __version__
 
-from . import errors
+from . import errors, page
 from .answer import Answer, Job
 from .buffer import PATIENCE
 from .calls import chat_job, completion_job
@@ -26,11 +25,6 @@ from .metrics import Requests, company, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
 from .responses import ResponseShape, ResponsesRequest
 from .turn import Turn
-
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-}
 
 router = APIRouter()
 
@@ -79,6 +73,7 @@ def create_app(
     if origins:  # outside the guard: browsers ask without a key
         app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
     app.include_router(router)
+    app.include_router(page.router)
     return app
 
 
@@ -162,7 +157,8 @@ async def model(request: Request, name: str) -> dict[str, Any]:
 
 
 def _model(state: Any) -> dict[str, Any]:
-    return {"id": state.name, "object": "model", "created": state.created, "owned_by": "hd_edge"}
+    window = {"n_ctx": state.llm.n_ctx()}  # where llama-server tells what it knows of its model
+    return {"id": state.name, "object": "model", "created": state.created, "owned_by": "hd_edge", "meta": window}
 
 
 @router.head("/health", include_in_schema=False)
@@ -180,10 +176,3 @@ async def prometheus(request: Request) -> PlainTextResponse:
     if isinstance(state.model, Engine):
         text += company(state.model)
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
-
-
-@router.head("/", include_in_schema=False)
-@router.get("/", include_in_schema=False)
-async def page() -> HTMLResponse:
-    """The built-in chat page."""
-    return HTMLResponse(files("hd_edge").joinpath("web/index.html").read_text("utf-8"), headers=PAGE_HEADERS)

@@ -15,9 +15,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import RefusedError, error_response
+from .page import FOLDER
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-OPEN = ("/", "/health")  # without a key
+OPEN = ("/", "/health")  # without a key, as the files of the page
 MOST_BYTES = 4 * 1024 * 1024  # of a body
 
 
@@ -77,7 +78,7 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._may_call(origin, host):
             msg = f"the web origin {origin!r} may not call this server: --cors {origin} allows it"
             raise RefusedError(403, msg, code="wrong_origin")
-        if self._api_key is not None and scope["path"] not in OPEN:
+        if self._api_key is not None and not _open(scope["path"]):
             scheme, _, key = headers.get("authorization", "").partition(" ")
             sent, right = key.strip(" \t").encode("latin-1"), self._api_key.encode("utf-8", "surrogateescape")
             if scheme.lower() != "bearer" or not hmac.compare_digest(sent, right):
@@ -116,6 +117,10 @@ class Guard:
         if size > self._most_bytes:
             msg = f"the body has {size} bytes or more, at most {self._most_bytes} are read: send less"
             raise RefusedError(413, msg, code="body_too_large")
+
+
+def _open(path: str) -> bool:
+    return path in OPEN or path.startswith(FOLDER)
 
 
 def _site(url: str) -> tuple[str, str]:

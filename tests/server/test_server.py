@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
 import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import openai
@@ -22,7 +19,6 @@ from hd_edge.server import create_app
 
 MESSAGES = [{"role": "user", "content": "Tell me about rivers."}]
 GREEDY = {"temperature": 0.0, "max_tokens": 24}
-PAGE = Path(__file__).parents[2] / "hd_edge" / "web" / "index.html"
 
 
 @pytest.fixture(scope="module")
@@ -204,12 +200,6 @@ def test_kept_routes_of_llama_cpp(served):
     assert counted == {"count": 4}
 
 
-def test_page_needs_nothing_from_elsewhere(served):
-    text = httpx.get(served.url).raise_for_status().text
-    assert text == PAGE.read_text(encoding="utf-8")
-    assert set(re.findall(r"https?://[^\s'\"]+", text)) == {"http://www.w3.org/2000/svg"}
-
-
 def test_api_key_and_command_line(smollm2_q4_0, tmp_path, monkeypatch):
     monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
     command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
@@ -232,52 +222,6 @@ def test_api_key_and_command_line(smollm2_q4_0, tmp_path, monkeypatch):
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_in_a_browser(llm, smollm2_q4_0, tmp_path, theme):
-    """Asks twice in headless Chromium; the second answer repeats the first, so drafted words are coloured."""
-    from fastapi.responses import HTMLResponse, Response
-
-    own = Llama(str(smollm2_q4_0), n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    app = create_app(own, "SmolLM2-135M-Instruct")
-    say = json.dumps("Tell me about rivers and the animals that live in them.")
-    settings = '$("temperature").value = 0; $("limit").value = 90;'
-    ask = f"document.documentElement.dataset.theme = '{theme}'; {settings} ask({say}).then(() => ask({say}))"
-    late = '<img src="late" hidden>'  # the browser takes its picture when everything is loaded
-    page = PAGE.read_text(encoding="utf-8") + f'{late}<script>{ask}.then(() => fetch("done"))</script>'
-    answered = threading.Event()
-
-    async def wait() -> Response:
-        while not answered.is_set():
-            await asyncio.sleep(0.05)
-        return Response(status_code=204)
-
-    async def done() -> Response:
-        answered.set()
-        return Response(status_code=204)
-
-    app.add_api_route("/asked", lambda: HTMLResponse(page), methods=["GET"])
-    app.add_api_route("/late", wait, methods=["GET"])
-    app.add_api_route("/done", done, methods=["GET"])
-    served = Served(app)
-    shot = tmp_path / f"{theme}.png"
-    chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"]
-    try:
-        command = [*chromium, f"--screenshot={shot}", "--dump-dom", f"{served.url}/asked"]
-        dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
-        if not dumped:
-            answered.clear()
-            command = [*chromium, "--dump-dom", f"{served.url}/asked"]
-            dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
-    finally:
-        served.stop()
-    assert 'data-answers="2"' in dumped
-    assert re.search(r'<span class="context">[^<]+</span>', dumped)
-    assert "drafts accepted" in dumped
-    assert "tok/s" in dumped
-    assert shot.stat().st_size > 20_000
 
 
 def test_conversations_that_take_turns_are_read_once(client):  # eight with a common beginning
