@@ -54,7 +54,7 @@ class RPCServers:
         found = [device for one in servers for device in _devices(one)]
         self.devices = (ctypes.c_void_p * (len(found) + 1))(*found, None)
         self._watches: dict[str, socket.socket] = {}
-        self.lost = ""  # what happened to one of them
+        self._lost = ""  # what happened to one of them
 
     def watch(self) -> None:
         """The model is loaded, so that llama.cpp's own connections stand."""
@@ -67,12 +67,16 @@ class RPCServers:
         Raises:
             DecodeError: A server was lost; nothing can be computed any more.
         """
-        gone, _, _ = select.select(list(self._watches.values()), (), (), 0) if not self.lost else ((), (), ())
-        if gone:
-            names = ", ".join(name for name, watch in self._watches.items() if watch in gone)
-            self.lost = f"the RPC server {names} is gone, and with it a part of the model: start it and load again"
-        if self.lost:
-            raise DecodeError(self.lost)
+        if self.gone():
+            raise DecodeError(self._lost)
+
+    def gone(self) -> bool:
+        """Whether a server was lost: then not even memory there can be given back."""
+        ended = () if self._lost else select.select(list(self._watches.values()), (), (), 0)[0]
+        if ended:
+            names = ", ".join(name for name, watch in self._watches.items() if watch in ended)
+            self._lost = f"the RPC server {names} is gone, and with it a part of the model: start it and load again"
+        return bool(self._lost)
 
     def close(self) -> None:
         """Before the model is freed: else a server would take the watching connection for its next client."""
@@ -94,7 +98,9 @@ def _greet(name: str, host: str, port: int) -> None:
     try:
         with socket.create_connection((host, port), PATIENCE) as connection:
             connection.sendall(struct.pack("<BQ", HELLO, CAPABILITIES) + bytes(CAPABILITIES))
-            answer = connection.recv(ANSWER.size, socket.MSG_WAITALL)
+            answer = b""
+            while len(answer) < ANSWER.size and (more := connection.recv(ANSWER.size - len(answer))):
+                answer += more
     except TimeoutError:
         msg = f"rpc_servers: {name} does not answer in {PATIENCE:g} s: it serves another client, or is no rpc-server"
         raise ConfigError(msg) from None

@@ -27,3 +27,11 @@ def bury(llama: Any) -> None:
     llama.tokenizer_ = closed
     llama.__dict__.pop("vocabulary", None)
     llama.__dict__.pop("_prompt_size", None)
+
+
+def abandon(llama: Any) -> None:
+    """Frees nothing, now or later: to give back what lies on a server that is gone would end the process."""
+    for owner in (llama, *(llama.__dict__.get(name) for name in ("_model", "_ctx", "_batch"))):
+        stack = getattr(owner, "_stack" if owner is llama else "_exit_stack", None)
+        if stack is not None:
+            stack.pop_all()

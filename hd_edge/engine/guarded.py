@@ -18,7 +18,7 @@ from hd_edge.backend.memory import keeps_state
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .answers import UNTOUCHED, code_of, decode_error
-from .closed import bury
+from .closed import abandon, bury
 from .forked import computes
 from .life import Life
 from .options import SAMPLE, arguments
@@ -80,8 +80,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         with ExitStack() as parts:
             if "_stack" in self.__dict__:
                 parts.callback(bury, self)
-                if self._remote is not None and self._remote.lost:
-                    self._stack.pop_all()  # to free what lies on a server that is gone would end the process
+                if self._remote is not None and self._remote.gone():
+                    abandon(self)
                 parts.callback(super().close)
             if self._remote is not None:
                 parts.callback(self._remote.close)

@@ -34,7 +34,7 @@ def environment(folder: Path) -> Path:
     wanted = f"llama-cpp-python=={version('llama-cpp-python')}"
     flags = os.environ | {"CMAKE_ARGS": f"{os.environ.get('CMAKE_ARGS', '')} -DGGML_RPC=ON".strip()}
     _run([*pip, "--no-cache-dir", "--no-binary", "llama-cpp-python", wanted], flags)
-    _run([*pip, f"{ROOT}[demo,cli,server]", "pytest", "httpx", "hypothesis"])
+    _run([*pip, f"{ROOT}[demo,cli,server]", "--group", f"{ROOT}/pyproject.toml:test"])
     return python
 
 
