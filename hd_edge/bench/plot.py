@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hd_edge.errors import ConfigError
+from hd_edge.extras import install
 
 from .turns import PLAIN
 
@@ -19,7 +20,7 @@ def check_plot(path: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = f"a plot needs {error.name}: pip install matplotlib"
+        msg = f"a plot needs {error.name}: {install('bench')} brings it"
         raise ConfigError(msg) from error
     kinds = sorted(Figure().canvas.get_supported_filetypes())
     if Path(path).suffix.lstrip(".") not in kinds:

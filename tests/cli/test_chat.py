@@ -16,9 +16,9 @@ import pytest
 from terminal import Terminal
 
 from hd_edge import ConfigError, ContextFullError, Llama
-from hd_edge.cli.chat import Chat
 from hd_edge.cli.conversation import Conversation
 from hd_edge.cli.interrupt import in_thread
+from hd_edge.cli.talk import Talk
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
 
@@ -196,7 +196,7 @@ def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
 def test_names_that_no_file_can_have_end_no_chat(llm, capsys, monkeypatch):
     lines = iter(["/save \0", "/load \0", "/load /no/such/file", "/save /no/such/file", "/exit"])
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    Chat(Conversation(llm, "", {}), UI(), False, True).run()
+    Talk(Conversation(llm, "", {}), UI(), False, True).run()
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 4
     assert all("null byte" in line for line in said[:2])
