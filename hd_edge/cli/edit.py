@@ -18,7 +18,7 @@ from .progress import ProgressLine
 if TYPE_CHECKING:
     from hd_edge import Llama
 
-TASK = "{change}\n\nDo that in this text of the file {name} and write the whole new text, nothing else.\n\n{text}"
+TASK = "Here is a file named {name}:\n\n{text}\n\n{change} Write the whole new text of the file and nothing else."
 FENCED = re.compile(r"\s*```[^\n]*\n(.*?)\n?```\s*", re.DOTALL)
 MOST_BYTES = 2**20
 SHOWN_EVERY = 8  # pieces between two states of the progress line
@@ -51,12 +51,13 @@ class Edit:
         self.new = self.old
 
     def ask(self, llm: Llama, change: str, settings: dict[str, Any]) -> bool:
-        """Has the model write the new text; False if it was cut at ``max_tokens`` or at the end of the context.
+        """Has the model write the new text; False if it was cut: far too long, or at the end of the context.
 
         Raises:
             ContextFullError: The file does not fit the context.
             KeyboardInterrupt: The user stopped it.
         """
+        most = 2 * len(llm.tokenize(self.old.encode("utf-8"), add_bos=False)) + 512  # a model that loops ends there
         text = TASK.format(change=change, name=self.path.name, text=self.old)
         make = partial(
             llm.create_chat_completion,
@@ -64,7 +65,7 @@ class Edit:
             stream=True,
             reasoning_format="auto",
             prediction={"type": "content", "content": self.old},
-            **{**settings, "temperature": 0.0},  # a copy is wanted, no new idea
+            **{**settings, "temperature": 0.0, "max_tokens": most},  # a copy is wanted, no new idea
         )
         line, pieces, finish = ProgressLine("writing"), [""], None
         try:

@@ -21,22 +21,23 @@ from .ui import UI
 HELP = """\
 /help               this list
 /reset              forget the conversation
-/system [TEXT]      show or set the system prompt; /system clear takes it away
+/system [TEXT]      show or set the system prompt; "/system clear": none
 /regenerate         take the last answer back and answer again
-/edit FILE          have the model change a text file; you see what changes, and decide
+/edit FILE          have the model change a text; you see it and decide
 /drafts [on|off]    show which tokens were drafted, by tier
 /stats              counts of this session
 /save FILE          write the conversation as JSON
 /load FILE          read one
 /exit               leave (also Ctrl-D)
-Ctrl-C stops an answer and keeps what was said. A text that is pasted is one message; Alt-Enter, or \\ at the end of
-a line, begins a new line; \"\"\" on a line of its own begins and ends a text of many lines."""
+Ctrl-C stops an answer and keeps what was said. What is pasted is one message.
+Alt-Enter, or \\ at the end of a line, begins a new line; \"\"\" on a line of
+its own begins and ends a text of many lines."""
 COMMAND = re.compile(r"/([a-z]*)(?: +(.*))?")
 FILES = ("save", "load", "edit")  # commands that take one
 
 
 class Talk:
-    """Reads, answers and obeys; the conversation is kept in the file ``session``, if one is named, after each answer."""
+    """Reads, answers and obeys; after each answer the conversation is kept in the file ``session``, if there is one."""
 
     def __init__(
         self, conversation: Conversation, ui: UI, drafts: bool, quiet: bool, session: Path | None = None
@@ -171,7 +172,7 @@ class Talk:
         if not self.quiet:
             self.ui.note(self.conversation.llm.stats.summary())
         if not whole:
-            self.ui.note(f"the new text was cut, {edit.path} is as it was: a larger -n or -c gives room")
+            self.ui.note(f"the new text was far too long and was cut; {edit.path} is as it was")
             return
         if not (changes := edit.diff()):
             self.ui.note(f"the model changed nothing, {edit.path} is as it was")

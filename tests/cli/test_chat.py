@@ -72,14 +72,14 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     chat.type(question + "\n")
     first = chat.expect(" tokens · ")
     assert "river" in first
-    assert "\x1b[4m" not in chat.raw
+    assert "cyan" not in chat.looks()
     chat.expect("> ")
     chat.type("/drafts on\n")
-    chat.expect("context model statistics")
+    chat.expect("written by this model before")
     chat.expect("> ")
     chat.type("Say that again.\n")
     chat.expect("drafted (context")
-    assert "\x1b[36m" in chat.raw
+    assert {"cyan", "underline"} <= chat.looks()
     chat.expect("> ")
     chat.type("/system Answer at length.\n")
     chat.expect("system prompt: Answer at length.")
@@ -103,15 +103,16 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
 
     again = terminal(*options, "--show-drafts", HD_EDGE_HOME=str(tmp_path), NO_COLOR="1")
     again.expect("> ")
-    again.type(question + "\n")
+    again.type_until("\x1b[A", question)  # up, to the first text of the session before
+    again.type("\n")
     again.expect("drafted (")
     assert re.search(r"model \d+\)", again.expect("> "))  # learned in the first session
-    assert "\x1b[1m" in again.raw
-    assert "\x1b[36m" not in again.raw
-    assert "\x1b[35m" not in again.raw
+    assert "bold" in again.looks()
+    assert not {"cyan", "magenta"} & again.looks()
     again.type("\x04")
     assert again.end() == 0
-    assert again.screen.endswith("> \n")
+    assert again.screen.endswith("\n>\n")
+    assert (tmp_path / "chat_history").stat().st_mode & 0o777 == 0o600
 
 
 def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
@@ -125,10 +126,15 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         ("/save", "name a file"),
         ("Say \\\nhello.", " tokens · "),
         ('"""\nOne.\n\nTwo.\n"""', " tokens · "),
+        ("\x1b[200~/etc/hosts\nis\n\na file\n\x1b[201~", " tokens · "),
         ("/regenerate", " tokens · "),
-        (f"/save {talk}", "saved 4 messages"),
+        ("/system", "system prompt: (none)"),
+        ("/system Be short.", "system prompt: Be short."),
+        ("/system clear", "system prompt: (none)"),
+        (f"/save {talk}", f"saved 6 messages to {talk}"),
         ("/reset", "empty again"),
-        (f"/load {talk}", "loaded 4 messages"),
+        (f"/load {talk}", f"loaded 6 messages from {talk}"),
+        ("/sys\t Be long.", "system prompt: Be long."),
         ("/stats", "statistics"),
     ]
     chat.expect("> ")
@@ -136,12 +142,14 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         chat.type(text + "\n")
         chat.expect(shown)
         chat.expect("\n> ")
-    chat.interrupt_until("Ctrl-D or /exit leaves")
+    chat.interrupt()
+    chat.expect("Ctrl-D or /exit leaves")
     chat.type("\x04")
     assert chat.end() == 0
     said = [m["content"] for m in json.loads(talk.read_text(encoding="utf-8"))["messages"]]
     assert said[0] == "Say \nhello."
     assert said[2] == "One.\n\nTwo."
+    assert said[4] == "/etc/hosts\nis\n\na file"
 
 
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):

@@ -56,8 +56,19 @@ class Terminal:
 
     def lines(self) -> list[str]:
         """What stands in the terminal, scrolled lines first."""
-        above = ["".join(line[x].data for x in range(self.emulator.columns)) for line in self.emulator.history.top]
-        return [line.rstrip() for line in [*above, *self.emulator.display]]
+        return ["".join(char.data for char in line).rstrip() for line in self._characters()]
+
+    def looks(self) -> set[str]:
+        """Colours and attributes of what stands in the terminal."""
+        shown = [char for line in self._characters() for char in line if char.data.strip()]
+        kinds = {"bold": "bold", "italics": "italic", "underscore": "underline"}
+        return {char.fg for char in shown} | {
+            name for kind, name in kinds.items() if any(getattr(char, kind) for char in shown)
+        }
+
+    def _characters(self) -> list[list[pyte.screens.Char]]:
+        lines = [*self.emulator.history.top, *(self.emulator.buffer[y] for y in range(self.emulator.lines))]
+        return [[line[x] for x in range(self.emulator.columns)] for line in lines]
 
     def _show(self, data: bytes) -> None:
         self.raw += data.decode("utf-8", errors="replace")
@@ -85,20 +96,20 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def interrupt(self) -> None:
-        """Ctrl-C, for a program that leads no foreground group of this terminal."""
-        self.process.send_signal(signal.SIGINT)
-
-    def interrupt_until(self, text: str) -> None:
-        """Ctrl-C again until `text` is shown: readline loses one that comes between its prompt and its wait."""
+    def type_until(self, keys: str, text: str) -> None:
+        """Types `keys` again until `text` is shown: a history is loaded while its prompt is there already."""
         for _ in range(40):
-            self.interrupt()
+            self.type(keys)
             try:
                 self.expect(text, seconds=3)
             except AssertionError:
                 continue
             return
         self.expect(text, seconds=3)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, for a program that leads no foreground group of this terminal."""
+        self.process.send_signal(signal.SIGINT)
 
     def end(self, seconds: float = 30) -> int:
         """Reads to the end; returns the exit status."""
