@@ -68,6 +68,7 @@ def test_only_what_is_sure_and_noticed_counts():
     assert judge({"median": 0.9, "low": 0.8, "high": 0.99}) == -1
     assert judge({"median": 1.2, "low": 0.9, "high": 1.3}) == 0
     assert judge({"median": 1.02, "low": 1.01, "high": 1.03}) == 0
+    assert judge({"median": 1.5, "low": None, "high": None}) == 0
     assert judge(None) == 0
 
 
@@ -85,6 +86,8 @@ def test_the_table():
     assert lines[5].split("|")[-2].strip() == "6/6"
     assert len({len(line) for line in table(found)}) == 1
     assert len(table(summary({"qa": 1.0}))) == 4  # one category is the same as all
+    alone = [cell.strip() for cell in table(summary({"qa": 2.0}, each=1))[3].split("|")]
+    assert alone[3:6] == ["20.00", "2.00", ""]
     assert title(found) == "m.gguf · 3 MiB · CPU 3000, 1 thread · 6 answers of up to 10 tokens, greedy"
 
 
@@ -103,5 +106,5 @@ def test_the_picture(tmp_path):
 
 def test_no_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"a plot needs matplotlib\.figure: pip install matplotlib"):
+    with pytest.raises(ConfigError, match=r"a plot needs matplotlib\.figure: .*pip install .*\[bench\]"):
         check_plot("speed.png")
