@@ -13,6 +13,7 @@ from hd_edge.bench.summary import summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results
 from hd_edge.errors import ConfigError
+from hd_edge.tiers.colours import COLOURS
 
 ABOUT = {
     "hardware": {"processor": "CPU 3000"},
@@ -102,6 +103,28 @@ def test_the_picture(tmp_path):
         check_plot("speed.txt")
     with pytest.raises(ConfigError, match="No such file"):
         plot(found, tmp_path / "none" / "speed.png")
+
+
+def test_the_picture_says_how_fast_how_sure_and_from_where(tmp_path, monkeypatch):
+    """One sample has no interval and is pale; tokens have the colours of their tiers."""
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text stays text
+    found, path = summary({"editing": 1.5, "qa": 0.5}), tmp_path / "speed.svg"
+    found["arms"]["auto"]["accepted_by_tier"] |= {"context": 60, "model": 20}
+    plot(found, path)
+    drawn = path.read_text(encoding="utf-8")
+    for text in ("1.5x as fast on editing", "1.49x", "0.50x", "questions", "context", "not drafted", "m.gguf"):
+        assert text in drawn, text
+    assert COLOURS["context"].light in drawn
+    assert COLOURS["model"].light in drawn
+    assert COLOURS["statistics"].light not in drawn
+    assert drawn.count("fill: none; stroke: #000000") == 3  # intervals
+    assert "opacity: 0.45" in drawn  # all together: one is faster, one slower
+    plot(summary({"mine": 1.5}, each=1), path)
+    drawn = path.read_text(encoding="utf-8")
+    assert "1.50x" in drawn
+    assert "opacity: 0.45" in drawn
+    assert "fill: none; stroke: #000000" not in drawn
 
 
 def test_no_matplotlib(monkeypatch):
