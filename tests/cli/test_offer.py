@@ -39,7 +39,7 @@ def test_a_person_chooses_by_number(home):
             ["3", "demo"],
         ]
         chat.type("2\n")
-        chat.expect("/help lists the commands")
+        chat.expect("\n> ")
         chat.type("\x04")
         assert chat.end() == 0
     finally:
