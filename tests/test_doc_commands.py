@@ -21,8 +21,19 @@ from hd_edge import Llama
 from hd_edge.server import create_app
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("quickstart", "chat", "assistant", "editor", "server"))]
-SETTING = {"COLUMNS": "200", "HD_EDGE_API_KEY": "none"}
+NAMES = (
+    "quickstart",
+    "chat",
+    "assistant",
+    "editor",
+    "server",
+    "drafter",
+    "integrations",
+    "prefix-cache",
+    "store",
+    "tuning",
+)
+PAGES = ["README.md", *(f"docs/{name}.md" for name in NAMES)]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -39,10 +50,14 @@ def commands(page: str) -> list[str]:
 def folder(tmp_path, models, monkeypatch):
     """Where the pages' commands run: a small random model stands for every one that they name, the demo too."""
     model = models("Q4_0")
-    cached = tmp_path / ".cache" / "hd_edge" / "SmolLM2-135M-Instruct.Q4_0.gguf"
-    for path in (tmp_path / "model.gguf", tmp_path / "models" / "qwen-7b.Q4_0.gguf", cached):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(model)
+    names = ("model.gguf", "other.gguf", "vicuna-13b.Q4_0.gguf", "MODEL", "models/qwen-7b.Q4_0.gguf")
+    for path in (*names, ".cache/hd_edge/SmolLM2-135M-Instruct.Q4_0.gguf"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).symlink_to(model)
+    for path in ("manual.txt", "my-prompts.txt"):
+        (tmp_path / path).write_text("the cat sat\n", encoding="utf-8")
+    for path in ("prompts.jsonl", "corpus.jsonl"):
+        (tmp_path / path).write_text('{"prompt": "the cat", "text": "the cat sat on the mat"}\n', encoding="utf-8")
     for name in ("HD_EDGE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "HD_EDGE_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -55,14 +70,19 @@ def folder(tmp_path, models, monkeypatch):
 def test_the_commands_of_a_page_run(page, folder):
     found = commands(page)
     assert found
+    if page == "docs/store.md":
+        for name in ("store", "one", "two"):
+            with Llama(str(folder / "model.gguf"), n_ctx=256, store=folder / f"{name}.sqlite3", n_threads=1) as llm:
+                llm.create_completion("the cat", max_tokens=20)
     for line in found:
         if line == "hd-edge chat":  # asks a person
             run_in_terminal(line, folder)
         elif line.startswith("hd-edge serve"):
             run_server(f"{line} --port 0", folder)
         else:
+            typed = "y\n" if " purge " in line else "hello\n/exit\n"
             done = subprocess.run(
-                ["bash", "-c", line], cwd=folder, input="hello\n/exit\n", capture_output=True, text=True, timeout=300
+                ["bash", "-c", line], cwd=folder, input=typed, capture_output=True, text=True, timeout=300
             )
             assert done.returncode == 0, f"{line}: {done.stderr}"
     assert not (folder / ".hd_edge").exists()
