@@ -48,6 +48,7 @@ class Conversation:
         self.dropped = 0  # oldest turns that no longer fit the context
         self.cancelled = False  # the last answer was stopped
         self.cut = False  # the last answer ended at the most tokens, or at the end of the context
+        self.answered = False  # something was said; else the question was taken back
 
     def messages(self) -> list[dict[str, str]]:
         """What the model is given."""
@@ -82,7 +83,9 @@ class Conversation:
         except KeyboardInterrupt:
             self.cancelled = True
         finally:
-            if text := "".join(said):
+            text = "".join(said)
+            self.answered = bool(text)
+            if text:
                 self.turns.append({"role": "assistant", "content": text})
             else:
                 self.turns.pop()

@@ -21,6 +21,7 @@ from .blocks import Block, MarkdownBlocks, Source, StyledLines
 from .ui import SHAPES
 
 EVERY = 0.07  # seconds between two drawings
+SHARE = 0.1  # of the time that drawing may take, so that a long piece of code does not slow its model down
 WIDEST = 100  # columns: longer lines are hard to read
 STYLES = {
     **{tier: Style(color=colour.terminal, **SHAPES[tier]) for tier, colour in COLOURS.items()},
@@ -52,15 +53,17 @@ class Flow:
             vertical_overflow="visible",
         )
         self._live.start()
-        self._drawn = 0.0
+        self._due = 0.0  # when to draw again
         self._begun = False  # a block is complete
         self._printed = 0  # lines of the growing block that have been printed, as it is taller than the terminal
 
     def feed(self, text: str, style: str) -> None:
         """Shows more text, at the latest with the next piece."""
         self._source.feed(text, style)
-        if monotonic() - self._drawn >= EVERY:
+        if (now := monotonic()) >= self._due:
             self._draw(ended=False)
+            took = monotonic() - now
+            self._due = now + max(EVERY, took / SHARE)
 
     def close(self) -> None:
         """Shows what is left."""
@@ -89,7 +92,6 @@ class Flow:
             self._console.print(SegmentLines(done, new_lines=True), end="")  # and what is live below it, in one write
         else:
             self._live.refresh()
-        self._drawn = monotonic()
 
     def _lines(self, block: Block) -> list[list[Segment]]:
         options = self._console.options.update(width=min(self._console.width, WIDEST), height=None)

@@ -33,11 +33,11 @@ class Keyboard:
         self._session: PromptSession[str] | None = None
         self._question: PromptSession[str] | None = None
         if self.terminal and sys.stderr.isatty():
-            try:
+            with contextlib.suppress(ImportError):
                 self._session, self._question = _sessions(history, commands, note)
-            except ImportError:
-                with contextlib.suppress(ImportError):
-                    import readline  # noqa: F401  line editing for input()
+        if self.plain:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401  line editing for input()
 
     @property
     def plain(self) -> bool:

@@ -117,7 +117,9 @@ class Talk:
         """Says what happened to the answer, or to the turns before it."""
         talk, size = self.conversation, self.conversation.llm.n_ctx()
         most = talk.settings["max_tokens"]
-        if talk.cancelled:
+        if not talk.answered:
+            self.ui.note(f"{'stopped' if talk.cancelled else 'the model said nothing'}; the question is taken back")
+        elif talk.cancelled:
             self.ui.note("stopped; what was said is kept")
         elif talk.cut and talk.llm.stats.tokens == most:
             self.ui.note(f'cut at {most} tokens (-n {most}): ask it to "go on", or begin with a larger -n')
@@ -221,6 +223,12 @@ class Talk:
         self.ui.note(f"loaded {len(self.conversation.turns)} messages from {path.absolute()}{instead}")
         if self.conversation.system:
             self.ui.note(f"system prompt: {self.conversation.system}")
+        if self.keyboard.terminal and [turn["role"] for turn in self.conversation.turns[-2:]] == ["user", "assistant"]:
+            question, answer = self.conversation.turns[-2:]  # where you stopped
+            self.ui.note(f"> {question['content']}")
+            shown = self.ui.answer(drafts=False)
+            shown.piece(answer["content"])
+            shown.close()
 
 
 def _percent(part: int, whole: int) -> int:

@@ -5,40 +5,16 @@ from __future__ import annotations
 import os
 
 import pytest
+from talker import Talker
 
 from hd_edge import ConfigError
 from hd_edge.cli.conversation import Conversation
 from hd_edge.cli.edit import Edit
 from hd_edge.cli.talk import Talk
 from hd_edge.cli.ui import UI
-from hd_edge.stats import GenerationStats
 
 OLD = "Meet on Monday.\nBring cake.\n"
 NEW = "Meet on Friday.\nBring cake.\n"
-
-
-class Editor:
-    """A model that answers with a given text."""
-
-    tier, stats, on_prefill = "context", GenerationStats(tokens=3), None
-
-    def __init__(self, answer, finish="stop"):
-        self.answer, self.finish, self.calls = answer, finish, []
-
-    def create_chat_completion(self, messages, **settings):
-        self.calls.append((messages, settings))
-        for piece in (self.answer[:9], self.answer[9:]):
-            yield {"choices": [{"delta": {"content": piece}, "finish_reason": None}]}
-        yield {"choices": [{"delta": {}, "finish_reason": self.finish}]}
-
-    def tokenize(self, data, add_bos):
-        return list(data)
-
-    def cancel(self):
-        pass
-
-    def catch_up(self):
-        pass
 
 
 @pytest.fixture
@@ -64,7 +40,7 @@ def chat(monkeypatch, capsys):
 
 
 def test_the_model_gets_the_text_as_prediction_and_a_yes_writes_it(file, chat):
-    model = Editor(NEW)
+    model = Talker(NEW)
     said, conversation = chat(model, f"/edit {file}", "Friday instead of Monday", "y")
     ((messages, settings),) = model.calls
     assert OLD in messages[0]["content"]
@@ -81,7 +57,7 @@ def test_the_model_gets_the_text_as_prediction_and_a_yes_writes_it(file, chat):
 
 @pytest.mark.parametrize("word", ["n", "", "no", "yess"])
 def test_anything_but_a_yes_leaves_the_file_alone(file, chat, word):
-    said, _ = chat(Editor(NEW), f"/edit {file}", "Friday", word)
+    said, _ = chat(Talker(NEW), f"/edit {file}", "Friday", word)
     assert f"{file} is as it was" in said
     assert file.read_text(encoding="utf-8") == OLD
 
@@ -89,9 +65,9 @@ def test_anything_but_a_yes_leaves_the_file_alone(file, chat, word):
 @pytest.mark.parametrize(
     ("model", "lines", "told"),
     [
-        (Editor(NEW, finish="length"), ["Friday"], "the new text was far too long"),
-        (Editor(OLD), ["Friday"], "the model changed nothing"),
-        (Editor(NEW), [""], "nothing was asked for"),
+        (Talker(NEW, finish="length"), ["Friday"], "the new text was far too long"),
+        (Talker(OLD), ["Friday"], "the model changed nothing"),
+        (Talker(NEW), [""], "nothing was asked for"),
     ],
     ids=["cut", "unchanged", "no change asked for"],
 )
@@ -103,7 +79,7 @@ def test_what_is_not_worth_a_question(file, chat, model, lines, told):
 
 def test_a_file_that_changed_meanwhile_is_left_alone(file):
     edit = Edit(file)
-    assert edit.ask(Editor(NEW), "Friday", {})
+    assert edit.ask(Talker(NEW), "Friday", {})
     file.write_text("mine\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has changed while the model wrote"):
         edit.write()
@@ -125,7 +101,7 @@ def test_the_new_text_is_like_the_old(tmp_path, old, answer, new):
     file = tmp_path / "file"
     file.write_bytes(old.encode())
     edit = Edit(file)
-    edit.ask(Editor(answer), "b", {})
+    edit.ask(Talker(answer), "b", {})
     edit.write()
     assert file.read_bytes() == new.encode()
 
@@ -134,7 +110,7 @@ def test_a_link_stays_one(file, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(file)
     edit = Edit(link)
-    edit.ask(Editor(NEW), "Friday", {})
+    edit.ask(Talker(NEW), "Friday", {})
     edit.write()
     assert link.is_symlink()
     assert file.read_text(encoding="utf-8") == NEW
