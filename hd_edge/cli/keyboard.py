@@ -81,7 +81,7 @@ class Keyboard:
 
     def _line(self, prompt: str, session: PromptSession[str] | None) -> str:
         if session is not None:
-            return session.prompt(prompt).encode("utf-8", "replace").decode("utf-8")
+            return session.prompt([("bold", prompt)]).encode("utf-8", "replace").decode("utf-8")
         try:
             return as_utf8(input(prompt if self.terminal else ""))
         except (EOFError, KeyboardInterrupt):
@@ -136,7 +136,10 @@ def _sessions(history: Path, commands: dict[str, bool], note: Note) -> tuple[Pro
             elif commands.get(name[1:]):
                 yield from PathCompleter(expanduser=True).get_completions(Document(path), complete_event)
 
-    shown: dict[str, Any] = {"output": create_output(stdout=sys.stderr), "prompt_continuation": ". "}
+    shown: dict[str, Any] = {
+        "output": create_output(stdout=sys.stderr),
+        "prompt_continuation": lambda _width, _line, wrapped: "  " if wrapped else ". ",
+    }
     return PromptSession(
         history=_history(history, note),
         key_bindings=keys,

@@ -13,6 +13,7 @@ from hd_edge.extras import install
 
 from .conversation import Conversation, Pieces
 from .edit import Edit
+from .interrupt import once
 from .keyboard import Keyboard
 from .progress import PrefillLine
 from .streams import sentence
@@ -75,6 +76,8 @@ class Talk:
                 return
             try:
                 self.handle(text)
+            except KeyboardInterrupt:  # one more, after the answer was stopped
+                continue
             except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
                 self.ui.note(sentence(error))
 
@@ -94,7 +97,7 @@ class Talk:
         """Prints an answer while it is made, then what there is to know about it."""
         self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
         pieces, shown = answer(*arguments), self.ui.answer(self.drafts)
-        with self.keyboard.silent():
+        with self.keyboard.silent(), once():
             try:
                 for piece in pieces:
                     self.reading.close()
@@ -164,7 +167,7 @@ class Talk:
             self.ui.note("nothing was asked for")
             return
         try:
-            with self.keyboard.silent():
+            with self.keyboard.silent(), once():
                 whole = edit.ask(self.conversation.llm, change, self.conversation.settings)
         except KeyboardInterrupt:
             self.ui.note(f"stopped; {edit.path} is as it was")

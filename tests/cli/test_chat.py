@@ -14,7 +14,7 @@ import threading
 import pytest
 from terminal import Terminal
 
-from hd_edge.cli.interrupt import in_thread
+from hd_edge.cli.interrupt import in_thread, once
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
 
@@ -210,6 +210,20 @@ def test_ctrl_c_reaches_a_stream_that_waits_for_a_forward():
     stream.close()
     thread.join()
     assert model.cancelled.is_set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_more_of_ctrl_c_changes_nothing_while_an_answer_stops():
+    before, stopped = signal.getsignal(signal.SIGINT), False
+    with pytest.raises(KeyboardInterrupt), once():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            stopped = True
+    assert stopped
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_table_without_rich_or_terminal(capsys):

@@ -48,6 +48,16 @@ def test_turns_that_are_left_out_are_told_each_time_there_are_more(chat):
     assert [len(messages) for messages in sent] == [1, 3, 3, 3, 1]
 
 
+def test_a_late_ctrl_c_ends_no_chat(chat, monkeypatch):
+    def late(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Talk, "hints", late)
+    _, answers, conversation = chat(Talker("fine"), "first", "second")
+    assert answers == ["fine", "fine"]
+    assert len(conversation.turns) == 4
+
+
 @pytest.mark.parametrize(
     ("answer", "told"), [(None, "stopped; the question is taken back"), ("", "the model said nothing; the question")]
 )
