@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from hd_edge.config import data_folder
+
 from .conversation import Conversation
 from .offer import choose
 from .options import ASKED_MODEL, load_llama, loading_options, sampling, sampling_options
@@ -27,17 +29,19 @@ SESSION_NAME = re.compile(r"\w[\w.-]*")
 @click.option("--show-drafts", is_flag=True, help="Style tokens by the tier they were drafted from.")
 @click.option("--load", type=FilePath(path_type=Path), help="Go on with a saved conversation.")
 @click.option("--session", metavar="NAME", help="Go on with the conversation of this name, and keep it.")
+@click.option("--no-history", is_flag=True, help="Keep nothing of what you type for later sessions.")
 @click.option("-q", "--quiet", is_flag=True, help="No statistics after answers.")
 def chat(**options: Any) -> None:
     """Talk to a model: it streams, keeps the history, and learns from what it said."""
     settings = sampling(options)
     system, drafts, load = as_utf8(options.pop("system")), options.pop("show_drafts"), options.pop("load")
     quiet, name = options.pop("quiet"), options.pop("session")
+    history = None if options.pop("no_history") else data_folder() / "chat_history"
     session = session_path(name) if name is not None else None
     options["model"] = options["model"] or choose()
     llm = load_llama(options)
     try:
-        talk = Talk(Conversation(llm, system, settings), UI(), drafts, quiet, session)
+        talk = Talk(Conversation(llm, system, settings), UI(), drafts, quiet, session, history)
         if load is not None:
             talk.load(str(load))
         elif session is not None and session.exists():
@@ -49,8 +53,6 @@ def chat(**options: Any) -> None:
 
 def session_path(name: str) -> Path:
     """The file of a named session, in the folder of the stores."""
-    from hd_edge.config import data_folder
-
     if not SESSION_NAME.fullmatch(name):
         msg = f"--session {name!r}: a name has letters, digits, '_', '-' and '.', and begins with none of the last two"
         raise click.UsageError(msg)

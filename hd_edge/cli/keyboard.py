@@ -22,12 +22,12 @@ class Keyboard:
     """Reads texts of the user.
 
     Args:
-        history: File of the texts of all sessions.
+        history: File of the texts of all sessions; None: those of this one are remembered alone.
         commands: What begins with ``/``; with a True for those that take a file.
         note: Tells the user something.
     """
 
-    def __init__(self, history: Path, commands: dict[str, bool], note: Note) -> None:
+    def __init__(self, history: Path | None, commands: dict[str, bool], note: Note) -> None:
         self.terminal = sys.stdin.isatty()
         self._note = note
         self._session: PromptSession[str] | None = None
@@ -110,7 +110,9 @@ class Keyboard:
             termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
-def _sessions(history: Path, commands: dict[str, bool], note: Note) -> tuple[PromptSession[str], PromptSession[str]]:
+def _sessions(
+    history: Path | None, commands: dict[str, bool], note: Note
+) -> tuple[PromptSession[str], PromptSession[str]]:
     """For texts, and for answers to questions. Prompts go to stderr: stdout has the model's text."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
@@ -150,7 +152,7 @@ def _sessions(history: Path, commands: dict[str, bool], note: Note) -> tuple[Pro
     ), PromptSession(**shown)
 
 
-def _history(path: Path, note: Note) -> History:
+def _history(path: Path | None, note: Note) -> History:
     """The file's history, for the user alone to read; in memory where there can be no file."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
@@ -163,6 +165,8 @@ def _history(path: Path, note: Note) -> History:
             except OSError as error:
                 note(f"the history is not kept: {path}: {error.strerror}")
 
+    if path is None:
+        return InMemoryHistory()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)

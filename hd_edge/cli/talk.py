@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from hd_edge.config import data_folder
 from hd_edge.errors import HDEdgeError
 from hd_edge.extras import install
 
@@ -38,10 +37,25 @@ FILES = ("save", "load", "edit")  # commands that take one
 
 
 class Talk:
-    """Reads, answers and obeys; after each answer the conversation is kept in the file ``session``, if there is one."""
+    """Reads, answers and obeys.
+
+    Args:
+        conversation: With which model, and what was said.
+        ui: Where it is shown.
+        drafts: Show which tokens were drafted.
+        quiet: No statistics after answers.
+        session: File that keeps the conversation after each answer.
+        history: File that keeps what was typed.
+    """
 
     def __init__(
-        self, conversation: Conversation, ui: UI, drafts: bool, quiet: bool, session: Path | None = None
+        self,
+        conversation: Conversation,
+        ui: UI,
+        drafts: bool,
+        quiet: bool,
+        session: Path | None = None,
+        history: Path | None = None,
     ) -> None:
         self.conversation, self.ui, self.drafts, self.quiet = conversation, ui, drafts, quiet
         self.session = session
@@ -61,7 +75,7 @@ class Talk:
             "load": self.load,
         }
         names = {**{name: name in FILES for name in self.commands}, "exit": False}
-        self.keyboard = Keyboard(data_folder() / "chat_history", names, ui.note)
+        self.keyboard = Keyboard(history, names, ui.note)
 
     def run(self) -> None:
         """Reads and answers until the input ends."""

@@ -68,6 +68,11 @@ def test_the_history_goes_over_sessions_for_its_owner_alone(typing, tmp_path):
     assert "secret" not in file.read_text(encoding="utf-8")
 
 
+def test_no_history_is_kept_where_none_is_wanted(typing, tmp_path):
+    assert typing("secret\r", history=None) == ("secret", [])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_at_a_question_is_no_answer(typing):
     assert typing("y\x03", ask=True)[0] == ""
     assert typing("\x04", ask=True)[0] == ""
