@@ -18,13 +18,12 @@ from rich.theme import Theme
 from hd_edge.tiers.colours import COLOURS
 
 from .blocks import Block, MarkdownBlocks, Source, StyledLines
-from .ui import SHAPES
 
 EVERY = 0.07  # seconds between two drawings
 SHARE = 0.1  # of the time that drawing may take, so that a long piece of code does not slow its model down
 WIDEST = 100  # columns: longer lines are hard to read
 STYLES = {
-    **{tier: Style(color=colour.terminal, **SHAPES[tier]) for tier, colour in COLOURS.items()},
+    **{tier: Style.parse(" ".join((*colour.shapes, colour.terminal))) for tier, colour in COLOURS.items()},
     "markdown.code": Style(color="cyan"),  # rich's own has a black background, also on a light terminal
     "markdown.h1": Style(bold=True, underline=True),
     "markdown.h2": Style(bold=True),

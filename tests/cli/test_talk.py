@@ -67,6 +67,18 @@ def test_a_question_without_an_answer_is_taken_back(chat, answer, told):
     assert [turn["content"] for turn in conversation.turns] == ["first", "fine", "third", "well"]
 
 
+def test_thoughts_are_no_part_of_the_conversation(chat, monkeypatch):
+    class Thinker(Talker):
+        def create_chat_completion(self, messages, **settings):
+            assert settings["reasoning_format"] == "auto"
+            yield {"choices": [{"delta": {"reasoning_content": "Let me see."}, "finish_reason": None}]}
+            yield from super().create_chat_completion(messages, **settings)
+
+    _, answers, conversation = chat(Thinker("Four."), "2 + 2?")
+    assert answers == ["Four."]
+    assert [turn["content"] for turn in conversation.turns] == ["2 + 2?", "Four."]
+
+
 def test_the_system_prompt_is_set_shown_and_cleared(chat):
     model = Talker("yes")
     notes, _, _ = chat(model, "/system", "/system Be short.", "a", "/system", "/system clear", "b")
