@@ -34,7 +34,8 @@ def terminal(monkeypatch):
 
     def show(pieces, columns, lines, *, markdown=True):
         monkeypatch.setattr(sys, "stdout", io.StringIO())
-        monkeypatch.setattr(flow, "EVERY", 0.0)
+        monkeypatch.setattr(flow, "EVERY", 0.0)  # draws after each piece
+        monkeypatch.setattr(flow, "SHARE", float("inf"))
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setenv("LINES", str(lines))
         monkeypatch.setenv("TERM", "xterm-256color")

@@ -39,13 +39,13 @@ def test_a_cut_answer_is_told_with_what_to_do(chat):
 
 def test_turns_that_are_left_out_are_told_each_time_there_are_more(chat):
     model = Talker("b" * 40, context=170)
-    notes, answers, conversation = chat(model, "one", "two", "three", "three", "/reset", "four")
+    notes, answers, conversation = chat(model, "one", "two", "three", "/regenerate", "three", "/reset", "four")
     told = [note for note in notes if "no longer sees" in note]
     assert [note.split("first ")[1].split(";")[0] for note in told] == ["2 of 6 messages", "4 of 8 messages"]
-    assert len(answers) == 5
+    assert len(answers) == 6
     assert len(conversation.turns) == 2
     sent = [[message["content"] for message in messages] for messages, _ in model.calls]
-    assert [len(messages) for messages in sent] == [1, 3, 3, 3, 1]
+    assert [len(messages) for messages in sent] == [1, 3, 3, 3, 3, 1]
 
 
 def test_a_late_ctrl_c_ends_no_chat(chat, monkeypatch):
