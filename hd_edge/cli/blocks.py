@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 from markdown_it import MarkdownIt
@@ -11,6 +13,9 @@ from markdown_it.token import Token
 from rich.console import RenderableType, RenderResult
 from rich.markdown import Heading, Markdown
 from rich.text import Text
+
+# A last line that may become anything: "2" goes on with a list once a point follows, "-" may be an item or a rule.
+BEGUN = re.compile(r"^[ \t]*(\d{1,9}[.)]?|[-+*=_~`#>|:]+)?[ \t]*\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,12 @@ class Source(Protocol):
         """More text."""
         ...
 
-    def take(self) -> list[Block]:
-        """The blocks that have come since; all but the last are complete, which comes again until it is."""
+    def take(self, *, ended: bool) -> list[Block]:
+        """The blocks that have come since; all but the last are complete, which comes again until it is.
+
+        Args:
+            ended: There will be no more.
+        """
         ...
 
 
@@ -52,7 +61,7 @@ class StyledLines:
         """More text."""
         self._text.append(text, style)
 
-    def take(self) -> list[Block]:
+    def take(self, *, ended: bool) -> list[Block]:  # noqa: ARG002
         """Lines, the last of which is not complete."""
         lines = list(self._text.split("\n", allow_blank=True))
         self._text = lines[-1].copy() if lines else Text()
@@ -95,6 +104,7 @@ class MarkdownBlocks:
 
     def __init__(self) -> None:
         self._parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+        self._parser.disable("reference")  # what a definition links to would be shown nowhere
         self._text = ""
         self._last = Part([], 0)  # which the text begins with
 
@@ -102,9 +112,10 @@ class MarkdownBlocks:
         """More text."""
         self._text += text
 
-    def take(self) -> list[Block]:
+    def take(self, *, ended: bool) -> list[Block]:
         """Blocks of the top level, the last of which is not complete: the next line could belong to it."""
-        parts = list(self._parts(self._parser.parse(self._text)))
+        text = self._text if ended else BEGUN.sub("", self._text)
+        parts = list(self._parts(self._parser.parse(text)))
         if len(parts) > 1:
             self._last = parts[-1]
             self._text = "".join(self._text.splitlines(keepends=True)[self._last.line :])
@@ -135,7 +146,7 @@ class MarkdownBlocks:
 def _split(tokens: list[Token], level: int) -> Iterator[list[Token]]:
     """What is whole at this level."""
     starts = [number for number, token in enumerate(tokens) if token.level == level and token.nesting >= 0]
-    for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True):
+    for start, end in pairwise([*starts, len(tokens)]):
         yield tokens[start:end]
 
 

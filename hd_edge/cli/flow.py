@@ -72,7 +72,7 @@ class Flow:
             self._live.stop()
 
     def _draw(self, *, ended: bool) -> None:
-        blocks = self._source.take()
+        blocks = self._source.take(ended=ended)
         growing = None if ended or not blocks else blocks.pop()
         done: list[list[Segment]] = []
         for block in blocks:

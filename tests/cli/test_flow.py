@@ -24,6 +24,10 @@ TEXTS = {
     "code": f"See:\n\n```python\n{FUNCTIONS}```\n\nDone.",
     "table": f"| a | b |\n|---|---|\n{ROWS}\nbelow",
     "headings": "# One\n\ntext\n\n## Two\n> quoted\n\n---\n\n[a link](http://example.org) and `code`",
+    "loose": "1. a\n\n2. b\n\n   ```\n   c\n   ```\n3. d\n\n- x\n\n- y\n\n---\n\n42",
+    "references": "[1]: http://example.org\n\nsee [1], and\n\n[2]: <b>",
+    "blank": "\n\n  \nHello",
+    "nothing": "\n \n",
     "html": "Write <b>bold</b>, or\n\n<div>\nthis\n</div>\n\nSetext\n======\n\n\\* no list",
 }
 
@@ -86,6 +90,7 @@ def test_line_breaks_and_tags_are_kept(terminal):
     _, lines = terminal([("old pond\na frog leaps in\nwater's <i>sound</i>", "")], 60, 10)
     assert lines == ["old pond", "a frog leaps in", "water's <i>sound</i>"]
     assert "<div>" in terminal([(TEXTS["html"], "")], 60, 20)[1]
+    assert terminal([(TEXTS["references"], "")], 60, 20)[1][0] == "[1]: http://example.org"
 
 
 def test_drafted_pieces_keep_their_text_and_have_their_colour(terminal):
