@@ -66,7 +66,7 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     chat.type("/drafts on\n")
     chat.expect("written by this model before")
     chat.expect("> ")
-    chat.type("Say that again.\n")
+    chat.type(question + "\n")  # a small model repeats itself
     chat.expect("drafted (context")
     assert {"cyan", "underline"} <= chat.looks()
     chat.expect("> ")
