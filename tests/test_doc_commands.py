@@ -80,7 +80,7 @@ def test_the_commands_of_a_page_run(page, folder):
         elif line.startswith("hd-edge serve"):
             run_server(f"{line} --port 0", folder)
         else:
-            typed = "y\n" if " purge " in line else "hello\n/exit\n"
+            typed = "y\n" if " purge " in line else "/stats\n/exit\n"
             done = subprocess.run(
                 ["bash", "-c", line], cwd=folder, input=typed, capture_output=True, text=True, timeout=300
             )
