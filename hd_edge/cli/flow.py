@@ -86,11 +86,10 @@ class Flow:
                 done += lines[self._printed : upto]
                 self._printed = upto
             live = lines[self._printed :][-room:]
-        self._live.update(SegmentLines(live, new_lines=True))
-        if done:
-            self._console.print(SegmentLines(done, new_lines=True), end="")  # and what is live below it, in one write
-        else:
-            self._live.refresh()
+        with self._console:  # one write
+            self._live.update(SegmentLines(live, new_lines=True), refresh=True)
+            if done:
+                self._console.print(SegmentLines(done, new_lines=True), end="")  # above what is live
 
     def _lines(self, block: Block) -> list[list[Segment]]:
         options = self._console.options.update(width=min(self._console.width, WIDEST), height=None)

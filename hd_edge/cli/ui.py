@@ -55,10 +55,6 @@ class UI:
             text = self.style("\n".join(lines), dim=True)
         click.echo(text, err=True, color=self.styled)
 
-    def line(self) -> None:
-        """Ends a line on stderr."""
-        click.echo(err=True)
-
     def legend(self) -> None:
         """Prints which style means which tier."""
         for tier, colour in COLOURS.items():

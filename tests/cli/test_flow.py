@@ -118,3 +118,42 @@ def test_thoughts_come_first_and_a_pipe_has_the_answer_alone(capsys, monkeypatch
     assert say(UI(styled=False)) == "It is four.\n"
     monkeypatch.setitem(sys.modules, "hd_edge.cli.flow", None)  # as without rich
     assert say(UI(styled=True)) == "\x1b[2mlet me see\x1b[0m\n\nIt is four.\n"
+
+
+class Watched(io.StringIO):
+    """A terminal that is looked at after every write."""
+
+    def __init__(self):
+        super().__init__()
+        self.emulator = pyte.HistoryScreen(40, 6, history=1000)
+        self.emulator.set_mode(pyte.modes.LNM)
+        self.stream = pyte.Stream(self.emulator)
+        self.seen = []
+
+    def write(self, text):
+        self.stream.feed(text)
+        rows = [*self.emulator.history.top, *(self.emulator.buffer[y] for y in range(6))]
+        lines = ["".join(row[x].data for x in range(40)).rstrip() for row in rows]
+        self.seen.append([line for line in lines if line])
+        return super().write(text)
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+def test_at_no_moment_a_line_stands_twice_or_is_gone(monkeypatch, markdown):
+    watched = Watched()
+    monkeypatch.setattr(sys, "stdout", watched)
+    monkeypatch.setattr(flow, "EVERY", 0.0)
+    monkeypatch.setattr(flow, "SHARE", float("inf"))
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "6")
+    written = Flow(markdown=markdown, coloured=False)
+    for number in range(20):
+        for piece in (f"number {number} ", "is a line", "\n\n"):
+            written.feed(piece, "")
+    written.close()
+    for lines in watched.seen:
+        whole = [line for line in lines if line.endswith("line")]
+        assert whole == [f"number {n} is a line" for n in range(len(whole))]
+    counts = [sum(line.endswith("line") for line in lines) for lines in watched.seen]
+    assert counts == sorted(counts)
+    assert counts[-1] == 20
