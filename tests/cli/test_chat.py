@@ -54,7 +54,7 @@ def test_a_session_goes_on_after_a_restart(smollm2_q4_0, tmp_path):
 
 def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     """Three turns, Ctrl-C in the middle, /drafts, a restart, and it has learned."""
-    options = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "400", "--temp", "0"]
+    options = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "1000", "--temp", "0"]
     question = "Tell me about rivers."
     chat = terminal(*options, HD_EDGE_HOME=str(tmp_path))
     chat.expect("> ")
