@@ -19,10 +19,9 @@ from llama_cpp import llama_cpp as lib
 from hd_edge import _native
 from hd_edge.backend.library import check_library
 from hd_edge.errors import UnsupportedBackendError
+from hd_edge.extras import install
 
 TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
-
-AGAIN = "install hd_edge again (pip install --no-deps -e . in a checkout)"
 
 FUNCTIONS = (
     "llama_decode",
@@ -34,6 +33,11 @@ FUNCTIONS = (
     "llama_memory_seq_pos_max",
     "llama_set_abort_callback",
 )
+
+
+def again() -> str:
+    """What to do about a native module of another version."""
+    return f"install hd_edge again: {install(options='--force-reinstall --no-deps')}"
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
@@ -95,7 +99,7 @@ def check_native(native: Any = _native) -> None:
             lacks = [part for part in parts if not hasattr(found, part)]
             if found is None or lacks:
                 name = ".".join([node.name, *lacks[:1]]) if found is not None else node.name
-                msg = f"{native.__file__} has no {name}, another version of hd_edge built it: {AGAIN}"
+                msg = f"{native.__file__} has no {name}, another version of hd_edge built it: {again()}"
                 raise UnsupportedBackendError(msg)
 
 

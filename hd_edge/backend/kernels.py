@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.backend.api import AGAIN, has_gpu
+from hd_edge.backend.api import again, has_gpu
 from hd_edge.errors import ConfigError, KernelWarning
 
 log = logging.getLogger("hd_edge")
@@ -217,7 +217,7 @@ def _install() -> Status:
     except OSError as error:
         return _inactive(f"{path} cannot be loaded: {error}")
     if missing := _declare(library):
-        return _inactive(f"{path} has no function {missing}, another version of hd_edge built it: {AGAIN}")
+        return _inactive(f"{path} has no function {missing}, another version of hd_edge built it: {again()}")
     wanted = b"" if isa == "auto" else isa.encode()
     found = library.hd_rows_isa(wanted)
     if found is None:

@@ -1,13 +1,22 @@
-"""A picture of a benchmark: speed-up by category, with intervals (matplotlib, extra ``bench``)."""
+"""A picture of a benchmark: speed-up by category, and where the tokens came from (matplotlib, extra ``bench``)."""
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from hd_edge.errors import ConfigError
+from hd_edge.extras import install
+from hd_edge.tiers.colours import COLOURS, PLAIN
 
-from .turns import PLAIN
+from .sentence import category_name, drafting_arm, judge, sentence
+from .table import title
+from .turns import PLAIN as PLAIN_ARM
+
+SLATES = ("#7f93ad", "#b0bccb", "#5b6b80", "#93a1b1", "#44546a", "#cbd3dd")  # arms; the tiers have the colours
+PALE = "#e6e6e6"
+INK = "#333333"
 
 
 def check_plot(path: str | Path) -> None:
@@ -19,7 +28,7 @@ def check_plot(path: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = f"a plot needs {error.name}: pip install matplotlib"
+        msg = f"a plot needs {error.name}: {install('bench')} brings it"
         raise ConfigError(msg) from error
     kinds = sorted(Figure().canvas.get_supported_filetypes())
     if Path(path).suffix.lstrip(".") not in kinds:
@@ -28,7 +37,10 @@ def check_plot(path: str | Path) -> None:
 
 
 def plot(summary: dict[str, Any], path: str | Path) -> None:
-    """Draws what ``summarise()`` returns: a group of bars for each category, the last one over all.
+    """Draws what ``summarise()`` returns: a line for each category, all together first.
+
+    Left how many times as fast as plain decoding each arm is, with the interval where there is one; right which share
+    of the tokens of the drafting arm came from which tier.
 
     Raises:
         ConfigError: matplotlib is not installed, or the file cannot be written.
@@ -36,34 +48,72 @@ def plot(summary: dict[str, Any], path: str | Path) -> None:
     check_plot(path)
     from matplotlib.figure import Figure
 
-    ratios = {arm: ratio for arm, ratio in summary["speedup"].items() if arm != PLAIN}
-    categories = list(next(iter(ratios.values()))["by_category"]) if ratios else []
-    figure = Figure(figsize=(1.5 + 1.2 * (len(categories) + 1), 4), layout="constrained")
-    axes = figure.subplots()
-    width = 0.8 / max(len(ratios), 1)
-    for number, (arm, ratio) in enumerate(ratios.items()):
-        for place, found in enumerate([*ratio["by_category"].values(), ratio["overall"]]):
-            if found is None:
-                continue
-            errors = [[found["median"] - found["low"]], [found["high"] - found["median"]]]
-            axes.bar(
-                place + (number - (len(ratios) - 1) / 2) * width,
-                found["median"],
-                width,
-                yerr=errors,
-                color=f"C{number}",
-                capsize=3,
-                label=arm if place == len(categories) else None,
-            )
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(categories) + 1), [*(name.replace("_", "\n") for name in categories), "all"])
-    axes.set_ylabel("tokens per second against plain decoding")
-    model, machine = summary.get("model", {}), summary.get("hardware", {})
-    axes.set_title(" · ".join(str(part) for part in (model.get("file"), machine.get("processor")) if part), fontsize=9)
-    if ratios:
-        axes.legend()
+    ratios = {arm: ratio for arm, ratio in summary["speedup"].items() if arm != PLAIN_ARM}
+    drafting = drafting_arm(list(summary["speedup"])) or PLAIN_ARM
+    groups = list(summary["arms"][drafting]["by_category"])
+    names = ["all", *(category_name(group) for group in groups)] if len(groups) > 1 else ["all"]
+    height = 2.3 + len(names) * (0.3 + 0.2 * max(len(ratios), 1))
+    figure = Figure(figsize=(9, height), layout="constrained", facecolor="white")
+    speeds, sources = figure.subplots(1, 2, sharey=True)
+    for axes in (speeds, sources):
+        axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+        axes.tick_params(length=0, labelsize=10, labelcolor=INK)
+        axes.xaxis.set_visible(False)
+    _speeds(speeds, ratios, groups[: len(names) - 1])
+    speeds.set_yticks(range(len(names)), names)
+    speeds.set_ylim(len(names) - 0.4, -0.6)
+    _sources(sources, drafting, summary["arms"][drafting], groups[: len(names) - 1])
+    head = textwrap.fill(sentence(summary) or "Speed of drafted against plain decoding", 76)
+    figure.suptitle(head, fontsize=13, fontweight="bold", x=0.02, ha="left", color=INK)
+    figure.supxlabel(textwrap.fill(title(summary), 120), fontsize=8, color="#666666", x=0.02, ha="left")
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
         msg = f"plot {path}: {error.strerror or error}"
         raise ConfigError(msg) from error
+
+
+def _speeds(axes: Any, ratios: dict[str, Any], groups: list[str]) -> None:
+    """Bars with their numbers behind them, pale where the difference from plain decoding may be chance."""
+    thick = 0.75 / max(len(ratios), 1)
+    reach = 1.0
+    for number, (arm, ratio) in enumerate(ratios.items()):
+        shift = (number - (len(ratios) - 1) / 2) * thick
+        for place, found in enumerate([ratio["overall"], *(ratio["by_category"][group] for group in groups)]):
+            if found is None:
+                continue
+            median, ends = found["median"], [found["median"]]
+            at = place + shift
+            style = {"color": SLATES[number % len(SLATES)], "alpha": 1.0 if judge(found) else 0.45}
+            axes.barh(at, median, thick * 0.92, label=None if place else arm, **style)
+            if found["low"] is not None:
+                ends = [found["low"], found["high"]]
+                axes.plot(ends, [at, at], color="black", linewidth=1, solid_capstyle="butt")
+            axes.text(max(*ends, median), at, f" {median:.2f}x", va="center", fontsize=9, fontweight="bold", color=INK)
+            reach = max(reach, *ends)
+    axes.set_xlim(0, reach * 1.15 + 0.1)
+    axes.axvline(1, color="#888888", linewidth=1, linestyle=":")
+    axes.set_title("how fast, against plain decoding (dotted)\npale: may be chance", fontsize=10, loc="left", color=INK)
+    if len(ratios) > 1:
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3)
+
+
+def _sources(axes: Any, arm: str, sums: dict[str, Any], groups: list[str]) -> None:
+    """Shares of tokens by tier, in the tiers' colours."""
+    shown: dict[str, str] = {}
+    for place, found in enumerate([sums, *(sums["by_category"][group] for group in groups)]):
+        accepted = {tier: count for tier, count in found["accepted_by_tier"].items() if count}
+        everything = max(sum(accepted.values()) + found["forwards"], 1)  # each forward adds a token of its own
+        left = 0.0
+        for tier, count in [*accepted.items(), (PLAIN, everything - sum(accepted.values()))]:
+            share = count / everything
+            colour = COLOURS[tier].light if tier in COLOURS else PALE if tier == PLAIN else SLATES[1]
+            label = None if tier in shown else shown.setdefault(tier, tier)
+            axes.barh(place, share, 0.7, left=left, color=colour, label=label)
+            if share >= 0.08:
+                ink = INK if colour == PALE else "white"
+                axes.text(left + share / 2, place, f"{share:.0%}", va="center", ha="center", fontsize=9, color=ink)
+            left += share
+    axes.set_xlim(0, 1)
+    axes.set_title(f"where the tokens of '{arm}' came from\n", fontsize=10, loc="left", color=INK)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=5)

@@ -43,7 +43,7 @@ def sentence(summary: dict[str, Any]) -> str:
     if any(ratio is None or ratio["answers"] < ENOUGH for ratio in ratios.values()):
         ratios = {OWN: summary["speedup"][arm]["overall"]}
     for category, ratio in ratios.items():
-        name = NAMES.get(category, category.replace("_", " "))
+        name = category_name(category)
         verdict = judge(ratio)
         if verdict > 0:
             faster.append((ratio["median"], name))
@@ -62,6 +62,11 @@ def sentence(summary: dict[str, Any]) -> str:
     return f"On this machine {what} {_join(parts, ', and ' if len(faster) > 1 else ' and ')}."
 
 
+def category_name(category: str) -> str:
+    """A category in a person's words."""
+    return NAMES.get(category, category.replace("_", " "))
+
+
 def drafting_arm(names: list[str]) -> str | None:
     """The arm that people ask about: ``auto`` if it is there, else the first that is not ``plain``."""
     others = [name for name in names if name != PLAIN]
@@ -70,7 +75,9 @@ def drafting_arm(names: list[str]) -> str | None:
 
 def judge(ratio: dict[str, Any] | None) -> int:
     """1: faster than plain, -1: slower, 0: neither is sure (or nothing was long enough to tell)."""
-    if ratio is None or abs(ratio["median"] - 1) < NOTICED or ratio["low"] <= 1 <= ratio["high"]:
+    if ratio is None or ratio["low"] is None or abs(ratio["median"] - 1) < NOTICED:
+        return 0
+    if ratio["low"] <= 1 <= ratio["high"]:
         return 0
     return 1 if ratio["median"] > 1 else -1
 

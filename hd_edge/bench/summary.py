@@ -51,7 +51,7 @@ def total(answers: Sequence[Answer]) -> dict[str, Any]:
         **summed.to_dict(),
         "answers": len(answers),
         "looping": sum(loops(answer.ids) for answer in answers),
-        "tokens_per_second_spread": statistics.stdev(speeds) if len(speeds) > 1 else 0.0,
+        "tokens_per_second_spread": statistics.stdev(speeds) if len(speeds) > 1 else None,
         "rows_per_forward": summed.rows / summed.forwards if summed.forwards else 0.0,
         "draft_share": summed.draft_seconds / summed.forward_seconds if summed.forward_seconds else 0.0,
     }
@@ -66,7 +66,7 @@ def speedup(records: Iterable[Record], arm: str, time: Time = decode_time) -> di
         time: Seconds per token of an answer.
 
     Returns:
-        None if no record has both times.
+        None if no record has both times. One question has no interval: its bounds are None.
     """
     ratios: dict[str, list[float]] = {}  # by question
     seconds: dict[str, list[tuple[float, float]]] = {}  # plain's, and the arm's for as many tokens
@@ -78,7 +78,7 @@ def speedup(records: Iterable[Record], arm: str, time: Time = decode_time) -> di
             seconds.setdefault(record.question, []).append((plain * weight, other * weight))
     if not ratios:
         return None
-    low, high = interval(list(ratios.values()))
+    low, high = interval(list(ratios.values())) if len(ratios) > 1 else (None, None)
     flat = [ratio for group in ratios.values() for ratio in group]
     return {
         "median": float(np.median(flat)),
@@ -103,7 +103,7 @@ def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def total_ratio(seconds: Sequence[Any]) -> dict[str, float]:
+def total_ratio(seconds: Sequence[Any]) -> dict[str, float | None]:
     """All time of ``plain`` by all time of the arm, and its bootstrap interval over questions.
 
     It weighs long answers more than the median does, and needs fewer of them to see a small difference on a noisy
@@ -113,11 +113,20 @@ def total_ratio(seconds: Sequence[Any]) -> dict[str, float]:
         seconds: Of plain and of the arm, for each question.
     """
     times = np.asarray(seconds, dtype=float)
+    whole = times.sum(axis=0)
+    ratio = float(whole[0] / whole[1])
+    if len(times) < 2:
+        return {"total": ratio, "total_low": None, "total_high": None}
     drawn = np.random.default_rng(0).multinomial(len(times), [1 / len(times)] * len(times), RESAMPLED)
     sums = drawn @ times
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
-    whole = times.sum(axis=0)
-    return {"total": float(whole[0] / whole[1]), "total_low": float(low), "total_high": float(high)}
+    return {"total": ratio, "total_low": float(low), "total_high": float(high)}
+
+
+def bounds(ratio: dict[str, Any], of: str = "") -> str:
+    """The interval of a ratio, ``of="total_"`` for that of all time; empty where one question has none."""
+    low, high = ratio[f"{of}low"], ratio[f"{of}high"]
+    return "" if low is None else f"{low:.2f} - {high:.2f}"
 
 
 def identical(records: Sequence[Record], arm: str) -> dict[str, Any]:

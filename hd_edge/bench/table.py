@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .sentence import judge
+from .summary import bounds
 from .turns import PLAIN
 
 HEADER = ("arm", "group", "t/s", "speed-up", "95 % interval", "tokens/forward", "rows/forward", "same text")
@@ -35,7 +36,8 @@ def table(summary: dict[str, Any], colour: Callable[[str, int], str] | None = No
         colour: Makes a speed-up that is surely above (1) or below (-1) that of ``plain`` stand out.
 
     Returns:
-        Lines. Tokens per second are those of all answers together, ± the standard deviation of single answers.
+        Lines. Tokens per second are those of all answers together, ± the standard deviation of single answers where
+        there are several.
     """
     rows: list[tuple[str, ...]] = [HEADER]
     verdicts = [0]
@@ -71,10 +73,11 @@ def _ratio(summary: dict[str, Any], arm: str, group: str) -> dict[str, Any] | No
 
 
 def _cells(sums: dict[str, Any], ratio: dict[str, Any] | None) -> tuple[str, ...]:
+    spread = sums["tokens_per_second_spread"]
     return (
-        f"{sums['tokens_per_second']:.2f} ± {sums['tokens_per_second_spread']:.2f}",
+        f"{sums['tokens_per_second']:.2f}" + (f" ± {spread:.2f}" if spread is not None else ""),
         f"{ratio['median']:.2f}" if ratio else "",
-        f"{ratio['low']:.2f} - {ratio['high']:.2f}" if ratio else "",
+        bounds(ratio) if ratio else "",
         f"{sums['mean_accepted_tokens']:.2f}",
         f"{sums['rows_per_forward']:.2f}",
     )

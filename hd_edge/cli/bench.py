@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import MODEL, model_path
+from .streams import wrote
 from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, THREADS, FilePath, Finite
 
 if TYPE_CHECKING:
@@ -194,8 +195,11 @@ def _report(
     if options["json_file"]:
         with click.open_file(options["json_file"], "w", encoding="utf-8") as file:
             file.write(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        if not to_stdout:
+            wrote(options["json_file"])
     if options["plot_file"]:
         plot(summary, options["plot_file"])
+        wrote(options["plot_file"])
 
 
 def _colour(cell: str, verdict: int) -> str:

@@ -13,6 +13,7 @@ import click
 
 from .options import MODEL, model_path
 from .progress import ProgressLine
+from .streams import wrote
 from .values import COUNT, FIGURES, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def check(**options: Any) -> None:
         else:
             with click.open_file(options["json_file"], "w", encoding="utf-8") as file:
                 file.write(text + "\n")
+            wrote(options["json_file"])
     broken = any(result.get("exact") and result["differences"] for result in results.values())
     if broken or (modes == ["exact"] and "unavailable" in results["exact"]):
         sys.exit(1)

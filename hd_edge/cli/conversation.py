@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hd_edge.errors import ConfigError, ContextFullError
 from hd_edge.store.ownership import new_text, real_path
@@ -21,7 +21,16 @@ TEMPLATE_TOKENS = 8  # of one message, about: role and markers
 ROLES = ("system", "user", "assistant")
 MOST_BYTES = 256 * 2**20  # of a saved conversation
 
-Pieces = Generator[tuple[str, str], None, None]  # text and tier
+
+class Piece(NamedTuple):
+    """A part of an answer."""
+
+    text: str
+    tier: str
+    thought: bool = False  # it stands between <think> and </think>, and is no part of the conversation
+
+
+Pieces = Generator[Piece, None, None]
 
 
 class Conversation:
@@ -38,6 +47,8 @@ class Conversation:
         self.turns: list[dict[str, str]] = []  # user and assistant, by turns
         self.dropped = 0  # oldest turns that no longer fit the context
         self.cancelled = False  # the last answer was stopped
+        self.cut = False  # the last answer ended at the most tokens, or at the end of the context
+        self.answered = False  # something was said; else the question was taken back
 
     def messages(self) -> list[dict[str, str]]:
         """What the model is given."""
@@ -57,13 +68,14 @@ class Conversation:
         """
         self._make_room()
         said: list[str] = []
-        self.cancelled = False
+        self.cancelled = self.cut = False
         try:
             while True:
                 try:
-                    for piece, tier in self._stream():
-                        said.append(piece)
-                        yield piece, tier
+                    for piece in self._stream():
+                        if not piece.thought:
+                            said.append(piece.text)
+                        yield piece
                     break
                 except ContextFullError:
                     if said or not self._drop_turn():
@@ -71,8 +83,10 @@ class Conversation:
         except KeyboardInterrupt:
             self.cancelled = True
         finally:
-            if said:
-                self.turns.append({"role": "assistant", "content": "".join(said)})
+            text = "".join(said)
+            self.answered = bool(text)
+            if text:
+                self.turns.append({"role": "assistant", "content": text})
             else:
                 self.turns.pop()
 
@@ -112,10 +126,16 @@ class Conversation:
         self.dropped = 0
 
     def _stream(self) -> Pieces:
-        messages = self.messages()
-        make = partial(self.llm.create_chat_completion, messages, stream=True, **self.settings)
+        make = partial(
+            self.llm.create_chat_completion, self.messages(), stream=True, reasoning_format="auto", **self.settings
+        )
         for arrival in in_thread(self.llm, make):
-            yield arrival.chunk["choices"][0]["delta"].get("content") or "", arrival.tier
+            choice = arrival.chunk["choices"][0]
+            self.cut = choice["finish_reason"] == "length"
+            if text := choice["delta"].get("content"):
+                yield Piece(text, arrival.tier)
+            elif text := choice["delta"].get("reasoning_content"):
+                yield Piece(text, arrival.tier, thought=True)
 
     def _make_room(self) -> None:
         """Drops the oldest turns until an answer fits too."""

@@ -23,7 +23,13 @@ def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool)
     if explain and not model:
         msg = "--explain measures a model: name one with -m"
         raise click.UsageError(msg)
-    report: dict[str, Any] = {"versions": _versions(), "backend": _backend(), "machine": _machine(), "store": _store()}
+    report: dict[str, Any] = {
+        "versions": _versions(),
+        "backend": _backend(),
+        "machine": _machine(),
+        "store": _store(),
+        "places": _places(),
+    }
     if model:
         from .model_report import model_report
 
@@ -86,6 +92,20 @@ def _store() -> dict[str, Any]:
     folder = data_folder()
     files = [f"{path.relative_to(folder)} ({path.stat().st_size / 1e6:.1f} MB)" for path in all_stores()]
     return {"folder": str(folder), "files": files or "none yet"}
+
+
+def _places() -> dict[str, str]:
+    """Everything that hd_edge writes lies in these folders."""
+    import platformdirs
+
+    from hd_edge.config import data_folder
+    from hd_edge.prefix.places import cache_folder
+
+    return {
+        "data folder": str(data_folder()),
+        "cache folder": str(platformdirs.user_cache_path("hd_edge")),
+        "state of prompts": str(cache_folder()),
+    }
 
 
 def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.stats import TIER_NAMES
+from hd_edge.tiers.colours import COLOURS, PLAIN, css
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hd_edge.draft.planner import Step
     from hd_edge.draft.tree_planner import TreePlanner
 
-MARK = "/* STEPS */"
+MARKS = "/* COLOURS */", "/* MEANINGS */", "/* STEPS */"  # the last may hold any text
 
 
 class Explanation:
@@ -37,6 +38,10 @@ class Explanation:
         """Records a step."""
         tree, path = step.tree, step.path
         accepted = set(path)
+        if not self.steps:  # the first token came from the prompt's forward
+            self.steps.append(
+                {"tokens": [{"text": self._text_of(int(tree.token[0])), "tier": TIER_NAMES[0]}], "nodes": []}
+            )
         nodes = [
             {
                 "text": self._text_of(int(token)),
@@ -77,5 +82,12 @@ class Explanation:
             OSError: The file cannot be written.
         """
         page = files("hd_edge").joinpath("data", "explain.html").read_text(encoding="utf-8")
-        steps = json.dumps(self.steps, ensure_ascii=False).replace("<", "\\u003c")
-        path.write_text(page.replace(MARK, steps), encoding="utf-8")
+        meanings = {**{tier: colour.meaning for tier, colour in COLOURS.items()}, TIER_NAMES[0]: PLAIN}
+        for mark, text in zip(MARKS, (css(), _script(meanings), _script(self.steps)), strict=True):
+            page = page.replace(mark, text, 1)
+        path.write_text(page, encoding="utf-8")
+
+
+def _script(value: Any) -> str:
+    """JSON that no text in it can end the script of."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -16,7 +16,7 @@ import click
 from .interrupt import in_thread
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
-from .streams import as_utf8
+from .streams import as_utf8, wrote
 from .values import PAGE
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def generate(**options: Any) -> None:
             click.echo()
         if page is not None and explanation is not None:
             explanation.write(Path(page))
+            wrote(page)
         if not quiet and llm.stats.tokens:
             click.echo(llm.stats.summary(), err=True)
         llm.close()

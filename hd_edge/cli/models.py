@@ -12,6 +12,7 @@ from hd_edge.errors import printable
 from hd_edge.model import find as registry
 
 from .model_report import model_report
+from .offer import file
 from .values import Name
 
 
@@ -32,8 +33,8 @@ def list_models(as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=2))
         return
-    rows = [("demo", "SmolLM2-135M (extra demo)"), *((name, _file(path)) for name, path in named.items())]
-    rows += [(printable(one.name), _file(one.path)) for one in found]  # names of files that anybody made
+    rows = [("demo", "SmolLM2-135M (extra demo)"), *((name, file(path)) for name, path in named.items())]
+    rows += [(printable(one.name), file(one.path)) for one in found]  # names of files that anybody made
     width = max(len(name) for name, _ in rows)
     for name, what in rows:
         click.echo(f"{name:<{width}}  {what}".replace("\n", "\\n"))
@@ -69,8 +70,3 @@ def info(model: str, as_json: bool) -> None:
         lines = value if isinstance(value, list) else [value]
         for number, line in enumerate(lines):
             click.echo(f"{key if number == 0 else '':<14} {line}")
-
-
-def _file(path: Path) -> str:
-    size = f"{path.stat().st_size / 1e6:.0f} MB" if path.is_file() else "missing"
-    return f"{printable(str(path))} ({size})"

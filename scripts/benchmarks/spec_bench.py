@@ -34,7 +34,7 @@ from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Arm, Settings
 from hd_edge.bench.arms import ARMS, KV_TYPES, Arms, Tiers
 from hd_edge.bench.hardware import hardware, model_file
-from hd_edge.bench.summary import decode_time, summarise
+from hd_edge.bench.summary import bounds, decode_time, summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results, run
 from hd_edge.model.find import resolve
@@ -95,8 +95,8 @@ def details(summary: dict[str, Any]) -> list[str]:
         if ratios["overall"]:
             found, request = ratios["overall"], ratios["request"]["overall"]
             told = (
-                f", all time by all time {found['total']:.2f} ({found['total_low']:.2f} - {found['total_high']:.2f})"
-                f", whole requests {request['median']:.2f} ({request['low']:.2f} - {request['high']:.2f})"
+                f", all time by all time {found['total']:.2f} ({bounds(found, 'total_') or 'one question'})"
+                f", whole requests {request['median']:.2f} ({bounds(request) or 'one question'})"
             )
         drafting = f"drafting {sums['draft_share']:.1%} of the forwards' time"
         lines.append(f"{arm}: {drafting}, {lookups:.1f} look-ups per answer{told}")

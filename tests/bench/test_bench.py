@@ -9,7 +9,7 @@ from fake_bench import Clock, FakeArm, FakeLlama, answer, as_it_is
 
 from hd_edge.bench.arm import Answer, LocalArm, Settings, never, timed
 from hd_edge.bench.drafted import Drafted, Slowed
-from hd_edge.bench.summary import identical, interval, loops, speedup, summarise, total
+from hd_edge.bench.summary import bounds, identical, interval, loops, speedup, summarise, total
 from hd_edge.bench.turns import Record, Results, run
 from hd_edge.errors import ContextFullError
 from hd_edge.model.questions import Question
@@ -164,6 +164,15 @@ def test_speed_ups_are_medians_of_times_per_token():
     assert found["total_low"] < found["total"] < found["total_high"]
     assert (found["low"], found["high"]) == (0.25, 2.0)
     assert speedup(records[3:], "arm") is None
+
+
+def test_one_sample_has_no_spread_and_no_interval():
+    records = [record("1", answer(1.0), answer(0.5), turn=turn) for turn in (1, 2)]  # no independent ones
+    found = speedup(records, "arm")
+    assert (found["median"], found["total"]) == (2.0, 2.0)
+    assert [found[name] for name in ("low", "high", "total_low", "total_high")] == [None] * 4
+    assert bounds(found) == ""
+    assert total([answer(1.0)])["tokens_per_second_spread"] is None
 
 
 def test_the_interval_covers_the_median_and_takes_questions_as_wholes():

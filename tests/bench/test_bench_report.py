@@ -13,6 +13,7 @@ from hd_edge.bench.summary import summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results
 from hd_edge.errors import ConfigError
+from hd_edge.tiers.colours import COLOURS
 
 ABOUT = {
     "hardware": {"processor": "CPU 3000"},
@@ -68,6 +69,7 @@ def test_only_what_is_sure_and_noticed_counts():
     assert judge({"median": 0.9, "low": 0.8, "high": 0.99}) == -1
     assert judge({"median": 1.2, "low": 0.9, "high": 1.3}) == 0
     assert judge({"median": 1.02, "low": 1.01, "high": 1.03}) == 0
+    assert judge({"median": 1.5, "low": None, "high": None}) == 0
     assert judge(None) == 0
 
 
@@ -85,6 +87,8 @@ def test_the_table():
     assert lines[5].split("|")[-2].strip() == "6/6"
     assert len({len(line) for line in table(found)}) == 1
     assert len(table(summary({"qa": 1.0}))) == 4  # one category is the same as all
+    alone = [cell.strip() for cell in table(summary({"qa": 2.0}, each=1))[3].split("|")]
+    assert alone[3:6] == ["20.00", "2.00", ""]
     assert title(found) == "m.gguf · 3 MiB · CPU 3000, 1 thread · 6 answers of up to 10 tokens, greedy"
 
 
@@ -101,7 +105,29 @@ def test_the_picture(tmp_path):
         plot(found, tmp_path / "none" / "speed.png")
 
 
+def test_the_picture_says_how_fast_how_sure_and_from_where(tmp_path, monkeypatch):
+    """One sample has no interval and is pale; tokens have the colours of their tiers."""
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text stays text
+    found, path = summary({"editing": 1.5, "qa": 0.5}), tmp_path / "speed.svg"
+    found["arms"]["auto"]["accepted_by_tier"] |= {"context": 60, "model": 20}
+    plot(found, path)
+    drawn = path.read_text(encoding="utf-8")
+    for text in ("1.5x as fast on editing", "1.49x", "0.50x", "questions", "context", "not drafted", "m.gguf"):
+        assert text in drawn, text
+    assert COLOURS["context"].light in drawn
+    assert COLOURS["model"].light in drawn
+    assert COLOURS["statistics"].light not in drawn
+    assert drawn.count("fill: none; stroke: #000000") == 3  # intervals
+    assert "opacity: 0.45" in drawn  # all together: one is faster, one slower
+    plot(summary({"mine": 1.5}, each=1), path)
+    drawn = path.read_text(encoding="utf-8")
+    assert "1.50x" in drawn
+    assert "opacity: 0.45" in drawn
+    assert "fill: none; stroke: #000000" not in drawn
+
+
 def test_no_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"a plot needs matplotlib\.figure: pip install matplotlib"):
+    with pytest.raises(ConfigError, match=r"a plot needs matplotlib\.figure: .*pip install .*\[bench\]"):
         check_plot("speed.png")

@@ -57,6 +57,7 @@ def test_table_sentence_figures_and_picture(models, prompts, tmp_path):
     ]
     assert list(report["arms"]) == ["plain", "auto"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert done.stderr.splitlines()[-2:] == [f"wrote {file}", f"wrote {picture}"]
 
 
 def test_json_to_stdout_is_nothing_but_json(models, prompts):

@@ -10,27 +10,16 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from terminal import Terminal
 
-from hd_edge import ConfigError, ContextFullError, Llama
-from hd_edge.cli.chat import Chat
-from hd_edge.cli.conversation import Conversation
-from hd_edge.cli.interrupt import in_thread
+from hd_edge.cli.interrupt import in_thread, once
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
 
 HD_EDGE = [sys.executable, "-m", "hd_edge"]
 SETTINGS = {"max_tokens": 24, "temperature": 0.0}
-
-
-@pytest.fixture(scope="module")
-def llm(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=512, n_threads=1, n_threads_batch=1, store=None, statistics=None, exact=True)
-    yield llm
-    llm.close()
 
 
 @pytest.fixture
@@ -65,27 +54,27 @@ def test_a_session_goes_on_after_a_restart(smollm2_q4_0, tmp_path):
 
 def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     """Three turns, Ctrl-C in the middle, /drafts, a restart, and it has learned."""
-    options = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "40", "--temp", "0"]
+    options = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "1000", "--temp", "0"]
     question = "Tell me about rivers."
     chat = terminal(*options, HD_EDGE_HOME=str(tmp_path))
     chat.expect("> ")
     chat.type(question + "\n")
     first = chat.expect(" tokens · ")
     assert "river" in first
-    assert "\x1b[4m" not in chat.raw
+    assert "cyan" not in chat.looks()
     chat.expect("> ")
     chat.type("/drafts on\n")
-    chat.expect("context model statistics")
+    chat.expect("written by this model before")
     chat.expect("> ")
-    chat.type("Say that again.\n")
+    chat.type(question + "\n")  # a small model repeats itself
     chat.expect("drafted (context")
-    assert "\x1b[36m" in chat.raw
+    assert {"cyan", "underline"} <= chat.looks()
     chat.expect("> ")
     chat.type("/system Answer at length.\n")
     chat.expect("system prompt: Answer at length.")
     chat.expect("> ")
-    chat.type("And about the sea?\n")
-    chat.expect("sea?\n")
+    chat.type("Write the numbers from one to three hundred, each with its square.\n")
+    chat.expect("square.\n")
     chat.expect(" ")  # the answer has begun
     chat.interrupt()
     chat.expect("stopped; what was said is kept")
@@ -103,15 +92,16 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
 
     again = terminal(*options, "--show-drafts", HD_EDGE_HOME=str(tmp_path), NO_COLOR="1")
     again.expect("> ")
-    again.type(question + "\n")
+    again.type_until("\x1b[A", question)  # up, to the first text of the session before
+    again.type("\n")
     again.expect("drafted (")
     assert re.search(r"model \d+\)", again.expect("> "))  # learned in the first session
-    assert "\x1b[1m" in again.raw
-    assert "\x1b[36m" not in again.raw
-    assert "\x1b[35m" not in again.raw
+    assert "bold" in again.looks()
+    assert not {"cyan", "magenta"} & again.looks()
     again.type("\x04")
     assert again.end() == 0
-    assert again.screen.endswith("> \n")
+    assert again.screen.endswith("\n>\n")
+    assert (tmp_path / "chat_history").stat().st_mode & 0o777 == 0o600
 
 
 def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
@@ -125,10 +115,15 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         ("/save", "name a file"),
         ("Say \\\nhello.", " tokens · "),
         ('"""\nOne.\n\nTwo.\n"""', " tokens · "),
+        ("\x1b[200~/etc/hosts\nis\n\na file\n\x1b[201~", " tokens · "),
         ("/regenerate", " tokens · "),
-        (f"/save {talk}", "saved 4 messages"),
+        ("/system", "system prompt: (none)"),
+        ("/system Be short.", "system prompt: Be short."),
+        ("/system clear", "system prompt: (none)"),
+        (f"/save {talk}", f"saved 6 messages to {talk}"),
         ("/reset", "empty again"),
-        (f"/load {talk}", "loaded 4 messages"),
+        (f"/load {talk}", f"loaded 6 messages from {talk}"),
+        ("/sys\t Be long.", "system prompt: Be long."),
         ("/stats", "statistics"),
     ]
     chat.expect("> ")
@@ -136,12 +131,30 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         chat.type(text + "\n")
         chat.expect(shown)
         chat.expect("\n> ")
-    chat.interrupt_until("Ctrl-D or /exit leaves")
+    chat.interrupt()
+    chat.expect("Ctrl-D or /exit leaves")
     chat.type("\x04")
     assert chat.end() == 0
     said = [m["content"] for m in json.loads(talk.read_text(encoding="utf-8"))["messages"]]
     assert said[0] == "Say \nhello."
     assert said[2] == "One.\n\nTwo."
+    assert said[4] == "/etc/hosts\nis\n\na file"
+
+
+def test_what_is_typed_during_an_answer_waits_for_the_next_prompt(terminal, smollm2_q4_0, tmp_path):
+    chat = terminal("chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "200", "-s", "3", HD_EDGE_HOME=str(tmp_path))
+    chat.expect("> ")
+    chat.type("Tell me about the sea.\n")
+    chat.expect("sea.\n")
+    chat.expect(" ")  # the answer has begun
+    chat.type("And the sky?\n")
+    before = chat.expect("> And the sky?")
+    assert " tokens · " in before
+    assert "And the sky?" not in chat.raw[: chat.raw.index(" tokens · ")]  # not even for a moment
+    chat.expect(" tokens · ")
+    chat.expect("> ")
+    chat.type("\x04")
+    assert chat.end() == 0
 
 
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
@@ -151,56 +164,6 @@ def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
     assert "\x1b" not in done.stdout + done.stderr
     assert "tok/s" in done.stderr
     assert ">" not in done.stdout
-
-
-def test_the_oldest_turns_go_when_the_context_is_full(llm):
-    talk = Conversation(llm, "Be short.", dict(SETTINGS))
-    for number in range(12):
-        pieces = list(talk.ask(f"Number {number}: tell me something about the colour of the sky at noon, please."))
-        assert pieces
-        assert len(talk.turns) == 2 * number + 2
-    assert talk.dropped > 0
-    assert talk.dropped % 2 == 0
-    sent = talk.messages()
-    assert sent[0] == {"role": "system", "content": "Be short."}
-    assert sent[1]["role"] == "user"
-    assert sent[-2]["content"].startswith("Number 11")
-
-
-def test_a_question_that_never_fits_is_taken_back(llm):
-    talk = Conversation(llm, "", dict(SETTINGS))
-    list(talk.ask("Hi."))
-    with pytest.raises(ContextFullError, match="context window 512"):
-        list(talk.ask("word " * 700))
-    assert [turn["role"] for turn in talk.turns] == ["user", "assistant"]
-    assert list(talk.ask("Hi."))
-
-
-def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
-    talk = Conversation(llm, "", {})
-    for text in (
-        "",
-        "[]",
-        '{"messages": [{"role": "user"}]}',
-        '{"system": "", "messages": [{"role": 1, "content": 2}]}',
-        '{"system": "\\ud800", "messages": []}',
-        '{"system": "", "messages": [{"role": "user", "content": "\\ud800"}]}',
-        "[" * 100_000,
-    ):
-        file = tmp_path / "talk.json"
-        file.write_text(text, encoding="utf-8")
-        with pytest.raises(ConfigError, match=r"talk\.json"):
-            talk.load(file)
-
-
-def test_names_that_no_file_can_have_end_no_chat(llm, capsys, monkeypatch):
-    lines = iter(["/save \0", "/load \0", "/load /no/such/file", "/save /no/such/file", "/exit"])
-    monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    Chat(Conversation(llm, "", {}), UI(), False, True).run()
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 4
-    assert all("null byte" in line for line in said[:2])
-    assert said[2:] == ["/no/such/file: No such file or directory"] * 2
 
 
 class Endless:
@@ -265,34 +228,18 @@ def test_ctrl_c_reaches_a_stream_that_waits_for_a_forward():
     assert model.cancelled.is_set()
 
 
-FOREIGN_FILES = {"text": b"my thesis", "model": b"GGUF\0\0", "other json": b'{"messages": 3}', "nothing": b""}
-
-
-@pytest.mark.parametrize("kind", FOREIGN_FILES)
-def test_save_replaces_saved_conversations_only(tmp_path, kind):
-    mine, foreign = tmp_path / "mine.json", tmp_path / "foreign"
-    foreign.write_bytes(FOREIGN_FILES[kind])
-    talk = Conversation(None, "be short", {})
-    talk.save(mine)
-    talk.turns = [{"role": "user", "content": "hello"}]
-    talk.save(mine)
-    assert json.loads(mine.read_text())["messages"] == talk.turns
-    with pytest.raises(ConfigError, match="is no conversation saved by /save"):
-        talk.save(foreign)
-    assert foreign.read_bytes() == FOREIGN_FILES[kind]
-
-
-def test_what_is_no_regular_file_is_neither_saved_to_nor_loaded(tmp_path):
-    pipe, link = tmp_path / "pipe", tmp_path / "link"
-    os.mkfifo(pipe)
-    link.symlink_to(pipe)
-    for path in (pipe, link, tmp_path):
-        for use in (Conversation(None, "", {}).save, Conversation(None, "", {}).load):
-            with pytest.raises(ConfigError, match="no regular file"):
-                use(path)
-    assert pipe.is_fifo()
-    with pytest.raises(ConfigError, match="no regular file"):
-        Conversation(None, "", {}).load(Path("/dev/zero"))
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_more_of_ctrl_c_changes_nothing_while_an_answer_stops():
+    before, stopped = signal.getsignal(signal.SIGINT), False
+    with pytest.raises(KeyboardInterrupt), once():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            stopped = True
+    assert stopped
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_table_without_rich_or_terminal(capsys):

@@ -134,7 +134,8 @@ def test_doctor_tells_what_exact_mode_needs_without_own_kernels(model, monkeypat
 
 def test_generate_explains_itself_on_a_page(model, tmp_path):
     page = tmp_path / "page.html"
-    run("generate", "-m", model, "-p", "the cat", "-n", 20, "--temp", 0, "-t", 1, "-c", 256, "--explain", page)
+    done = run("generate", "-m", model, "-p", "the cat", "-n", 20, "--temp", 0, "-t", 1, "-c", 256, "--explain", page)
+    assert f"wrote {page}" in done.stderr.splitlines()
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert '"tier": "target"' in text

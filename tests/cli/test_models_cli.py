@@ -167,9 +167,24 @@ def test_caches_are_found_once_per_file(home, models, monkeypatch):
     assert len(registry.found()) == 2
 
 
+def test_who_may_draft_and_how_to_get_a_drafter(home, models, monkeypatch):
+    from hd_edge.cli.model_report import model_report
+    from hd_edge.model import demo
+
+    def missing():
+        raise ModelFileError("not installed")
+
+    monkeypatch.setattr(demo, "demo_model", missing)
+    (hint,) = model_report(str(models("Q4_0")))["drafters"]
+    assert hint.startswith("none found: ")
+    assert "[demo]" in hint
+    monkeypatch.setattr(demo, "demo_model", lambda: models("Q4_0"))
+    assert model_report(str(models("Q4_0")))["drafters"] == ["none found"]  # it is that model itself
+
+
 def test_download_needs_the_hub_package(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ModelFileError, match="pip install huggingface_hub"):
+    with pytest.raises(ModelFileError, match=r"needs huggingface_hub: .*pip install .*\[hub\]"):
         registry.add("hf:owner/name/file.gguf")
     with pytest.raises(ConfigError, match="names no file"):
         registry.add("hf:owner")

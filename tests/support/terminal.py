@@ -1,36 +1,47 @@
-"""A program in a pseudo-terminal: type, and wait for what it shows."""
+"""A program in a pseudo-terminal: type, wait for what it writes, and look at what stands there."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
-import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+import pyte
 
 
 class Terminal:
-    """Runs a command; ``screen`` is everything it has written, with escape sequences in ``raw`` only."""
+    """Runs a command.
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    ``raw`` is what it has written, ``lines()`` what a person sees who scrolls back.
+    """
+
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, *, columns: int = 100, lines: int = 24
+    ) -> None:
         self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.emulator = pyte.HistoryScreen(columns, lines, history=100_000)
+        self.emulator.write_process_input = self.type  # where the cursor is, if it is asked
+        self._stream = pyte.ByteStream(self.emulator)
         self.process = subprocess.Popen(
             command,
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm", **(env or {})},
+            env={**os.environ, "TERM": "xterm-256color", **(env or {})},
             start_new_session=True,
             preexec_fn=self._child,
         )
         os.close(slave)
         self.raw = ""
-        self.seen = 0  # of self.raw: expect() looks behind it
+        self.seen = 0  # of the screen: expect() looks behind it
 
     def _child(self) -> None:
         os.close(self.master)
@@ -38,7 +49,30 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return ESCAPES.sub("", self.raw).replace("\r", "")
+        """What stands in the terminal up to the cursor."""
+        cursor = self.emulator.cursor
+        lines = self.lines()[: len(self.emulator.history.top) + cursor.y]
+        return "\n".join([*lines, self.emulator.display[cursor.y][: cursor.x]])
+
+    def lines(self) -> list[str]:
+        """What stands in the terminal, scrolled lines first."""
+        return ["".join(char.data for char in line).rstrip() for line in self._characters()]
+
+    def looks(self) -> set[str]:
+        """Colours and attributes of what stands in the terminal."""
+        shown = [char for line in self._characters() for char in line if char.data.strip()]
+        kinds = {"bold": "bold", "italics": "italic", "underscore": "underline"}
+        return {char.fg for char in shown} | {
+            name for kind, name in kinds.items() if any(getattr(char, kind) for char in shown)
+        }
+
+    def _characters(self) -> list[list[pyte.screens.Char]]:
+        lines = [*self.emulator.history.top, *(self.emulator.buffer[y] for y in range(self.emulator.lines))]
+        return [[line[x] for x in range(self.emulator.columns)] for line in lines]
+
+    def _show(self, data: bytes) -> None:
+        self.raw += data.decode("utf-8", errors="replace")
+        self._stream.feed(data)
 
     def expect(self, text: str, seconds: float = 120) -> str:
         """Waits until `text` is shown behind what was expected before; returns what came before it."""
@@ -54,7 +88,7 @@ class Terminal:
                 data = b""
             if not data:
                 raise AssertionError(f"the program ended without {text!r}: {self.screen[self.seen :]!r}")
-            self.raw += data.decode("utf-8", errors="replace")
+            self._show(data)
         before = self.screen[self.seen : at]
         self.seen = at + len(text)
         return before
@@ -62,20 +96,20 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def interrupt(self) -> None:
-        """Ctrl-C, for a program that leads no foreground group of this terminal."""
-        self.process.send_signal(signal.SIGINT)
-
-    def interrupt_until(self, text: str) -> None:
-        """Ctrl-C again until `text` is shown: readline loses one that comes between its prompt and its wait."""
+    def type_until(self, keys: str, text: str) -> None:
+        """Types `keys` again until `text` is shown: a history is loaded while its prompt is there already."""
         for _ in range(40):
-            self.interrupt()
+            self.type(keys)
             try:
                 self.expect(text, seconds=3)
             except AssertionError:
                 continue
             return
         self.expect(text, seconds=3)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, for a program that leads no foreground group of this terminal."""
+        self.process.send_signal(signal.SIGINT)
 
     def end(self, seconds: float = 30) -> int:
         """Reads to the end; returns the exit status."""
@@ -84,7 +118,7 @@ class Terminal:
                 data = os.read(self.master, 65536)
                 if not data:
                     break
-                self.raw += data.decode("utf-8", errors="replace")
+                self._show(data)
         except OSError:
             pass
         return self.process.wait(seconds)

@@ -1,0 +1,252 @@
+"""The terminal side of a conversation: what a person types, what is shown, and the commands."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from hd_edge.errors import HDEdgeError
+from hd_edge.extras import install
+
+from .conversation import Conversation, Pieces
+from .edit import Edit
+from .interrupt import once
+from .keyboard import Keyboard
+from .progress import PrefillLine
+from .streams import sentence
+from .ui import UI
+
+HELP = """\
+/help               this list
+/reset              forget the conversation
+/system [TEXT]      show or set the system prompt; "/system clear": none
+/regenerate         take the last answer back and answer again
+/edit FILE          have the model change a text; you see it and decide
+/drafts [on|off]    show which tokens were drafted, by tier
+/stats              counts of this session
+/save FILE          write the conversation as JSON
+/load FILE          read one
+/exit               leave (also Ctrl-D)
+Ctrl-C stops an answer and keeps what was said. What is pasted is one message.
+Alt-Enter, or \\ at the end of a line, begins a new line; \"\"\" on a line of
+its own begins and ends a text of many lines."""
+COMMAND = re.compile(r"/([a-z]*)(?: +(.*))?")
+FILES = ("save", "load", "edit")  # commands that take one
+
+
+class Talk:
+    """Reads, answers and obeys.
+
+    Args:
+        conversation: With which model, and what was said.
+        ui: Where it is shown.
+        drafts: Show which tokens were drafted.
+        quiet: No statistics after answers.
+        session: File that keeps the conversation after each answer.
+        history: File that keeps what was typed.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        ui: UI,
+        drafts: bool,
+        quiet: bool,
+        session: Path | None = None,
+        history: Path | None = None,
+    ) -> None:
+        self.conversation, self.ui, self.drafts, self.quiet = conversation, ui, drafts, quiet
+        self.session = session
+        self.reading = PrefillLine()
+        conversation.llm.on_prefill = self.reading.show
+        self.seed = conversation.settings.get("seed")
+        self.dropped = 0  # turns that the user knows to be left out
+        self.commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: self.ui.note(HELP),
+            "reset": self.reset,
+            "system": self.system,
+            "regenerate": self.regenerate,
+            "edit": self.edit,
+            "drafts": self.show_drafts,
+            "stats": self.stats,
+            "save": self.save,
+            "load": self.load,
+        }
+        names = {**{name: name in FILES for name in self.commands}, "exit": False}
+        self.keyboard = Keyboard(history, names, ui.note)
+
+    def run(self) -> None:
+        """Reads and answers until the input ends."""
+        if self.keyboard.terminal:
+            self.ui.note("/help lists the commands, Ctrl-D leaves.")
+            if self.keyboard.plain:
+                self.ui.note(f"history, colours and line breaks between words come with {install('cli')}")
+            if self.drafts:
+                self.ui.legend()
+        while (text := self.keyboard.read()) is not None:
+            if text in ("/exit", "/quit"):
+                return
+            try:
+                self.handle(text)
+            except KeyboardInterrupt:  # one more, after the answer was stopped
+                continue
+            except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
+                self.ui.note(sentence(error))
+
+    def handle(self, text: str) -> None:
+        """Runs a command or answers a question. What begins with a path, or has several lines, is no command."""
+        if not text:
+            return
+        command = COMMAND.fullmatch(text)
+        if command is None:
+            self.show(self.conversation.ask, text)
+        elif run := self.commands.get(command[1]):
+            run(command[2] or "")
+        else:
+            self.ui.note(f"/{command[1]} is no command; /help lists them")
+
+    def show(self, answer: Callable[..., Pieces], *arguments: str) -> None:
+        """Prints an answer while it is made, then what there is to know about it."""
+        self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
+        pieces, shown = answer(*arguments), self.ui.answer(self.drafts)
+        with self.keyboard.silent(), once():
+            try:
+                for piece in pieces:
+                    self.reading.close()
+                    shown.piece(piece.text, piece.tier, thought=piece.thought)
+            except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
+                self.conversation.cancelled = True
+            finally:
+                pieces.close()
+                self.reading.close()
+                shown.close()
+        if self.session is not None:
+            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.conversation.save(self.session)
+        self.hints()
+        stats = self.conversation.llm.stats
+        if stats.tokens and not self.quiet:
+            self.ui.note(stats.summary())
+
+    def hints(self) -> None:
+        """Says what happened to the answer, or to the turns before it."""
+        talk, size = self.conversation, self.conversation.llm.n_ctx()
+        most = talk.settings["max_tokens"]
+        if not talk.answered:
+            self.ui.note(f"{'stopped' if talk.cancelled else 'the model said nothing'}; the question is taken back")
+        elif talk.cancelled:
+            self.ui.note("stopped; what was said is kept")
+        elif talk.cut and talk.llm.stats.tokens == most:
+            self.ui.note(f'cut at {most} tokens (-n {most}): ask it to "go on", or begin with a larger -n')
+        elif talk.cut:
+            self.ui.note(f'cut: the context of {size} tokens is full; ask it to "go on", or begin with a larger -c')
+        if talk.dropped > self.dropped:
+            self.ui.note(
+                f"the context of {size} tokens is full: the model no longer sees the first {talk.dropped} of "
+                f"{len(talk.turns)} messages; /reset forgets all, -c gives more room"
+            )
+        self.dropped = talk.dropped
+
+    def reset(self, _: str) -> None:
+        """Forgets the conversation."""
+        self.conversation.reset()
+        self.dropped = 0
+        self.ui.note("the conversation is empty again")
+
+    def system(self, text: str) -> None:
+        """Shows, sets or clears the system prompt."""
+        if text:
+            self.conversation.system = "" if text == "clear" else text
+        self.ui.note(f"system prompt: {self.conversation.system or '(none)'}")
+
+    def regenerate(self, _: str) -> None:
+        """Answers the last question again, with another seed."""
+        if not self.conversation.forget_answer():
+            self.ui.note("there is no answer yet")
+            return
+        if self.seed is not None:
+            self.seed += 1
+        self.show(self.conversation.answer)
+
+    def edit(self, name: str) -> None:
+        """Has the model change a file; the conversation stays as it is."""
+        if not name:
+            self.ui.note("/edit FILE: name a file")
+            return
+        edit = Edit(Path(name).expanduser())
+        change = self.keyboard.ask("what should change? ")
+        if not change:
+            self.ui.note("nothing was asked for")
+            return
+        try:
+            with self.keyboard.silent(), once():
+                whole = edit.ask(self.conversation.llm, change, self.conversation.settings)
+        except KeyboardInterrupt:
+            self.ui.note(f"stopped; {edit.path} is as it was")
+            return
+        finally:
+            self.reading.close()
+        if not self.quiet:
+            self.ui.note(self.conversation.llm.stats.summary())
+        if not whole:
+            self.ui.note(f"the new text was far too long and was cut; {edit.path} is as it was")
+            return
+        if not (changes := edit.diff()):
+            self.ui.note(f"the model changed nothing, {edit.path} is as it was")
+            return
+        self.ui.diff(changes)
+        if self.keyboard.ask("write this to the file? [y/N] ").lower() not in ("y", "yes"):
+            self.ui.note(f"{edit.path} is as it was")
+            return
+        edit.write()
+        self.ui.note(f"wrote {edit.path}")
+
+    def show_drafts(self, word: str) -> None:
+        """Switches the styling of drafted tokens."""
+        self.drafts = {"on": True, "off": False}.get(word, not self.drafts)
+        self.ui.note("drafted tokens are shown:" if self.drafts else "drafted tokens are not shown")
+        if self.drafts:
+            self.ui.legend()
+
+    def stats(self, _: str) -> None:
+        """Counts of the session so far."""
+        total = self.conversation.llm.total_stats
+        rows = [
+            [tier, str(drafted), str(total.accepted[tier]), f"{_percent(total.accepted[tier], total.tokens)} %"]
+            for tier, drafted in total.drafted.items()
+        ]
+        self.ui.table(total.summary(), ["tier", "drafted", "accepted", "of all tokens"], rows)
+
+    def save(self, name: str) -> None:
+        """Writes the conversation to a file."""
+        if not name:
+            self.ui.note("/save FILE: name a file")
+            return
+        path = Path(name).expanduser()
+        self.conversation.save(path)
+        self.ui.note(f"saved {len(self.conversation.turns)} messages to {path.absolute()}")
+
+    def load(self, name: str) -> None:
+        """Goes on with a saved conversation."""
+        if not name:
+            self.ui.note("/load FILE: name a file")
+            return
+        path, before = Path(name).expanduser(), len(self.conversation.turns)
+        self.conversation.load(path)
+        self.dropped = 0
+        instead = f", in place of {before}" if before else ""
+        self.ui.note(f"loaded {len(self.conversation.turns)} messages from {path.absolute()}{instead}")
+        if self.conversation.system:
+            self.ui.note(f"system prompt: {self.conversation.system}")
+        if self.keyboard.terminal and [turn["role"] for turn in self.conversation.turns[-2:]] == ["user", "assistant"]:
+            question, answer = self.conversation.turns[-2:]  # where you stopped
+            self.ui.note(f"> {question['content']}")
+            shown = self.ui.answer(drafts=False)
+            shown.piece(answer["content"])
+            shown.close()
+
+
+def _percent(part: int, whole: int) -> int:
+    return round(100 * part / whole) if whole else 0
