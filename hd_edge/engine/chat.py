@@ -17,7 +17,7 @@ from hd_edge.model.chat_template import ChatTemplate, Prompt
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
 from hd_edge.model.prediction import Hints, message_texts
-from hd_edge.model.schema import check_schemas, response_grammar
+from hd_edge.model.schema import check_schemas, response_grammar, tool_grammar
 from hd_edge.model.tools import Tools
 
 from .completion import Completions, add_counts, text_size
@@ -176,10 +176,10 @@ def _grammar(
     form = template.form
     several = template.takes_parallel and (form.own if parallel is None else parallel)
     if tools.mode == "required" or answer is not None:
-        rules = call_grammar(form, tools.allowed, parallel=several)
+        rules = call_grammar(form, tools.allowed, tool_grammar, parallel=several)
         other = answer._grammar if answer is not None and tools.mode != "required" else None
         return LlamaGrammar.from_string(with_root(rules, or_answer=other, **thinking), verbose=False)
-    rules = call_grammar(form, tools.allowed, parallel=several, after_opening=True)
+    rules = call_grammar(form, tools.allowed, tool_grammar, parallel=several, after_opening=True)
     return LazyGrammar(f"{rules}\nroot ::= calls", form.trigger, thinking=prompt.thinking)
 
 

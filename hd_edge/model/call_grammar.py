@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .call_format import CallFormat
-from .schema import schema_grammar
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|[A-Za-z0-9-]*[A-Za-z-][A-Za-z0-9-]*', re.DOTALL)
@@ -16,13 +15,19 @@ THOUGHTS = '([^<] | "<" [^/] | "</" [^t])* "</think>" [ \\n]*'  # from within th
 
 
 def call_grammar(
-    form: CallFormat, tools: Mapping[int, dict[str, Any]], *, parallel: bool, after_opening: bool = False
+    form: CallFormat,
+    tools: Mapping[int, dict[str, Any]],
+    arguments: Callable[[dict[str, Any], str], str],
+    *,
+    parallel: bool,
+    after_opening: bool = False,
 ) -> str:
     """GBNF of one call or several; its first rule is ``calls``.
 
     Args:
         form: How they are written.
         tools: OpenAI's tools that may be called, by their place in the request.
+        arguments: Gives the GBNF of a function's arguments; it is told where the function stands.
         parallel: Several calls may follow each other.
         after_opening: It begins behind the format's opening.
 
@@ -33,8 +38,7 @@ def call_grammar(
     newline = '"\\n" ' if form.start.startswith("\n") else ""
     for place, tool in tools.items():
         function = tool["function"]
-        schema = function.get("parameters") or {"type": "object"}
-        rules.append(_prefixed(schema_grammar(schema, f"tools[{place}].function.parameters"), f"t{place}-"))
+        rules.append(_prefixed(arguments(function, f"tools[{place}].function"), f"t{place}-"))
         name = json.dumps(function["name"], ensure_ascii=False)[1:-1]
         calls.append(f"{_literal(form.start.lstrip() % name)} t{place}-root {_literal(form.end)}")
     first = f"{_literal(form.opening)} {newline}"

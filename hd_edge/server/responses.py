@@ -74,7 +74,7 @@ def _tool(tool: Json, place: int) -> Json:
         raise RefusedError(400, msg, param=f"tools[{place}].type")
     return {
         "type": "function",
-        "function": {key: value for key, value in tool.items() if key not in ("type", "strict")},
+        "function": {key: value for key, value in tool.items() if key != "type"},
     }
 
 

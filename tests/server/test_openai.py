@@ -22,7 +22,10 @@ BROKEN_SCHEMAS = (
     {"type": "string", "pattern": "["},
     {"$ref": "https://example.org/schema.json"},
     {"type": ["string", "null", 5]},
-    {"type": "array", "items": False},
+    {"type": "array", "items": False, "minItems": 1},
+    {"type": "string", "pattern": "(?=a)"},
+    {"type": "array", "uniqueItems": True},
+    {"if": {"type": "string"}, "then": {"minLength": 2}},
 )
 
 

@@ -1,0 +1,271 @@
+"""Numbers within bounds, digit by digit, as ``llama-server`` writes integers; here decimals and multiples, too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from hd_edge.errors import SchemaError, refuse
+
+if TYPE_CHECKING:
+    from .rules import Alternative, Name, Rules
+
+MOST_DIGITS = 320  # of a bound
+USUAL = 16  # digits of an integer without a bound
+PRECISE = 15  # digits that every double keeps: a text with more could be read as a number beyond its bound
+MOST_LISTED = 500  # multiples that are written one by one
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An end of a range.
+
+    Attributes:
+        at: The number.
+        open: The number itself is outside.
+    """
+
+    at: Decimal
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Numbers without a sign, of so many digits before the point and at most so many behind it.
+
+    Attributes:
+        low: Digits of the lower end, those behind the point included.
+        high: Of the upper end.
+        whole: Digits before the point.
+        opens: Whether the ends themselves are outside.
+    """
+
+    low: str
+    high: str
+    whole: int
+    opens: tuple[bool, bool]
+
+
+def number(
+    rules: Rules, *, whole: bool, low: Bound | None, high: Bound | None, multiple: list[Decimal]
+) -> list[Alternative]:
+    """Numbers of a range.
+
+    Args:
+        rules: Where new rules go.
+        whole: Integers only.
+        low: The lower end.
+        high: The upper end.
+        multiple: They are multiples of all of these.
+
+    Raises:
+        ConfigError: A bound is too long, or there are too many multiples.
+    """
+    step = _step(multiple, whole=whole)
+    if low is None and high is None and step is None:
+        return [("integer",) if whole else ("number",)]
+    if step is not None:
+        return _multiples(rules, step, low, high)
+    alternatives: list[Alternative] = []
+    if high is None or high.at > 0 or (high.at == 0 and not high.open):
+        first = low if low is not None and low.at >= 0 else Bound(Decimal(0))
+        alternatives += _positive(rules, whole, first, high)
+    if low is None or low.at < 0:
+        first = Bound(-high.at, high.open) if high is not None and high.at < 0 else Bound(Decimal(0), open=True)
+        last = None if low is None else Bound(-low.at, low.open)
+        alternatives += [('"-"', *parts) for parts in _positive(rules, whole, first, last)]
+    return alternatives
+
+
+def _positive(rules: Rules, whole: bool, low: Bound, high: Bound | None) -> list[Alternative]:
+    low = _kept(low, math.inf)
+    if high is None:
+        high = Bound(Decimal(10) ** max(USUAL, len(_digits(low.at, 0))), open=True)
+    high = _kept(high, 0.0)
+    if low.at > high.at or (low.at == high.at and (low.open or high.open)):
+        return []
+    found: list[Alternative] = []
+    shortest, longest = len(_digits(low.at, 0)), len(_digits(high.at, 0))
+    for length in range(shortest, longest + 1):
+        behind = 0
+        if not whole:
+            behind = max(_behind(low.at), _behind(high.at), PRECISE - length, 1)
+        least = _digits(low.at, behind) if length == shortest else "1" + "0" * (length - 1 + behind)
+        most = _digits(high.at, behind) if length == longest else "9" * (length + behind)
+        opens = low.open and length == shortest, high.open and length == longest
+        writer = _Range(rules, Digits(least, most, length, opens))
+        found.append((writer.rest(0, low=True, high=True),))
+    return found
+
+
+def _kept(bound: Bound, toward: float) -> Bound:
+    """A bound with more digits than a double keeps: the next double within, so that none is read as the bound."""
+    digits = bound.at.normalize().as_tuple()
+    if len(digits.digits) + max(0, int(digits.exponent)) > MOST_DIGITS or -int(digits.exponent) > MOST_DIGITS:
+        refuse(SchemaError, f"the bound {bound.at:.6g} has more than {MOST_DIGITS} digits")
+    if bound.open and len(digits.digits) > PRECISE and int(digits.exponent) < 0:
+        return Bound(Decimal(repr(math.nextafter(float(bound.at), toward))))
+    return bound
+
+
+def _digits(number: Decimal, behind: int) -> str:
+    """The digits of a number, so many of them behind the point (it has no more)."""
+    return str(int(number.scaleb(behind))).rjust(behind + 1, "0")
+
+
+def _behind(number: Decimal) -> int:
+    return max(0, -int(number.normalize().as_tuple().exponent))
+
+
+class _Range:
+    """Writes numbers of one length.
+
+    Args:
+        rules: Where new rules go.
+        digits: The numbers.
+    """
+
+    def __init__(self, rules: Rules, digits: Digits) -> None:
+        self._rules, self._digits = rules, digits
+        self._known: dict[tuple[int, bool, bool, bool], Name] = {}
+
+    def rest(self, place: int, *, low: bool, high: bool, pointed: bool = False) -> Name:
+        """What may follow.
+
+        Args:
+            place: Digits so far.
+            low: They are those of the lower end.
+            high: They are those of the upper end.
+            pointed: The point stands before this place.
+        """
+        key = place, low, high, pointed
+        if key in self._known:
+            return self._known[key]
+        rule = self._known[key] = self._rules.new("digits")
+        digits = self._digits
+        left = len(digits.low) - place
+        if not low and not high:  # nothing bounds it any more
+            behind = len(digits.low) - digits.whole
+            before = digits.whole - place
+            if before >= 0 and not pointed:
+                point = (f'("." [0-9]{{1,{behind}}})?',) if behind else ()
+                self._rules.add(rule, *([f"[0-9]{{{before}}}"] if before else []), *point)
+            else:
+                self._rules.add(rule, *([f"[0-9]{{0,{left}}}"] if left else []))
+            return rule
+        if place >= digits.whole and (pointed or place == digits.whole) and self._may_end(place, low, high):
+            self._rules.add(rule)
+        if place == digits.whole and not pointed:
+            if left:
+                behind_point = self._rules.new("decimals")
+                self._add_digits(behind_point, place, low, high, pointed=True)
+                self._rules.add(rule, '"."', behind_point)
+        elif left:
+            self._add_digits(rule, place, low, high, pointed=pointed)
+        return rule
+
+    def _may_end(self, place: int, low: bool, high: bool) -> bool:
+        digits, (low_open, high_open) = self._digits, self._digits.opens
+        more_low, more_high = digits.low[place:].strip("0"), digits.high[place:].strip("0")
+        return not (low and (more_low or low_open)) and not (high and not more_high and high_open)
+
+    def _add_digits(self, rule: Name, place: int, low: bool, high: bool, *, pointed: bool) -> None:
+        least, most = int(self._digits.low[place]) if low else 0, int(self._digits.high[place]) if high else 9
+        edges = {least} if low else set()
+        edges |= {most} if high else set()
+        for digit in sorted(edges):
+            if least <= digit <= most:
+                then = self.rest(place + 1, low=low and digit == least, high=high and digit == most, pointed=pointed)
+                self._rules.add(rule, f'"{digit}"', then)
+        first, last = least + (1 if low else 0), most - (1 if high else 0)
+        if first <= last:
+            self._rules.add(rule, f"[{first}-{last}]", self.rest(place + 1, low=False, high=False, pointed=pointed))
+
+
+def _step(multiple: list[Decimal], *, whole: bool) -> Fraction | None:
+    """The number that all must be multiples of; None: any number will do."""
+    steps = [Fraction(one) for one in multiple] + ([Fraction(1)] if whole and multiple else [])
+    if not steps or (whole and all(step == 1 for step in steps)):
+        return None
+    found = steps[0]
+    for step in steps[1:]:
+        bottom = math.lcm(found.denominator, step.denominator)
+        found = Fraction(math.lcm(int(found * bottom), int(step * bottom)), bottom)
+    return found
+
+
+def _multiples(rules: Rules, step: Fraction, low: Bound | None, high: Bound | None) -> list[Alternative]:
+    if low is not None and high is not None:
+        first, last = math.ceil(Fraction(low.at) / step), math.floor(Fraction(high.at) / step)
+        first += low.open and first * step == Fraction(low.at)
+        last -= high.open and last * step == Fraction(high.at)
+        if last - first < MOST_LISTED:
+            return [(f'"{_decimal(count * step)}"',) for count in range(first, last + 1)]
+        refuse(
+            SchemaError, f"{last - first + 1} multiples between the bounds cannot be held, at most {MOST_LISTED} can"
+        )
+    bounds = [bound for bound in (low, high) if bound is not None]
+    if any(bound.at != 0 for bound in bounds):
+        refuse(SchemaError, "multipleOf with one bound that is not 0 cannot be held: give the other one, too")
+    behind = _behind(_exact(step))
+    top = int(step * 10**behind)
+    if top > MOST_LISTED:
+        refuse(SchemaError, f"multiples of {_exact(step)} cannot be held without bounds: give minimum and maximum")
+    signs = ([()] if high is None else []) + ([('"-"',)] if low is None else [])
+    positive = _remainders(rules, top, behind)
+    zero: list[Alternative] = [] if any(bound.open for bound in bounds) else [('"0"',)]
+    return [*zero, *((*sign, positive) for sign in signs)]
+
+
+def _remainders(rules: Rules, top: int, behind: int) -> Name:
+    """Numbers above 0 that are multiples of ``top / 10**behind``: the remainder is known behind every digit."""
+    known: dict[tuple[int, int], Name] = {}
+    start = rules.new("multiples")
+
+    def add(rule: Name, remainder: int, decimals: int, digits: str) -> None:
+        by_remainder: dict[int, str] = {}
+        for digit in digits:
+            key = (remainder * 10 + int(digit)) % top
+            by_remainder[key] = by_remainder.get(key, "") + digit
+        for rest, some in by_remainder.items():
+            rules.add(rule, f"[{some}]", then(rest, decimals))
+
+    def then(remainder: int, decimals: int) -> Name:
+        key = remainder, decimals
+        if key in known:
+            return known[key]
+        rule = known[key] = rules.new("remainder")
+        if remainder * 10 ** (behind - max(decimals, 0)) % top == 0:
+            rules.add(rule)
+        if decimals < 0:
+            add(rule, remainder, -1, "0123456789")
+            if behind:
+                point = rules.new("point")
+                add(point, remainder, 1, "0123456789")
+                rules.add(rule, '"."', point)
+        elif decimals < behind:
+            add(rule, remainder, decimals + 1, "0123456789")
+        return rule
+
+    add(start, 0, -1, "123456789")
+    if behind:  # 0.5, and not 0.0 where 0 is outside
+        small = rules.new("small")
+        for first in range(1, 10**behind):
+            if first % top == 0 and first < 10**behind:
+                rules.add(small, f'"0.{str(first).rjust(behind, "0").rstrip("0")}"')
+                if first // top > MOST_LISTED:
+                    refuse(SchemaError, f"multiples of {top}e-{behind} cannot be held: they are too close")
+        rules.add(start, small)
+    return start
+
+
+def _exact(step: Fraction) -> Decimal:
+    return Decimal(step.numerator) / Decimal(step.denominator)
+
+
+def _decimal(value: Fraction) -> str:
+    number = _exact(value)
+    return "0" if number == 0 else f"{number.normalize():f}"
