@@ -12,6 +12,7 @@ from hd_edge.errors import ConfigError
 from hd_edge.model.call_format import GENERIC, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, PHI
 from hd_edge.model.call_grammar import call_grammar, with_root
 from hd_edge.model.call_parser import AnswerParser
+from hd_edge.model.schema import tool_grammar
 
 TWO = [("add", '{"a": 1, "b": [2, "}"]}'), ("say", '{"text": "a \\"word\\"</tool_call> {"}')]
 ANSWERS = [
@@ -124,15 +125,17 @@ def test_grammars_keep_the_rules_of_tools_apart(form, after_opening):
     item = {"$defs": {"Item": {"enum": ["x"]}}, "type": "object", "properties": {"é": {"$ref": "#/$defs/Item"}}}
     other = json.loads(json.dumps(item).replace('"x"', '"y"'))
     tools = {0: tool("one", item), 2: tool("two", other), 3: tool("three", None)}
-    text = call_grammar(form, tools, parallel=True, after_opening=after_opening)
+    text = call_grammar(form, tools, tool_grammar, parallel=True, after_opening=after_opening)
     rules = dict(line.split(" ::= ", 1) for line in with_root(text, thinking=False).splitlines())
     assert len(rules) == with_root(text, thinking=False).count("\n") + 1  # no rule is defined twice
-    assert rules["t0-Item"] == '"\\"x\\""'
-    assert rules["t2-Item"] == '"\\"y\\""'
+    for place, word, other in ((0, "x", "y"), (2, "y", "x")):
+        said = [rule for name, rule in rules.items() if name.startswith(f"t{place}-")]
+        assert f'"\\"{word}\\""' in said
+        assert f'"\\"{other}\\""' not in said
     LlamaGrammar.from_string(text)
 
 
 def test_a_schema_of_a_tool_that_cannot_hold_is_named():
     with pytest.raises(ConfigError, match=r"tools\[1\].function.parameters: .* cannot be made a grammar") as caught:
-        call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, parallel=True)
+        call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, tool_grammar, parallel=True)
     assert caught.value.param == "tools[1].function.parameters"

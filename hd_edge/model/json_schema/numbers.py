@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -65,6 +66,9 @@ def number(
         ConfigError: A bound is too long, or there are too many multiples.
     """
     step = _step(multiple, whole=whole)
+    if whole:
+        low = None if low is None else Bound(_integer(low, math.ceil) + _is_outside(low))
+        high = None if high is None else Bound(_integer(high, math.floor) - _is_outside(high))
     if low is None and high is None and step is None:
         return [("integer",) if whole else ("number",)]
     if step is not None:
@@ -101,11 +105,26 @@ def _positive(rules: Rules, whole: bool, low: Bound, high: Bound | None) -> list
     return found
 
 
-def _kept(bound: Bound, toward: float) -> Bound:
-    """A bound with more digits than a double keeps: the next double within, so that none is read as the bound."""
+def _integer(bound: Bound, rounded: Callable[[Decimal], int]) -> Decimal:
+    _check(bound)
+    return Decimal(rounded(bound.at))
+
+
+def _is_outside(bound: Bound) -> int:
+    """1 if it is an integer, and itself outside."""
+    return int(bound.open and bound.at == int(bound.at))
+
+
+def _check(bound: Bound) -> None:
     digits = bound.at.normalize().as_tuple()
     if len(digits.digits) + max(0, int(digits.exponent)) > MOST_DIGITS or -int(digits.exponent) > MOST_DIGITS:
         refuse(SchemaError, f"the bound {bound.at:.6g} has more than {MOST_DIGITS} digits")
+
+
+def _kept(bound: Bound, toward: float) -> Bound:
+    """A bound with more digits than a double keeps: the next double within, so that none is read as the bound."""
+    _check(bound)
+    digits = bound.at.normalize().as_tuple()
     if bound.open and len(digits.digits) > PRECISE and int(digits.exponent) < 0:
         return Bound(Decimal(repr(math.nextafter(float(bound.at), toward))))
     return bound
@@ -222,43 +241,41 @@ def _multiples(rules: Rules, step: Fraction, low: Bound | None, high: Bound | No
 
 def _remainders(rules: Rules, top: int, behind: int) -> Name:
     """Numbers above 0 that are multiples of ``top / 10**behind``: the remainder is known behind every digit."""
-    known: dict[tuple[int, int], Name] = {}
-    start = rules.new("multiples")
+    known: dict[tuple[int, int, bool], Name] = {}
 
-    def add(rule: Name, remainder: int, decimals: int, digits: str) -> None:
-        by_remainder: dict[int, str] = {}
+    def add(rule: Name, remainder: int, decimals: int, digits: str, *, above: bool) -> None:
+        targets: dict[tuple[int, bool], str] = {}
         for digit in digits:
-            key = (remainder * 10 + int(digit)) % top
-            by_remainder[key] = by_remainder.get(key, "") + digit
-        for rest, some in by_remainder.items():
-            rules.add(rule, f"[{some}]", then(rest, decimals))
+            key = (remainder * 10 + int(digit)) % top, above or digit != "0"
+            targets[key] = targets.get(key, "") + digit
+        for (rest, now_above), some in targets.items():
+            rules.add(rule, f"[{some}]", then(rest, decimals, above=now_above))
 
-    def then(remainder: int, decimals: int) -> Name:
-        key = remainder, decimals
+    def then(remainder: int, decimals: int, *, above: bool) -> Name:
+        """What may follow so many decimals (-1: the point is not there yet), where the number is above 0 or not."""
+        key = remainder, decimals, above
         if key in known:
             return known[key]
         rule = known[key] = rules.new("remainder")
-        if remainder * 10 ** (behind - max(decimals, 0)) % top == 0:
+        if above and remainder * 10 ** (behind - max(decimals, 0)) % top == 0:
             rules.add(rule)
         if decimals < 0:
-            add(rule, remainder, -1, "0123456789")
+            add(rule, remainder, -1, "0123456789", above=above)
             if behind:
-                point = rules.new("point")
-                add(point, remainder, 1, "0123456789")
-                rules.add(rule, '"."', point)
+                rules.add(rule, '"."', point(remainder, above=above))
         elif decimals < behind:
-            add(rule, remainder, decimals + 1, "0123456789")
+            add(rule, remainder, decimals + 1, "0123456789", above=above)
         return rule
 
-    add(start, 0, -1, "123456789")
-    if behind:  # 0.5, and not 0.0 where 0 is outside
-        small = rules.new("small")
-        for first in range(1, 10**behind):
-            if first % top == 0 and first < 10**behind:
-                rules.add(small, f'"0.{str(first).rjust(behind, "0").rstrip("0")}"')
-                if first // top > MOST_LISTED:
-                    refuse(SchemaError, f"multiples of {top}e-{behind} cannot be held: they are too close")
-        rules.add(start, small)
+    def point(remainder: int, *, above: bool) -> Name:
+        rule = rules.new("decimals")
+        add(rule, remainder, 1, "0123456789", above=above)
+        return rule
+
+    start = rules.new("multiples")
+    add(start, 0, -1, "123456789", above=False)
+    if behind:
+        rules.add(start, '"0."', point(0, above=False))
     return start
 
 

@@ -24,7 +24,7 @@ class Members:
     Args:
         rules: Where rules go.
         shape: The shape.
-        value: Gives the rule of a schema.
+        value: Gives the rule of the schema of a member of this name.
         shapes: Gives the shapes of a schema.
         fits: Whether a value fits a schema.
     """
@@ -34,7 +34,7 @@ class Members:
         rules: Rules,
         shape: Shape,
         *,
-        value: Callable[[Schema], Name],
+        value: Callable[[Schema, str], Name],
         shapes: Callable[[Schema], list[Shape]],
         fits: Callable[[Any, Schema], bool],
     ) -> None:
@@ -89,7 +89,12 @@ class Members:
         if self._named[name] is not False and (self._most is None or count < self._most):
             behind = self._from(place + 1, min(count + 1, self._told_apart))
             self._rules.add(
-                rule, *_comma(count), literal(spelled(name) + ":"), "space", self._value(self._named[name]), behind
+                rule,
+                *_comma(count),
+                literal(spelled(name) + ":"),
+                "space",
+                self._value(self._named[name], name),
+                behind,
             )
         if name not in self._shape.required:
             self._rules.add(rule, self._from(place + 1, count))
@@ -140,7 +145,7 @@ class Members:
                 schema = self._additional
             if schema is False:
                 continue
-            value = self._value(schema)
+            value = self._value(schema, "*")
             for allowed in self._names(names):
                 key = self._rules.of("key", [('"\\""', spell(self._rules, allowed, '"\\":"'))])
                 pairs.append(self._rules.of("pair", [(key, "space", value)]))

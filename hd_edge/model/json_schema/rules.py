@@ -64,6 +64,10 @@ class Rules:
         at_most("alternatives of rules to write", self._size, MOST_ALTERNATIVES)
         at_most("characters of grammar to write", self._characters, MOST_CHARACTERS)
 
+    def clear(self, rule: Name) -> None:
+        """Takes its alternatives away."""
+        self._alternatives[rule.text] = []
+
     def of(self, kind: str, alternatives: Iterable[Alternative]) -> Name:
         """A rule with these alternatives."""
         rule = self.new(kind)

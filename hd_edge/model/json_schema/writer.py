@@ -96,13 +96,24 @@ class Writer:
             rule, what, where, depth = self._todo.pop()
             try:
                 if isinstance(what, Shape):
-                    self._write(rule, what, where, depth)
+                    self._write_held(rule, what, where, depth)
                 else:
                     for shape in self.reader.shapes(what):
                         self.rules.add(rule, self.shape(shape, where, depth))
             except SchemaError as error:
                 msg = str(error) if str(error).startswith("at ") else f"at {where}: {error}"
                 raise SchemaError(msg) from None
+
+    def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
+        """Writes a shape; where the schema is taken loosely, without what cannot be held."""
+        try:
+            self._write(rule, shape, where, depth)
+        except SchemaError as error:
+            if not self._loose:
+                raise
+            self.reader.notes[f"at {where}: {error}"] = None
+            self.rules.clear(rule)
+            self._write(rule, replace(shape, unique=False, multiple=(), members=(0, None)), where, depth)
 
     def _write(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         if shape.values is not None:
@@ -131,7 +142,7 @@ class Writer:
             members = Members(
                 self.rules,
                 shape,
-                value=lambda schema: self.value(schema, f"{where}/properties", depth + 1),
+                value=lambda schema, name: self.value(schema, f"{where}/{name}", depth + 1),
                 shapes=self.reader.shapes,
                 fits=self.fits,
             )

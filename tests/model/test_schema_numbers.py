@@ -1,0 +1,70 @@
+"""Bounds of numbers in JSON schemas, number by number."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from grammar_walk import takes
+from schema_grammar import grammar
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "strict"),
+    [
+        (-12, 113, False),
+        (0, 9, False),
+        (-105, -7, True),
+        (7, 1005, True),
+        (-1, 1, False),
+        (0, 0, False),
+        (99, 100, True),
+    ],
+)
+def test_integers_within_bounds(low, high, strict):
+    schema = {"type": "integer"}
+    schema |= (
+        {"exclusiveMinimum": low - 1, "exclusiveMaximum": high + 1} if strict else {"minimum": low, "maximum": high}
+    )
+    held = grammar(schema)
+    for number in range(low - 130, high + 130):
+        assert takes(held, str(number)) == (low <= number <= high)
+    assert not any(takes(held, text) for text in ("01", "-", "", "1.0", "+1", "-0", "1e1"))
+
+
+@pytest.mark.parametrize(
+    "schema", [{"minimum": 12}, {"exclusiveMinimum": 11}, {"minimum": 11.5}, {"minimum": 11, "exclusiveMinimum": True}]
+)
+def test_integers_with_one_bound(schema):
+    held = grammar({"type": "integer", **schema})
+    assert [number for number in range(-30, 130) if takes(held, str(number))] == list(range(12, 130))
+    assert takes(held, "9007199254740991")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [("0", "1"), ("-1.5", "2.25"), ("0.125", "0.25"), ("-20.5", "-3"), ("9.99", "100")]
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_decimals_within_bounds(low, high, strict):
+    ends = ("exclusiveMinimum", "exclusiveMaximum") if strict else ("minimum", "maximum")
+    held = grammar({"type": "number", ends[0]: float(low), ends[1]: float(high)})
+    first, last = Decimal(low), Decimal(high)
+    step = Decimal("0.005")
+    number = first - 50 * step
+    while number < first + 200 * step:
+        within = first < number < last if strict else first <= number <= last
+        for text in {f"{number.normalize():f}", str(number)}:
+            assert takes(held, text) == within, text
+        number += step
+    assert takes(held, high) == (not strict)
+    beyond = last + Decimal("0.0001")
+    assert not takes(held, str(beyond))
+
+
+def test_numbers_are_read_within_their_bounds():
+    held = grammar({"type": "number", "exclusiveMaximum": 1})
+    assert not takes(held, "0." + "9" * 17)  # a double reads it as 1.0
+    held = grammar({"type": "number", "exclusiveMinimum": 0.30000000000000004})
+    assert not takes(held, "0.30000000000000003")
+    assert not takes(held, "0.30000000000000005")  # the same double
+    assert takes(held, "0.3000000000000001")
