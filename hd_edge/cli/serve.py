@@ -23,7 +23,7 @@ from .values import MOST_MIB, Finite, Name
 @click.option(
     "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
-@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' too: keeps the logits of every token in memory.")
+@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' with 'echo' too: keeps all logits in memory.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:

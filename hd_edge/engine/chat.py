@@ -84,7 +84,7 @@ class Chats(Completions):
             hints = Hints(expected, message_texts(settings["messages"]))
             if ours and template.writes_prompts and not settings.get("functions"):
                 prepared = self._prepare(template, settings, chat_template_kwargs or {}, **form)
-                chunks = self._chunks(self._reply(*prepared), hints, prepared[0].tokens)
+                chunks = self._chunks(self._reply(*prepared), hints)
                 if not stream:
                     return whole(list(chunks), len(prepared[0].tokens), self.stats)
             else:
