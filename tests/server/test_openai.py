@@ -133,6 +133,8 @@ def test_a_wrong_message_is_named(client, messages, param, message):
     [
         ({"temperature": -1}, "temperature", "greater than or equal to 0"),
         ({"tool_choice": "maybe"}, "tool_choice", "'maybe' is not 'none', 'auto', 'required'"),
+        ({"tool_choice": "required"}, "tool_choice", "tools is empty"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "there are none"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "'json_schema'"),
         ({"response_format": {"type": "json_schema"}}, "response_format", "needs a field json_schema"),
         ({"top_logprobs": 2}, "top_logprobs", "needs logprobs=true"),
