@@ -96,6 +96,7 @@ class AsyncLlama:
         async with self._turn:
             running = RunningStream(self.llm, begin, deliver)
             try:
+                running.start()
                 while (arrival := await arrivals.get()).chunk is not None:
                     room.release()
                     yield arrival.chunk
