@@ -38,21 +38,23 @@ def call_grammar(
     newline = '"\\n" ' if form.start.startswith("\n") else ""
     for place, tool in tools.items():
         function = tool["function"]
-        rules.append(_prefixed(arguments(function, f"tools[{place}].function"), f"t{place}-"))
+        rules.append(prefixed(arguments(function, f"tools[{place}].function"), f"t{place}-"))
         name = json.dumps(function["name"], ensure_ascii=False)[1:-1]
-        calls.append(f"{_literal(form.start.lstrip() % name)} t{place}-root {_literal(form.end)}")
-    first = f"{_literal(form.opening)} {newline}"
+        calls.append(f"{literal(form.start.lstrip() % name)} t{place}-root {literal(form.end)}")
+    first = f"{literal(form.opening)} {newline}"
     if after_opening or form.bare is not None:
         first = "[ \\n]? "
     elif form.listed[0]:
         first += '" "? '
-    more = f"({_literal(form.between)} {newline}call)*" if parallel else ""
+    more = f"({literal(form.between)} {newline}call)*" if parallel else ""
     rules.append(f"call ::= {' | '.join(calls)}")
-    rules.append(f"calls ::= {first}{_literal(form.listed[0])} call {more} {_literal(form.listed[1])}")
+    rules.append(f"calls ::= {first}{literal(form.listed[0])} call {more} {literal(form.listed[1])}")
     return "\n".join(rules)
 
 
-def with_root(rules: str, *, thinking: bool, may_think: bool = False, or_answer: str | None = None) -> str:
+def with_root(
+    rules: str, *, thinking: bool, may_think: bool = False, or_answer: str | None = None, channels: bool = False
+) -> str:
     """A whole grammar around the rules of calls.
 
     Args:
@@ -60,20 +62,41 @@ def with_root(rules: str, *, thinking: bool, may_think: bool = False, or_answer:
         thinking: The answer begins within thoughts, which end first.
         may_think: It may begin with thoughts.
         or_answer: GBNF of what may be answered instead of calls.
+        channels: It is in gpt-oss' channels.
     """
+    if channels:
+        return in_channels(rules, or_answer)
     before = "thoughts " if thinking else '("<think>" thoughts)? ' if may_think else ""
     lines = [rules, f"thoughts ::= {THOUGHTS}"] if before else [rules]
     if or_answer is None:
         lines.append(f"root ::= {before}calls")
     else:
-        lines += [_prefixed(or_answer, "answer-"), f"root ::= {before}(calls | answer-root)"]
+        lines += [prefixed(or_answer, "answer-"), f"root ::= {before}(calls | answer-root)"]
     return "\n".join(lines)
 
 
-def _prefixed(grammar: str, prefix: str) -> str:
+def in_channels(rules: str | None, answer: str | None) -> str:
+    """A whole grammar of an answer in channels: thoughts, then a call or the answer.
+
+    Args:
+        rules: Of ``call_grammar``; None: nothing may be called.
+        answer: GBNF of what may be answered; None: there must be a call.
+    """
+    lines = [rules] if rules is not None else []
+    ways = ["calls"] if rules is not None else []
+    if answer is not None:
+        lines.append(prefixed(answer, "answer-"))
+        ways.append(f"{literal('<|channel|>final<|message|>')} answer-root")
+    thought = '([^<] | "<" [^|])*'
+    before = f"{literal('<|channel|>analysis<|message|>')} {thought} {literal('<|end|><|start|>assistant')}"
+    return "\n".join([*lines, f"root ::= ({before})? ({' | '.join(ways)})"])
+
+
+def prefixed(grammar: str, prefix: str) -> str:
     """The same grammar with other names of its rules."""
     return WORDS.sub(lambda word: word[0] if word[0][0] in '"[#' else prefix + word[0], grammar)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """GBNF of a text; of an empty one, nothing."""
     return '"' + "".join(ESCAPES.get(character, character) for character in text) + '"' if text else ""

@@ -12,7 +12,7 @@ from llama_cpp.llama_grammar import JSON_GBNF
 
 from hd_edge.errors import ConfigError, at_most
 
-from .json_schema.writer import grammar_of
+from .json_schema.writer import grammar_of, text_grammar_of
 
 FORMATS = ("text", "json_object", "json_schema")
 MOST_BYTES = 256 * 1024  # of a schema
@@ -59,13 +59,14 @@ def tool_grammar(function: dict[str, Any], param: str) -> str:
     return schema_grammar(schema, f"{param}.parameters", loose=function.get("strict") is not True)
 
 
-def schema_grammar(schema: Any, param: str, *, loose: bool = False) -> str:
+def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str | None = None) -> str:
     """GBNF of a JSON schema, whose first rule is ``root``.
 
     Args:
         schema: The schema.
         param: Where in a request it stands.
         loose: Keywords that cannot be held are left out, and logged.
+        without: The grammar is of texts as they are, not of JSON, that hold no such pattern.
 
     Raises:
         ConfigError: It is too large, no schema, or has a keyword that cannot be held.
@@ -77,7 +78,7 @@ def schema_grammar(schema: Any, param: str, *, loose: bool = False) -> str:
         raise ConfigError(msg, param) from error
     try:
         at_most("bytes", len(text), MOST_BYTES)
-        grammar, notes = _converted(text, loose)
+        grammar, notes = _converted(text, loose, without)
     except ConfigError as error:
         msg = f"{param}: {error}"
         if not str(error).startswith("the JSON schema has"):
@@ -92,8 +93,10 @@ def schema_grammar(schema: Any, param: str, *, loose: bool = False) -> str:
 
 
 @lru_cache(maxsize=64)
-def _converted(schema: str, loose: bool) -> tuple[str, list[str]]:
+def _converted(schema: str, loose: bool, without: str | None) -> tuple[str, list[str]]:
     """Assistants send the same tools with every request."""
+    if without is not None:
+        return text_grammar_of(json.loads(schema), without, loose=loose)
     return grammar_of(json.loads(schema), loose=loose)
 
 

@@ -16,7 +16,7 @@ from hd_edge.model.json_schema.writer import grammar_of
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=300, **QUIET)
+@settings(max_examples=120, **QUIET)
 @given(case=SCHEMAS, seed=st.integers(0, 2**32))
 def test_texts_fit_the_schema_and_values_that_fit_are_texts(case, seed):
     grammar, notes = grammar_of(case.schema)

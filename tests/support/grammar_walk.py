@@ -7,7 +7,7 @@ import random
 from hd_edge import _native
 from hd_edge.backend.gbnf import parse
 
-WIDE = "\x80é߿ࠀ€\u2028漢\ufeff￿𐀀😀\U0010ffff"  # the edges of UTF-8's lengths among them
+WIDE = "｜▁\x80é߿ࠀ€\u2028漢\ufeff￿𐀀😀\U0010ffff"  # edges of UTF-8, DeepSeek's marks
 BYTES = [bytes([byte]) for byte in range(256)]
 END = 256 + len(WIDE)
 PIECES = _native.TokenPieces([*BYTES, *(c.encode() for c in WIDE), b""], [*[False] * END, True])

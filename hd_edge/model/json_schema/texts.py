@@ -55,13 +55,14 @@ def automaton(shape: Shape) -> Automaton:
     return found
 
 
-def spell(rules: Rules, machine: Automaton, end: Part) -> Name:
+def spell(rules: Rules, machine: Automaton, end: Part, *, escaped: bool = True) -> Name:
     """The rule of what an automaton accepts.
 
     Args:
         rules: Where its rules go, one for each state.
         machine: The automaton.
         end: What stands behind the text.
+        escaped: Characters are spelled as in JSON; else as they are.
 
     Raises:
         ConfigError: It has too many states.
@@ -73,7 +74,7 @@ def spell(rules: Rules, machine: Automaton, end: Part) -> Name:
     while todo:
         state = todo.pop()
         rule = known[state]
-        if machine.accepts_all(state):
+        if escaped and machine.accepts_all(state):
             rules.add(rule, "char*", end)
             continue
         if machine.accepts(state):
@@ -83,7 +84,7 @@ def spell(rules: Rules, machine: Automaton, end: Part) -> Name:
                 at_most("states of patterns and lengths of one text", len(known) + 1, MOST_STATES)
                 known[target] = rules.new("text")
                 todo.append(target)
-            for written in _characters(ranges):
+            for written in _characters(ranges) if escaped else [_class(ranges)]:
                 rules.add(rule, written, known[target])
     return known[machine.start]
 
@@ -106,7 +107,7 @@ def _characters(ranges: list[Range]) -> Iterator[str]:
         if start <= high:
             plain.append((start, high))
     if plain:
-        yield "[" + "".join(_code(low) if low == high else f"{_code(low)}-{_code(high)}" for low, high in plain) + "]"
+        yield _class(plain)
     short = "".join(SHORT.get(code, chr(code) if code >= 0x20 else "") for code in escaped)
     if short:
         yield '"\\\\" [' + short.replace("\\", "\\\\") + "]"
@@ -114,6 +115,10 @@ def _characters(ranges: list[Range]) -> Iterator[str]:
         digits = "".join(f"{code & 15:x}" for code in escaped if code >> 4 == int(first) and code not in SHORT)
         if digits:
             yield f'"\\\\u00{first}" [{digits}]'
+
+
+def _class(ranges: list[Range]) -> str:
+    return "[" + "".join(_code(low) if low == high else f"{_code(low)}-{_code(high)}" for low, high in ranges) + "]"
 
 
 def _code(code: int) -> str:

@@ -10,17 +10,20 @@ from typing import Any
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
 from .arrays import array
+from .automaton import Both, Other
 from .fitting import fits_shape
 from .keywords import own_shape
 from .numbers import number
 from .objects import Members
+from .pattern_parser import pattern
 from .reading import Reader
 from .rules import Name, Rules
 from .shape import Schema, Shape, both
-from .texts import literal, spelled, text
+from .texts import automaton, literal, spell, spelled, text
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
+MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
 def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
@@ -42,6 +45,42 @@ def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
     found = writer.rules.text(root)
     if found is None:
         refuse(SchemaError, "no value that can be written fits the schema: its keywords contradict each other")
+    return found, list(writer.reader.notes)
+
+
+def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tuple[str, list[str]]:
+    """GBNF of the texts that fit a schema, as they are: without quotes and escapes.
+
+    Args:
+        schema: A JSON schema; what it says of other types is passed over.
+        without: A pattern that is not found in them.
+        loose: As ``grammar_of`` takes it; long bounds of lengths are left out, too.
+
+    Returns:
+        As ``grammar_of``.
+
+    Raises:
+        ConfigError: As ``grammar_of``.
+    """
+    writer = Writer(schema, loose=loose)
+    rules, free = writer.rules, Other(pattern(without))
+    root = rules.new("value")
+    for shape in writer.reader.shapes(schema):
+        if "string" not in shape.meant:
+            continue
+        if shape.values is not None:
+            fitting = [value for value in shape.values if fits_shape(value, replace(shape, values=None), writer.fits)]
+            for value in fitting:
+                if isinstance(value, str):
+                    rules.add(root, literal(value))
+            continue
+        least, most = shape.length
+        if loose and max(least, most or 0) > MOST_COUNTED:
+            shape = replace(shape, length=(0, None))
+        rules.add(root, spell(rules, Both(automaton(shape), free), '""', escaped=False))
+    found = rules.text(root)
+    if found is None:
+        refuse(SchemaError, "no text fits the schema")
     return found, list(writer.reader.notes)
 
 
