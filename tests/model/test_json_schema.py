@@ -126,3 +126,11 @@ def test_long_texts_and_lists_are_few_rules():
         held = grammar(schema)
         assert len(held) < 4000
         assert drawn(held, random.Random(1), longest=100_000)
+
+
+def test_many_members_are_no_deep_recursion():
+    held = grammar({"type": "object", "maxProperties": 1500})
+    assert takes(held, "{" + ",".join(f'"{n}":{n}' for n in range(1500)) + "}")
+    assert not takes(held, "{" + ",".join(f'"{n}":{n}' for n in range(1501)) + "}")
+    named = {"properties": {f"p{n}": {"type": "boolean"} for n in range(600)}, "required": ["p599"]}
+    assert takes(grammar(named), '{"p3":true,"p599":false}')

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from grammar_walk import takes
-from schema_grammar import grammar
+from schema_grammar import accepts, grammar
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,15 @@ def test_numbers_are_read_within_their_bounds():
     assert not takes(held, "0.30000000000000003")
     assert not takes(held, "0.30000000000000005")  # the same double
     assert takes(held, "0.3000000000000001")
+
+
+def test_long_bounds_are_not_rounded():
+    least, most = 10**40 + 1, 10**41 + 7
+    held = grammar({"type": "integer", "minimum": least, "maximum": most})
+    assert [takes(held, str(number)) for number in (least - 1, least, most, most + 1)] == [False, True, True, False]
+    held = grammar({"allOf": [{"type": "integer", "minimum": least}, {"minimum": least + 1}], "maximum": most})
+    assert [takes(held, str(least + more)) for more in range(2)] == [False, True]
+    step = 10**35 + 3
+    held = grammar({"type": "integer", "multipleOf": step, "minimum": 0, "maximum": 3 * step})
+    assert [takes(held, str(number)) for number in (3 * step, 3 * step + 1)] == [True, False]
+    assert accepts({"multipleOf": 2, "const": 1e300}, 1e300) == [True]

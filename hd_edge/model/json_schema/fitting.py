@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from .automaton import matches
@@ -48,7 +49,7 @@ def fits_shape(value: Any, shape: Shape, fits: Fits) -> bool:
 
 def _number(value: float, shape: Shape, _: Fits) -> bool:
     number = Decimal(repr(value))
-    if (shape.whole and number != int(number)) or any(number % step for step in shape.multiple):
+    if (shape.whole and number != int(number)) or any(Fraction(number) % Fraction(step) for step in shape.multiple):
         return False
     low, high = shape.low, shape.high
     if low is not None and (number < low.at or (low.open and number == low.at)):

@@ -13,7 +13,7 @@ from hd_edge.errors import ConfigError, at_most, refuse
 from .formats import FORMATS
 from .numbers import Bound
 from .pattern_parser import pattern
-from .shape import TYPES, Shape, nested
+from .shape import TYPES, Shape, innermost, nested
 
 MOST_TIMES = 1_000_000  # minItems, maxLength, ...
 
@@ -108,12 +108,12 @@ def _number(schema: dict[str, Any], keyword: str) -> Decimal | None:
 
 def _bounds(schema: dict[str, Any]) -> tuple[Bound | None, Bound | None]:
     ends = []
-    for name, sign in (("inimum", 1), ("aximum", -1)):
+    for name in ("inimum", "aximum"):
         plain, strict = "m" + name, "exclusiveM" + name
         closed, open_ = _number(schema, plain), _number(schema, strict)
-        bounds = [Bound(closed, open=schema.get(strict) is True)] if closed is not None else []  # true: as in draft 4
-        bounds += [Bound(open_, open=True)] if open_ is not None else []
-        ends.append(max(bounds, key=lambda bound: (sign * bound.at, bound.open)) if bounds else None)
+        one = None if closed is None else Bound(closed, open=schema.get(strict) is True)  # true: as in draft 4
+        other = None if open_ is None else Bound(open_, open=True)
+        ends.append(innermost(one, other, lower=name == "inimum"))
     return ends[0], ends[1]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,14 @@ def number(
     Raises:
         ConfigError: A bound is too long, or there are too many multiples.
     """
+    with localcontext() as context:
+        context.prec = 3 * MOST_DIGITS  # or long bounds would be rounded
+        return _number(rules, whole, low, high, multiple)
+
+
+def _number(
+    rules: Rules, whole: bool, low: Bound | None, high: Bound | None, multiple: list[Decimal]
+) -> list[Alternative]:
     step = _step(multiple, whole=whole)
     if whole:
         low = None if low is None else Bound(_integer(low, math.ceil) + _is_outside(low))

@@ -101,7 +101,9 @@ class Members:
         return rule
 
     def _write(self) -> None:
-        """Writes the rules of all members, the last one first: a thousand of them are no deep recursion."""
+        """Writes the rules from the last member to the first: a thousand of them are no deep recursion."""
+        for count in range(self._told_apart, -1, -1):
+            self._end(True, count, began=True)
         for place in range(len(self._named), -1, -1):
             for count in range(self._told_apart + 1):
                 if count <= place:
@@ -121,11 +123,10 @@ class Members:
         rule = self._ends[key] = self._rules.new("end")
         if enough:
             self._rules.add(rule, *(("space",) if count else ()), '"}"')
-        if self._most is None or count < self._most:
+        if enough or (not began and count + 1 >= self._least):
             more = min(count + 1, self._told_apart)
-            for pair in self._free:
-                then = self._end(enough or (not began and count + 1 >= self._least), more, began=True)
-                self._rules.add(rule, *_comma(count), pair, then)
+            for pair in self._free if self._most is None or count < self._most else ():
+                self._rules.add(rule, *_comma(count), pair, self._end(True, more, began=True))
         return rule
 
     def _others(self) -> list[Name]:

@@ -107,8 +107,8 @@ def both(one: Shape, other: Shape) -> Shape | None:
         types=types,
         whole=one.whole or other.whole,
         values=values,
-        low=_inner(one.low, other.low, 1),
-        high=_inner(one.high, other.high, -1),
+        low=innermost(one.low, other.low, lower=True),
+        high=innermost(one.high, other.high, lower=False),
         multiple=tuple(dict.fromkeys((*one.multiple, *other.multiple))),
         length=_inside(one.length, other.length),
         patterns=tuple(dict.fromkeys((*one.patterns, *other.patterns))),
@@ -122,9 +122,14 @@ def both(one: Shape, other: Shape) -> Shape | None:
     )
 
 
-def _inner(one: Bound | None, other: Bound | None, sign: int) -> Bound | None:
-    bounds = [bound for bound in (one, other) if bound is not None]
-    return max(bounds, key=lambda bound: (sign * bound.at, bound.open)) if bounds else None
+def innermost(*ends: Bound | None, lower: bool) -> Bound | None:
+    """The end of a range that all of these ends leave; None: there is none."""
+    bounds = [bound for bound in ends if bound is not None]
+    if not bounds:
+        return None
+    if lower:
+        return max(bounds, key=lambda bound: (bound.at, bound.open))
+    return min(bounds, key=lambda bound: (bound.at, not bound.open))
 
 
 def _inside(one: tuple[int, int | None], other: tuple[int, int | None]) -> tuple[int, int | None]:
