@@ -96,6 +96,20 @@ DRAFT, DRAFT_7 = "https://json-schema.org/draft/2020-12/schema", "http://json-sc
         ),
         ({"enum": [1, True, "1"], "type": "integer"}, [1], [True, "1"]),
         ({"const": 5, "enum": [5, 6]}, [5], [6]),
+        (
+            {"required": ["b"], "properties": {"b": {}}, "unevaluatedProperties": {"const": 1}},
+            [{"b": 2, "c": 1}],
+            [{"c": 1}],
+        ),
+        (
+            {"allOf": [{"properties": {"a": {}}}], "properties": {"b": {}}, "unevaluatedProperties": False},
+            [{"b": 1, "a": 1}],
+            [{"c": 1}],
+        ),
+        ({"properties": {"a": {}}, "allOf": [{"unevaluatedProperties": False}]}, [{}], [{"a": 1}]),
+        ({"const": {"a": 1}, "anyOf": [{}, {"const": 2}], "unevaluatedItems": False}, [{"a": 1}], [2]),
+        ({"type": "array", "prefixItems": [{}], "minItems": 0, "unevaluatedItems": False}, [[], [1]], [[1, 2]]),
+        ({"type": "array", "unevaluatedItems": {"const": 1}}, [[], [1, 1]], [[2]]),
         ({"type": "object", "unevaluatedProperties": False}, [{}], [{"a": 1}]),
         (
             {"allOf": [{"properties": {"a": {}}, "additionalProperties": False}, {"properties": {"b": {}}}]},

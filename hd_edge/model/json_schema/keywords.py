@@ -45,7 +45,7 @@ def own_shape(schema: dict[str, Any]) -> Shape:
         items=items,
         count=(_count(schema, "minItems"), _count(schema, "maxItems")),
         unique=schema.get("uniqueItems") is True,
-        properties=nested(schema, "properties") if "properties" in schema or _closes(schema, "Properties") else None,
+        properties=nested(schema, "properties") if "properties" in schema else None,
         required=_required(schema),
         additional=schema.get("additionalProperties"),
         matching=tuple(matching.items()),
@@ -157,14 +157,7 @@ def _items(schema: dict[str, Any]) -> tuple[tuple[Any, ...] | None, Any]:
         first, items = items, schema.get("additionalItems")
     if first is not None and not isinstance(first, list):
         refuse(ConfigError, f"prefixItems is {str(first)[:60]}, expected a list of schemas")
-    if first is None and _closes(schema, "Items"):
-        first = []
     return None if first is None else tuple(first), items
-
-
-def _closes(schema: dict[str, Any], what: str) -> bool:
-    """Items or members that no schema names are not written, where ``unevaluated...`` says anything of them."""
-    return schema.get("unevaluated" + what) not in (None, True)
 
 
 def _required(schema: dict[str, Any]) -> tuple[str, ...]:

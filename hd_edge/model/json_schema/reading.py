@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from typing import Any
 from urllib.parse import unquote
@@ -72,7 +73,7 @@ class Reader:
                 found = self._all(found, self._either(self._listed(schema, keyword), keyword, depth))
         for other in _dependent(schema):
             found = self._all(found, [shape for one in other for shape in self.shapes(one, depth + 1)])
-        return found
+        return [_with_rest(shape, schema) for shape in found]
 
     def _spend(self, work: int) -> None:
         self._work += work
@@ -165,6 +166,16 @@ class Reader:
             else:
                 refuse(ConfigError, f"$ref {reference[:80]!r} refers to nothing")
         return target
+
+
+def _with_rest(shape: Shape, schema: dict[str, Any]) -> Shape:
+    """What ``unevaluated...`` says of members and items that nothing else of the schema tells of."""
+    members, items = schema.get("unevaluatedProperties", True), schema.get("unevaluatedItems", True)
+    if members is not True and shape.additional is None:
+        shape = replace(shape, additional=members)
+    if items is not True and shape.items is None:
+        shape = replace(shape, items=items)
+    return shape
 
 
 def _dependent(schema: dict[str, Any]) -> Iterator[list[Schema]]:
