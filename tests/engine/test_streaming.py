@@ -211,3 +211,18 @@ def test_streams_go_on_behind_stray_bytes(models, mamba, seed, probabilities):
             got = parts(run(llm, **settings))
             assert said(got) == answer
             assert len(answer) > 20
+
+
+@pytest.mark.parametrize(
+    ("prompt", "suffix"),
+    [("the cat", " sat"), ("the cat", ""), ("", " sat"), ([300, 301], " sat"), ("", None), ([300, 301], None)],
+)
+def test_prompts_are_built_as_llama_cpp_builds_them(llms, prompt, suffix):
+    seen = []
+    for llm in llms:
+        llm.reset()
+        made = llm.create_completion(prompt, suffix=suffix, max_tokens=4, temperature=0.0)
+        seen.append((made["choices"][0]["text"], llm.input_ids[: made["usage"]["prompt_tokens"]].tolist()))
+    assert seen[0][1] == seen[1][1]
+    ours, theirs = seen[0][0], seen[1][0]
+    assert theirs.startswith(ours) or (not prompt and ours.startswith(theirs))  # there the beginning counts as a token

@@ -179,6 +179,20 @@ def test_a_stream_counts_as_a_whole_answer(client):
     assert last.usage.completion_tokens == whole.usage.completion_tokens
 
 
+@pytest.mark.parametrize("more", [{}, {"logprobs": 2}, {"echo": True}])
+def test_a_stream_of_a_completion_is_the_whole_of_it(client, more):
+    settings = {"model": "any", "prompt": "Emoji: 🙂🙃 and", "temperature": 0.0, "max_tokens": 20, **more}
+    whole = client.completions.create(**settings).choices[0]
+    choices = [chunk.choices[0] for chunk in client.completions.create(stream=True, **settings)]
+    assert "".join(choice.text for choice in choices) == whole.text
+    assert choices[-1].finish_reason == whole.finish_reason
+    assert whole.text.startswith(settings["prompt"]) == ("echo" in more)
+    if "logprobs" in more:
+        told = [choice.logprobs for choice in choices if choice.logprobs]
+        assert [one for part in told for one in part.token_logprobs] == whole.logprobs.token_logprobs
+        assert len(whole.logprobs.tokens) == 20
+
+
 def test_a_model_by_its_name(client):
     assert client.models.retrieve("little/model").id == "little/model"
     with pytest.raises(openai.NotFoundError) as caught:
