@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .call_format import CallFormat
+from .json_schema.rules import SHARED
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|[A-Za-z0-9-]*[A-Za-z-][A-Za-z0-9-]*', re.DOTALL)
@@ -38,7 +39,7 @@ def call_grammar(
     newline = '"\\n" ' if form.start.startswith("\n") else ""
     for place, tool in tools.items():
         function = tool["function"]
-        rules.append(prefixed(arguments(function, f"tools[{place}].function"), f"t{place}-"))
+        rules.append(prefixed(arguments(function, f"tools[{place}].function"), f"t{place}-", SHARED))
         name = json.dumps(function["name"], ensure_ascii=False)[1:-1]
         calls.append(f"{literal(form.start.lstrip() % name)} t{place}-root {literal(form.end)}")
     first = f"{literal(form.opening)} {newline}"
@@ -49,7 +50,7 @@ def call_grammar(
     more = f"({literal(form.between)} {newline}call)*" if parallel else ""
     rules.append(f"call ::= {' | '.join(calls)}")
     rules.append(f"calls ::= {first}{literal(form.listed[0])} call {more} {literal(form.listed[1])}")
-    return "\n".join(rules)
+    return "\n".join(dict.fromkeys("\n".join(rules).splitlines()))  # what the tools share stands there once
 
 
 def with_root(
@@ -92,9 +93,15 @@ def in_channels(rules: str | None, answer: str | None) -> str:
     return "\n".join([*lines, f"root ::= ({before})? ({' | '.join(ways)})"])
 
 
-def prefixed(grammar: str, prefix: str) -> str:
-    """The same grammar with other names of its rules."""
-    return WORDS.sub(lambda word: word[0] if word[0][0] in '"[#' else prefix + word[0], grammar)
+def prefixed(grammar: str, prefix: str, kept: Collection[str] = ()) -> str:
+    """The same grammar with other names of its rules.
+
+    Args:
+        grammar: GBNF.
+        prefix: Of the new names.
+        kept: Names that stay.
+    """
+    return WORDS.sub(lambda word: word[0] if word[0][0] in '"[#' or word[0] in kept else prefix + word[0], grammar)
 
 
 def literal(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .call_grammar import literal, prefixed
+from .json_schema.rules import SHARED
 
 PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 EMPTY = '""'
@@ -34,10 +35,11 @@ def xml_grammar(function: Mapping[str, Any], param: str, grammar: Callable[..., 
         kind: dict[str, Any] = {"without": END} if _is_text(schema) else {}
         where = f"{param}.parameters.properties.{name}"
         text = grammar(whole, where, loose=function.get("strict") is not True, **kind)
-        rules.append(prefixed(text, f"p{place}-"))
+        rules.append(prefixed(text, f"p{place}-", SHARED))
         open_, close = literal(f"<parameter={name}>\n"), literal("\n</parameter>\n")
         parts.append(f"({open_} p{place}-root {close})" + ("" if name in required else "?"))
-    return "\n".join([f"root ::= {' '.join(parts) or EMPTY}", *rules])
+    lines = "\n".join(rules).splitlines()
+    return "\n".join([f"root ::= {' '.join(parts) or EMPTY}", *dict.fromkeys(lines)])
 
 
 def xml_call(text: str, head: re.Pattern[str], schemas: Mapping[str, Any]) -> tuple[str, str] | None:

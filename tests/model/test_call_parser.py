@@ -8,6 +8,7 @@ import pytest
 from answers import cuts, read
 from llama_cpp import LlamaGrammar
 
+from hd_edge.backend.gbnf import parse
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_format import GENERIC, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, PHI
 from hd_edge.model.call_grammar import call_grammar, with_root
@@ -99,10 +100,18 @@ def test_grammars_keep_the_rules_of_tools_apart(form, after_opening):
     rules = dict(line.split(" ::= ", 1) for line in with_root(text, thinking=False).splitlines())
     assert len(rules) == with_root(text, thinking=False).count("\n") + 1  # no rule is defined twice
     for place, word, other in ((0, "x", "y"), (2, "y", "x")):
-        said = [rule for name, rule in rules.items() if name.startswith(f"t{place}-")]
-        assert f'"\\"{word}\\""' in said
-        assert f'"\\"{other}\\""' not in said
+        said = " ".join(rule for name, rule in rules.items() if name.startswith(f"t{place}-"))
+        assert f'\\"{word}\\"' in said
+        assert f'\\"{other}\\"' not in said
     LlamaGrammar.from_string(text)
+
+
+def test_many_tools_fit_into_a_grammar():
+    properties = {f"field_{n}": {"type": "string", "description": "d" * 50} for n in range(8)}
+    properties |= {"limit": {"type": "integer", "minimum": 0, "maximum": 10_000}, "mode": {"enum": ["a", "b", None]}}
+    tools = {place: tool(f"tool_{place}", {"type": "object", "properties": properties}) for place in range(100)}
+    text = with_root(call_grammar(HERMES, tools, tool_grammar, parallel=True), thinking=False, may_think=True)
+    assert parse(text, "root", lambda _: -1)
 
 
 def test_a_schema_of_a_tool_that_cannot_hold_is_named():

@@ -75,12 +75,12 @@ def _number(
 ) -> list[Alternative]:
     step = _step(multiple, whole=whole)
     if whole:
-        low = None if low is None else Bound(_integer(low, math.ceil) + _is_outside(low))
-        high = None if high is None else Bound(_integer(high, math.floor) - _is_outside(high))
+        low = None if low is None else Bound(_integer(low, math.ceil, 1))
+        high = None if high is None else Bound(_integer(high, math.floor, -1))
     if low is None and high is None and step is None:
         return [("integer",) if whole else ("number",)]
     if step is not None:
-        return _multiples(rules, step, low, high)
+        return _multiples(rules, step, low, high, whole=whole)
     alternatives: list[Alternative] = []
     if high is None or high.at > 0 or (high.at == 0 and not high.open):
         first = low if low is not None and low.at >= 0 else Bound(Decimal(0))
@@ -109,18 +109,14 @@ def _positive(rules: Rules, whole: bool, low: Bound, high: Bound | None) -> list
         most = _digits(high.at, behind) if length == longest else "9" * (length + behind)
         opens = low.open and length == shortest, high.open and length == longest
         writer = _Range(rules, Digits(least, most, length, opens))
-        found.append((writer.rest(0, low=True, high=True),))
+        found.append((writer.rest(0, low=length == shortest, high=length == longest),))
     return found
 
 
-def _integer(bound: Bound, rounded: Callable[[Decimal], int]) -> Decimal:
+def _integer(bound: Bound, rounded: Callable[[Decimal], int], inward: int) -> Decimal:
+    """The outermost integer within a bound."""
     _check(bound)
-    return Decimal(rounded(bound.at))
-
-
-def _is_outside(bound: Bound) -> int:
-    """1 if it is an integer, and itself outside."""
-    return int(bound.open and bound.at == int(bound.at))
+    return Decimal(rounded(bound.at) + inward * (bound.open and bound.at == int(bound.at)))
 
 
 def _check(bound: Bound) -> None:
@@ -178,8 +174,10 @@ class _Range:
             behind = len(digits.low) - digits.whole
             before = digits.whole - place
             if before >= 0 and not pointed:
+                first = ("[1-9]",) if place == 0 and digits.whole > 1 else ()
+                more = before - len(first)
                 point = (f'("." [0-9]{{1,{behind}}})?',) if behind else ()
-                self._rules.add(rule, *([f"[0-9]{{{before}}}"] if before else []), *point)
+                self._rules.add(rule, *first, *([f"[0-9]{{{more}}}"] if more > 1 else ["[0-9]"] * more), *point)
             else:
                 self._rules.add(rule, *([f"[0-9]{{0,{left}}}"] if left else []))
             return rule
@@ -200,7 +198,8 @@ class _Range:
         return not (low and (more_low or low_open)) and not (high and not more_high and high_open)
 
     def _add_digits(self, rule: Name, place: int, low: bool, high: bool, *, pointed: bool) -> None:
-        least, most = int(self._digits.low[place]) if low else 0, int(self._digits.high[place]) if high else 9
+        lowest = 1 if place == 0 and self._digits.whole > 1 else 0
+        least, most = int(self._digits.low[place]) if low else lowest, int(self._digits.high[place]) if high else 9
         edges = {least} if low else set()
         edges |= {most} if high else set()
         for digit in sorted(edges):
@@ -224,13 +223,16 @@ def _step(multiple: list[Decimal], *, whole: bool) -> Fraction | None:
     return found
 
 
-def _multiples(rules: Rules, step: Fraction, low: Bound | None, high: Bound | None) -> list[Alternative]:
+def _multiples(
+    rules: Rules, step: Fraction, low: Bound | None, high: Bound | None, *, whole: bool
+) -> list[Alternative]:
     if low is not None and high is not None:
         first, last = math.ceil(Fraction(low.at) / step), math.floor(Fraction(high.at) / step)
         first += low.open and first * step == Fraction(low.at)
         last -= high.open and last * step == Fraction(high.at)
         if last - first < MOST_LISTED:
-            return [(f'"{_decimal(count * step)}"',) for count in range(first, last + 1)]
+            texts = [_decimal(count * step) for count in range(first, last + 1)]
+            return [(f'"{text}"', *(() if whole or "." in text else ('".0"?',))) for text in texts]
         refuse(
             SchemaError, f"{last - first + 1} multiples between the bounds cannot be held, at most {MOST_LISTED} can"
         )
@@ -243,7 +245,7 @@ def _multiples(rules: Rules, step: Fraction, low: Bound | None, high: Bound | No
         refuse(SchemaError, f"multiples of {_exact(step)} cannot be held without bounds: give minimum and maximum")
     signs = ([()] if high is None else []) + ([('"-"',)] if low is None else [])
     positive = _remainders(rules, top, behind)
-    zero: list[Alternative] = [] if any(bound.open for bound in bounds) else [('"0"',)]
+    zero: list[Alternative] = [] if any(bound.open for bound in bounds) else [('"0"', *['".0"?'] * (not whole))]
     return [*zero, *((*sign, positive) for sign in signs)]
 
 

@@ -54,6 +54,7 @@ class Members:
                 "the others might be called alike; name them in properties, or leave it out",
             )
         self._known: dict[tuple[int, int], Name] = {}
+        self._pairs: dict[str, Name] = {}
         self._ends: dict[tuple[bool, int, bool], Name] = {}
 
     def written(self) -> Alternative:
@@ -108,6 +109,12 @@ class Members:
             for count in range(self._told_apart + 1):
                 if count <= place:
                     self._from(place, count)
+
+    def _pair(self, name: str) -> Name:
+        if name not in self._pairs:
+            value = self._value(self._named[name], name)
+            self._pairs[name] = self._rules.of("pair", [(literal(spelled(name) + ":"), "space", value)])
+        return self._pairs[name]
 
     def _end(self, enough: bool, count: int, *, began: bool) -> Name:
         """Behind the named members: others, and the end.

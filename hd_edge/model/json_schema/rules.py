@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from hd_edge.errors import at_most
 
 MOST_ALTERNATIVES = 60_000
 MOST_CHARACTERS = 256 * 1024  # of the text; hd_edge/backend/gbnf.py takes no more
+SHORT = 16  # characters of a rule that stands wherever it is named
 
 SHARED = {  # rules that every grammar may use
     "char": r'[ !#-\[\]-\uD7FF\uE000-\U0010FFFF] | "\\" (["\\/bfnrt] | "u" unit)',
@@ -102,25 +104,78 @@ class Rules:
         productive = self.productive()
         if root.text not in productive:
             return None
-        lines, shared, reached, todo = [f"root ::= {root.text}"], set[str](), {root.text}, [root.text]
+        kept: dict[str, list[Alternative]] = {}
+        todo, uses = [root.text], Counter[str]()
         while todo:
             name = todo.pop()
-            written = []
-            for parts in dict.fromkeys(self._alternatives[name]):
-                names = [part.text for part in parts if isinstance(part, Name)]
-                if not productive.issuperset(names):
-                    continue
-                todo += [other for other in dict.fromkeys(names) if other not in reached]
-                reached.update(names)
-                written.append(" ".join(part if isinstance(part, str) else part.text for part in parts) or '""')
-                shared.update(kind for part in parts if isinstance(part, str) for kind in SHARED if part in _uses(kind))
-            lines.append(f"{name} ::= {' | '.join(written)}")
-        needed = shared.union(*(NEEDS.get(kind, ()) for kind in shared))
-        return "\n".join([*lines, *(f"{kind} ::= {SHARED[kind]}" for kind in SHARED if kind in needed)])
+            if name in kept:
+                continue
+            ways = dict.fromkeys(self._alternatives[name])
+            kept[name] = [parts for parts in ways if productive.issuperset(_names(parts))]
+            uses.update(other for parts in kept[name] for other in _names(parts))
+            todo += [other for parts in kept[name] for other in _names(parts)]
+        return _written(kept, root.text, uses)
 
 
-def _uses(kind: str) -> tuple[str, str]:
-    return kind, f"{kind}*"
+def _written(rules: dict[str, list[Alternative]], root: str, uses: Counter[str]) -> str:
+    """GBNF, short: a rule with one way stands where it is named, if that is once, or if it is short itself."""
+    inlined = {
+        name: ways[0]
+        for name, ways in rules.items()
+        if len(ways) == 1 and name != root and (uses[name] == 1 or _is_short(ways[0]))
+    }
+    left = {name: f"r{place}" for place, name in enumerate(rules) if name not in inlined}
+    left[root] = "root"
+    lines, shared = [], set[str]()
+    for name, new in left.items():
+        ways = []
+        for parts in rules[name]:
+            flat = _flat(parts, inlined)
+            shared.update(part.rstrip("*") for part in flat if isinstance(part, str) and part.rstrip("*") in SHARED)
+            ways.append(" ".join(part if isinstance(part, str) else left[part.text] for part in _joined(flat)) or '""')
+        lines.append(f"{new} ::= {' | '.join(ways)}")
+    needed = shared.union(*(NEEDS.get(kind, ()) for kind in shared))
+    return "\n".join([*lines, *(f"{kind} ::= {SHARED[kind]}" for kind in SHARED if kind in needed)])
+
+
+def _names(parts: Alternative) -> list[str]:
+    return [part.text for part in parts if isinstance(part, Name)]
+
+
+def _is_short(parts: Alternative) -> bool:
+    if _names(parts):
+        return len(parts) == 1
+    return sum(map(len, parts)) <= SHORT  # type: ignore[arg-type]  # no name is left
+
+
+def _flat(parts: Alternative, inlined: dict[str, Alternative]) -> list[Part]:
+    """The parts, with those of the inlined rules in their places; a rule of one way never leads to itself."""
+    flat: list[Part] = []
+    todo = list(reversed(parts))
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Name) and part.text in inlined:
+            todo += reversed(inlined[part.text])
+        else:
+            flat.append(part)
+    return flat
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    """The same with literals that follow each other as one."""
+    joined: list[Part] = []
+    for part in parts:
+        before = joined[-1] if joined else None
+        if (
+            isinstance(part, str)
+            and isinstance(before, str)
+            and part[:1] == before[:1] == '"'
+            and part[-1] == before[-1] == '"'
+        ):
+            joined[-1] = before[:-1] + part[1:]
+        else:
+            joined.append(part)
+    return joined
 
 
 def times(rules: Rules, parts: Alternative, least: int, most: int | None) -> Alternative:
