@@ -8,6 +8,8 @@ import pytest
 from grammar_walk import takes
 from schema_grammar import accepts, grammar
 
+from hd_edge.backend.gbnf import parse
+
 
 @pytest.mark.parametrize(
     ("low", "high", "strict"),
@@ -76,6 +78,10 @@ def test_long_bounds_are_not_rounded():
     assert [takes(held, str(number)) for number in (least - 1, least, most, most + 1)] == [False, True, True, False]
     held = grammar({"allOf": [{"type": "integer", "minimum": least}, {"minimum": least + 1}], "maximum": most})
     assert [takes(held, str(least + more)) for more in range(2)] == [False, True]
+    for far in (1e300, 1.7976931348623157e308):
+        held = grammar({"type": "number", "minimum": -far, "maximum": far})
+        assert [takes(held, text) for text in ("1" * 60, "-0.5", "1e301", "-1e301")] == [True, True, False, False]
+        assert parse(held, "root", lambda _: -1)
     step = 10**35 + 3
     held = grammar({"type": "integer", "multipleOf": step, "minimum": 0, "maximum": 3 * step})
     assert [takes(held, str(number)) for number in (3 * step, 3 * step + 1)] == [True, False]

@@ -14,7 +14,8 @@ from hd_edge.errors import SchemaError, refuse
 if TYPE_CHECKING:
     from .rules import Alternative, Name, Rules
 
-MOST_DIGITS = 320  # of a bound
+MOST_DIGITS = 60  # of a bound
+FAR = Decimal(10) ** MOST_DIGITS  # a bound beyond it is drawn in to it
 USUAL = 16  # digits of an integer without a bound
 PRECISE = 15  # digits that every double keeps: a text with more could be read as a number beyond its bound
 MOST_LISTED = 500  # multiples that are written one by one
@@ -22,12 +23,7 @@ MOST_LISTED = 500  # multiples that are written one by one
 
 @dataclass(frozen=True)
 class Bound:
-    """An end of a range.
-
-    Attributes:
-        at: The number.
-        open: The number itself is outside.
-    """
+    """An end of a range; where it is ``open``, the number ``at`` itself is outside."""
 
     at: Decimal
     open: bool = False
@@ -74,6 +70,8 @@ def _number(
     rules: Rules, whole: bool, low: Bound | None, high: Bound | None, multiple: list[Decimal]
 ) -> list[Alternative]:
     step = _step(multiple, whole=whole)
+    low = Bound(-FAR) if low is not None and low.at < -FAR else low
+    high = Bound(FAR) if high is not None and high.at > FAR else high
     if whole:
         low = None if low is None else Bound(_integer(low, math.ceil, 1))
         high = None if high is None else Bound(_integer(high, math.floor, -1))
@@ -121,7 +119,8 @@ def _integer(bound: Bound, rounded: Callable[[Decimal], int], inward: int) -> De
 
 def _check(bound: Bound) -> None:
     digits = bound.at.normalize().as_tuple()
-    if len(digits.digits) + max(0, int(digits.exponent)) > MOST_DIGITS or -int(digits.exponent) > MOST_DIGITS:
+    behind = int(digits.exponent)
+    if len(digits.digits) + max(0, behind) > MOST_DIGITS + 1 or -behind > MOST_DIGITS:
         refuse(SchemaError, f"the bound {bound.at:.6g} has more than {MOST_DIGITS} digits")
 
 
