@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hd_edge import Llama
 
 from .engine.running import Arrival, RunningStream
+from .errors import ConfigError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +27,8 @@ class AsyncLlama:
     """The calls of ``Llama`` as coroutines; a stream is an asynchronous iterator.
 
     Calls wait for each other. Where a task is cancelled, or a stream closed (``aclose``), the generation ends within
-    one forward on the CPU, and the next call begins after it.
+    one forward on the CPU, and the next call begins after it. One event loop at a time: the next one may use the model
+    once no call of the one before runs or waits.
 
     Args:
         model: A loaded ``Llama``, or what ``Llama`` takes as ``model_path``.
@@ -36,12 +38,13 @@ class AsyncLlama:
         llm: The model.
 
     Raises:
-        HDEdgeError: As ``Llama``, and in the calls as its methods.
+        HDEdgeError: As ``Llama``, and in the calls as its methods; a ``ConfigError`` where calls of another event loop
+            run or wait.
     """
 
     def __init__(self, model: Llama | str | PathLike[str], **settings: Any) -> None:
         self.llm = model if isinstance(model, Llama) else Llama(model, **settings)
-        self._turn = asyncio.Lock()
+        self._turn = LoopTurn()
 
     async def create_chat_completion(self, *args: Any, stream: bool = False, **kwargs: Any) -> Any:
         """As ``Llama.create_chat_completion``; with ``stream=True`` an asynchronous iterator of chunks."""
@@ -93,6 +96,7 @@ class AsyncLlama:
         async with self._turn:
             running = RunningStream(self.llm, begin, deliver)
             try:
+                running.start()
                 while (arrival := await arrivals.get()).chunk is not None:
                     room.release()
                     yield arrival.chunk
@@ -102,6 +106,49 @@ class AsyncLlama:
                 closed.set()
                 room.release()
                 await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+
+
+class LoopTurn:
+    """A lock for the tasks of one event loop at a time: asyncio's own fails, or never wakes, where there are two."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
+        self._users = 0  # tasks of that loop that have the lock or wait for it
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        with self._guard:
+            if self._loop is not loop:
+                if self._users and self._loop is not None and not self._loop.is_closed():
+                    msg = (
+                        f"this AsyncLlama has {self._users} calls in another event loop, and serves one at a time: "
+                        "wait for them, or hand the call to that loop (asyncio.run_coroutine_threadsafe)"
+                    )
+                    raise ConfigError(msg)
+                self._loop, self._lock, self._users = loop, asyncio.Lock(), 0
+            self._users += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._leave(loop)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        self._leave(asyncio.get_running_loop())
+
+    def locked(self) -> bool:
+        """Whether a task has it."""
+        return self._lock.locked()
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._guard:
+            if self._loop is loop:
+                self._users -= 1
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:

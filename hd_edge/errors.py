@@ -6,6 +6,8 @@ exception that ``llama_cpp`` raises in the same place, so code written for ``lla
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 
 def printable(text: str) -> str:
     """Text of a file, safe to show: control characters, also those that turn the writing direction, as escapes."""
@@ -30,6 +32,10 @@ class ConfigError(HDEdgeError, ValueError):
     def __init__(self, message: str = "", param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class SchemaError(ConfigError):
+    """A JSON schema asks for what no grammar of ours can hold."""
 
 
 class ModelFileError(HDEdgeError, ValueError):
@@ -108,3 +114,24 @@ class CorpusError(HDEdgeError, ValueError):
 
 class KernelWarning(UserWarning):
     """Our CPU kernels are unavailable here; llama.cpp's compute, and drafting gains less."""
+
+
+def refuse(kind: type[HDEdgeError], message: str) -> NoReturn:
+    """Raises an error of this kind."""
+    raise kind(message)
+
+
+def at_most(what: str, value: float, limit: int, thing: str = "the JSON schema") -> None:
+    """Checks a size of a grammar or a schema.
+
+    Args:
+        what: Is counted.
+        value: How many there are.
+        limit: How many there may be.
+        thing: That is too large.
+
+    Raises:
+        ConfigError: There are more, or the value is no number.
+    """
+    if not value <= limit:  # not even NaN
+        refuse(ConfigError, f"{thing} has {value:.0f} {what}, at most {limit} are taken: make it smaller")

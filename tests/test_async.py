@@ -125,3 +125,43 @@ def test_a_stream_that_nobody_reads_finds_room(models, monkeypatch):
         assert asyncio.run(asyncio.wait_for(main(), 60)) == 60
     finally:
         told.set()
+
+
+def test_one_event_loop_after_another(llm):
+    """Waiting tasks bind a lock of asyncio to their loop."""
+    own = AsyncLlama(llm)
+
+    async def ask() -> set[str]:
+        done = await asyncio.gather(*(own.create_chat_completion(TALK, **GREEDY) for _ in range(3)))
+        return {text(one) for one in done}
+
+    assert asyncio.run(ask()) == asyncio.run(ask()) == {text(llm.create_chat_completion(TALK, **GREEDY))}
+
+
+def test_two_event_loops_at_once_are_told(llm):
+    own, begun, told = AsyncLlama(llm), threading.Event(), threading.Event()
+
+    async def hold() -> int:
+        stream = await own.create_completion("the cat", stream=True, **GREEDY)
+        waiting = asyncio.ensure_future(own.create_completion("the cat", **GREEDY))
+        chunks = 0
+        async for _ in stream:
+            begun.set()
+            await asyncio.to_thread(told.wait)
+            chunks += 1
+        await waiting
+        return chunks
+
+    async def other() -> None:
+        with pytest.raises(ConfigError, match="2 calls in another event loop"):
+            await own.create_completion("the cat", **GREEDY)
+
+    with ThreadPoolExecutor() as pool:
+        holding = pool.submit(asyncio.run, hold())
+        begun.wait()
+        try:
+            asyncio.run(other())
+        finally:
+            told.set()
+        assert holding.result() > 1
+    assert asyncio.run(own.create_completion("the cat", **GREEDY))["choices"]

@@ -43,7 +43,7 @@ class RPCServers:
             msg = f"rpc_servers={servers!r} is not a list of 'host:port'"
             raise ConfigError(msg)
         if not lib.llama_supports_rpc():
-            msg = "rpc_servers need a llama-cpp-python that was built with GGML_RPC=ON, this one was not: docs/machines.md"
+            msg = "rpc_servers need a llama-cpp-python built with GGML_RPC=ON, this one was not: see docs/machines.md"
             raise UnsupportedBackendError(msg)
         self._places = [(one, *_parse(one)) for one in servers]
         for place in self._places:

@@ -215,12 +215,18 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
     """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
     from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
     from hd_edge.store.store import Store
-    from hd_edge.store.transfer import import_text, read_header
+    from hd_edge.store.transfer import checked, import_text, read_header
 
-    first = read_header(source)  # before a store is made
-    with vocabulary_of(model_path(model)) as loaded, Store(store, identify(loaded), kind=kind) as opened:
-        keys = import_text(opened, Vocabulary(loaded), chain([first], source))
-        show({"store": str(store), "keys": keys, "records": len(opened)}, as_json)
+    first = read_header(source)  # before a model is loaded
+    with vocabulary_of(model_path(model)) as loaded:
+        identity, vocabulary = identify(loaded), Vocabulary(loaded)
+        with (
+            checked(chain([first], source), vocabulary, identity) as lines,  # before a store is made
+            Store(store, identity, kind=kind) as opened,
+        ):
+            keys = import_text(opened, vocabulary, lines)
+            records = len(opened)
+        show({"store": str(store), "keys": keys, "records": records}, as_json)
 
 
 @db.command()

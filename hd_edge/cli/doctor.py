@@ -17,11 +17,15 @@ from .values import THREADS, Name
 @click.option("-m", "--model", type=Name(), help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
 @click.option("--explain", is_flag=True, help="Why is it (not) faster here? Measures cost curve and acceptance.")
 @click.option("-t", "--threads", type=THREADS, help="Threads of --explain; default: physical cores.")
+@click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo': may it, and what it brings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool) -> None:
+def doctor(model: str | None, explain: bool, threads: int | None, drafter: str | None, as_json: bool) -> None:
     """Show versions, backend, checks and places."""
     if explain and not model:
         msg = "--explain measures a model: name one with -m"
+        raise click.UsageError(msg)
+    if drafter and not model:
+        msg = "--drafter drafts for a model: name one with -m"
         raise click.UsageError(msg)
     report: dict[str, Any] = {
         "versions": _versions(),
@@ -33,9 +37,9 @@ def doctor(model: str | None, explain: bool, threads: int | None, as_json: bool)
     if model:
         from .model_report import model_report
 
-        report["model"] = model_report(model)
+        report["model"] = model_report(model, drafter)
     if model and explain:
-        report["why"] = _why(report["model"]["file"], threads, as_json)
+        report["why"] = _why(report["model"]["file"], threads, report["model"].get("drafter"), as_json)
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -108,10 +112,10 @@ def _places() -> dict[str, str]:
     }
 
 
-def _why(path: str, threads: int | None, as_json: bool) -> dict[str, Any]:
+def _why(path: str, threads: int | None, drafter: str | None, as_json: bool) -> dict[str, Any]:
     from .why import explain
 
-    measured = explain(path, threads)
+    measured = explain(path, threads, drafter)
     if as_json:
         return measured
     return {

@@ -79,6 +79,7 @@ def in_thread(llm: Llama, make: Callable[[], Any]) -> Iterator[Any]:
     arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
     running = RunningStream(llm, make, arrivals.put)
     try:
+        running.start()
         while (arrival := arrivals.get()).chunk is not None:
             yield arrival
     finally:

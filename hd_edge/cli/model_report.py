@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from .interrupt import ends_at_ctrl_c, in_thread
+
 MEASURED = 128  # tokens in which every size is sampled
 
 
-def model_report(name: str) -> dict[str, Any]:
-    """File, tensors, what exact mode takes, and what rows cost here."""
+def model_report(name: str, drafter: str | None = None) -> dict[str, Any]:
+    """File, tensors, what exact mode takes, and what rows cost here.
+
+    Args:
+        name: Of the model.
+        drafter: Of a model that shall draft for it.
+
+    Raises:
+        ConfigError: It cannot draft for this one.
+        ModelFileError: A file is missing, truncated or no GGUF.
+    """
     from collections import Counter
 
     from hd_edge.backend import exact
     from hd_edge.backend import kernels as row_kernels
+    from hd_edge.config import DraftConfig
+    from hd_edge.drafter.loading import check_drafter
     from hd_edge.errors import ExactModeError
     from hd_edge.model import gguf as gguf_file
 
@@ -31,6 +44,8 @@ def model_report(name: str) -> dict[str, Any]:
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
+    if drafter is not None:
+        report["drafter"] = check_drafter(model_path(drafter), DraftConfig(), path)
     report["drafters"] = _drafters(path)
     report["cost of rows"] = _cost(path)
     return report
@@ -60,13 +75,15 @@ def _cost(path: str) -> list[str]:
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import TreePlanner
 
-    llm = Llama(path, learn=False, prefix_cache=None)
+    with ends_at_ctrl_c():
+        llm = Llama(path, learn=False, prefix_cache=None)
     try:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):
             return ["not measured: plain decoding"]
         if not planner.cost.known:
-            list(islice(llm.generate([max(llm.token_bos(), 0)]), MEASURED))
+            for _ in islice(in_thread(llm, lambda: llm.generate([max(llm.token_bos(), 0)])), MEASURED):
+                pass
         return planner.cost.table(planner.context)
     finally:
         llm.close()

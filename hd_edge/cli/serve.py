@@ -33,7 +33,7 @@ from .values import MOST_MIB, Finite, Name
     show_default=True,
     help="Requests answered at a time; each conversation has --ctx-size tokens.",
 )
-@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' too: keeps the logits of every token in memory.")
+@click.option("--logprobs", is_flag=True, help="Answer 'logprobs' with 'echo' too: keeps all logits in memory.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:

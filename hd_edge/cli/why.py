@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+from .interrupt import ends_at_ctrl_c, in_thread
 
 PROMPTS = (
     "Explain in simple words how a river shapes a valley.",
@@ -13,12 +16,13 @@ TOKENS = 96
 SIZES = (2, 4, 8, 16)
 
 
-def explain(model: str, threads: int | None) -> dict[str, Any]:
+def explain(model: str, threads: int | None, drafter: str | None = None) -> dict[str, Any]:
     """Measures three short answers.
 
     Args:
         model: GGUF file.
         threads: Threads; None: physical cores.
+        drafter: GGUF file of a small model that drafts, too.
 
     Returns:
         ``cost`` (rows to forwards over one row), ``answers`` (mean accepted tokens and speed of each), ``verdict``
@@ -28,11 +32,15 @@ def explain(model: str, threads: int | None) -> dict[str, Any]:
     from hd_edge.draft.tree_planner import TreePlanner
 
     given: dict[str, Any] = {} if threads is None else {"n_threads": threads, "n_threads_batch": threads}
-    llm = Llama(model, n_ctx=2048, store=None, learn=False, prefix_cache=None, **given)
+    with ends_at_ctrl_c():
+        llm = Llama(model, n_ctx=2048, store=None, learn=False, prefix_cache=None, drafter=drafter, **given)
     try:
         answers: list[dict[str, Any]] = []
         for prompt in PROMPTS:
-            llm.create_chat_completion([{"role": "user", "content": prompt}], temperature=0.0, max_tokens=TOKENS)
+            talk = [{"role": "user", "content": prompt}]
+            ask = partial(llm.create_chat_completion, talk, temperature=0.0, max_tokens=TOKENS, stream=True)
+            for _ in in_thread(llm, ask):
+                pass
             stats = llm.stats
             answers.append(
                 {

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from llama_cpp import LlamaGrammar
 
 from hd_edge.backend.lazy_grammar import LazyGrammar
 from hd_edge.errors import ConfigError
-from hd_edge.model.call_grammar import call_grammar, with_root
+from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
 from hd_edge.model.chat_template import ChatTemplate, Prompt
+from hd_edge.model.harmony import HarmonyParser
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
 from hd_edge.model.prediction import Hints, message_texts
-from hd_edge.model.schema import check_schemas, response_grammar
+from hd_edge.model.schema import check_schemas, response_grammar, schema_grammar, tool_grammar
 from hd_edge.model.tools import Tools
+from hd_edge.model.xml_arguments import xml_grammar
 
 from .completion import Completions, add_counts, text_size
 from .options import CHAT, arguments, check_options
@@ -77,14 +80,14 @@ class Chats(Completions):
         self.check_size(sum(text_size(message) for message in settings["messages"]))
         form: dict[str, Any] = {"reasoning": reasoning_format != "none", "parallel": parallel_tool_calls}
         named = any(settings.get(name) for name in ("tools", "tool_choice", "logprobs"))
-        ours = named or form["reasoning"] or chat_template_kwargs is not None
+        ours = named or form["reasoning"] or chat_template_kwargs is not None or template.in_channels
         stream = settings.get("stream", False)
         with self._calling(stream):
             expected = None if prediction is None else self._prediction_ids(prediction)
             hints = Hints(expected, message_texts(settings["messages"]))
             if ours and template.writes_prompts and not settings.get("functions"):
                 prepared = self._prepare(template, settings, chat_template_kwargs or {}, **form)
-                chunks = self._chunks(self._reply(*prepared), hints, prepared[0].tokens)
+                chunks = self._chunks(self._reply(*prepared), hints)
                 if not stream:
                     return whole(list(chunks), len(prepared[0].tokens), self.stats)
             else:
@@ -111,7 +114,7 @@ class Chats(Completions):
         *,
         reasoning: bool,
         parallel: bool | None,
-    ) -> tuple[Prompt, dict[str, Any], AnswerParser, set[int]]:
+    ) -> tuple[Prompt, dict[str, Any], AnswerParser | HarmonyParser, set[int]]:
         """The prompt, the settings of its completion, what reads the answer, and control tokens whose text it reads."""
         bound = CHAT.bind(self, **settings)
         bound.apply_defaults()
@@ -126,13 +129,23 @@ class Chats(Completions):
         prompt = template.prompt(self, messages, asked, {**variables, **given})
         if tools.mode != "none":
             grammar = _grammar(template, tools, prompt, grammar, parallel=parallel)
-        parser = AnswerParser(
-            template.form if tools.mode != "none" else None, reasoning=reasoning, thinking=prompt.thinking
-        )
+        elif grammar is not None and template.in_channels:
+            grammar = LlamaGrammar.from_string(in_channels(None, grammar._grammar), verbose=False)
         marks = [
-            *(template.form.marks if tools.mode != "none" else ()),
+            *(template.form.marks if tools.mode != "none" or template.in_channels else ()),
             *(("<think>", "</think>") if reasoning else ()),
         ]
+        parser: AnswerParser | HarmonyParser
+        if template.in_channels:
+            parser = HarmonyParser(reasoning=reasoning)
+        else:
+            schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools.given}
+            parser = AnswerParser(
+                template.form if tools.mode != "none" else None,
+                reasoning=reasoning,
+                thinking=prompt.thinking,
+                schemas=schemas,
+            )
         own = {**prompt.settings, "grammar": grammar, "model": model, "top": top}
         return prompt, own, parser, {token for mark in marks for token in self._spelling(mark)}
 
@@ -143,7 +156,7 @@ class Chats(Completions):
         return [token for token in tokens if self.tokenizer_.detokenize([token], special=True) == data]
 
     def _reply(
-        self, prompt: Prompt, settings: dict[str, Any], parser: AnswerParser, shown: set[int]
+        self, prompt: Prompt, settings: dict[str, Any], parser: AnswerParser | HarmonyParser, shown: set[int]
     ) -> Generator[dict[str, Any], None, None]:
         """The chunks of an answer."""
         head = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk", "created": int(time.time())}
@@ -172,14 +185,16 @@ def _grammar(
     thinking = {
         "thinking": prompt.thinking,
         "may_think": template.thinks and not prompt.text.rstrip().endswith("</think>"),
+        "channels": template.in_channels,
     }
     form = template.form
+    arguments = partial(xml_grammar, grammar=schema_grammar) if form.xml else tool_grammar
     several = template.takes_parallel and (form.own if parallel is None else parallel)
     if tools.mode == "required" or answer is not None:
-        rules = call_grammar(form, tools.allowed, parallel=several)
+        rules = call_grammar(form, tools.allowed, arguments, parallel=several)
         other = answer._grammar if answer is not None and tools.mode != "required" else None
         return LlamaGrammar.from_string(with_root(rules, or_answer=other, **thinking), verbose=False)
-    rules = call_grammar(form, tools.allowed, parallel=several, after_opening=True)
+    rules = call_grammar(form, tools.allowed, arguments, parallel=several, after_opening=True)
     return LazyGrammar(f"{rules}\nroot ::= calls", form.trigger, thinking=prompt.thinking)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hd_edge.backend.grammar import Vocabulary
 from hd_edge.backend.tokens import PromptSize
-from hd_edge.errors import ClosedError, ConfigError, ContextFullError, HDEdgeError
+from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.prediction import Hints, prediction_text
 from hd_edge.model.text import Piece, PieceStream
@@ -26,6 +26,7 @@ from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, 
 from .guarded import Guarded
 from .options import COMPLETION, SEEDS, arguments, check_options, check_seed
 from .sampling import guard_chain
+from .text_answer import chunks, text_prompt, whole
 
 
 class Completions(Guarded):
@@ -88,7 +89,7 @@ class Completions(Guarded):
 
         Args:
             prompt: Text or token ids.
-            *args: As ``llama_cpp.Llama.create_completion``.
+            *args: As ``llama_cpp.Llama.create_completion``; ``logprobs`` needs ``logits_all`` only with ``echo``.
             prediction: ``{"type": "content", "content": text}``, as in OpenAI's API: text that the answer is expected
                 to repeat, such as the document being edited. Drafts come from it; the answer does not depend on it.
             **kwargs: As ``llama_cpp.Llama.create_completion``.
@@ -100,33 +101,38 @@ class Completions(Guarded):
             ``draft_n_accepted``; or the chunks of one, the last of which has ``timings``.
 
         Raises:
-            ConfigError: ``prediction`` has another shape, an option is out of range, ``logprobs`` is asked for without
-                ``logits_all``, ``logit_bias`` names no token, or the grammar is too large, does not parse, or allows
-                nothing that the other settings leave.
+            ConfigError: ``prediction`` has another shape, an option is out of range, ``echo`` is asked for with
+                ``logprobs`` and without ``logits_all``, ``logit_bias`` names no token, or the grammar is too large,
+                does not parse, or allows nothing that the other settings leave.
             ContextFullError: The prompt does not fit the context.
             ClosedError: The model was closed, before or meanwhile.
         """
         settings = arguments(COMPLETION, self, prompt, *args, **kwargs)
         del settings["self"], settings["prompt"]
         check_options(settings)
-        if settings.get("logprobs") is not None and not self._logits_all:
+        if settings.get("logprobs") is not None and settings.get("echo") and not self._logits_all:
             mib = self._n_ctx * self._n_vocab * 4 / 2**20
             msg = (
-                f"logprobs={settings['logprobs']} needs the logits of every token: load the model with "
+                f"echo with logprobs={settings['logprobs']} needs the logits of every token: load the model with "
                 f"logits_all=True (hd-edge serve --logprobs), which takes {mib:.0f} MiB of memory here"
             )
             raise ConfigError(msg)
         if isinstance(prompt, str):
             self.check_size(len(prompt))
         merge_bias(settings, self._n_vocab)
-        with self._calling(settings.get("stream", False)):
+        bound = COMPLETION.bind(self, prompt, **settings)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        stream = given.pop("stream")
+        with self._calling(stream):
             hints = self._hints if prediction is None else Hints(self._prediction_ids(prediction))
-            with self.hinted(hints), self._context_errors(prompt):
-                completion = super().create_completion(prompt, **settings)
-            if isinstance(completion, dict):
+            asked = self._life.read(lambda: text_prompt(self, prompt, given["suffix"]))
+            made = self._chunks(chunks(self, asked, given), hints)
+            if not stream:
+                completion = whole(list(made), len(asked.tokens), self.stats.tokens - self.stats.ends)
                 add_counts(completion, self.stats)
                 return completion
-        return self._life.chunks(self._with_timings(self._chunks(completion, hints, prompt)))
+        return self._life.chunks(self._with_timings(made))
 
     def __call__(self, prompt: str | list[int], *args: Any, **kwargs: Any) -> Any:
         """As ``create_completion``."""
@@ -187,23 +193,10 @@ class Completions(Guarded):
         finally:
             self._hints = before
 
-    @contextmanager
-    def _context_errors(self, prompt: str | list[int]) -> Iterator[None]:
-        """Gives llama_cpp's plain ValueError for a long prompt its type."""
-        try:
-            yield
-        except ValueError as error:
-            if isinstance(error, HDEdgeError):
-                raise
-            n = len(prompt) if isinstance(prompt, list) else len(self.tokenize(prompt.encode("utf-8"), special=True))
-            if n < self._n_ctx:
-                raise
-            raise ContextFullError.of_prompt(n, self._n_ctx) from error
-
-    def _chunks(self, chunks: Any, hints: Hints, prompt: str | list[int]) -> Generator[Any, None, None]:
+    def _chunks(self, chunks: Any, hints: Hints) -> Generator[Any, None, None]:
         """A stream whose generation begins with its first chunk, long after the call that asked for it."""
         try:
-            with self.hinted(hints), self._context_errors(prompt):
+            with self.hinted(hints):
                 first = next(chunks)
             yield first
             yield from chunks

@@ -34,6 +34,8 @@ class Said:
     Attributes:
         text: Its text.
         logprobs: OpenAI's entries for the tokens drawn since the last piece.
+        places: Where in the answer's text each of these begins.
+        drawn: The tokens themselves.
         finish: None, or for the last piece ``"stop"`` or ``"length"``.
         tokens: Tokens of the answer so far, its end not counted.
     """
@@ -42,12 +44,20 @@ class Said:
     finish: str | None = None
     tokens: int = 0
     logprobs: list[dict[str, Any]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    drawn: list[int] = field(default_factory=list)
 
 
 def replies(
-    llm: Completions, prompt: list[int], settings: dict[str, Any], *, shown: Collection[int], top: int | None
+    llm: Completions,
+    prompt: list[int],
+    settings: dict[str, Any],
+    *,
+    shown: Collection[int],
+    top: int | None,
+    trim: bool = False,
 ) -> Generator[Said, None, None]:
-    """Answers a prompt; the text is that of ``llama_cpp``'s completions.
+    """Answers a prompt; the text is that of ``llama_cpp``'s whole completions.
 
     Args:
         llm: The model.
@@ -55,6 +65,7 @@ def replies(
         settings: As ``create_completion`` takes them.
         shown: Control tokens whose text is a part of the answer.
         top: How many likeliest tokens to tell at each place; None: no probabilities.
+        trim: A space before the answer is dropped.
 
     Raises:
         ContextFullError: The prompt does not fit the context.
@@ -74,7 +85,7 @@ def replies(
         own["stopping_criteria"] = StoppingCriteriaList([*(own.get("stopping_criteria") or ()), rows])
     stop = settings.get("stop") or []
     text = StoppedText([stop] if isinstance(stop, str) else stop)
-    stream, said, finish = PieceStream(), Said(""), None
+    stream, said, finish, place = PieceStream(), Said(""), None, 0
     generation = llm.generate(prompt, **own)
     try:
         for token in generation:
@@ -82,9 +93,14 @@ def replies(
                 finish = "stop"
                 break
             said.tokens += 1
-            said.text += text.feed(stream.feed(llm.tokenizer_.detokenize([token], special=token in shown)))
+            said.drawn.append(token)
             if rows is not None:
                 said.logprobs.append(rows.entry(token))
+                said.places.append(place)
+            data = llm.tokenizer_.detokenize([token], special=token in shown)
+            letters = stream.feed(data.removeprefix(b" ") if trim and said.tokens == 1 else data)
+            place += len(letters)
+            said.text += text.feed(letters)
             finish = "stop" if text.stopped else "length" if said.tokens >= limit else None
             if finish is not None:
                 break
@@ -103,10 +119,13 @@ class StoppedText:
 
     Args:
         stops: The stop texts.
+
+    Raises:
+        UnicodeEncodeError: One has half a surrogate pair, which no text can have.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
+        self._stops = [stop for stop in stops if stop.encode("utf-8")]
         self._held = ""
         self.stopped = False
 
@@ -149,17 +168,30 @@ class Rows:
         """A token was drawn from these logits; where llama_cpp decodes plainly it gives none that are right."""
         if self._llm._verifier is None:
             logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(self._llm.ctx, -1), shape=(self._llm._n_vocab,))
-        self._rows.append(np.array(logits, np.float32))
+        self._rows.append(np.array(logits))
         return False
 
     def entry(self, token: int) -> dict[str, Any]:
-        """OpenAI's entry for the next token in turn: natural logarithms, before any sampler changed them."""
-        row = self._rows.popleft().astype(np.float64)
-        peak = row.max()
-        row = row - (peak + np.log(np.exp(row - peak).sum()))
-        best = np.argsort(-row, kind="stable")[: self._top].tolist()
-        return {**self._one(token, row), "top_logprobs": [self._one(other, row) for other in best]}
+        """As ``entry`` below, for the next token in turn."""
+        return entry(self._llm, token, self._rows.popleft(), self._top)
 
-    def _one(self, token: int, row: NDArray[np.float64]) -> dict[str, Any]:
-        data = self._llm.tokenizer_.detokenize([token], special=True)
+
+def entry(llm: Completions, token: int, logits: NDArray[Any], top: int) -> dict[str, Any]:
+    """OpenAI's entry for a token: natural logarithms, before any sampler changed them.
+
+    Args:
+        llm: The model.
+        token: The token.
+        logits: The row it was drawn from, shape ``(n_vocab,)``.
+        top: How many likeliest tokens to tell.
+    """
+    row = np.array(logits, np.float64)
+    peak = row.max()
+    row -= peak + np.log(np.exp(row - peak).sum())
+    best = np.argsort(-row, kind="stable")[:top].tolist()
+
+    def one(token: int) -> dict[str, Any]:
+        data = llm.tokenizer_.detokenize([token], special=True)
         return {"token": data.decode("utf-8", "replace"), "logprob": float(row[token]), "bytes": list(data)}
+
+    return {**one(token), "top_logprobs": [one(other) for other in best]}

@@ -41,7 +41,7 @@ class Arrival:
 
 
 class RunningStream:
-    """Runs a stream of completion chunks.
+    """Runs a stream of completion chunks, from ``start()`` on.
 
     Args:
         llm: The model the stream runs on.
@@ -53,9 +53,22 @@ class RunningStream:
         self, llm: Cancellable, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
     ) -> None:
         self._llm, self._begin, self._deliver = llm, begin, deliver
-        self._stopped = self._ended = False
+        self._stopped = self._ended = self._begun = False
+        self._left = threading.Event()  # nothing of it runs any more; a thread that is only beginning is not alive yet
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """Begins. An exception that a signal raises meanwhile leaves a thread that ``stop()`` ends.
+
+        Raises:
+            RuntimeError: No thread can be made.
+        """
+        self._begun = True
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._begun = False
+            raise
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -73,7 +86,10 @@ class RunningStream:
         except BaseException as raised:  # handed to the thread that waits
             error = raised
         self._ended = True
-        self._deliver(Arrival(None, error=error))
+        try:
+            self._deliver(Arrival(None, error=error))
+        finally:
+            self._left.set()
 
     def stop(self, wait: float | None = None) -> bool:
         """Cancels the stream and waits for its end; within one forward on the CPU.
@@ -86,12 +102,15 @@ class RunningStream:
         """
         self._stopped = True
         step = 0.02 if wait is None else min(wait, 0.02)
-        while self._thread.is_alive():
+        while self._runs():
             if not self._ended:  # again and again: a generation that is only beginning takes no notice
                 self._llm.cancel()
-            self._thread.join(step)
+            self._left.wait(step)
             if wait is not None:
                 wait -= step
                 if wait <= 0:
                     break
-        return not self._thread.is_alive()
+        return not self._runs()
+
+    def _runs(self) -> bool:
+        return self._begun and not self._left.is_set()

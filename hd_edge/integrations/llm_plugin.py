@@ -61,6 +61,7 @@ class HDEdgeModel(llm.Model):
         n_threads: int | None = Field(default=None, ge=1, description="Threads; default: physical cores")
         exact: bool = Field(default=False, description="CPU: drafted text is bit for bit plain text")
         draft: bool = Field(default=True, description="False: decode plainly")
+        drafter: str | None = Field(default=None, description="Small GGUF that drafts too, its name, or 'demo'")
 
     def __init__(self, name: str) -> None:
         self.name, self.model_id = name, PREFIX + name
@@ -97,6 +98,7 @@ class HDEdgeModel(llm.Model):
             "n_ctx": options.n_ctx,
             "exact": options.exact,
             "draft": "auto" if options.draft else "off",
+            **({"drafter": options.drafter} if options.drafter else {}),
             **({"n_threads": options.n_threads, "n_threads_batch": options.n_threads} if options.n_threads else {}),
         }
         if self._loaded is not None and self._loaded[0] == settings:

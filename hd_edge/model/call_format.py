@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 NAME = r'"name"\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"'
+BEHIND = re.compile(r'[\s,;\]}]*(?:"id"\s*:\s*"[^"]*"[\s,;\]}]*)?')  # of a list
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class CallFormat:
         bare: Where an answer begins with a call, the opening may be missing.
         trigger: Text at which a grammar of calls begins, or where an answer that is a bare call gives itself away.
         own: The template writes tools; else their description is put into the system's text.
+        inner: More texts that may be control tokens.
+        behind: What else may stand behind a call, or between two.
+        xml: Arguments are written as elements, not as JSON; ``head`` is then a whole call's beginning.
+        single: A message has one call at most.
+        description: What is put into the system's text; ``%s`` stands for the tools, a line each. Empty: Hermes' own.
     """
 
     name: str
@@ -37,11 +43,16 @@ class CallFormat:
     listed: tuple[str, str] = ("", "")
     bare: re.Pattern[str] | None = None
     own: bool = True
+    inner: tuple[str, ...] = ()
+    behind: re.Pattern[str] = BEHIND
+    xml: bool = False
+    single: bool = False
+    description: str = ""
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Texts that may be control tokens."""
-        return tuple(mark for mark in (self.opening, self.closing, "[ARGS]", "[CALL_ID]") if mark)
+        return tuple(mark for mark in (self.opening, self.closing, *self.inner) if mark)
 
 
 def _head(key: str) -> re.Pattern[str]:
@@ -89,6 +100,7 @@ MISTRAL_ARGS = CallFormat(  # since version 11 of Mistral's tokenizer
     end="",
     between="[TOOL_CALLS]",
     trigger=re.compile(rb"\[TOOL_CALLS\]"),
+    inner=("[ARGS]", "[CALL_ID]"),
 )
 LLAMA3 = CallFormat(
     name="llama3",
@@ -103,6 +115,67 @@ LLAMA3 = CallFormat(
 )
 
 
+_CALLS, _CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+_CALL, _CALL_END, _SEPARATOR = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>"
+_MARKS = re.compile(f"(?:[\\s`]|{_CALL_END}|{_CALLS_END})*")
+DEEPSEEK = CallFormat(  # V3 and R1
+    name="deepseek",
+    opening=_CALLS,
+    closing="",
+    head=re.compile(rf"{_CALL}\s*function\s*{_SEPARATOR}(?P<name>[^\n<]+)\n```json\n\s*(?=\{{)"),
+    start=f"{_CALL}function{_SEPARATOR}%s\n```json\n",
+    end=f"\n```{_CALL_END}",
+    between="\n",
+    trigger=re.compile(_CALLS.encode()),
+    listed=("", _CALLS_END),
+    inner=(_CALL, _CALL_END, _SEPARATOR, _CALLS_END),
+    behind=_MARKS,
+)
+DEEPSEEK_31 = CallFormat(  # since V3.1
+    **{
+        **DEEPSEEK.__dict__,
+        "head": re.compile(rf"{_CALL}(?P<name>[^\n<]+){_SEPARATOR}\s*(?=\{{)"),
+        "start": f"{_CALL}%s{_SEPARATOR}",
+        "end": _CALL_END,
+        "between": "",
+    }
+)
+_DEEPSEEK_DESCRIPTION = f"""## Tools
+You have access to the following tools:
+
+%s
+
+IMPORTANT: ALWAYS adhere to this exact format for tool use:
+{_CALLS}{{call}}{{additional_tool_calls}}{_CALLS_END}
+
+Where:
+- `tool_call_name` must be an exact match to one of the available tools
+- `tool_call_arguments` must be valid JSON that strictly follows the tool's Parameters Schema"""  # as DeepSeek puts it
+QWEN_CODER = CallFormat(  # and Qwen 3.5
+    name="qwen-coder",
+    opening="<tool_call>",
+    closing="</tool_call>",
+    head=re.compile(r"\s*<function=(?P<name>[^>\n]+)>\n?"),
+    start="\n<function=%s>\n",
+    end="</function>\n</tool_call>",
+    between="\n<tool_call>",
+    trigger=re.compile(rb"<tool_call>"),
+    xml=True,
+)
+HARMONY = CallFormat(  # gpt-oss; its answers are read by ``harmony``
+    name="harmony",
+    opening="<|channel|>commentary to=functions.",
+    closing="",
+    head=re.compile(r"to=functions\.(?P<name>[\w-]+)"),
+    start="%s <|constrain|>json<|message|>",
+    end="",
+    between="",
+    trigger=re.compile(rb" to=functions\."),
+    inner=("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|constrain|>", "<|call|>", "<|return|>"),
+    single=True,
+)
+
+
 def format_of(template: str, *, takes_tools: bool) -> CallFormat:
     """The format that a chat template asks for.
 
@@ -110,8 +183,19 @@ def format_of(template: str, *, takes_tools: bool) -> CallFormat:
         template: Jinja2 text.
         takes_tools: Whether it writes the tools that it is given.
     """
+    if "<|channel|>" in template and "<|start|>" in template and takes_tools:
+        return HARMONY
+    if _CALLS in template:
+        form = DEEPSEEK if "```json" in template else DEEPSEEK_31
+        if takes_tools:
+            return form
+        call = form.start % "tool_call_name" + "tool_call_arguments" + form.end
+        description = _DEEPSEEK_DESCRIPTION.replace("{call}", call)
+        return CallFormat(**{**form.__dict__, "own": False, "description": description})
     if takes_tools and "[TOOL_CALLS]" in template:
         return MISTRAL_ARGS if "[ARGS]" in template else MISTRAL
+    if takes_tools and "<tool_call>" in template and "<function=" in template and "<parameter=" in template:
+        return QWEN_CODER
     if takes_tools and "<tool_call>" in template and "<function=" not in template:
         return HERMES
     if takes_tools and "<|tool_call|>" in template:

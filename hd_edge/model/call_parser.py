@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .call_format import GENERIC, CallFormat
+from .xml_arguments import xml_call
 
 OPEN, CLOSE = "<think>", "</think>"
 MOST_BEFORE_NAME = 64  # characters of a bare call before it has to be known as one
-
-BETWEEN = re.compile(r'[\s,;\]}]*(?:"id"\s*:\s*"[^"]*"[\s,;\]}]*)?')  # what may stand behind a call of a list
 
 Delta = dict[str, Any]
 
@@ -25,13 +23,22 @@ class AnswerParser:
         form: How calls are written; None: nothing is a call.
         reasoning: Thoughts are told apart.
         thinking: The answer begins within thoughts.
+        schemas: Parameters of functions by name, where arguments are no JSON.
 
     Attributes:
         calls: How many were begun.
     """
 
-    def __init__(self, form: CallFormat | None, *, reasoning: bool = False, thinking: bool = False) -> None:
+    def __init__(
+        self,
+        form: CallFormat | None,
+        *,
+        reasoning: bool = False,
+        thinking: bool = False,
+        schemas: Mapping[str, Any] | None = None,
+    ) -> None:
         self._reads_calls, self._form = form is not None, form or GENERIC
+        self._schemas = schemas or {}
         self._text = ""  # not told yet
         self._trims = reasoning and thinking  # white space that comes next is none of the text
         self._state: Callable[[bool], list[Delta]] = self._start
@@ -88,7 +95,7 @@ class AnswerParser:
 
     def _call(self, ended: bool) -> list[Delta]:
         form = self._form
-        head = form.head.search(self._text)
+        head = None if form.xml else form.head.search(self._text)
         close = self._text.find(form.closing) if form.closing else -1
         if head is not None and not 0 <= close < head.end():
             self._text, self._state, self._scan = self._text[head.end() :], self._arguments, Scanner()
@@ -164,14 +171,17 @@ class AnswerParser:
         return {"tool_calls": [{"index": self.calls - 1, **call}]}
 
     def _whole(self, region: str, said: str) -> list[Delta]:
-        """A call with its keys in another order, or without arguments; text that is none stays text."""
+        """A call with its keys in another order, without arguments, or in XML; text that is none stays text."""
+        if self._form.xml:
+            found = xml_call(region, self._form.head, self._schemas)
+            return self._tell(self._form.opening + said) if found is None else [self._begun(*found)]
         try:
             found, _ = json.JSONDecoder(strict=False).raw_decode(region[region.find("{") :])
             name, arguments = found["name"], found.get("arguments", found.get("parameters", {}))
         except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
             name, arguments = None, None
         if not isinstance(name, str):
-            if self.calls and BETWEEN.fullmatch(region):
+            if self.calls and self._form.behind.fullmatch(region):
                 return []
             return self._tell(said if self._form.bare or self.calls else self._form.opening + said)
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

@@ -15,7 +15,7 @@ from llama_cpp import llama_chat_format
 
 from hd_edge.errors import ConfigError
 
-from .call_format import CallFormat, format_of
+from .call_format import GENERIC, HARMONY, CallFormat, format_of
 from .messages import called
 
 MARK = "qzxmark"
@@ -84,10 +84,16 @@ class ChatTemplate:
         """How the model writes calls."""
         return format_of(self.text, takes_tools=MARK in self._try([USER], [TOOL]))
 
+    @property
+    def in_channels(self) -> bool:
+        """Answers come in channels, as gpt-oss writes them."""
+        return "<|channel|>" in self.text and self.form is HARMONY
+
     @cached_property
     def _arguments_as_text(self) -> bool:
         asked = {"role": "assistant", "content": "", "tool_calls": [CALL]}
-        return f'"{MARK}a"' not in self._try([USER, asked]).replace("\\", "")
+        written = self._try([USER, asked]).replace("\\", "")
+        return f'"{MARK}a"' not in written and f"={MARK}a>" not in written
 
     @cached_property
     def _takes_calls(self) -> bool:
@@ -102,7 +108,7 @@ class ChatTemplate:
         asked = called(
             {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]}, as_text=self._arguments_as_text
         )
-        return not self._takes_calls or bool(self._try([USER, asked]))
+        return not self.form.single and (not self._takes_calls or bool(self._try([USER, asked])))
 
     @cached_property
     def _takes_system(self) -> bool:
@@ -123,10 +129,10 @@ class ChatTemplate:
             ConfigError: The template refuses the conversation.
         """
         if tools and not self.form.own:
-            messages, tools = _described(messages, tools), None
+            messages, tools = _described(messages, tools, self.form), None
         calls = any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
         several = any(len(message.get("tool_calls") or ()) > 1 for message in messages)
-        if calls and not (self.form.own and self._takes_calls and (self.takes_parallel or not several)):
+        if calls and not (self.form is not GENERIC and self._takes_calls and (self.takes_parallel or not several)):
             messages = _as_text(messages)
         else:
             messages = [called(message, as_text=self._arguments_as_text) for message in messages]
@@ -175,9 +181,9 @@ class _Catcher:
         return {"id": "", "object": "text_completion", "created": 0, "model": "", "choices": [choice], "usage": {}}
 
 
-def _described(messages: list[dict[str, Any]], tools: list[Any]) -> list[dict[str, Any]]:
+def _described(messages: list[dict[str, Any]], tools: list[Any], form: CallFormat) -> list[dict[str, Any]]:
     """The tools as a part of the system's text."""
-    text = DESCRIPTION % "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+    text = (form.description or DESCRIPTION) % "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
     if messages and messages[0]["role"] == "system":
         first, *rest = messages
         return [{**first, "content": f"{first['content']}\n\n{text}".strip()}, *rest]

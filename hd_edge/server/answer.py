@@ -128,6 +128,7 @@ class Answer(Response):
             async with self._turn.seat(user) as llm:
                 running = RunningStream(llm, lambda: self._chunks(llm, deliver), deliver)
                 try:
+                    running.start()
                     return not isinstance(await asyncio.shield(ended), SlowReaderError)
                 finally:  # the next request's turn comes when nothing can cancel it by mistake
                     await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))

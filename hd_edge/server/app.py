@@ -21,6 +21,7 @@ from .buffer import PATIENCE
 from .calls import chat_job, completion_job
 from .embeddings import embed
 from .guard import MOST_BYTES, Guard
+from .kept import KeptResponses
 from .metrics import Requests, company, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
 from .responses import ResponseShape, ResponsesRequest
@@ -68,6 +69,7 @@ def create_app(
     state.model, state.llm, state.name = model, seats[0], name
     state.requests, state.patience, state.created = Requests(), patience, int(time.time())
     state.turn = Turn(state.requests, seats)
+    state.kept = KeptResponses()
     errors.install(app)
     app.add_middleware(Guard, host=host, api_key=api_key, origins=origins, most_bytes=most_bytes)
     if origins:  # outside the guard: browsers ask without a key
@@ -90,10 +92,30 @@ async def chat_completions(request: Request, body: ChatRequest) -> Answer:
 
 @router.post("/v1/responses", tags=["OpenAI"])
 async def responses(request: Request, body: ResponsesRequest) -> Answer:
-    """Answers a conversation, in the words of OpenAI's newer API."""
+    """Answers a conversation, in the words of OpenAI's newer API; it may go on from a response before."""
     state = request.app.state
-    job = chat_job(body.chat(), state.name)
-    return _answer(state, replace(job, shape=ResponseShape(body, state.name)))
+    before = body.previous_response_id
+    items = body.items(state.kept.find(before, "previous_response_id").items if before is not None else [])
+    job = chat_job(body.chat(items), state.name)
+
+    def keep(response: dict[str, Any]) -> None:
+        if body.store:
+            state.kept.keep(response, items)
+
+    return _answer(state, replace(job, shape=ResponseShape(body, state.name, keep)))
+
+
+@router.get("/v1/responses/{name}", tags=["OpenAI"])
+async def response(request: Request, name: str) -> errors.Json:
+    """A response that was asked for with ``store``."""
+    return errors.Json(request.app.state.kept.find(name).response)
+
+
+@router.delete("/v1/responses/{name}", tags=["OpenAI"])
+async def delete_response(request: Request, name: str) -> dict[str, Any]:
+    """Forgets a response."""
+    request.app.state.kept.delete(name)
+    return {"id": name, "object": "response", "deleted": True}
 
 
 @router.post("/v1/completions", tags=["OpenAI"])

@@ -21,3 +21,16 @@ class Protocol(H11Protocol):
         waits = self.conn.their_state is h11.DONE and self.conn.our_state is not h11.DONE
         if waits and len(self.conn.trailing_data[0]) <= MOST_AHEAD:
             self.flow.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn's, where no answer has begun; the application is told that nobody waits for one.
+
+        uvicorn would send two answers, or one behind the other, and log what h11 says of that.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()

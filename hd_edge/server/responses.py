@@ -1,10 +1,10 @@
-"""``POST /v1/responses``: OpenAI's newer API, as a chat completion in other words. Nothing is kept between requests."""
+"""``POST /v1/responses``: OpenAI's newer API, as a chat completion in other words."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, Literal
 
@@ -16,9 +16,15 @@ from .requests import ChatRequest
 
 Json = dict[str, Any]
 
+NOT_SUPPORTED = {
+    "conversation": "send the conversation as input, or previous_response_id",
+    "prompt": "send its text as instructions and input",
+    "background": "wait for the response, or stream it",
+}
+
 
 class ResponsesRequest(Body):
-    """Body of ``POST /v1/responses``; what is left out here, ``store`` for one, is ignored."""
+    """Body of ``POST /v1/responses``; fields that are not known are ignored."""
 
     input: str | list[dict[str, Any]]
     instructions: str | None = None
@@ -32,21 +38,34 @@ class ResponsesRequest(Body):
     text: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     previous_response_id: str | None = None
+    store: bool = True
     truncation: Literal["auto", "disabled"] = "disabled"
+    conversation: Any = Field(default=None, description="Not supported.")
+    prompt: Any = Field(default=None, description="Not supported.")
+    background: bool = Field(default=False, description="Not supported.")
 
-    def chat(self) -> ChatRequest:
+    def items(self, before: list[Json]) -> list[Json]:
+        """The conversation: what was before, and what is new."""
+        new = [{"role": "user", "content": self.input}] if isinstance(self.input, str) else self.input
+        return [*before, *new]
+
+    def chat(self, items: list[Json]) -> ChatRequest:
         """The same as a chat completion.
+
+        Args:
+            items: The conversation.
 
         Raises:
             RefusedError: It asks for something that chat completions do not have, or an item is none of them.
         """
-        if self.previous_response_id is not None:
-            msg = "previous_response_id is not supported, responses are not kept: send the whole conversation as input"
-            raise RefusedError(400, msg, param="previous_response_id")
+        for name, instead in NOT_SUPPORTED.items():
+            if getattr(self, name):
+                msg = f"{name} is not supported: {instead}"
+                raise RefusedError(400, msg, code="unsupported_parameter", param=name)
         given: Json = {"model": self.model, "temperature": self.temperature, "top_p": self.top_p, "stream": self.stream}
         given |= {"max_tokens": self.max_output_tokens, "parallel_tool_calls": self.parallel_tool_calls}
-        given["messages"] = list(_messages(self.instructions, self.input))
-        if self.tools:
+        given["messages"] = list(_messages(self.instructions, items))
+        if self.tools or self.tool_choice not in ("auto", "none"):
             given["tools"] = [_tool(tool, place) for place, tool in enumerate(self.tools)]
             choice = self.tool_choice
             named = (
@@ -74,16 +93,16 @@ def _tool(tool: Json, place: int) -> Json:
         raise RefusedError(400, msg, param=f"tools[{place}].type")
     return {
         "type": "function",
-        "function": {key: value for key, value in tool.items() if key not in ("type", "strict")},
+        "function": {key: value for key, value in tool.items() if key != "type"},
     }
 
 
-def _messages(instructions: str | None, items: str | list[Json]) -> Iterator[Json]:
+def _messages(instructions: str | None, items: list[Json]) -> Iterator[Json]:
     """Messages of a conversation; calls that follow each other are one message's."""
     if instructions:
         yield {"role": "system", "content": instructions}
     calls: list[Json] = []
-    for place, item in enumerate([{"role": "user", "content": items}] if isinstance(items, str) else items):
+    for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
@@ -109,9 +128,11 @@ class ResponseShape:
     Args:
         body: What was asked.
         name: Of the model.
+        done: Called with the response when it is whole.
     """
 
-    def __init__(self, body: ResponsesRequest, name: str) -> None:
+    def __init__(self, body: ResponsesRequest, name: str, done: Callable[[Json], None]) -> None:
+        self._done = done
         self._head: Json = {
             "id": f"resp_{uuid.uuid4().hex}",
             "object": "response",
@@ -120,6 +141,8 @@ class ResponseShape:
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
             "metadata": body.metadata or {},
+            "previous_response_id": body.previous_response_id,
+            "store": body.store,
             "parallel_tool_calls": bool(body.parallel_tool_calls),
             "temperature": body.temperature,
             "text": body.text or {"format": {"type": "text"}},
@@ -179,7 +202,9 @@ class ResponseShape:
         }
         status = {"status": "incomplete" if cut else "completed"}
         why = {"incomplete_details": {"reason": "max_output_tokens"} if cut else None}
-        return {**self._head, **status, **why, "output": self._output, "usage": counts}
+        response = {**self._head, **status, **why, "output": self._output, "usage": counts}
+        self._done(response)
+        return response
 
     # -- items ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -123,28 +124,63 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> i
         CorpusError: A line is not of an export; names it.
         StoreError: The store cannot be written.
     """
-    same: bool | None = None
     collected: dict[int, list[_native.NgramList]] = {}
     taken = 0
+    for found in _keys(lines, vocabulary, store.identity):
+        for key, ngrams in found:
+            if len(collected) >= BATCH and key not in collected:
+                _add(store, collected)
+                collected = {}
+            collected.setdefault(key, []).append(ngrams)
+        taken += bool(found)
+    _add(store, collected)
+    return taken
+
+
+@contextmanager
+def checked(lines: Iterable[str], vocabulary: Vocabulary, identity: Identity) -> Iterator[IO[str]]:
+    """The lines of an export, read to their end before anything is written: an import takes all of them, or none.
+
+    Raises:
+        CorpusError: As ``import_text``.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass") as copy:
+
+        def copied() -> Iterator[str]:
+            for line in lines:
+                copy.write(line)
+                yield line
+
+        for _ in _keys(copied(), vocabulary, identity):
+            pass
+        copy.seek(0)
+        yield copy
+
+
+def _keys(
+    lines: Iterable[str], vocabulary: Vocabulary, identity: Identity
+) -> Iterator[list[tuple[int, _native.NgramList]]]:
+    """The n-grams of each line behind the first, with their keys.
+
+    Raises:
+        CorpusError: A line is not of an export; names it.
+    """
+    same: bool | None = None
     number = 1
     try:
         for line in lines:
             if same is None:
                 source = check_header(line)
-                same = source is not None and source.tokenizer == store.identity.tokenizer
+                same = source is not None and source.tokenizer == identity.tokenizer
             else:
                 entry = _Entry.parse(line)
-                found = [entry.ngrams()] if same else _read_anew(entry, vocabulary)
-                for ngrams in found:
-                    key = _key(ngrams[0], store.identity.n_vocab)
-                    _native.encode_record(key, [ngrams], store.identity.n_vocab)  # refuses what is out of range
-                    if len(collected) >= BATCH and key not in collected:
-                        _add(store, collected)
-                        collected = {}
-                    collected.setdefault(key, []).append(ngrams)
-                taken += bool(found)
+                found = []
+                for ngrams in [entry.ngrams()] if same else _read_anew(entry, vocabulary):
+                    key = _key(ngrams[0], identity.n_vocab)
+                    _native.encode_record(key, [ngrams], identity.n_vocab)  # refuses what is out of range
+                    found.append((key, ngrams))
+                yield found
             number += 1
-        _add(store, collected)
     except (ValueError, RuntimeError) as error:
         if isinstance(error, CorpusError):
             raise
@@ -152,7 +188,6 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> i
         raise CorpusError(msg) from error
     if same is None:
         check_header("")
-    return taken
 
 
 def check_header(line: str) -> Identity | None:

@@ -132,15 +132,21 @@ SCHEMAS = [
     ({"type": "string", "maxLength": 10**9}, "as maxLength"),
     ({"type": "string", "pattern": "^a{1000000000}$"}, "repetitions in a pattern"),
     ({"enum": ["x" * 300_000]}, "bytes"),
-    ({"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(800)}}, "characters of grammar"),
+    ({"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(4000)}}, "characters of grammar"),
+    ({"type": "string", "pattern": "(a|b)*a(a|b){14}$"}, "characters of grammar"),
+    ({"type": "string", "pattern": "^((a{0,30}){0,30}){0,30}$"}, "places in a pattern"),
+    ({"type": "string", "pattern": "^[a-z]*$", "maxLength": 9000}, "characters of grammar"),
+    ({"allOf": [{"anyOf": [{f"m{end}Length": n} for n in range(60)]} for end in ("in", "ax")]}, "shapes of one value"),
     ({"type": "array", "items": {"type": "string"}, "minItems": float("nan")}, "as minItems"),
 ]
 nested: dict = {"type": "string"}
 for _ in range(200):
     nested = {"type": "array", "items": nested}
 SCHEMAS.append((nested, "schemas in schemas"))
-doubling: dict = {f"d_{i}": {"type": "array", "items": [{"$ref": f"#/$defs/d_{i + 1}"}] * 2} for i in range(40)}
-SCHEMAS.append(({"$defs": {**doubling, "d_40": {"type": "string"}}, "$ref": "#/$defs/d_0"}, "schemas in|characters"))
+doubling: dict = {f"d_{i}": {"anyOf": [{"$ref": f"#/$defs/d_{i + 1}"}] * 2} for i in range(40)}
+SCHEMAS.append(({"$defs": {**doubling, "d_40": {"type": "string"}}, "$ref": "#/$defs/d_0"}, "schemas in schemas"))
+growing = {"type": "array", "items": {"allOf": [{"items": {"$ref": "#/$defs/a"}}, {"$ref": "#/$defs/a"}]}}
+SCHEMAS.append(({"$defs": {"a": growing}, "$ref": "#/$defs/a"}, "schemas and shapes to read"))
 
 
 @pytest.mark.parametrize(("schema", "message"), SCHEMAS)

@@ -188,9 +188,9 @@ class Endless:
 
 
 def test_a_running_stream_stops_also_while_it_waits_for_a_forward():
-    arrivals = []
-    model = Endless()
+    arrivals, model = [], Endless()
     running = RunningStream(model, model.stream, arrivals.append)
+    running.start()
     model.begun.wait()
     assert running.stop()
     assert [a.chunk for a in arrivals] == [{"n": 0}, None]
@@ -204,7 +204,7 @@ def test_an_error_of_a_running_stream_arrives():
         yield {"n": 0}
         raise ZeroDivisionError
 
-    RunningStream(Endless(), stream, arrivals.put)
+    RunningStream(Endless(), stream, arrivals.put).start()
     assert arrivals.get(timeout=60).chunk == {"n": 0}
     assert isinstance(arrivals.get(timeout=60).error, ZeroDivisionError)
 

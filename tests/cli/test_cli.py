@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from hd_edge.cli import VERBS
+import hd_edge
+from hd_edge.cli import VERBS, why
 
 
 def run(*arguments, stdin=""):
@@ -148,6 +152,50 @@ def test_a_drafter_is_named_like_a_model(models):
     result = json.loads(drafted.stdout)
     assert result["text"] + "\n" == plain.stdout
     assert "drafter" in result["stats"]["drafted_by_tier"]
+
+
+def test_doctor_looks_at_a_drafter(models):
+    asked = ("doctor", "--json", "-m", models("Q8_0"))
+    report = json.loads(run(*asked, "--drafter", models("Q4_0"), "--explain", "-t", 1).stdout)
+    assert report["model"]["drafter"] == str(models("Q4_0"))
+    assert len(report["why"]["answers"]) == 3
+    refused = run("doctor", "-m", models("Q4_0"), "--drafter", models("Q8_0"))
+    assert refused.returncode == 1
+    assert "a drafter must be smaller" in refused.stderr
+    assert run("doctor", "--drafter", models("Q4_0")).returncode == 2
+
+
+def test_ctrl_c_reaches_doctor_during_a_forward(monkeypatch):
+    """The model runs in a thread: a signal reaches the main one, which cancels."""
+    ran, cancelled = [], threading.Event()
+
+    class Endless:
+        tier = "context"
+
+        def __init__(self, *_, **__):
+            pass
+
+        def create_chat_completion(self, *_, **__):
+            yield {}
+            ran.append(threading.current_thread())
+            os.kill(os.getpid(), signal.SIGINT)
+            cancelled.wait(60)
+
+        def cancel(self):
+            cancelled.set()
+
+        def catch_up(self):
+            pass
+
+        def close(self):
+            ran.append("closed")
+
+    monkeypatch.setattr(hd_edge, "Llama", Endless)
+    with pytest.raises(KeyboardInterrupt):
+        why.explain("model.gguf", 1)
+    assert cancelled.is_set()
+    assert ran[0] is not threading.main_thread()
+    assert ran[1:] == ["closed"]
 
 
 def test_a_drafter_and_no_drafts_are_one_too_many(models):

@@ -137,6 +137,19 @@ def test_nothing_to_import_makes_no_store(model, tmp_path, text):
     assert not new.exists()
 
 
+@pytest.mark.parametrize("tear", [lambda text: text[:-20], lambda text: text + "{}\n", lambda text: text + '{"key": '])
+def test_a_torn_export_changes_nothing(model, store, tmp_path, tear):
+    run("export", store, "-o", tmp_path / "whole.jsonl", "-m", model)
+    torn, new = tmp_path / "torn.jsonl", tmp_path / "new.sqlite3"
+    torn.write_text(tear((tmp_path / "whole.jsonl").read_text()))
+    before = store.read_bytes()
+    for target in (new, store):
+        with pytest.raises(CorpusError, match="is not of an export"):
+            run("import", target, torn, "-m", model)
+    assert not new.exists()
+    assert store.read_bytes() == before
+
+
 def test_no_store_is_merged_twice(store, tmp_path):
     link = tmp_path / "link.sqlite3"
     link.symlink_to(store)

@@ -116,6 +116,38 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert (one, code) == ("True", "7")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_loading_in_a_forked_child_of_a_process_that_computed_with_plain_llama_cpp(models):
+    code = """
+import os, signal, sys
+import llama_cpp
+from hd_edge import ConfigError, Llama
+plain = llama_cpp.Llama(sys.argv[1], n_ctx=256, n_threads=2, n_threads_batch=2, verbose=False)
+for computes in (False, True):
+    if computes:
+        plain("the cat", max_tokens=8)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        for threads in (2, 1):
+            try:
+                kept = dict(store=None, statistics=None, prefix_cache=None)
+                other = Llama(sys.argv[1], n_ctx=256, n_threads=threads, n_threads_batch=threads, **kept)
+                print(bool(other("the cat", max_tokens=4)["choices"]), flush=True)
+            except ConfigError as error:
+                print(error, flush=True)
+            if not computes:
+                break
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+    done = child(code, str(models("Q4_0")))
+    assert done.returncode == 0, done.stderr
+    works, first, refused, one, second = done.stdout.splitlines()
+    assert (works, first, one, second) == ("True", "7", "True", "7")
+    assert "stayed behind" in refused
+
+
 def test_a_fork_while_another_thread_computes(models):
     code = (
         LOAD

@@ -79,4 +79,5 @@ def test_llama_cpps_cache_goes_with_it(llm, base):
         each.set_cache(LlamaRAMCache())
         texts.append([each(PROMPT, max_tokens=n, temperature=0.0)["choices"][0]["text"] for n in (5, 12, 7)])
         each.set_cache(None)
-    assert texts[0] == texts[1]
+    assert all(theirs.startswith(ours) for ours, theirs in zip(*texts, strict=True))
+    assert all(texts[0])

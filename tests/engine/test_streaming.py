@@ -1,4 +1,4 @@
-"""Streams: whole characters; finish reasons, usage and logprobs as in llama_cpp, however many tokens a step brings."""
+"""Streams: the text of a whole answer, also where llama_cpp's streams lose some; finish reasons, usage, logprobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import llama_cpp
 import pytest
 from llama_cpp import LlamaGrammar
 
-from hd_edge import Llama
+from hd_edge import ConfigError, Llama
 from hd_edge.check.adversary import Adversary
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8}
@@ -62,20 +62,36 @@ def parts(chunks):
     return [(c["choices"][0]["text"], c["choices"][0]["finish_reason"], c["choices"][0]["logprobs"]) for c in chunks]
 
 
+def said(got) -> str:
+    return "".join(part[0] for part in got)
+
+
+def whole(llm, **settings):
+    llm.reset()
+    return llm.create_completion(PROMPT, **{"max_tokens": 60, "temperature": 0.0, "seed": 5, **settings})
+
+
+def text_of(llm, got, **settings):
+    """llama_cpp's whole text; it goes beyond max_tokens to the end of a character, at most by one."""
+    text = whole(llm, **settings)["choices"][0]["text"]
+    return text[: len(said(got))] if 0 <= len(text) - len(said(got)) <= 1 else text
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_characters_are_whole_and_chunks_those_of_llama_cpp(llms, name, temperature):
+def test_a_stream_is_the_text_of_a_whole_answer(llms, name, temperature):
     ours, theirs = llms
     settings = {"grammar": LlamaGrammar.from_string(GRAMMARS[name], verbose=False), "temperature": temperature}
     draft_well(ours, theirs, **settings)
-    want, got = parts(run(theirs, **settings)), parts(run(ours, **settings))
-    assert got == want
+    got = parts(run(ours, **settings))
     assert ours.stats.mean_accepted_tokens > 1.5
-    text = "".join(part[0] for part in got)
-    assert "\ufffd" not in text
-    if name == "multi-byte":  # llama_cpp's own stream drops some characters that span tokens; so do we, equally
-        assert any(ord(letter) > 127 for letter in text)
+    assert said(got) == text_of(theirs, got, **settings)
+    assert said(got) == whole(ours, **settings)["choices"][0]["text"]
+    assert any(ord(letter) > 127 for letter in said(got))
     assert all(part[0].encode("utf-8", "strict").decode() == part[0] for part in got)
+    assert [part[1] for part in got] == [None] * (len(got) - 1) + [
+        whole(ours, **settings)["choices"][0]["finish_reason"]
+    ]
 
 
 def test_generate_from_text_yields_whole_characters(llms):
@@ -96,15 +112,15 @@ def test_stop_string_within_an_accepted_path(llms, at, length):
     ours, theirs = llms
     grammar = LlamaGrammar.from_string(GRAMMARS["multi-byte"], verbose=False)
     settings = {"grammar": grammar, "temperature": 0.9}
-    text = "".join(part[0] for part in parts(run(theirs, **settings)))
-    stop = text[at : at + length]
+    stop = whole(theirs, **settings)["choices"][0]["text"][at : at + length]
     assert len(stop) == length
     draft_well(ours, theirs, right=1.0, **settings)
-    want, got = parts(run(theirs, stop=[stop], **settings)), parts(run(ours, stop=[stop], **settings))
-    assert got == want
-    assert stop not in "".join(part[0] for part in got)
-    assert ours.n_tokens == theirs.n_tokens
-    assert ours._input_ids.tolist() == theirs._input_ids.tolist()
+    got = parts(run(ours, stop=[stop], **settings))
+    state = ours.n_tokens, ours._input_ids.tolist()
+    assert said(got) == whole(theirs, stop=[stop], **settings)["choices"][0]["text"]
+    assert stop not in said(got)
+    assert got[-1][1] == "stop"
+    assert state == (theirs.n_tokens, theirs._input_ids.tolist())
     assert ours.verifier.check_integrity() == ""
 
 
@@ -112,26 +128,101 @@ def test_stop_string_within_an_accepted_path(llms, at, length):
 def test_finish_reason_and_usage(llms, max_tokens):
     ours, theirs = llms
     draft_well(ours, theirs, right=1.0)
-    want, got = parts(run(theirs, max_tokens=max_tokens)), parts(run(ours, max_tokens=max_tokens))
-    assert got == want
-    whole = []
-    for llm in (ours, theirs):
-        llm.reset()
-        answer = llm.create_completion(PROMPT, max_tokens=max_tokens, temperature=0.0)
-        usage = answer["usage"]
-        whole.append((answer["choices"], usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]))
-    assert whole[0] == whole[1]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_logprobs(with_logits, stream):
-    ours, theirs = with_logits
-    draft_well(ours, theirs)
     answers = []
     for llm in (ours, theirs):
-        llm.reset()
-        answer = llm.create_completion(PROMPT, max_tokens=40, temperature=0.0, logprobs=3, stream=stream)
-        answers.append(parts(answer) if stream else answer["choices"])
-    assert ours.stats.mean_accepted_tokens > 1.5
+        answer = whole(llm, max_tokens=max_tokens)
+        usage = answer["usage"]
+        answers.append((answer["choices"], usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]))
     assert answers[0] == answers[1]
-    assert any(part[2] for part in answers[0]) if stream else answers[0][0]["logprobs"]["token_logprobs"]
+    got = parts(run(ours, max_tokens=max_tokens))
+    assert (said(got), got[-1][1]) == (answers[0][0][0]["text"], answers[0][0][0]["finish_reason"])
+
+
+def close(some, others):
+    assert some["tokens"] == others["tokens"]
+    for name in ("token_logprobs", "top_logprobs"):
+        assert [one if one is None else pytest.approx(one, abs=1e-5) for one in others[name]] == some[name]
+
+
+def joined(got):
+    told = [part[2] for part in got if part[2]]
+    return {name: [one for part in told for one in part[name]] for name in told[0]}
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_probabilities_are_those_of_llama_cpp(with_logits, echo):
+    ours, theirs = with_logits
+    draft_well(ours, theirs)
+    settings = {"max_tokens": 40, "logprobs": 3, "echo": echo}
+    mine, want = whole(ours, **settings)["choices"][0], whole(theirs, **settings)["choices"][0]
+    assert ours.stats.mean_accepted_tokens > 1.5
+    assert (mine["text"], mine["finish_reason"]) == (want["text"], want["finish_reason"])
+    close(mine["logprobs"], want["logprobs"])
+    told = mine["logprobs"]
+    for token, offset in zip(told["tokens"][1:], told["text_offset"][1:], strict=True):  # llama_cpp's are off by one
+        assert (PROMPT * (not echo) + mine["text"])[offset : offset + len(token)] == token
+    got = parts(run(ours, **settings))
+    assert said(got) == want["text"]
+    assert joined(got) == mine["logprobs"]
+
+
+def test_probabilities_of_answers_need_no_logits_of_all_tokens(llms, with_logits):
+    ours, theirs = llms[0], with_logits[1]
+    close(
+        whole(ours, max_tokens=9, logprobs=2)["choices"][0]["logprobs"],
+        whole(theirs, max_tokens=9, logprobs=2)["choices"][0]["logprobs"],
+    )
+    with pytest.raises(ConfigError, match="echo with logprobs=2 needs the logits of every token"):
+        whole(ours, max_tokens=9, logprobs=2, echo=True)
+
+
+def test_echoed_probabilities_without_a_beginning_of_sequence_token(models, with_logits):
+    """llama_cpp tells those of the token after."""
+    ours = with_logits[0]
+    tokens = ours.tokenize(PROMPT.encode(), add_bos=False)
+    settings = {"max_tokens": 2, "temperature": 0.0, "logprobs": 2, "echo": True}
+    ours.reset()
+    told = ours.create_completion(tokens, **settings)["choices"][0]["logprobs"]
+    assert told["tokens"][: len(tokens)] == [ours.detokenize([token]).decode() for token in tokens]
+    assert told["token_logprobs"][0] is None
+    rows = ours.logits_to_logprobs(ours.scores[: len(tokens)])
+    for at in range(1, len(tokens)):
+        assert told["token_logprobs"][at] == pytest.approx(float(rows[at - 1][tokens[at]]), abs=1e-5)
+    for token, offset in zip(told["tokens"], told["text_offset"], strict=True):
+        assert ours.detokenize(tokens).decode()[offset : offset + len(token)] in (token, "")
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_a_stream_that_echoes(llms, echo):
+    got = parts(run(llms[0], max_tokens=5, echo=echo))
+    assert said(got) == whole(llms[0], max_tokens=5, echo=echo)["choices"][0]["text"]
+    assert said(got).startswith(PROMPT) == echo
+
+
+@pytest.mark.parametrize("probabilities", [None, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_streams_go_on_behind_stray_bytes(models, mamba, seed, probabilities):
+    """Random weights draw half characters, and bytes that are none."""
+    for path in (models("Q8_0"), mamba):
+        with Llama(str(path), n_ctx=256, n_threads=1, n_threads_batch=1, store=None) as llm:
+            settings = {"max_tokens": 150, "temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": seed}
+            settings |= {"repeat_penalty": 1.0, "logprobs": probabilities}
+            answer = whole(llm, **settings)["choices"][0]["text"]
+            got = parts(run(llm, **settings))
+            assert said(got) == answer
+            assert len(answer) > 20
+
+
+@pytest.mark.parametrize(
+    ("prompt", "suffix"),
+    [("the cat", " sat"), ("the cat", ""), ("", " sat"), ([300, 301], " sat"), ("", None), ([300, 301], None)],
+)
+def test_prompts_are_built_as_llama_cpp_builds_them(llms, prompt, suffix):
+    seen = []
+    for llm in llms:
+        llm.reset()
+        made = llm.create_completion(prompt, suffix=suffix, max_tokens=4, temperature=0.0)
+        seen.append((made["choices"][0]["text"], llm.input_ids[: made["usage"]["prompt_tokens"]].tolist()))
+    assert seen[0][1] == seen[1][1]
+    ours, theirs = seen[0][0], seen[1][0]
+    assert theirs.startswith(ours) or (not prompt and ours.startswith(theirs))  # there the beginning counts as a token

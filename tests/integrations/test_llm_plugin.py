@@ -100,3 +100,14 @@ def test_the_module_imports_nothing_heavy():
     code = f"import llm, sys; before = set(sys.modules); import hd_edge.integrations.llm_plugin; print(sorted({heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_drafter_drafts(llm, folder, models):
+    shared = ("-m", "hd-edge/smol", *OPTIONS, "Tell me about rivers.")
+    plain = llm(*shared, text="").stdout
+    assert llm(*shared, "-o", "drafter", str(models("Q4_0")), text="").stdout == plain
+    (row,) = json.loads(llm("logs", "--json", "-n", "1").stdout)
+    assert "drafter" in json.loads(row["token_details"])["drafted_by_tier"]
+    refused = llm(*shared, "-o", "drafter", "no-such.gguf", text="", check=False)
+    assert refused.returncode != 0
+    assert "no-such.gguf" in refused.stderr

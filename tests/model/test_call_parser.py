@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
+from answers import cuts, read
 from llama_cpp import LlamaGrammar
 
+from hd_edge.backend.gbnf import parse
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_format import GENERIC, HERMES, LLAMA3, MISTRAL, MISTRAL_ARGS, PHI
 from hd_edge.model.call_grammar import call_grammar, with_root
 from hd_edge.model.call_parser import AnswerParser
+from hd_edge.model.schema import tool_grammar
 
 TWO = [("add", '{"a": 1, "b": [2, "}"]}'), ("say", '{"text": "a \\"word\\"</tool_call> {"}')]
 ANSWERS = [
@@ -31,36 +33,6 @@ ANSWERS = [
     (PHI, '<|tool_call|>{"name": "add", "arguments": %s}<|/tool_call|><|tool_call|>'
           '{"name": "say", "arguments": %s}<|/tool_call|>', None),
 ]  # fmt: skip
-
-
-def read(parser: AnswerParser, pieces: list[str]) -> dict:
-    message: dict = {"calls": []}
-    deltas = [delta for piece in pieces for delta in parser.feed(piece)] + parser.end()
-    for delta in deltas:
-        assert len(delta) == 1
-        for name in ("content", "reasoning_content"):
-            if name in delta:
-                assert delta[name]
-                message[name] = message.get(name, "") + delta[name]
-        for call in delta.get("tool_calls", ()):
-            if call["index"] == len(message["calls"]):
-                assert call["id"]
-                assert call["type"] == "function"
-                message["calls"].append([call["function"]["name"], call["function"]["arguments"]])
-            else:
-                assert set(call) == {"index", "function"}  # name and id once
-                assert set(call["function"]) == {"arguments"}
-                message["calls"][call["index"]][1] += call["function"]["arguments"]
-    return message
-
-
-def cuts(text: str, seed: int) -> list[str]:
-    if seed == 0:
-        return [text]
-    if seed == 1:
-        return list(text)
-    places = sorted(random.Random(seed).sample(range(len(text)), min(7, len(text))))
-    return [text[i:j] for i, j in zip([0, *places], [*places, len(text)], strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -124,15 +96,25 @@ def test_grammars_keep_the_rules_of_tools_apart(form, after_opening):
     item = {"$defs": {"Item": {"enum": ["x"]}}, "type": "object", "properties": {"é": {"$ref": "#/$defs/Item"}}}
     other = json.loads(json.dumps(item).replace('"x"', '"y"'))
     tools = {0: tool("one", item), 2: tool("two", other), 3: tool("three", None)}
-    text = call_grammar(form, tools, parallel=True, after_opening=after_opening)
+    text = call_grammar(form, tools, tool_grammar, parallel=True, after_opening=after_opening)
     rules = dict(line.split(" ::= ", 1) for line in with_root(text, thinking=False).splitlines())
     assert len(rules) == with_root(text, thinking=False).count("\n") + 1  # no rule is defined twice
-    assert rules["t0-Item"] == '"\\"x\\""'
-    assert rules["t2-Item"] == '"\\"y\\""'
+    for place, word, other in ((0, "x", "y"), (2, "y", "x")):
+        said = " ".join(rule for name, rule in rules.items() if name.startswith(f"t{place}-"))
+        assert f'\\"{word}\\"' in said
+        assert f'\\"{other}\\"' not in said
     LlamaGrammar.from_string(text)
+
+
+def test_many_tools_fit_into_a_grammar():
+    properties = {f"field_{n}": {"type": "string", "description": "d" * 50} for n in range(8)}
+    properties |= {"limit": {"type": "integer", "minimum": 0, "maximum": 10_000}, "mode": {"enum": ["a", "b", None]}}
+    tools = {place: tool(f"tool_{place}", {"type": "object", "properties": properties}) for place in range(100)}
+    text = with_root(call_grammar(HERMES, tools, tool_grammar, parallel=True), thinking=False, may_think=True)
+    assert parse(text, "root", lambda _: -1)
 
 
 def test_a_schema_of_a_tool_that_cannot_hold_is_named():
     with pytest.raises(ConfigError, match=r"tools\[1\].function.parameters: .* cannot be made a grammar") as caught:
-        call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, parallel=True)
+        call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, tool_grammar, parallel=True)
     assert caught.value.param == "tools[1].function.parameters"

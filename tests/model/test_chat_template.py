@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from templates import TALK, TOOL, TWICE, made, written
 
 from hd_edge.errors import ConfigError
-from hd_edge.model.chat_template import ChatTemplate
-from hd_edge.model.messages import plain_messages
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
@@ -47,35 +44,6 @@ NO_SYSTEM = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     "{{ m.role }}: {{ m.content }}\n{% endfor %}"
 )
-TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-CALL = {"id": "call_1234567890", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
-TALK = plain_messages(
-    [
-        {"role": "user", "content": "Rain?"},
-        {"role": "assistant", "content": None, "tool_calls": [CALL]},
-        {"role": "tool", "tool_call_id": CALL["id"], "content": "wet"},
-    ]
-)
-TWICE = [*TALK[:1], {**TALK[1], "tool_calls": [CALL, CALL]}, TALK[2], {**TALK[2], "content": "dry"}]
-
-
-def made(template: str) -> tuple[ChatTemplate, SimpleNamespace]:
-    handler = Jinja2ChatFormatter(template, "</s>", "<s>").to_chat_handler()
-    llama = SimpleNamespace(
-        _chat_handlers={"chat_template.default": handler},
-        chat_format="chat_template.default",
-        chat_handler=None,
-        metadata={"tokenizer.chat_template": template},
-        tokenize=lambda text, **_: list(text),
-    )
-    return ChatTemplate(llama), llama
-
-
-def written(template: str, messages: list, tools: list | None = None, **settings: object) -> str:
-    own, llama = made(template)
-    prompt = own.prompt(llama, plain_messages(messages), tools, settings)
-    assert bytes(prompt.tokens).decode() == prompt.text
-    return prompt.text
 
 
 @pytest.mark.parametrize(

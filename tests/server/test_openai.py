@@ -22,7 +22,10 @@ BROKEN_SCHEMAS = (
     {"type": "string", "pattern": "["},
     {"$ref": "https://example.org/schema.json"},
     {"type": ["string", "null", 5]},
-    {"type": "array", "items": False},
+    {"type": "array", "items": False, "minItems": 1},
+    {"type": "string", "pattern": "(?=a)"},
+    {"type": "array", "uniqueItems": True},
+    {"if": {"type": "string"}, "then": {"minLength": 2}},
 )
 
 
@@ -130,6 +133,8 @@ def test_a_wrong_message_is_named(client, messages, param, message):
     [
         ({"temperature": -1}, "temperature", "greater than or equal to 0"),
         ({"tool_choice": "maybe"}, "tool_choice", "'maybe' is not 'none', 'auto', 'required'"),
+        ({"tool_choice": "required"}, "tool_choice", "tools is empty"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "there are none"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "'json_schema'"),
         ({"response_format": {"type": "json_schema"}}, "response_format", "needs a field json_schema"),
         ({"top_logprobs": 2}, "top_logprobs", "needs logprobs=true"),
@@ -172,6 +177,20 @@ def test_a_stream_counts_as_a_whole_answer(client):
     *_, last = client.completions.create(**settings, stream=True, stream_options={"include_usage": True})
     assert whole.choices[0].finish_reason == "stop"  # at the end of the answer, which is no text
     assert last.usage.completion_tokens == whole.usage.completion_tokens
+
+
+@pytest.mark.parametrize("more", [{}, {"logprobs": 2}, {"echo": True}])
+def test_a_stream_of_a_completion_is_the_whole_of_it(client, more):
+    settings = {"model": "any", "prompt": "Emoji: 🙂🙃 and", "temperature": 0.0, "max_tokens": 20, **more}
+    whole = client.completions.create(**settings).choices[0]
+    choices = [chunk.choices[0] for chunk in client.completions.create(stream=True, **settings)]
+    assert "".join(choice.text for choice in choices) == whole.text
+    assert choices[-1].finish_reason == whole.finish_reason
+    assert whole.text.startswith(settings["prompt"]) == ("echo" in more)
+    if "logprobs" in more:
+        told = [choice.logprobs for choice in choices if choice.logprobs]
+        assert [one for part in told for one in part.token_logprobs] == whole.logprobs.token_logprobs
+        assert len(whole.logprobs.tokens) == 20
 
 
 def test_a_model_by_its_name(client):

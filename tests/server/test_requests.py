@@ -62,7 +62,11 @@ def error(response: httpx.Response, status: int = 400) -> dict:
         ({"prompt": [1, 2], "echo": True}, "echo", "echo needs a prompt of text"),
         ({"logit_bias": {"99999": 1}}, None, "token id 99999, the vocabulary 512"),
         ({"logit_bias": {"x": 1}}, None, "not a mapping of token ids"),
-        ({"logprobs": 3}, None, "logprobs=3 needs the logits of every token: load the model with logits_all=True"),
+        (
+            {"logprobs": 3, "echo": True},
+            None,
+            "echo with logprobs=3 needs the logits of every token: load the model with",
+        ),
         ({"logit_bias": [1]}, "logit_bias", "[1] is not a mapping of tokens to numbers"),
         ({"grammar": "root ::= " + "(" * 30_000}, None, "brackets in brackets"),
         ({"grammar": 'root ::= "ab"', "min_tokens": 3}, None, "the grammar allows no token"),

@@ -12,6 +12,8 @@ from served import Served
 
 from hd_edge import Llama
 from hd_edge.server import create_app
+from hd_edge.server.errors import RefusedError
+from hd_edge.server.kept import KeptResponses
 
 ASKED = "What is the weather in Oslo?"
 SETTINGS = {"model": "any", "temperature": 0.0, "max_output_tokens": 12}
@@ -88,7 +90,11 @@ def test_the_client_parses_a_form(client):
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"conversation": "conv_1"}, "conversation"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"background": True}, "background"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "name": "nope"}}, "tool_choice"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"input": [{"type": "image"}]}, "input[0].type"),
         ({"input": [{"role": "robot", "content": "a"}]}, "messages[0].role"),
@@ -101,3 +107,73 @@ def test_a_mistake_is_named(client, more, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(**{"input": ASKED, **SETTINGS, **more})
     assert caught.value.param == param
+
+
+def test_a_response_goes_on_from_one_before(client):
+    first = client.responses.create(input=ASKED, instructions="Be brief.", **SETTINGS)
+    second = client.responses.create(input="And in Rome?", previous_response_id=first.id, **SETTINGS)
+    talk = [
+        {"role": "user", "content": ASKED},
+        {"role": "assistant", "content": first.output_text},
+        {"role": "user", "content": "And in Rome?"},
+    ]
+    whole = client.responses.create(input=talk, **SETTINGS)  # instructions are those of one request
+    assert second.output_text == whole.output_text
+    assert (second.usage.input_tokens, second.previous_response_id) == (whole.usage.input_tokens, first.id)
+    *_, last = client.responses.create(input="Why?", previous_response_id=second.id, stream=True, **SETTINGS)
+    third = client.responses.create(input="Really?", previous_response_id=last.response.id, **SETTINGS)
+    said = [second.output_text, last.response.output_text]
+    for question, answer in zip(("Why?", "Really?"), said, strict=True):
+        talk += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    assert third.output_text == client.responses.create(input=talk, **SETTINGS).output_text
+    assert client.responses.retrieve(first.id) == first
+    client.responses.delete(first.id)
+    gone(lambda: client.responses.retrieve(first.id), None)
+    gone(lambda: client.responses.delete(first.id), None)
+    gone(lambda: client.responses.create(input="a", previous_response_id=first.id, **SETTINGS), "previous_response_id")
+    assert client.responses.retrieve(third.id).output_text == third.output_text
+
+
+def gone(call, param):
+    with pytest.raises(openai.NotFoundError) as caught:
+        call()
+    assert (caught.value.type, caught.value.param) == ("invalid_request_error", param)
+
+
+def test_a_call_is_answered_by_its_response(client):
+    settings = {**SETTINGS, "max_output_tokens": 80, "tools": [TOOL]}
+    made = client.responses.create(input=ASKED, tool_choice="required", **settings)
+    result = {"type": "function_call_output", "call_id": made.output[0].call_id, "output": "3 degrees"}
+    settings["max_output_tokens"] = 6
+    got = client.responses.create(input=[result], previous_response_id=made.id, tool_choice="none", **settings)
+    talk = [{"role": "user", "content": ASKED}, made.output[0].model_dump(), result]
+    assert got.output_text == client.responses.create(input=talk, tool_choice="none", **settings).output_text
+
+
+def test_what_is_not_stored_is_not_there(client):
+    made = client.responses.create(input=ASKED, store=False, **SETTINGS)
+    assert made.store is False
+    gone(lambda: client.responses.retrieve(made.id), None)
+
+
+def test_what_is_kept_is_bounded():
+    kept = KeptResponses(most=3, most_bytes=2000)
+    for number in range(5):
+        kept.keep({"id": f"r{number}", "output": [{"n": number}]}, [{"content": "a"}])
+    assert [number for number in range(5) if has(kept, f"r{number}")] == [2, 3, 4]
+    assert has(kept, "r2")  # used last
+    kept.keep({"id": "r5", "output": []}, [{"content": "b" * 900}])
+    kept.keep({"id": "r6", "output": []}, [{"content": "c" * 900}])
+    assert [number for number in range(7) if has(kept, f"r{number}")] == [2, 5, 6]
+    kept.keep({"id": "r7", "output": []}, [{"content": "d" * 9000}])
+    assert not has(kept, "r7")
+    assert has(kept, "r6")
+    assert kept.find("r2").items == [{"content": "a"}, {"n": 2}]
+
+
+def has(kept, name):
+    try:
+        return bool(kept.find(name))
+    except RefusedError as error:
+        assert error.status == 404
+        return False

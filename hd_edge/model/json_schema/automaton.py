@@ -1,0 +1,239 @@
+"""Finite automata over characters, made state by state: patterns, lengths and lists of texts can be held at once.
+
+Thompson's construction and the products of automata are those of every textbook (Hopcroft, Motwani, Ullman:
+Introduction to Automata Theory, chapters 2 and 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from typing import Protocol
+
+Range = tuple[int, int]  # of code points, both ends in it
+
+LAST = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)  # no characters
+EVERY: list[Range] = [(0, SURROGATES[0] - 1), (SURROGATES[1] + 1, LAST)]
+
+
+class Automaton(Protocol):
+    """Reads a text character by character. A state of None accepts nothing, whatever follows."""
+
+    @property
+    def start(self) -> Hashable | None:
+        """The state before the text."""
+        ...
+
+    def step(self, state: Hashable, character: int) -> Hashable | None:
+        """The state behind a character."""
+        ...
+
+    def accepts(self, state: Hashable) -> bool:
+        """The text may end here."""
+        ...
+
+    def cuts(self, state: Hashable) -> Iterable[int]:
+        """Characters at which ``step`` may begin to give another state."""
+        ...
+
+    def accepts_all(self, state: Hashable) -> bool:
+        """Whatever follows is accepted; False where that is not known."""
+        ...
+
+
+class Length:
+    """Texts of so many characters.
+
+    Args:
+        least: Characters.
+        most: Characters; None: any number.
+    """
+
+    def __init__(self, least: int, most: int | None) -> None:
+        self._least, self._most = least, most
+        self.start: int | None = 0 if most is None or least <= most else None
+
+    def step(self, state: Hashable, character: int) -> int | None:  # noqa: ARG002
+        """One more; as many as are needed are not told apart from more."""
+        assert isinstance(state, int)
+        if self._most is None:
+            return min(state + 1, self._least)
+        return state + 1 if state < self._most else None
+
+    def accepts(self, state: Hashable) -> bool:
+        """There are enough."""
+        assert isinstance(state, int)
+        return state >= self._least
+
+    def cuts(self, state: Hashable) -> tuple[int, ...]:  # noqa: ARG002
+        """All characters are alike."""
+        return ()
+
+    def accepts_all(self, state: Hashable) -> bool:
+        """Nothing bounds it above."""
+        return self._most is None and self.accepts(state)
+
+
+class Words:
+    """A few texts.
+
+    Args:
+        words: The texts.
+    """
+
+    def __init__(self, words: Collection[str]) -> None:
+        self._whole = set(words)
+        self._next: dict[str, set[str]] = {}
+        for word in words:
+            for place, character in enumerate(word):
+                self._next.setdefault(word[:place], set()).add(character)
+        self.start: str | None = "" if words else None
+
+    def step(self, state: Hashable, character: int) -> str | None:
+        """A longer beginning of one."""
+        assert isinstance(state, str)
+        return state + chr(character) if chr(character) in self._next.get(state, ()) else None
+
+    def accepts(self, state: Hashable) -> bool:
+        """It is one of them."""
+        return state in self._whole
+
+    def cuts(self, state: Hashable) -> list[int]:
+        """Where one of them goes on."""
+        assert isinstance(state, str)
+        return [cut for character in self._next.get(state, ()) for cut in (ord(character), ord(character) + 1)]
+
+    def accepts_all(self, state: Hashable) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+
+class Both:
+    """What two automata accept.
+
+    Args:
+        first: One.
+        second: The other.
+    """
+
+    def __init__(self, first: Automaton, second: Automaton) -> None:
+        self._first, self._second = first, second
+        self.start = _pair(first.start, second.start)
+
+    def step(self, state: Hashable, character: int) -> Hashable | None:
+        """Both go on."""
+        assert isinstance(state, tuple)
+        return _pair(self._first.step(state[0], character), self._second.step(state[1], character))
+
+    def accepts(self, state: Hashable) -> bool:
+        """Both do."""
+        assert isinstance(state, tuple)
+        return self._first.accepts(state[0]) and self._second.accepts(state[1])
+
+    def cuts(self, state: Hashable) -> set[int]:
+        """Those of both."""
+        assert isinstance(state, tuple)
+        return {*self._first.cuts(state[0]), *self._second.cuts(state[1])}
+
+    def accepts_all(self, state: Hashable) -> bool:
+        """Both do."""
+        assert isinstance(state, tuple)
+        return self._first.accepts_all(state[0]) and self._second.accepts_all(state[1])
+
+
+def _pair(first: Hashable | None, second: Hashable | None) -> tuple[Hashable, Hashable] | None:
+    return None if first is None or second is None else (first, second)
+
+
+class Other:
+    """What an automaton does not accept; a state is one of its own in a tuple, empty behind its last.
+
+    Args:
+        inner: The automaton.
+    """
+
+    def __init__(self, inner: Automaton) -> None:
+        self._inner = inner
+        self.start: tuple[Hashable, ...] | None = () if inner.start is None else (inner.start,)
+
+    def step(self, state: Hashable, character: int) -> tuple[Hashable, ...] | None:
+        """As it goes on."""
+        assert isinstance(state, tuple)
+        if not state:
+            return state
+        behind = self._inner.step(state[0], character)
+        if behind is None:
+            return ()
+        return None if self._inner.accepts_all(behind) else (behind,)
+
+    def accepts(self, state: Hashable) -> bool:
+        """It does not."""
+        assert isinstance(state, tuple)
+        return not state or not self._inner.accepts(state[0])
+
+    def cuts(self, state: Hashable) -> Iterable[int]:
+        """The same."""
+        assert isinstance(state, tuple)
+        return self._inner.cuts(state[0]) if state else ()
+
+    def accepts_all(self, state: Hashable) -> bool:
+        """It has ended."""
+        return state == ()
+
+
+def matches(automaton: Automaton, text: str) -> bool:
+    """Is this text accepted?"""
+    state = automaton.start
+    for character in text:
+        if state is None:
+            return False
+        state = automaton.step(state, ord(character))
+    return state is not None and automaton.accepts(state)
+
+
+def branches(automaton: Automaton, state: Hashable) -> dict[Hashable, list[Range]]:
+    """Where a state goes, and with which characters."""
+    targets: dict[Hashable, list[Range]] = {}
+    for first, last in EVERY:
+        cuts = sorted({first, *(cut for cut in automaton.cuts(state) if first < cut <= last)})
+        for low, high in zip(cuts, [*(cut - 1 for cut in cuts[1:]), last], strict=True):
+            target = automaton.step(state, low)
+            if target is None:
+                continue
+            found = targets.setdefault(target, [])
+            if found and found[-1][1] == low - 1:
+                found[-1] = (found[-1][0], high)
+            else:
+                found.append((low, high))
+    return targets
+
+
+def united(ranges: list[Range]) -> list[Range]:
+    """The same characters in order, without surrogates."""
+    merged: list[Range] = []
+    for low, high in sorted(ranges):
+        for first, last in EVERY:
+            clipped = max(low, first), min(high, last)
+            if clipped[0] > clipped[1]:
+                continue
+            if merged and clipped[0] <= merged[-1][1] + 1:
+                merged[-1] = merged[-1][0], max(merged[-1][1], clipped[1])
+            else:
+                merged.append(clipped)
+    return merged
+
+
+def complement(ranges: list[Range]) -> list[Range]:
+    """All other characters."""
+    left: list[Range] = []
+    for first, last in EVERY:
+        at = first
+        for low, high in united(ranges):
+            if low > last or high < first:
+                continue
+            if at < low:
+                left.append((at, low - 1))
+            at = high + 1
+        if at <= last:
+            left.append((at, last))
+    return left

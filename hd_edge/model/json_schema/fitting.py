@@ -1,0 +1,90 @@
+"""Whether a value fits a shape: for values that a schema lists, and also restricts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from .automaton import matches
+from .pattern_parser import pattern
+from .shape import Schema, Shape, same
+
+Fits = Callable[[Any, Schema], bool]
+
+
+def type_of(value: Any) -> str:
+    """JSON's name of a value's type."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    kinds: dict[type, str] = {str: "string", list: "array", dict: "object"}
+    return kinds.get(type(value), "null")
+
+
+def fits_shape(value: Any, shape: Shape, fits: Fits) -> bool:
+    """Whether it does.
+
+    Args:
+        value: JSON.
+        shape: The shape.
+        fits: The same for schemas.
+    """
+    kind = type_of(value)
+    if shape.types is not None and kind not in shape.types:
+        return False
+    if shape.values is not None and not any(same(value, one) for one in shape.values):
+        return False
+    checks: dict[str, Callable[[Any, Shape, Fits], bool]] = {
+        "number": _number,
+        "string": _string,
+        "array": _array,
+        "object": _object,
+    }
+    check = checks.get(kind)
+    return check is None or check(value, shape, fits)
+
+
+def _number(value: float, shape: Shape, _: Fits) -> bool:
+    number = Decimal(repr(value))
+    if (shape.whole and number != int(number)) or any(Fraction(number) % Fraction(step) for step in shape.multiple):
+        return False
+    low, high = shape.low, shape.high
+    if low is not None and (number < low.at or (low.open and number == low.at)):
+        return False
+    return high is None or number < high.at or (not high.open and number == high.at)
+
+
+def _string(value: str, shape: Shape, _: Fits) -> bool:
+    least, most = shape.length
+    if len(value) < least or (most is not None and len(value) > most):
+        return False
+    return all(matches(pattern(one), value) for one in shape.patterns)
+
+
+def _array(value: list[Any], shape: Shape, fits: Fits) -> bool:
+    least, most = shape.count
+    if len(value) < (least or 0) or (most is not None and len(value) > most):
+        return False
+    if shape.unique and any(same(one, other) for at, one in enumerate(value) for other in value[:at]):
+        return False
+    first = shape.first or ()
+    schemas = [*first[: len(value)], *[True if shape.items is None else shape.items] * (len(value) - len(first))]
+    return all(fits(one, schema) for one, schema in zip(value, schemas, strict=True))
+
+
+def _object(value: dict[str, Any], shape: Shape, fits: Fits) -> bool:
+    least, most = shape.members
+    if len(value) < least or (most is not None and len(value) > most) or not value.keys() >= set(shape.required):
+        return False
+    for name, one in value.items():
+        schemas = [inner for text, inner in shape.matching if matches(pattern(text), name)]
+        if name in (shape.properties or {}):
+            schemas.append((shape.properties or {})[name])
+        elif not schemas and shape.additional is not None:
+            schemas.append(shape.additional)
+        if not all(fits(one, schema) for schema in schemas) or not all(fits(name, schema) for schema in shape.names):
+            return False
+    return True

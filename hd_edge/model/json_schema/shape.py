@@ -1,0 +1,198 @@
+"""One shape of a value: everything that a schema says of it, without references and alternatives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
+
+from hd_edge.errors import ConfigError, refuse
+
+from .automaton import matches
+from .numbers import Bound
+from .pattern_parser import pattern
+
+Schema = Any  # a dict or a bool
+TYPES = ("object", "array", "string", "number", "boolean", "null")  # "integer": a number
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What holds for a value; a field that is None, or empty, says nothing.
+
+    Attributes:
+        types: Names of types, integers aside.
+        whole: Numbers are integers.
+        values: It is one of these.
+        low: Lower end of a number.
+        high: Upper end of a number.
+        multiple: A number is a multiple of all of these.
+        length: Least and most characters of a text.
+        patterns: All are found in a text.
+        first: Schemas of the first items of an array.
+        items: Schema of the others.
+        count: Least and most items.
+        unique: No two items are equal.
+        properties: Schemas of an object's members by name, in order.
+        required: Names of members that are there.
+        additional: Schema of other members.
+        matching: Schemas of members whose name a pattern is found in.
+        members: Least and most members.
+        names: Schemas of the members' names.
+    """
+
+    types: frozenset[str] | None = None
+    whole: bool = False
+    values: tuple[Any, ...] | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    multiple: tuple[Decimal, ...] = ()
+    length: tuple[int, int | None] = (0, None)
+    patterns: tuple[str, ...] = ()
+    first: tuple[Schema, ...] | None = None
+    items: Schema = None
+    count: tuple[int | None, int | None] = (None, None)
+    unique: bool = False
+    properties: dict[str, Schema] | None = None
+    required: tuple[str, ...] = ()
+    additional: Schema = None
+    matching: tuple[tuple[str, Schema], ...] = ()
+    members: tuple[int, int | None] = (0, None)
+    names: tuple[Schema, ...] = ()
+
+    @property
+    def meant(self) -> frozenset[str]:
+        """The types; where none are given, those that its keywords are about, as ``llama-server`` reads it."""
+        if self.types is not None:
+            return self.types
+        if self.values is not None:
+            return frozenset(TYPES)
+        about = {
+            "number": self.low or self.high or self.multiple or self.whole,
+            "string": self.length != (0, None) or self.patterns,
+            "array": self.first is not None or self.items is not None or self.count != (None, None) or self.unique,
+            "object": self.properties is not None
+            or self.additional is not None
+            or self.members != (0, None)
+            or self.required
+            or self.matching
+            or self.names,
+        }
+        return frozenset(name for name, says in about.items() if says) or frozenset(TYPES)
+
+    @property
+    def key(self) -> str:
+        """Equal for equal shapes, the order of properties included."""
+        said = [getattr(self, one.name) for one in fields(self) if one.name != "types"]
+        return json.dumps([sorted(self.meant), *said], default=str)
+
+    def closed(self) -> Shape:
+        """As it is written: of the types that are meant, without members that are not named."""
+        open_ = self.properties is None or self.additional is not None or bool(self.matching)
+        return replace(self, types=self.meant, additional=self.additional if open_ else False)
+
+
+def both(one: Shape, other: Shape) -> Shape | None:
+    """What holds where both do; None where that is certain to be nothing."""
+    types = one.types if other.types is None else other.types if one.types is None else one.types & other.types
+    values = one.values
+    if values is None:
+        values = other.values
+    elif other.values is not None:
+        values = tuple(value for value in values if any(same(value, each) for each in other.values))
+    if (types is not None and not types) or values == ():
+        return None
+    return Shape(
+        types=types,
+        whole=one.whole or other.whole,
+        values=values,
+        low=innermost(one.low, other.low, lower=True),
+        high=innermost(one.high, other.high, lower=False),
+        multiple=tuple(dict.fromkeys((*one.multiple, *other.multiple))),
+        length=_inside(one.length, other.length),
+        patterns=tuple(dict.fromkeys((*one.patterns, *other.patterns))),
+        **_arrays(one, other),
+        unique=one.unique or other.unique,
+        **_objects(one, other),
+        required=tuple(dict.fromkeys((*one.required, *other.required))),
+        matching=(*one.matching, *other.matching),
+        members=_inside(one.members, other.members),
+        names=(*one.names, *other.names),
+    )
+
+
+def innermost(*ends: Bound | None, lower: bool) -> Bound | None:
+    """The end of a range that all of these ends leave; None: there is none."""
+    bounds = [bound for bound in ends if bound is not None]
+    if not bounds:
+        return None
+    if lower:
+        return max(bounds, key=lambda bound: (bound.at, bound.open))
+    return min(bounds, key=lambda bound: (bound.at, not bound.open))
+
+
+def _inside(one: tuple[int, int | None], other: tuple[int, int | None]) -> tuple[int, int | None]:
+    most = [end for end in (one[1], other[1]) if end is not None]
+    return max(one[0], other[0]), min(most) if most else None
+
+
+def _arrays(one: Shape, other: Shape) -> dict[str, Any]:
+    first = None
+    if one.first is not None or other.first is not None:
+        length = max(len(shape.first or ()) for shape in (one, other))
+        first = tuple(all_of(_item(one, place), _item(other, place)) for place in range(length))
+    least = [end for end in (one.count[0], other.count[0]) if end is not None]
+    most = [end for end in (one.count[1], other.count[1]) if end is not None]
+    count = max(least) if least else None, min(most) if most else None
+    return {"first": first, "items": all_of(one.items, other.items), "count": count}
+
+
+def _item(shape: Shape, place: int) -> Schema:
+    return shape.first[place] if shape.first is not None and place < len(shape.first) else shape.items
+
+
+def _objects(one: Shape, other: Shape) -> dict[str, Any]:
+    properties = None
+    if one.properties is not None or other.properties is not None:
+        names = dict.fromkeys((*(one.properties or ()), *(other.properties or ())))
+        properties = {name: all_of(_member(one, name), _member(other, name)) for name in names}
+    return {"properties": properties, "additional": all_of(one.additional, other.additional)}
+
+
+def _member(shape: Shape, name: str) -> Schema:
+    """What a shape says of a member that another one names."""
+    if shape.properties is not None and name in shape.properties:
+        return shape.properties[name]
+    known = any(matches(pattern(text), name) for text, _ in shape.matching)  # then by its pattern, which is kept
+    return None if known else shape.additional
+
+
+def all_of(one: Schema, other: Schema) -> Schema:
+    """A schema of what both hold; None says nothing."""
+    if one is None or one is True or same(one, other):
+        return other if one is None or other is not None else one
+    if other is None or other is True:
+        return one
+    return {"allOf": [one, other]}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality of JSON values: 1 is 1.0, true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return one == other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    return type(one) is type(other) and bool(one == other)
+
+
+def nested(schema: dict[str, Any], keyword: str) -> dict[str, Any]:
+    """Schemas by name."""
+    found = schema.get(keyword, {})
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        refuse(ConfigError, f"{keyword} is {str(found)[:60]}, expected an object of schemas")
+    return found

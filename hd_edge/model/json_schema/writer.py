@@ -1,0 +1,237 @@
+"""Writes the grammar of a schema, shape by shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
+
+from .arrays import array
+from .automaton import Both, Other
+from .fitting import fits_shape
+from .keywords import own_shape
+from .numbers import number
+from .objects import Members
+from .pattern_parser import pattern
+from .reading import Reader
+from .rules import Name, Rules
+from .shape import Schema, Shape, both
+from .texts import automaton, literal, spell, spelled, text
+
+MOST_NESTED = 64  # schemas in schemas
+MOST_LISTED = 64  # values of a schema that are counted
+MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
+
+
+def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
+    """GBNF of a schema, whose first rule is ``root``.
+
+    Args:
+        schema: A JSON schema, of the drafts 4 to 2020-12.
+        loose: Keywords that cannot be held are left out, and told.
+
+    Returns:
+        The grammar, and what was left out of the schema.
+
+    Raises:
+        ConfigError: It is no schema, too large, asks for what cannot be held, or nothing fits it.
+    """
+    writer = Writer(schema, loose=loose)
+    root = writer.value(schema, "#", 0)
+    writer.write()
+    found = writer.rules.text(root)
+    if found is None:
+        refuse(SchemaError, "no value that can be written fits the schema: its keywords contradict each other")
+    return found, list(writer.reader.notes)
+
+
+def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tuple[str, list[str]]:
+    """GBNF of the texts that fit a schema, as they are: without quotes and escapes.
+
+    Args:
+        schema: A JSON schema; what it says of other types is passed over.
+        without: A pattern that is not found in them.
+        loose: As ``grammar_of`` takes it; long bounds of lengths are left out, too.
+
+    Returns:
+        As ``grammar_of``.
+
+    Raises:
+        ConfigError: As ``grammar_of``.
+    """
+    writer = Writer(schema, loose=loose)
+    rules, free = writer.rules, Other(pattern(without))
+    root = rules.new("value")
+    for shape in writer.reader.shapes(schema):
+        if "string" not in shape.meant:
+            continue
+        if shape.values is not None:
+            fitting = [value for value in shape.values if fits_shape(value, replace(shape, values=None), writer.fits)]
+            for value in fitting:
+                if isinstance(value, str):
+                    rules.add(root, literal(value))
+            continue
+        least, most = shape.length
+        if loose and max(least, most or 0) > MOST_COUNTED:
+            shape = replace(shape, length=(0, None))
+        rules.add(root, spell(rules, Both(automaton(shape), free), '""', escaped=False))
+    found = rules.text(root)
+    if found is None:
+        refuse(SchemaError, "no text fits the schema")
+    return found, list(writer.reader.notes)
+
+
+class Writer:
+    """The grammar of one document.
+
+    Args:
+        document: What references are looked up in.
+        loose: As ``grammar_of`` takes it.
+        reader: Of the same document, from another writer.
+    """
+
+    def __init__(self, document: Schema, *, loose: bool, reader: Reader | None = None) -> None:
+        self.rules = Rules()
+        self.reader = reader or Reader(document, loose=loose, own=own_shape, apart=self._apart)
+        self._document, self._loose = document, loose
+        self._by_schema: dict[str, Name] = {}
+        self._by_shape: dict[str, Name] = {}
+        self._todo: list[tuple[Name, Schema | Shape, str, int]] = []
+        self._pairs: dict[tuple[str, str], bool] = {}
+
+    def value(self, schema: Schema, where: str, depth: int) -> Name:
+        """The rule of a schema.
+
+        Args:
+            schema: The schema.
+            where: It stands, for messages.
+            depth: It stands at.
+        """
+        at_most("schemas in schemas", depth, MOST_NESTED)
+        key = json.dumps(schema)
+        if key not in self._by_schema:
+            self._by_schema[key] = self.rules.new("value")
+            self._todo.append((self._by_schema[key], schema, where, depth))
+        return self._by_schema[key]
+
+    def shape(self, shape: Shape, where: str, depth: int) -> Name:
+        """The rule of a shape."""
+        key = shape.key
+        if key not in self._by_shape:
+            self._by_shape[key] = self.rules.new("shape")
+            self._todo.append((self._by_shape[key], shape, where, depth))
+        return self._by_shape[key]
+
+    def write(self) -> None:
+        """Writes all rules that were named.
+
+        Raises:
+            ConfigError: As ``grammar_of``.
+        """
+        while self._todo:
+            rule, what, where, depth = self._todo.pop()
+            try:
+                if isinstance(what, Shape):
+                    self._write_held(rule, what, where, depth)
+                else:
+                    for shape in self.reader.shapes(what):
+                        self.rules.add(rule, self.shape(shape, where, depth))
+            except SchemaError as error:
+                msg = str(error) if str(error).startswith("at ") else f"at {where}: {error}"
+                raise SchemaError(msg) from None
+
+    def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
+        """Writes a shape; where the schema is taken loosely, without what cannot be held."""
+        try:
+            self._write(rule, shape, where, depth)
+        except SchemaError as error:
+            if not self._loose:
+                raise
+            self.reader.notes[f"at {where}: {error}"] = None
+            self.rules.clear(rule)
+            self._write(rule, replace(shape, unique=False, multiple=(), members=(0, None)), where, depth)
+
+    def _write(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
+        if shape.values is not None:
+            rest = replace(shape, values=None)
+            for value in shape.values:
+                if fits_shape(value, rest, self.fits):
+                    self.rules.add(rule, literal(spelled(value)))
+            return
+        meant = shape.meant
+        for word in ("null", "true", "false"):
+            if ("null" if word == "null" else "boolean") in meant:
+                self.rules.add(rule, literal(word))
+        if "number" in meant:
+            low, high, multiple = shape.low, shape.high, list(shape.multiple)
+            for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
+                self.rules.add(rule, *parts)
+        if "string" in meant:
+            self.rules.add(rule, *text(self.rules, shape))
+        if "array" in meant:
+
+            def item(schema: Schema) -> Name:
+                return self.value(schema, f"{where}/items", depth + 1)
+
+            self.rules.add(rule, *array(self.rules, shape, value=item, listed=self._listed))
+        if "object" in meant:
+            members = Members(
+                self.rules,
+                shape,
+                value=lambda schema, name: self.value(schema, f"{where}/{name}", depth + 1),
+                shapes=self.reader.shapes,
+                fits=self.fits,
+            )
+            self.rules.add(rule, *members.written())
+
+    def fits(self, value: Any, schema: Schema) -> bool:
+        """Whether a value fits a schema."""
+        return any(fits_shape(value, shape, self.fits) for shape in self.reader.shapes(schema))
+
+    def _listed(self, schema: Schema) -> list[Any] | None:
+        """All values of a schema; None: they are not listed in it."""
+        found: list[Any] = []
+        for shape in self.reader.shapes(schema):
+            values: Iterable[Any] | None = shape.values
+            if values is None:
+                known = {"boolean": (False, True), "null": (None,)}
+                if not shape.meant <= known.keys():
+                    return None
+                values = [value for kind in sorted(shape.meant) for value in known[kind]]
+            found += [value for value in values if fits_shape(value, shape, self.fits)]
+        return found if len(found) <= MOST_LISTED else None
+
+    def _apart(self, one: Shape, other: Shape) -> bool:
+        """Whether no text that is written for one shape fits the other: nothing can be written for both."""
+        merged = both(one.closed(), other)
+        if merged is None:
+            return True
+        key = one.key, other.key
+        if key not in self._pairs:
+            self._pairs[key] = True  # where the same is asked within, this answer decides
+            self._pairs[key] = self._tagged(one, other) or self._nothing(merged)
+        return self._pairs[key]
+
+    def _tagged(self, one: Shape, other: Shape) -> bool:
+        """Whether a member that is there has other values: quick to see, and common."""
+        for name in one.required:
+            mine, others = ((shape.properties or {}).get(name) for shape in (one, other))
+            if mine is None or others is None:
+                continue
+            values = self._listed(mine)
+            if values is not None and not any(self.fits(value, others) for value in values):
+                return True
+        return False
+
+    def _nothing(self, shape: Shape) -> bool:
+        writer = Writer(self._document, loose=self._loose, reader=self.reader)
+        writer._pairs = self._pairs
+        try:
+            root = writer.shape(shape, "#", 0)
+            writer.write()
+        except ConfigError:
+            return False
+        return root.text not in writer.rules.productive()
