@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from jinja2 import TemplateError  # a dependency of llama_cpp
 
 from . import _native
 from .backend import api as backend
@@ -142,7 +143,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             except MemoryError as error:
                 msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
                 raise ConfigError(msg) from error
-            except ValueError as error:
+            except (ValueError, TemplateError) as error:
                 if isinstance(error, HDEdgeError):
                     raise
                 msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"

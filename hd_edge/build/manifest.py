@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "manifest.json"
-OURS = re.compile(r"run-\d+|store\.sqlite3.*|manifest\.json(\.new)?")
+# What a build writes; the last is a store half made, which a process that was killed in that moment leaves.
+OURS = re.compile(r"run-\d+|store\.sqlite3.*|manifest\.json(\.new)?|\.hd_edge-\w+(-journal)?")
 RUN = re.compile(r"run-\d+")
 
 

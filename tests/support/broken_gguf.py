@@ -177,7 +177,7 @@ def header_cases() -> Iterator[Case]:
     yield "empty", put(keys=[], tensors=[])
     yield "no keys", put(keys=[])
     yield "no tensors", put(tensors=[])
-    for alignment in (0, 1, 3, 4, 33, 64, 1 << 20, 1 << 31, (1 << 32) - 1):
+    for alignment in (0, 1, 3, 4, 8, 16, 33, 64, 1 << 20, 1 << 31, (1 << 32) - 1):
         yield f"alignment {alignment}", key("general.alignment", UINT32, alignment)
     yield "alignment of text", key("general.alignment", STRING, "32")
     yield "alignment of 64 bits", key("general.alignment", UINT64, 32)
