@@ -122,6 +122,7 @@ def test_interrupted_build_goes_on(model, corpus_file, tmp_path, monkeypatch, st
     assert not out.exists()
     manifest = json.loads((tmp_path / "statistics.sqlite3.building" / "manifest.json").read_text())
     assert 0 < manifest["units"] < len(TEXTS)
+    (tmp_path / "statistics.sqlite3.building" / ".hd_edge-ab12cd_3").touch()  # killed while it made the store
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     assert counts_of(out) == slow_counts(model, TEXTS)
 

@@ -65,7 +65,7 @@ LOADS = {"store": load_store, "model": load_model}
 def in_fork(kind: str, path: Path, tell: int) -> int:
     """What the forked process does; its exit status."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS[kind], SECONDS[kind]))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS[kind], SECONDS[kind] + 5))
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     null = os.open(os.devnull, os.O_WRONLY)
