@@ -37,27 +37,7 @@ from hd_edge import Engine, HDEdgeError, Llama
 from hd_edge.bench.hardware import hardware
 
 WINDOW, WARM_UP, EVERY = 2048, 0.2, 20
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "a",
-    "mat",
-    "and",
-    "saw",
-    "how",
-    "another",
-    "cat",
-    "ran",
-    "over",
-    "the",
-    "old",
-    "roof",
-    "of",
-    "its",
-    "house",
-]
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "how", "another", "ran", "over", "old", "roof"]
 TOOL = {
     "type": "function",
     "function": {

@@ -7,7 +7,7 @@ namespace hd {
 namespace {
 constexpr size_t kFirstTable = 1 << 12;
 constexpr size_t kFirstRoom = 64;  // tokens or blocks
-}
+}  // namespace
 
 NgramIndex::NgramIndex(int32_t n_vocab, int max_tokens)
     : max_tokens_(static_cast<size_t>(std::max(max_tokens, 16))),
