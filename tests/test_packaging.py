@@ -22,7 +22,7 @@ def interpreters() -> dict[str, str]:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for minor in SUPPORTED:
         name = f"python3.{minor}"
-        candidates = [shutil.which(name), *map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/{name}")))]
+        candidates = [*map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/{name}"))), shutil.which(name)]  # shims may refuse
         if path := next(filter(None, candidates), None):
             found[f"3.{minor}"] = path
     return found

@@ -124,7 +124,9 @@ def test_nobody_is_lost_and_nobody_mixed_up(path):
 
 
 @pytest.mark.soak
-def test_a_thousand_requests_leave_the_memory_as_it_is(path):
-    before, after = go(path, 1000)
-    print(before, after)
+def test_a_thousand_requests_leave_the_memory_as_it_is(path, survival):
+    survival.what = "requests of 8 clients that leave, ask nonsense, or just ask"
+    with survival.case(1000):
+        before, after = go(path, 1000)
+    survival.note = f"{(after - before) / 1e6:.1f} MB more after the last 800"
     assert after - before < 16 << 20
