@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hd_edge.errors import ModelFileError
 
-from .soundness import KINDS, WORDS, alignment_of, check_values, check_words, numbers_at, shown, texts_at
+from .soundness import KINDS, WORDS, UnsoundError, alignment_of, check_values, check_words, numbers_at, shown, texts_at
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
@@ -104,6 +104,9 @@ def read_header(path: str | Path) -> GGUFHeader:
             except (struct.error, IndexError):
                 msg = f"{path} is truncated: its header needs more than the {size} bytes it has; fetch it again"
                 raise ModelFileError(msg) from None
+            except UnsoundError as error:
+                msg = f"{path} {error}"
+                raise ModelFileError(msg) from None
 
 
 def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
@@ -146,13 +149,13 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         for extent in shape:
             values *= extent
         ends.append(offset + values // block * block_bytes)
-    alignment = alignment_of(header.scalars, path)
+    alignment = alignment_of(header.scalars)
     needed = -(-at // alignment) * alignment + max(ends) if header.tensor_types else at
     if needed > size:
         msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
         raise ModelFileError(msg)
-    check_values(header.scalars, header.tensor_types, path)
-    check_words(header.scalars, words, kinds, path)
+    check_values(header.scalars, header.tensor_types)
+    check_words(header.scalars, words, kinds)
     return header
 
 

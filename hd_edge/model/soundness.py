@@ -11,11 +11,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from hd_edge.errors import ModelFileError
-
 if TYPE_CHECKING:
     import mmap
-    from pathlib import Path
 
 MOST_LAYERS, MOST_EXPERTS = 512, 512  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 LEAST_ALIGNMENT, MOST_ALIGNMENT = 32, 1 << 20  # ggml computes on data at such addresses only
@@ -26,10 +23,14 @@ WORDS, KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 BYTE = 6  # LLAMA_TOKEN_TYPE_BYTE
 
 
-def refuse(path: Path, what: str) -> NoReturn:
-    """Raises ModelFileError for a file that is damaged in this way."""
-    msg = f"{path} is damaged: {what}; fetch it again"
-    raise ModelFileError(msg)
+class UnsoundError(Exception):
+    """What is wrong with a file, as the end of a sentence that begins with its name."""
+
+
+def refuse(what: str) -> NoReturn:
+    """Raises UnsoundError for a file that is damaged in this way."""
+    msg = f"is damaged: {what}; fetch it again"
+    raise UnsoundError(msg)
 
 
 def shown(name: object) -> str:
@@ -38,40 +39,40 @@ def shown(name: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def alignment_of(scalars: Mapping[str, object], path: Path) -> int:
+def alignment_of(scalars: Mapping[str, object]) -> int:
     """Where tensors may begin.
 
     Raises:
-        ModelFileError: Nowhere that ggml can compute.
+        UnsoundError: Nowhere that ggml can compute.
     """
     value = scalars.get("general.alignment", LEAST_ALIGNMENT)
     fits = isinstance(value, int) and LEAST_ALIGNMENT <= value <= MOST_ALIGNMENT and value & (value - 1) == 0
     if not fits or not isinstance(value, int):
-        refuse(path, f"general.alignment is {shown(value)}, expected a power of two from {LEAST_ALIGNMENT}")
+        refuse(f"general.alignment is {shown(value)}, expected a power of two from {LEAST_ALIGNMENT}")
     return value
 
 
-def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str], path: Path) -> None:
+def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str]) -> None:
     """Sizes, factors and types that llama.cpp asserts.
 
     Raises:
-        ModelFileError: Names the key or the tensor, and its value.
+        UnsoundError: Names the key or the tensor, and its value.
     """
     arch = str(scalars.get("general.architecture", ""))
     if isinstance(layers := scalars.get(f"{arch}.block_count", 1), int) and not 0 < layers <= MOST_LAYERS:
-        refuse(path, f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
+        refuse(f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
     experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
     if isinstance(experts, int) and isinstance(used, int):
         fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
         if not fits:
-            refuse(path, f"it uses {used} experts of {experts}, llama.cpp takes up to {MOST_EXPERTS}")
+            refuse(f"it uses {used} experts of {experts}, llama.cpp takes up to {MOST_EXPERTS}")
     for key, value in scalars.items():
         wrong = isinstance(value, float) and not (math.isfinite(value) and value >= 0)
         if key.endswith("_epsilon") and wrong:
-            refuse(path, f"{key} is {value}, expected 0 or more")
+            refuse(f"{key} is {value}, expected 0 or more")
     for name, kind in tensor_types.items():
         if kind in INTEGERS and name.endswith(".weight") and TABLES not in name:
-            refuse(path, f"tensor {shown(name)} holds integers ({kind}), weights are expected")
+            refuse(f"tensor {shown(name)} holds integers ({kind}), weights are expected")
 
 
 def texts_at(data: mmap.mmap, at: int) -> list[bytes]:
@@ -98,25 +99,25 @@ def numbers_at(data: mmap.mmap, at: int) -> tuple[int, ...]:
     return struct.unpack_from(f"<{count}i", data, at + 8)
 
 
-def check_words(scalars: Mapping[str, object], words: Iterable[bytes], kinds: Iterable[int], path: Path) -> None:
+def check_words(scalars: Mapping[str, object], words: Iterable[bytes], kinds: Iterable[int]) -> None:
     """The vocabulary: each word once, for SentencePiece one for each byte, for WordPiece none.
 
     Raises:
-        ModelFileError: Names what is there twice, or not at all.
+        UnsoundError: Names what is there twice, or not at all.
     """
     model = scalars.get("tokenizer.ggml.model")
     if model in ("none", "no_vocab"):
-        msg = f"{path} has no tokenizer (tokenizer.ggml.model is {model!r}): text cannot go in or out"
-        raise ModelFileError(msg)
+        msg = f"has no tokenizer (tokenizer.ggml.model is {model!r}): text cannot go in or out"
+        raise UnsoundError(msg)
     if model == "bert" and BYTE in kinds:
-        refuse(path, "its vocabulary of WordPiece has words for single bytes")
+        refuse("its vocabulary of WordPiece has words for single bytes")
     words = [word for word in words if word]  # llama.cpp names the empty ones itself
     known = set(words)
     if len(known) < len(words):
         seen: set[bytes] = set()
         twice = next(word for word in words if word in seen or seen.add(word))  # type: ignore[func-returns-value]
-        refuse(path, f"its vocabulary holds {shown(twice.decode('utf-8', 'replace'))} twice")
+        refuse(f"its vocabulary holds {shown(twice.decode('utf-8', 'replace'))} twice")
     if model == "llama":
         for byte in range(256):
             if f"<0x{byte:02X}>".encode() not in known and bytes([byte]) not in known:
-                refuse(path, f"its vocabulary has no word for the byte {byte:#04x}")
+                refuse(f"its vocabulary has no word for the byte {byte:#04x}")
