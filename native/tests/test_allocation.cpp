@@ -64,7 +64,7 @@ void draft(hd::Drafter& drafter, const std::vector<int32_t>& text, size_t from) 
 
 // One drafter fails again and again, and is used again.
 void a_drafter_goes_on() {
-    const std::vector<int32_t> text = text_of(260);
+    const std::vector<int32_t> text = text_of(110);
     const std::vector<int32_t> rows = {1, 2, 4, 8, 16};
     const std::vector<float> cost = {1, 1.1F, 1.2F, 1.4F, 1.8F};
     std::unique_ptr<hd::Drafter> drafter;
@@ -83,7 +83,7 @@ void a_drafter_goes_on() {
             const std::vector<int32_t> other(40, 3);  // shares nothing: what was half learned is forgotten
             drafter->begin(other.data(), 40);
             CHECK(drafter->index().check_integrity().empty());
-            draft(*drafter, text, 200);
+            draft(*drafter, text, 60);
             CHECK(drafter->index().check_integrity().empty());
         });
     CHECK(failed > 50);
