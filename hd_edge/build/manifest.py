@@ -48,7 +48,9 @@ class Manifest:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         manifest = cls._load(folder)
-        if manifest is not None and restart:
+        # Without one of its runs the build was complete: only the removal of its files was cut short.
+        done = manifest is not None and not all((folder / name).exists() for name in manifest.runs)
+        if manifest is not None and (restart or done):
             manifest.remove(folder)
             return cls.open(folder, settings, restart=False)
         if manifest is None:
