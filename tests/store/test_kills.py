@@ -40,4 +40,4 @@ def test_a_few_kills(tmp_path, survival, scenario):
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_many_kills(tmp_path, survival, scenario):
     within = kill(tmp_path, survival, scenario, 100, seed=2)
-    assert within >= 20  # or they came too late
+    assert within >= 10  # or they came too late

@@ -32,7 +32,7 @@ def forked(scenario, folder: Path) -> int:
 def main(root: Path, name: str, kills: int, seed: int) -> int:
     scenario, choose = SCENARIOS[name](), random.Random(seed)
     scenario.deletes = False  # a killed process removes nothing
-    longest, within = 0.0, 0
+    shortest, within = 60.0, 0
     warnings.simplefilter("ignore", StoreWarning)
     for number in range(-3, kills):  # the first three tell how long it takes
         folder = root / f"{number}"
@@ -42,9 +42,9 @@ def main(root: Path, name: str, kills: int, seed: int) -> int:
         child = forked(scenario, folder)
         if number < 0:
             os.waitpid(child, 0)
-            longest = max(longest, time.monotonic() - started)
+            shortest = min(shortest, time.monotonic() - started)
         else:
-            time.sleep(choose.uniform(0.0, longest))  # when it dies is the matter of chance here
+            time.sleep(choose.uniform(0.0, shortest))  # when it dies is the matter of chance here
             os.kill(child, signal.SIGKILL)
             within += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         scenario.after(folder)
