@@ -14,8 +14,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin ruin ev
 import make_random_gguf
 import tiny_gguf
 from store_helpers import IDENTITY, answer, rows_of
+from survival import pytest_addoption, pytest_configure, survival
 
 from hd_edge.store.store import Store
+
+__all__ = ["pytest_addoption", "pytest_configure", "survival"]  # hooks and a fixture for all tests
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
+from jinja2 import TemplateError  # a dependency of llama_cpp
 
 from hd_edge.errors import ConfigError, HDEdgeError, ModelFileError
 
@@ -57,7 +58,7 @@ def told(model_path: str, settings: dict[str, Any]) -> Iterator[None]:
     except MemoryError as error:
         msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
         raise ConfigError(msg) from error
-    except ValueError as error:
+    except (ValueError, TemplateError) as error:
         if isinstance(error, HDEdgeError):
             raise
         msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"

@@ -60,7 +60,7 @@ class Handle:
                     self._chunks.append(arrival.chunk)
                 self._tell()
 
-        RunningStream(seat, chunks, deliver)
+        RunningStream(seat, chunks, deliver).start()
 
     def finish(self, error: BaseException | None = None) -> None:
         """There is nothing more to come."""

@@ -161,7 +161,8 @@ class Loop:
         """Gives slots to those who wait, in their order."""
         while self._waiting:
             request = self._waiting[0]
-            if not request.cancelled:
+            dropped = request.cancelled  # whoever cancels it from here on finds it running
+            if not dropped:
                 if len(self.running) >= self._parallel:
                     return
                 cells = min(len(request.prompt) + request.limit, self._window)
@@ -178,7 +179,7 @@ class Loop:
                 self.running.append(request)
             with self._wake:
                 self._waiting.popleft()
-            if request.cancelled:
+            if dropped:
                 request.end()
 
     # -- one forward ---------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "manifest.json"
-OURS = re.compile(r"run-\d+|store\.sqlite3.*|manifest\.json(\.new)?")
+# What a build writes; the last is a store half made, which a process that was killed in that moment leaves.
+OURS = re.compile(r"run-\d+|store\.sqlite3.*|manifest\.json(\.new)?|\.hd_edge-\w+(-journal)?")
 RUN = re.compile(r"run-\d+")
 
 
@@ -47,7 +48,9 @@ class Manifest:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         manifest = cls._load(folder)
-        if manifest is not None and restart:
+        # Without one of its runs the build was complete: only the removal of its files was cut short.
+        done = manifest is not None and not all((folder / name).exists() for name in manifest.runs)
+        if manifest is not None and (restart or done):
             manifest.remove(folder)
             return cls.open(folder, settings, restart=False)
         if manifest is None:

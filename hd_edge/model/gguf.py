@@ -13,8 +13,12 @@ from pathlib import Path
 
 from hd_edge.errors import ModelFileError
 
+from .soundness import KINDS, WORDS, UnsoundError, alignment_of, check_values, check_words, numbers_at, shown, texts_at
+
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
+_STRINGS = struct.pack("<I", _STRING)  # element type of an array of texts
+_NUMBERS = struct.pack("<I", 5)  # ... of int32
 _MOST = 1 << 24  # tensors, keys or dimensions beyond this are nonsense
 
 # ggml_type -> (name, values per block, bytes per block)
@@ -100,6 +104,9 @@ def read_header(path: str | Path) -> GGUFHeader:
             except (struct.error, IndexError):
                 msg = f"{path} is truncated: its header needs more than the {size} bytes it has; fetch it again"
                 raise ModelFileError(msg) from None
+            except UnsoundError as error:
+                msg = f"{path} {error}"
+                raise ModelFileError(msg) from None
 
 
 def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
@@ -111,11 +118,18 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         msg = f"{path} is damaged: its header claims {n_tensors} tensors and {n_keys} keys; fetch it again"
         raise ModelFileError(msg)
     header = GGUFHeader()
+    words: list[bytes] = []
+    kinds: tuple[int, ...] = ()
     at = 24
     for _ in range(n_keys):
         key, at = _string(data, at)
         (kind,) = struct.unpack_from("<I", data, at)
-        value, at = _value(data, at + 4, kind, path)
+        begins = at + 4
+        value, at = _value(data, begins, kind, path)
+        if key == WORDS and (kind, data[begins : begins + 4]) == (_ARRAY, _STRINGS):
+            words = texts_at(data, begins + 4)
+        elif key == KINDS and (kind, data[begins : begins + 4]) == (_ARRAY, _NUMBERS):
+            kinds = numbers_at(data, begins + 4)
         if value is not None:
             header.scalars[key] = value
     ends = [0]
@@ -123,7 +137,7 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         name, at = _string(data, at)
         (n_dims,) = struct.unpack_from("<I", data, at)
         if not 0 < n_dims <= 4:
-            msg = f"{path} is damaged: tensor {name!r} has {n_dims} dimensions, at most 4 are possible"
+            msg = f"{path} is damaged: tensor {shown(name)} has {n_dims} dimensions, at most 4 are possible"
             raise ModelFileError(msg)
         shape = struct.unpack_from(f"<{n_dims}Q", data, at + 4)
         kind, offset = struct.unpack_from("<IQ", data, at + 4 + 8 * n_dims)
@@ -135,14 +149,13 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         for extent in shape:
             values *= extent
         ends.append(offset + values // block * block_bytes)
-    alignment = header.scalars.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment < 1:
-        msg = f"{path} is damaged: general.alignment is {alignment!r}"
-        raise ModelFileError(msg)
+    alignment = alignment_of(header.scalars)
     needed = -(-at // alignment) * alignment + max(ends) if header.tensor_types else at
     if needed > size:
         msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
         raise ModelFileError(msg)
+    check_values(header.scalars, header.tensor_types)
+    check_words(header.scalars, words, kinds)
     return header
 
 

@@ -9,6 +9,7 @@ turns them into one warning for those who only want to generate.
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,13 +166,20 @@ class Store:
             db.conn.executemany(_WRITE, ((key, total, now, record) for key, total, record in records))
 
     def scan(self, least_total: int = -(1 << 63)) -> Iterator[tuple[int, bytes]]:
-        """Records of at least this total in key order, read in pieces, so that no lock is held in between."""
+        """Records of at least this total in key order, read in pieces, so that no lock is held in between.
+
+        Raises:
+            StoreCorruptError: The file gives keys out of their order; going on from them might never end.
+        """
         after = -1
         while True:
             with self.file.reading() as db:
                 found = db.execute(_SCAN, (after, least_total)).fetchall()
             if not found:
                 return
+            if any(key <= before for before, key in pairwise([after, *(key for key, _ in found)])):
+                msg = f"store {self.path} is damaged: its keys are out of order behind {after}"
+                raise StoreCorruptError(msg)
             yield from ((key, record) for key, record in found if isinstance(record, bytes))
             after = found[-1][0]
 

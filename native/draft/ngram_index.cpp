@@ -6,7 +6,8 @@ namespace hd {
 
 namespace {
 constexpr size_t kFirstTable = 1 << 12;
-}
+constexpr size_t kFirstRoom = 64;  // tokens or blocks
+}  // namespace
 
 NgramIndex::NgramIndex(int32_t n_vocab, int max_tokens)
     : max_tokens_(static_cast<size_t>(std::max(max_tokens, 16))),
@@ -37,12 +38,26 @@ void NgramIndex::append(int32_t token) {
         indexed_from_ = tokens_.size() - max_tokens_ / 2;
         rebuild();
     }
+    if (tokens_.size() == tokens_.capacity()) tokens_.reserve(2 * tokens_.size() + kFirstRoom);
     const auto available = static_cast<int>(tokens_.size() - indexed_from_);
     learn(tokens_.data() + tokens_.size(), available, token);
     tokens_.push_back(token);
 }
 
+// Where memory runs out, the index is empty afterwards.
 void NgramIndex::rebuild() {
+    try {
+        relearn();
+    } catch (...) {
+        tokens_.clear();
+        prediction_.clear();
+        indexed_from_ = 0;
+        forget();
+        throw;
+    }
+}
+
+void NgramIndex::relearn() {
     forget();
     if (indexed_from_ > tokens_.size()) indexed_from_ = 0;
     indexed_from_ = std::max(indexed_from_, tokens_.size() - std::min(tokens_.size(), max_tokens_));
@@ -63,10 +78,11 @@ void NgramIndex::forget() {
     position_ = 0;
 }
 
-// The `available` tokens before `end` are followed by `token`.
+// The `available` tokens before `end` are followed by `token`. All of it is learned, or nothing where memory runs out.
 void NgramIndex::learn(const int32_t* end, int available, int32_t token) {
     const KeyHashes key(end, available);
     grow_table(used_ + kKeyLengthCount);
+    if (several_.capacity() - several_.size() < kKeyLengthCount) several_.reserve(2 * several_.size() + kFirstRoom);
     const size_t mask = table_.size() - 1;
     for (int i = 0; i < key.known; i++) {
         size_t at = (key.of[i] >> 7) & mask;

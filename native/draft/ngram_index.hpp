@@ -66,6 +66,7 @@ class NgramIndex {
     };
 
     void rebuild();
+    void relearn();
     void forget();
     void learn(const int32_t* end, int available, int32_t token);
     void grow_table(size_t entries);

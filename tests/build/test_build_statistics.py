@@ -122,6 +122,7 @@ def test_interrupted_build_goes_on(model, corpus_file, tmp_path, monkeypatch, st
     assert not out.exists()
     manifest = json.loads((tmp_path / "statistics.sqlite3.building" / "manifest.json").read_text())
     assert 0 < manifest["units"] < len(TEXTS)
+    (tmp_path / "statistics.sqlite3.building" / ".hd_edge-ab12cd_3").touch()  # killed while it made the store
     StatisticsBuild(model, Corpus([corpus_file]), out).run()
     assert counts_of(out) == slow_counts(model, TEXTS)
 
@@ -244,3 +245,20 @@ def test_tokens_of_threads_are_those_of_one(model):
             buffers[0].add_texts(vocabulary.native, texts, 0)
         with pytest.raises(ValueError, match="vocabulary"):
             buffers[0].add(np.array([vocabulary.n_tokens], np.int32))
+
+
+def test_build_whose_files_were_half_removed_begins_anew(model, corpus_file, tmp_path, monkeypatch):
+    small_runs(monkeypatch, 1e-6)
+    out = tmp_path / "statistics.sqlite3"
+
+    def failing(folder):
+        next(folder.glob("run-*")).unlink()
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_statistics.Manifest, "remove", staticmethod(failing))
+        with pytest.raises(StoreError, match="run the same command again"):
+            StatisticsBuild(model, Corpus([corpus_file]), out).run()
+    StatisticsBuild(model, Corpus([corpus_file]), out).run()
+    assert counts_of(out) == slow_counts(model, TEXTS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus.jsonl", out.name]

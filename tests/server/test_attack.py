@@ -212,5 +212,7 @@ def test_anything_is_answered(http):
 
 
 @pytest.mark.slow
-def test_anything_is_answered_for_longer(http):
-    hammer(http, 2000)
+def test_anything_is_answered_for_longer(http, survival):
+    survival.what = "hostile HTTP by hand-made strategies"
+    with survival.case(2000):
+        hammer(http, 2000)

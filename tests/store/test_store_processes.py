@@ -63,8 +63,12 @@ def test_killed_child_leaves_whole_answers(tmp_path):
 
 @pytest.mark.kill
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_three_hundred_kills(tmp_path):
-    in_flush = sum(kill_rounds(tmp_path / f"{seed}.sqlite3", 10, seed) for seed in range(30))
+def test_three_hundred_kills(tmp_path, survival):
+    survival.what = "kill -9 of a process that learns"
+    in_flush = 0
+    for seed in range(30):
+        with survival.case(10):
+            in_flush += kill_rounds(tmp_path / f"{seed}.sqlite3", 10, seed)
     assert in_flush >= 30  # or the kills did not hit what they are for
 
 

@@ -174,3 +174,24 @@ def test_statistics_file_that_does_not_fit_is_left_out(store_path, tmp_path):
     with pytest.warns(StoreWarning, match="application id"):
         assert SafeStore(tmp_path / "text", IDENTITY, kind="statistics", learn=False, default=True).store is None
     assert (tmp_path / "text").read_text() == "x" * 5000
+
+
+def test_keys_out_of_order_end_a_scan(store_path):
+    """Two pages changed places: going on behind the last key of what was read would never end."""
+    with Store(store_path, IDENTITY) as store:
+        for seed in range(12):
+            store.add(rows_of(answer(seed, 400, kinds=300)))
+    connection = sqlite3.connect(store_path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ngrams'").fetchone()
+    connection.close()
+    data = bytearray(store_path.read_bytes())
+    page = (root - 1) * 4096
+    assert data[page] == 5  # an interior page: cells of a child's number and a key
+    first, second = (page + int.from_bytes(data[page + at : page + at + 2], "big") for at in (12, 14))
+    data[first : first + 4], data[second : second + 4] = data[second : second + 4], data[first : first + 4]
+    store_path.write_bytes(data)
+    with Store(store_path, IDENTITY, read_only=True) as store, pytest.raises(StoreCorruptError, match="out of order"):
+        list(store.scan())
+    (said,) = use(store_path)
+    assert "out of order" in said
+    assert len(asides(store_path)) == 1

@@ -32,3 +32,17 @@ def caller(program: str, seconds: float) -> Callable[..., Any]:
         return json.loads(done.stdout)
 
     return child
+
+
+def outcomes(kind: str, folder: Path, seconds: float = 1800) -> dict[str, str]:
+    """What came of each ``folder/*/file``, loaded in a process of its own with limits (``hostile_child.py``)."""
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "hostile_child.py"), kind, str(folder)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": SCRIPTS},
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

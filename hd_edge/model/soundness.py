@@ -1,0 +1,123 @@
+"""What llama.cpp takes for granted about a model file, and ends the process over: refused before it sees the file.
+
+Each check stands for an assertion, a division or a look-up without a test in llama.cpp; tests/model/test_broken_gguf.py
+has a file for each. Weights are not looked at: they may be anything.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import mmap
+
+MOST_LAYERS, MOST_EXPERTS = 512, 512  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
+LEAST_ALIGNMENT, MOST_ALIGNMENT = 32, 1 << 20  # ggml computes on data at such addresses only
+INTEGERS = {"type 24", "type 25", "type 26", "type 27"}  # I8 to I64: nothing multiplies by them
+TABLES = "tid2eid"  # weights of this name are numbers of experts
+SHOWN = 60  # characters of a name from a file
+WORDS, KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+BYTE = 6  # LLAMA_TOKEN_TYPE_BYTE
+
+
+class UnsoundError(Exception):
+    """What is wrong with a file, as the end of a sentence that begins with its name."""
+
+
+def refuse(what: str) -> NoReturn:
+    """Raises UnsoundError for a file that is damaged in this way."""
+    msg = f"is damaged: {what}; fetch it again"
+    raise UnsoundError(msg)
+
+
+def shown(name: object) -> str:
+    """A name of the file, for a message."""
+    text = repr(name)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def alignment_of(scalars: Mapping[str, object]) -> int:
+    """Where tensors may begin.
+
+    Raises:
+        UnsoundError: Nowhere that ggml can compute.
+    """
+    value = scalars.get("general.alignment", LEAST_ALIGNMENT)
+    fits = isinstance(value, int) and LEAST_ALIGNMENT <= value <= MOST_ALIGNMENT and value & (value - 1) == 0
+    if not fits or not isinstance(value, int):
+        refuse(f"general.alignment is {shown(value)}, expected a power of two from {LEAST_ALIGNMENT}")
+    return value
+
+
+def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str]) -> None:
+    """Sizes, factors and types that llama.cpp asserts.
+
+    Raises:
+        UnsoundError: Names the key or the tensor, and its value.
+    """
+    arch = str(scalars.get("general.architecture", ""))
+    if isinstance(layers := scalars.get(f"{arch}.block_count", 1), int) and not 0 < layers <= MOST_LAYERS:
+        refuse(f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
+    experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
+    if isinstance(experts, int) and isinstance(used, int):
+        fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
+        if not fits:
+            refuse(f"it uses {used} experts of {experts}, llama.cpp takes up to {MOST_EXPERTS}")
+    for key, value in scalars.items():
+        wrong = isinstance(value, float) and not (math.isfinite(value) and value >= 0)
+        if key.endswith("_epsilon") and wrong:
+            refuse(f"{key} is {value}, expected 0 or more")
+    for name, kind in tensor_types.items():
+        if kind in INTEGERS and name.endswith(".weight") and TABLES not in name:
+            refuse(f"tensor {shown(name)} holds integers ({kind}), weights are expected")
+
+
+def texts_at(data: mmap.mmap, at: int) -> list[bytes]:
+    """Texts of an array whose bounds have been checked, each up to its first zero byte, as llama.cpp reads them.
+
+    Args:
+        data: The file.
+        at: Where its count stands.
+    """
+    unpack = struct.Struct("<Q").unpack_from
+    (count,) = unpack(data, at)
+    found, at = [], at + 8
+    for _ in range(count):
+        end = at + 8 + unpack(data, at)[0]
+        text = data[at + 8 : end]
+        found.append(text if b"\0" not in text else text[: text.index(b"\0")])
+        at = end
+    return found
+
+
+def numbers_at(data: mmap.mmap, at: int) -> tuple[int, ...]:
+    """Numbers of an array of 32 bits each, whose bounds have been checked."""
+    (count,) = struct.unpack_from("<Q", data, at)
+    return struct.unpack_from(f"<{count}i", data, at + 8)
+
+
+def check_words(scalars: Mapping[str, object], words: Iterable[bytes], kinds: Iterable[int]) -> None:
+    """The vocabulary: each word once, for SentencePiece one for each byte, for WordPiece none.
+
+    Raises:
+        UnsoundError: Names what is there twice, or not at all.
+    """
+    model = scalars.get("tokenizer.ggml.model")
+    if model in ("none", "no_vocab"):
+        msg = f"has no tokenizer (tokenizer.ggml.model is {model!r}): text cannot go in or out"
+        raise UnsoundError(msg)
+    if model == "bert" and BYTE in kinds:
+        refuse("its vocabulary of WordPiece has words for single bytes")
+    words = [word for word in words if word]  # llama.cpp names the empty ones itself
+    known = set(words)
+    if len(known) < len(words):
+        seen: set[bytes] = set()
+        twice = next(word for word in words if word in seen or seen.add(word))  # type: ignore[func-returns-value]
+        refuse(f"its vocabulary holds {shown(twice.decode('utf-8', 'replace'))} twice")
+    if model == "llama":
+        for byte in range(256):
+            if f"<0x{byte:02X}>".encode() not in known and bytes([byte]) not in known:
+                refuse(f"its vocabulary has no word for the byte {byte:#04x}")
