@@ -6,6 +6,7 @@ import random
 import threading
 
 import pytest
+from company import integrity
 
 from hd_edge import Engine
 from hd_edge.batching.request import Request
@@ -55,7 +56,7 @@ def cancel_at_random(engine, survival, count, seed):
             assert engine.submit(text, max_tokens=20, temperature=0.0).result(60)["choices"] == want[text]
             for timer in timers:
                 timer.join()
-    assert engine.model.shared.check_integrity() == ""
+    assert integrity(engine) == ""
 
 
 def test_twenty_times_three_cancels(engine, survival):

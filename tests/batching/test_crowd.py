@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from company import integrity
 from served import Served
 
 from hd_edge import Engine, Llama
@@ -106,7 +107,7 @@ def go(path: str, requests: int) -> tuple[int, int]:
             after = resident()
             assert len(client.answers) + len(client.streams) + client.left + client.refused == requests
             assert served.metric("llamacpp:requests_deferred") == 0
-            assert engine.model.shared.check_integrity() == ""
+            assert integrity(engine) == ""
             assert engine.compactions > 0
         finally:
             served.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from company import integrity
 
 from hd_edge import Engine, Llama
 
@@ -43,7 +44,7 @@ def test_what_the_cache_has_no_room_for_comes_from_memory(path, prompts, expecte
             assert [answer["choices"] for answer in answers] == expected
         cached = [answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers]
         assert sum(cached) > 0.8 * sum(map(len, prompts))
-        assert engine.model.shared.check_integrity() == ""
+        assert integrity(engine) == ""
 
 
 def test_conversations_survive_a_restart(path, prompts, expected, tmp_path):

@@ -1,0 +1,169 @@
+"""The calls of an Engine: cancelled, refused, in turns, closed, awaited, learned from."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+from company import ONE, WINDOW, asked, in_company
+from llama_cpp import LogitsProcessorList
+
+from hd_edge import BusyError, ClosedError, ConfigError, ContextFullError, Engine, Llama
+from hd_edge.errors import TokenError
+
+
+def test_what_is_cancelled_ends_and_disturbs_nobody(models):
+    path = str(models("Q4_0"))
+    with Engine(path, parallel=3, n_ctx=WINDOW, **ONE) as engine, Llama(path, n_ctx=WINDOW, **ONE) as alone:
+        everything = [asked(seed, alone.n_vocab()) for seed in range(30)]
+        expected = [one.of(alone)[0] for one in everything]
+        choose = random.Random(3)
+        handles = []
+        for one in everything:
+            handles.append(engine.submit(one.prompt, max_tokens=one.tokens, temperature=0.0))
+            if choose.random() < 0.5:
+                choose.choice(handles).cancel()
+        company = []
+        for handle in handles:
+            try:
+                company.append(handle.result(timeout=60)["usage"]["completion_tokens"])
+            except CancelledError:
+                company.append(None)
+        assert None in company
+        assert any(company)
+        again = in_company(engine, everything, 4)
+        assert [tokens for tokens, _ in again] == expected
+
+
+def test_users_take_turns_and_a_full_queue_refuses(models):
+    path = str(models("Q4_0"))
+    order: list[str] = []
+    with Engine(path, parallel=1, n_ctx=WINDOW, queue=5, **ONE) as engine:
+        began = threading.Event()
+        go_on = threading.Event()
+
+        def hold(_: object, scores: np.ndarray) -> np.ndarray:
+            began.set()
+            go_on.wait()
+            return scores
+
+        first = engine.submit([1, 300], max_tokens=1, logits_processor=LogitsProcessorList([hold]))
+        began.wait()
+        handles = [engine.submit([1, 300], max_tokens=1, user=user) for user in "aaab"]
+        for user, handle in zip("aaab", handles, strict=True):
+            handle._future.add_done_callback(lambda _, user=user: order.append(user))
+        engine.submit([1, 300], max_tokens=1, user="c").cancel()
+        handles.append(engine.submit([1, 300], max_tokens=1, user="d"))
+        with pytest.raises(BusyError, match="5 requests wait, at most 5 may"):
+            engine.submit([1, 300], max_tokens=1)
+        go_on.set()
+        for handle in [first, *handles]:
+            assert handle.result(timeout=60)["usage"]["completion_tokens"] == 1
+    assert order == ["a", "b", "a", "a"]
+
+
+def test_errors_are_the_request_s_own(models):
+    path = str(models("Q4_0"))
+
+    def breaks(_: object, __: object) -> np.ndarray:
+        msg = "a processor of the user's"
+        raise ZeroDivisionError(msg)
+
+    def never_ends(_: object, scores: np.ndarray) -> np.ndarray:
+        scores[2] = -np.inf
+        return scores
+
+    with Engine(path, parallel=2, n_ctx=64, **ONE) as engine:
+        good = engine.submit([1, 300, 301], max_tokens=40)
+        with pytest.raises(ContextFullError, match="80 tokens, the context window 64"):
+            engine.submit([300] * 80).result()
+        with pytest.raises(TokenError, match="outside the vocabulary"):
+            engine.submit([10**6]).result()
+        with pytest.raises(ZeroDivisionError, match="of the user's"):
+            engine.submit([1, 300], logits_processor=LogitsProcessorList([breaks])).result()
+        with pytest.raises(ConfigError, match="exactly one"):
+            engine.submit()
+        with pytest.raises(ConfigError, match="no stream"):
+            next(iter(good))
+        assert good.result()["usage"]["completion_tokens"] == 40
+        seat = engine.seats[0]
+        with pytest.raises(ContextFullError, match="the context is full: 64 tokens"):
+            list(seat.generate([1, 300], temp=0.0, logits_processor=LogitsProcessorList([never_ends])))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"parallel": 0}, "parallel=0 is not an integer from 1"),
+        ({"n_ctx": "many"}, "n_ctx='many' is not an integer"),
+        ({"n_ctx": 512, "n_cells": 256}, "n_cells=256 is not an integer from 512"),
+        ({"n_batch": 16}, "forwards over 16 rows .* at least 34 are needed"),
+        ({"drafter": "demo"}, "drafter='demo' is for one conversation at a time"),
+        ({"logits_all": True}, "logits_all=True is for one conversation"),
+    ],
+)
+def test_what_an_engine_cannot_be_is_said(models, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Engine(str(models("Q4_0")), **settings)
+
+
+def test_a_recurrent_model_is_refused(mamba):
+    with pytest.raises(ConfigError, match="cannot serve several conversations at a time"):
+        Engine(str(mamba), n_ctx=64, **ONE)
+
+
+def test_closing_ends_everything(models):
+    engine = Engine(str(models("Q4_0")), parallel=2, n_ctx=2048, **ONE)
+    handles = [engine.submit([1, 300 + i], max_tokens=2000, temperature=0.0) for i in range(6)]
+    stream = engine.submit([1, 300], max_tokens=2000, stream=True)
+    engine.close()
+    engine.close()
+    for handle in handles:
+        with pytest.raises(ClosedError):
+            handle.result(timeout=60)
+    with pytest.raises(ClosedError):
+        list(stream)
+    with pytest.raises(ClosedError, match="engine is closed"):
+        engine.submit([1, 300])
+
+
+def test_asyncio_waits_streams_and_cancels(models):
+    async def run() -> None:
+        with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+            one, other = await asyncio.gather(
+                engine.submit([1, 300], max_tokens=20, temperature=0.0),
+                engine.submit([1, 301], max_tokens=9, temperature=0.0),
+            )
+            assert [len(made["choices"][0]["text"]) > 5 for made in (one, other)] == [True, True]
+            chunks = [chunk async for chunk in engine.submit([1, 300], max_tokens=20, temperature=0.0, stream=True)]
+            assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == one["choices"][0]["text"]
+            long = engine.submit([1, 300], max_tokens=200)
+            task = asyncio.ensure_future(_await(long))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert long.done
+            await engine.submit([1, 300], max_tokens=1)
+
+    asyncio.run(run())
+
+
+async def _await(handle: object) -> dict:
+    return await handle
+
+
+def test_what_is_learned_is_what_was_read(models, store_path):
+    """The store of an engine's conversations is that of the same conversations one after the other."""
+    path = str(models("Q4_0"))
+    settings = ONE | {"store": str(store_path)}
+    with Engine(path, parallel=3, n_ctx=WINDOW, **settings) as engine:
+        for handle in [engine.submit([1, 300 + i] * 5, max_tokens=40, temperature=0.0) for i in range(6)]:
+            handle.result()
+    with Llama(path, n_ctx=WINDOW, **settings) as alone:
+        alone.create_completion([1, 300] * 5, max_tokens=40, temperature=0.0)
+        assert alone.stats.accepted["model"] > 5
