@@ -18,12 +18,15 @@ def title(summary: dict[str, Any]) -> str:
     """One line: model, machine, settings."""
     model, settings, machine = summary["model"], summary["settings"], summary["hardware"]
     answers, threads = len(summary["answers"]), settings["n_threads"]
-    how = "greedy" if settings["temperature"] == 0 else f"temperature {settings['temperature']:g}"
+    how = "recorded"  # and followed by forced forwards
+    if "max_tokens" in settings:
+        drawn = "greedy" if settings["temperature"] == 0 else f"temperature {settings['temperature']:g}"
+        how = f"of up to {settings['max_tokens']} tokens, {drawn}"
     parts = [
         model["file"],
         f"{model['bytes'] / 2**20:.0f} MiB",
         f"{machine['processor']}, {threads} thread{'s' if threads > 1 else ''}",
-        f"{answers} answer{'s' if answers > 1 else ''} of up to {settings['max_tokens']} tokens, {how}",
+        f"{answers} answer{'s' if answers > 1 else ''} {how}",
     ]
     return " · ".join(parts)
 
