@@ -64,11 +64,11 @@ class Composer:
         count = max(len(answering), 1)
         rows = min(max(PLANNED // count, LEAST_PLANNED), self._max_rows, batch // count)
         leaves = self._verifier.max_leaves
-        chances = []
+        chances, price = [], budget.price(count)
         for one in answering:
             slot = slot_of(one)
             most = min(rows, one.limit - one.made, self._window - len(slot.tokens))
-            chances.append(slot.planner.propose(one.tokens[-1], most, leaves))
+            chances.append(slot.planner.propose(one.tokens[-1], most, leaves, price))
         pieces = self._pieces(reading, len(answering), self._verifier.max_rows - len(answering) * rows, budget)
         extra = budget.token_seconds * sum(map(len, pieces))
         parts = []

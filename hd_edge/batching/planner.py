@@ -69,14 +69,21 @@ class SharedPlanner(TreePlanner):
         if self._forced is not None:
             self._forced.accept(int(tokens[-1]))
 
-    def propose(self, root: int, rows: int, leaves: int) -> NDArray[np.float32]:
-        """The chances of the nodes of the best draft of at most ``rows`` rows, root aside, the likeliest first."""
+    def propose(self, root: int, rows: int, leaves: int, price: float = 0.0) -> NDArray[np.float32]:
+        """The chances of the nodes of the best draft, root aside, the likeliest first.
+
+        Args:
+            root: The conversation's last token.
+            rows: Most rows.
+            leaves: Most leaves.
+            price: What a row costs at least, in shares of a forward: less likely nodes are not looked for.
+        """
         self._chain = []
         self._rests = self.guard.rests(self._steps)
         chances = NOTHING
         if not self._rests and not self.guard.paused and rows > 1:
             sizes = np.arange(1, rows + 1, dtype=np.int32)
-            self._drafter.set_cost(sizes, np.ones(rows, np.float32))
+            self._drafter.set_cost(sizes, 1 + np.float32(price) * (sizes - 1).astype(np.float32))
             chances = np.sort(self._grow(rows, leaves).probability[1:])[::-1]
         if self._forced is not None and rows > LEAST_TOKENS:
             forced = self._forced.forced_after(root)[: rows - 1]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any
@@ -54,7 +54,10 @@ class Relay:
         while is_open or waiting:
             left = max(waiting[0][0] - monotonic(), 0.0) if waiting else None
             if is_open and select.select([source], (), (), left)[0]:
-                data = source.recv(1 << 20)
+                try:
+                    data = source.recv(1 << 20)
+                except ConnectionResetError:
+                    data = b""
                 is_open = bool(data)
                 if data:
                     waiting.append((monotonic() + self._delay, data))
@@ -62,7 +65,8 @@ class Relay:
                 sleep(left)
             while waiting and waiting[0][0] <= monotonic():
                 target.sendall(waiting.popleft()[1])
-        target.close()
+        with suppress(OSError):  # the other end may have gone before
+            target.shutdown(socket.SHUT_WR)
 
 
 def serve(binary: str, threads: int, stack: ExitStack) -> int:
