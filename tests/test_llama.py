@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList, StoppingCriteriaList
 
-from hd_edge import ConfigError, Llama
+from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
 from hd_edge.stats import GenerationStats
 
@@ -296,10 +296,3 @@ def test_whole_context_and_small_batch(models, base):
     assert next(llm.generate(full, temp=0.0)) == next(plain.generate(full, temp=0.0))
     llm.close()
     plain.close()
-
-
-def test_a_grammar_that_does_not_parse_is_refused(ours, base):
-    grammar = LlamaGrammar.from_string("root ::= (", verbose=False)
-    with pytest.raises(ConfigError, match="cannot parse the grammar"):
-        ours(PROMPT, max_tokens=5, grammar=grammar)
-    alike(ours(PROMPT, max_tokens=20, temperature=0.0), base(PROMPT, max_tokens=20, temperature=0.0), 20)

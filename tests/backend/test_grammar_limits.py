@@ -246,3 +246,10 @@ def test_schema_text_of_users_is_checked_as_grammar(drafting):
     schema = json.dumps({"type": "array", "items": {"type": "string"}, "minItems": 30_000})
     with pytest.raises(ConfigError, match="the grammar has"):
         drafting("a", grammar=LlamaGrammar.from_json_schema(schema, verbose=False))
+
+
+def test_a_grammar_that_does_not_parse_is_refused_and_disturbs_nothing(llm):
+    before = llm("the cat", max_tokens=20, temperature=0.0)["choices"]
+    with pytest.raises(ConfigError, match="cannot parse the grammar"):
+        llm("the cat", max_tokens=5, grammar=grammar("root ::= ("))
+    assert llm("the cat", max_tokens=20, temperature=0.0)["choices"] == before

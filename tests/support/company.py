@@ -63,7 +63,7 @@ class Oracle:
         self._coming = self._answers[tuple(prompt)][1:]
         assert self._answers[tuple(prompt)][0] == first
 
-    def propose(self, root: int, rows: int, leaves: int, price: float) -> np.ndarray:  # noqa: ARG002
+    def propose(self, root: int, rows: int, leaves: int, price: float) -> np.ndarray:
         return np.full(self._choose.randrange(max(rows, 1)), 0.9, np.float32)
 
     def take(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
