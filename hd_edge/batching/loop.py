@@ -11,7 +11,6 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import Step
-from hd_edge.engine.pace import Pace
 from hd_edge.errors import ClosedError, ContextFullError, DecodeError
 from hd_edge.stats import GenerationStats
 
@@ -66,8 +65,7 @@ class Loop:
         self._memory: Hierarchy | None = model._hierarchy
         self._learning = 0  # generations that ended and are not learned yet
         self._planning = 0.0  # seconds before the forward under way
-        pace = model._pace
-        self._team = pace.team if isinstance(pace, Pace) else None  # threads follow what other programs leave
+        self._pace = model._pace
         config = model._draft_config
         self._composer = Composer(verifier, window, config.max_rows if config.profile != "off" else 1)
         self.budget = RowBudget()
@@ -196,10 +194,9 @@ class Loop:
         """Computes the parts, draws, and keeps what was drawn."""
         verifier = self._verifier
         self._slots.make_room(sum(part.rows for part in parts))
+        self._pace.before(verifier.used)
         for part in parts:
             verifier.add(slot_of(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
-        if self._team is not None:
-            self._team.before(verifier.used)
         started = perf_counter()
         code = verifier.decode()
         if code != 0:
@@ -208,8 +205,8 @@ class Loop:
         seconds = perf_counter() - started
         answers = [part.rows for part in parts if part.request.made]
         prompt = sum(part.rows for part in parts) - sum(answers)
-        if self._team is not None and not prompt:
-            self._team.after(seconds / self.budget.relative(sum(answers)))
+        if not prompt:
+            self._pace.after(1, verifier.used, seconds / self.budget.relative(sum(answers)))
         self.budget.observe(sum(answers), seconds, prompt)
         self.total.forwards += 1
         self.total.rows += sum(answers) + prompt

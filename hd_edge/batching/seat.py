@@ -71,7 +71,6 @@ class Seat(Llama):
         self._sampler = self._prefixes = self._hierarchy = None
         self.checkpoints = self.on_prefill = self.on_step = None
         self._tier = TIER_NAMES[0]
-        self._limit = 0
         self.tokenizer_ = model.tokenizer_
 
     @property
@@ -97,9 +96,9 @@ class Seat(Llama):
         stop, grammar, rows = settings.pop("stopping_criteria"), settings["grammar"], Rows()
         samplers = self.samplers(self, rows, settings)
         stats.prompt_tokens = len(tokens)
-        prediction = self._hints.prediction
+        prediction, limit = self._hints.prediction, self._hints.limit
         request = Request(
-            *(check_prompt(self, tokens, reset=True), self._limit or self._n_ctx, rows, samplers.node, stats, stop),
+            *(check_prompt(self, tokens, reset=True), limit or self._n_ctx, rows, samplers.node, stats, stop),
             prediction=NO_PREDICTION if prediction is None else prediction,
             forced=None if grammar is None else ForcedTokens(self.vocabulary, grammar),
             on_prefill=self.on_prefill,

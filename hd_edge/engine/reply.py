@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +86,7 @@ def replies(
     stop = settings.get("stop") or []
     text = StoppedText([stop] if isinstance(stop, str) else stop)
     stream, said, finish, place = PieceStream(), Said(""), None, 0
+    llm._hints = replace(llm._hints, limit=limit)  # until the call that hints has its first token
     generation = llm.generate(prompt, **own)
     try:
         for token in generation:

@@ -21,10 +21,12 @@ class Hints:
     Attributes:
         prediction: Token ids of text that the answer is expected to repeat; None: nothing is expected.
         messages: The conversation that it answers, texts alone; None: it continues a text.
+        limit: Most tokens that will be read of it; 0: nobody knows.
     """
 
     prediction: NDArray[np.int32] | None = None
     messages: list[dict[str, str]] | None = None
+    limit: int = 0
 
 
 def message_texts(messages: Any) -> list[dict[str, str]] | None:

@@ -13,7 +13,7 @@ from company import ONE, WINDOW, asked, in_company
 from llama_cpp import LogitsProcessorList
 
 from hd_edge import BusyError, ClosedError, ConfigError, ContextFullError, Engine, Llama
-from hd_edge.errors import TokenError
+from hd_edge.errors import DecodeError, TokenError
 
 
 def test_what_is_cancelled_ends_and_disturbs_nobody(models):
@@ -167,3 +167,30 @@ def test_what_is_learned_is_what_was_read(models, store_path):
     with Llama(path, n_ctx=WINDOW, **settings) as alone:
         alone.create_completion([1, 300] * 5, max_tokens=40, temperature=0.0)
         assert alone.stats.accepted["model"] > 5
+
+
+def test_no_token_is_made_that_nobody_will_read(models):
+    """So short answers are promised few cells, too: both run although the cache has room for one long one."""
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, n_cells=WINDOW, **ONE) as engine:
+        bias = {engine.model.token_eos(): -100.0}
+        handles = [engine.submit([1, 300 + i], max_tokens=5, temperature=0.0, logit_bias=bias) for i in range(2)]
+        assert [handle.result()["usage"]["completion_tokens"] for handle in handles] == [5, 5]
+        assert sum(slot.output for slot in engine.slots) == 10
+        assert max(slot.used for slot in engine.slots) == 2
+
+
+def test_what_forbids_a_forward_ends_the_requests_and_nothing_else(models):
+    """As a machine that is gone does, which the pace looks after."""
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        expected = engine.submit([1, 300], max_tokens=5, temperature=0.0).result()["choices"]
+
+        class Gone:
+            def before(self, cells: int) -> None:
+                msg = f"the RPC server is gone, with {cells} cells"
+                raise DecodeError(msg)
+
+        pace, engine._loop._pace = engine._loop._pace, Gone()
+        with pytest.raises(DecodeError, match="the RPC server is gone"):
+            engine.submit([1, 300], max_tokens=5).result()
+        engine._loop._pace = pace
+        assert engine.submit([1, 300], max_tokens=5, temperature=0.0).result()["choices"] == expected
