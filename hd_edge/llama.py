@@ -24,12 +24,12 @@ from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings
 from .backend.signals import held_signals
 from .backend.threads import physical_cores
 from .config import DraftConfig
+from .draft.drafter.loading import check_drafter, load_drafter
+from .draft.drafter.tier import DrafterTier
 from .draft.drafting import Drafting
 from .draft.jump_forward import jump_forward
 from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
-from .drafter.loading import check_drafter, load_drafter
-from .drafter.tier import DrafterTier
 from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads, loading

@@ -59,7 +59,7 @@ def test_sdist_and_wheel_answer_in_an_empty_environment(tmp_path, survival, vers
         run(maker, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / "dist", sdist)
         (wheel,) = (tmp_path / "dist").glob("*.whl")
         names = run(maker, "-m", "zipfile", "-l", wheel)
-        for part in ("_native", "_row_kernels", "py.typed", "web/index.html", "data/calibration.bin"):
+        for part in ("_native", "_row_kernels", "py.typed", "server/web/index.html", "draft/calibration.bin"):
             assert re.search(rf"hd_edge/{part}\b", names), part
         user = empty(FOUND[version], tmp_path / "user")
         run(user, "-m", "pip", "install", "-q", f"{wheel}[demo]")  # llama-cpp-python from pip's cache, or built

@@ -16,7 +16,7 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.config import DraftConfig
-from hd_edge.drafter.loading import LoadedDrafter, check_drafter, load_drafter
+from hd_edge.draft.drafter.loading import LoadedDrafter, check_drafter, load_drafter
 from hd_edge.errors import ConfigError
 from hd_edge.model.chat_prompt import chat_tokens
 
@@ -26,8 +26,8 @@ from .reference import Reference
 
 if TYPE_CHECKING:
     from hd_edge import Llama
+    from hd_edge.draft.drafter.tier import DrafterTier
     from hd_edge.draft.planner import Planner
-    from hd_edge.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import Hierarchy
 
 ARMS = {

@@ -81,7 +81,7 @@ class Explanation:
         Raises:
             OSError: The file cannot be written.
         """
-        page = files("hd_edge").joinpath("data", "explain.html").read_text(encoding="utf-8")
+        page = files(__package__).joinpath("explain.html").read_text(encoding="utf-8")
         meanings = {**{tier: colour.meaning for tier, colour in COLOURS.items()}, TIER_NAMES[0]: PLAIN}
         for mark, text in zip(MARKS, (css(), _script(meanings), _script(self.steps)), strict=True):
             page = page.replace(mark, text, 1)

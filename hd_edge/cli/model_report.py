@@ -25,7 +25,7 @@ def model_report(name: str, drafter: str | None = None) -> dict[str, Any]:
     from hd_edge.backend import exact
     from hd_edge.backend import kernels as row_kernels
     from hd_edge.config import DraftConfig
-    from hd_edge.drafter.loading import check_drafter
+    from hd_edge.draft.drafter.loading import check_drafter
     from hd_edge.errors import ExactModeError
     from hd_edge.model import gguf as gguf_file
 
@@ -55,7 +55,7 @@ def _drafters(path: str) -> list[str]:
     """The models of this machine that may draft for this one."""
     from contextlib import suppress
 
-    from hd_edge.drafter.loading import suitable
+    from hd_edge.draft.drafter.loading import suitable
     from hd_edge.errors import ModelFileError
     from hd_edge.extras import install
     from hd_edge.model import find as registry

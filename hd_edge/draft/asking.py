@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hd_edge import _native
-    from hd_edge.drafter.tier import DrafterTier
+    from hd_edge.draft.drafter.tier import DrafterTier
 
     from .cost import CostCurve
 

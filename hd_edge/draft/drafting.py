@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hd_edge import _native
-    from hd_edge.drafter.loading import LoadedDrafter
-    from hd_edge.drafter.tier import DrafterTier
+    from hd_edge.draft.drafter.loading import LoadedDrafter
+    from hd_edge.draft.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import Hierarchy
 
     from .planner import Planner

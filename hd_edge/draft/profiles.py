@@ -11,7 +11,7 @@ from .tree_planner import TreePlanner
 
 if TYPE_CHECKING:
     from hd_edge.config import DraftConfig
-    from hd_edge.drafter.tier import DrafterTier
+    from hd_edge.draft.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import Hierarchy
 
 

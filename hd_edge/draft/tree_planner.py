@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hd_edge.config import DraftConfig
-    from hd_edge.drafter.tier import DrafterTier
+    from hd_edge.draft.drafter.tier import DrafterTier
     from hd_edge.tiers.memory import CostRow
     from hd_edge.tiers.tier import StoredTier
 
@@ -40,7 +40,7 @@ RECYCLED = 0.003  # share of the forwards that reading their rows may take
 
 def default_calibration() -> bytes:
     """The mixer's state that ships with the package (scripts/replay/train_calibration.py)."""
-    return files("hd_edge").joinpath("data", "calibration.bin").read_bytes()
+    return files(__package__).joinpath("calibration.bin").read_bytes()
 
 
 def one_size(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -44,7 +44,7 @@ def read_questions(
     Raises:
         ConfigError: The file cannot be read, holds no question, or a line is neither.
     """
-    source = files("hd_edge") / "data" / built_in if path is None else Path(path)
+    source = files(__package__) / built_in if path is None else Path(path)
     try:
         lines = source.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

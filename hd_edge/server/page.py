@@ -1,4 +1,4 @@
-"""The chat page: the files of ``hd_edge/web`` as they are, under a policy that lets nothing else run or load."""
+"""The chat page: the files of ``hd_edge/server/web`` as they are, under a policy that lets nothing else run or load."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class File:
 def page_files() -> dict[str, File]:
     """Every file of the page by its name, such as ``js/app.js``."""
     found: dict[str, File] = {}
-    _collect(files("hd_edge") / "web", "", found)
+    _collect(files(__package__) / "web", "", found)
     return found
 
 

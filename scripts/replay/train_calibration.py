@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Trains the default calibration that ships with the package (hd_edge/data/calibration.bin).
+"""Trains the default calibration that ships with the package (hd_edge/draft/calibration.bin).
 
     python scripts/replay/train_calibration.py record --model MODEL.gguf --traces traces.npz
-    python scripts/replay/train_calibration.py train --traces traces.npz --output hd_edge/data/calibration.bin
+    python scripts/replay/train_calibration.py train --traces traces.npz --output hd_edge/draft/calibration.bin
 
 ``record`` lets a model answer prompts of the project's own (calibration_prompts.py): greedily, with its top 8 tokens
 at every position, and sampled, as text of another writer for the statistics tier. ``train`` replays them with every

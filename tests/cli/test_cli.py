@@ -205,7 +205,7 @@ def test_a_drafter_and_no_drafts_are_one_too_many(models):
 
 
 def test_models_info_names_who_may_draft(model, tmp_path):
-    from hd_edge.drafter.loading import suitable
+    from hd_edge.draft.drafter.loading import suitable
 
     large = tmp_path / "large.gguf"
     large.write_bytes(b"")

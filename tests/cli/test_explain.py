@@ -61,7 +61,7 @@ def test_text_cannot_end_the_script(tmp_path):
 def test_every_page_has_the_tiers_colours(tmp_path):
     """This one is made with them, that of the server repeats them, and is shown on phones and dark screens, too."""
     Explanation(str).write(tmp_path / "page.html")
-    web = files("hd_edge").joinpath("web")
+    web = files("hd_edge").joinpath("server", "web")
     pages = [tmp_path / "page.html", *(file for file in web.iterdir() if file.name.endswith((".html", ".css")))]
     texts = "\n".join(page.read_text(encoding="utf-8") for page in pages[1:])
     for text in (pages[0].read_text(encoding="utf-8"), texts):

@@ -11,8 +11,8 @@ from planned import FLAT, STEEP, VOCAB, decode, noise, repeating
 from hd_edge import _native
 from hd_edge.config import DraftConfig
 from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.drafter.tier import Word
 from hd_edge.draft.tree_planner import TreePlanner
-from hd_edge.drafter.tier import Word
 
 SHARE = 0.04  # of a forward, for each word
 

@@ -17,8 +17,8 @@ from oracle import Oracle
 from vocabularies import PIECES, write_byte_pairs, write_vocabulary
 
 from hd_edge._native import Said
-from hd_edge.drafter.spelling import Spelled, Spelling, border, whole
-from hd_edge.drafter.tier import DrafterTier
+from hd_edge.draft.drafter.spelling import Spelled, Spelling, border, whole
+from hd_edge.draft.drafter.tier import DrafterTier
 
 SHIPPED = sorted(Path(os.environ.get("HD_EDGE_VOCABULARIES", "nowhere")).glob("*.gguf"))
 WORDS = [

@@ -15,7 +15,7 @@ import hd_edge
 from hd_edge.server.page import page_files
 from hd_edge.tiers.colours import COLOURS, css
 
-WEB = Path(hd_edge.__file__).parent / "web"
+WEB = Path(hd_edge.__file__).parent / "server" / "web"
 OWN = [path for path in sorted(WEB.rglob("*.*")) if path.parent.name != "vendor"]
 MOST_LINES = 300
 
