@@ -54,17 +54,6 @@ ChunkWorker::ChunkWorker(const Problem& problem, const AttentionSet& set, const 
 
 void ChunkWorker::begin(const Unit& unit) {
     queries_ = unit.rows * problem_.group();
-    convert_ = queries_ > kDirect;
-    // Converted cells come from the first-level cache, where four queries keep the arithmetic busy. Others are worth
-    // as many queries as registers hold.
-    blocks_ = 0;
-    for (int64_t begin = 0; begin < queries_;) {
-        const int64_t left = queries_ - begin;
-        int64_t n = std::min<int64_t>(4, left);
-        if (!convert_ && set_.most_queries == 8) n = left >= 8 ? 8 : left >= 6 ? 6 : n;
-        block_[blocks_++] = {static_cast<int>(begin), static_cast<int>(n), 0, 0};
-        begin += n;
-    }
     for (int64_t i = 0; i < queries_; i++) rows_of_[i] = static_cast<int32_t>(i / problem_.group());
     for (int64_t h = 0; h < unit.heads; h++)
         for (int64_t i = 0; i < queries_; i++) {
@@ -78,42 +67,55 @@ void ChunkWorker::begin(const Unit& unit) {
         }
 }
 
-void ChunkWorker::find_cells(const Unit& u) {
-    int64_t most = 0;
-    bool same = true;
-    int32_t first = -1;
-    tile_ = 0;
-    for (int64_t r = 0; r < u.rows; r++) {
-        Row& row = row_[r];
-        row.seen = row.agrees = visible_.in_chunk(u.stream, u.first_row + r, u.chunk);
-        row.plain = true;
-        if (!row.seen) continue;
-        row.plain = visible_.plain(u.stream, u.first_row + r, u.chunk);
-        const int32_t begin = visible_.first(u.stream, u.first_row + r, u.chunk);
-        same &= row.plain && (first < 0 || first == begin);
-        first = begin;
-        if (row.seen > tile_) tile_ = row.seen, most = r;
+// The next rows that see something of the chunk; none where no row is left.
+ChunkWorker::Run ChunkWorker::next_run(const Unit& u, int64_t first_row) const {
+    const auto seen = [&](int64_t r) { return visible_.in_chunk(u.stream, u.first_row + r, u.chunk) > 0; };
+    const auto first_cell = [&](int64_t r) { return visible_.first(u.stream, u.first_row + r, u.chunk); };
+    while (first_row < u.rows && !seen(first_row)) first_row++;
+    int64_t end = first_row;
+    while (end < u.rows && seen(end) && first_cell(end) == first_cell(first_row)) end++;
+    const int64_t group = problem_.group(), queries = (end - first_row) * group;
+    return {first_row, end - first_row, first_row * group, queries, queries > kDirect};
+}
+
+void ChunkWorker::find_cells(const Unit& u, const Run& run) {
+    int64_t most = run.first_row;
+    for (int64_t r = run.first_row; r < run.first_row + run.rows; r++) {
+        row_[r].seen = visible_.in_chunk(u.stream, u.first_row + r, u.chunk);
+        if (row_[r].seen > row_[most].seen) most = r;
     }
+    tile_ = row_[most].seen;
     visible_.list(u.stream, u.first_row + most, u.chunk, tile_cells_, values_ + most * kChunk);
-    if (same) return;
-    for (int64_t r = 0; r < u.rows; r++) {
+    scattered_ = tile_cells_[tile_ - 1] - tile_cells_[0] != tile_ - 1;
+    for (int64_t r = run.first_row; r < run.first_row + run.rows; r++) {
+        Row& row = row_[r];
+        row.bias = visible_.zero(u.stream, u.first_row + r) ? nullptr : values_ + r * kChunk;
+        row.agrees = row.seen;
+        if (r == most || (!row.bias && visible_.begins(u.stream, u.first_row + r, u.first_row + most, u.chunk)))
+            continue;
         int32_t* cells = cells_ + r * kChunk;
         visible_.list(u.stream, u.first_row + r, u.chunk, cells, values_ + r * kChunk);
-        int n = 0;
-        while (n < row_[r].seen && cells[n] == tile_cells_[n]) n++;
-        row_[r].agrees = n;
+        row.agrees = 0;
+        while (row.agrees < row.seen && cells[row.agrees] == tile_cells_[row.agrees]) row.agrees++;
     }
 }
 
-void ChunkWorker::find_blocks() {
-    for (int64_t b = 0; b < blocks_; b++) {
-        Block& block = block_[b];
-        block.shared = kChunk, block.most = 0;
+void ChunkWorker::find_blocks(const Run& run) {
+    // Converted cells come from the first-level cache, where four queries keep the arithmetic busy. Others are worth
+    // as many queries as registers hold.
+    blocks_ = 0;
+    for (int64_t begin = run.first; begin < run.first + run.queries;) {
+        const int64_t left = run.first + run.queries - begin;
+        int64_t n = std::min<int64_t>(4, left);
+        if (!run.convert && set_.most_queries == 8) n = left >= 8 ? 8 : left >= 6 ? 6 : n;
+        Block& block = block_[blocks_++];
+        block = {static_cast<int>(begin), static_cast<int>(n), kChunk, 0};
         for (int i = block.begin; i < block.begin + block.queries; i++) {
             const int agrees = row_[row_of(i)].agrees;
             block.shared = std::min(block.shared, agrees);
             block.most = std::max(block.most, agrees);
         }
+        begin += n;
     }
 }
 
@@ -137,35 +139,42 @@ CellList ChunkWorker::list_of(const Cells& cells, const Unit& u, int64_t head, c
 }
 
 // The cells from rank `from` on are asked for while those of `list` are read. Where the unit's heads lie side by side
-// that goes through memory in order: each head asks for an equal share of all heads' vectors.
+// that goes through memory in order: each head asks for an equal share of all heads' vectors. Scattered cells are asked
+// for at once, each where it lies.
 void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from, CellList& list) const {
     const int64_t width = vector_bytes(cells.type, cells.size);
+    if (scattered_) {
+        const char* base = cells.of(u.first_head + head, problem_.kv_stream(u.stream));
+        for (int i = from; i < std::min(from + list.n, tile_); i++)
+            for (int64_t b = 0; b < width; b += 64) __builtin_prefetch(base + tile_cells_[i] * cells.inner + b, 0, 3);
+        return;
+    }
     const bool joined = cells.head == width && cells.inner == width * u.heads;
     list.ahead = cells.of(u.first_head + (joined ? 0 : head), problem_.kv_stream(u.stream)) +
                  (static_cast<int64_t>(tile_cells_[0]) + from) * cells.inner + (joined ? head * list.n * width : 0);
     list.ahead_step = joined ? width : cells.inner;
 }
 
-void ChunkWorker::all_scores(const Unit& u) {
+void ChunkWorker::all_scores(const Unit& u, const Run& run) {
     const Cells& k = problem_.k;
-    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : k.type);
-    const int stream = u.heads == 1 ? 2 * kStream : kStream;
+    const CellKernels& kernels = set_.of(run.convert ? CellType::f32 : k.type);
+    const int stream = u.heads == 1 && !scattered_ ? 2 * kStream : kStream;
     for (int from = 0; from < tile_; from += stream) {
         const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
             CellList list = list_of(k, u, h, tile_cells_ + from, n);
             ask(k, u, h, from + stream, list);
-            if (convert_) {
+            if (run.convert) {
                 set_.of(k.type).convert(list, k.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
-                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == 0), k.size,
-                                        dots(h, i) + rank);
+                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == run.first),
+                                        k.size, dots(h, i) + rank);
             });
         }
     }
-    for (int64_t i = 0; i < queries_; i++) {
+    for (int64_t i = run.first; i < run.first + run.queries; i++) {
         const int64_t r = row_of(i);
         const Row& row = row_[r];
         if (row.seen > row.agrees)
@@ -176,27 +185,27 @@ void ChunkWorker::all_scores(const Unit& u) {
     }
 }
 
-void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
+void ChunkWorker::all_values(const Unit& u, const Run& run, const Parts& parts) {
     const Cells& v = problem_.v;
     const int64_t step = part_step(v.size);
-    const CellKernels& kernels = set_.of(convert_ ? CellType::f32 : v.type);
-    const int stream = u.heads == 1 ? kChunk : kStream;
+    const CellKernels& kernels = set_.of(run.convert ? CellType::f32 : v.type);
+    const int stream = u.heads == 1 && !scattered_ ? kChunk : kStream;
     for (int from = 0; from < tile_; from += stream) {
         const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
             CellList list = list_of(v, u, h, tile_cells_ + from, n);
             ask(v, u, h, from + stream, list);
-            if (convert_) {
+            if (run.convert) {
                 set_.of(v.type).convert(list, v.size, converted_);
                 list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
-                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == 0), v.size,
+                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == run.first), v.size,
                                         part(parts, h, i) + kPartHead, step, rank == 0);
             });
         }
     }
-    for (int64_t i = 0; i < queries_; i++) {
+    for (int64_t i = run.first; i < run.first + run.queries; i++) {
         const int64_t r = row_of(i);
         const Row& row = row_[r];
         if (row.seen > row.agrees)
@@ -209,21 +218,20 @@ void ChunkWorker::all_values(const Unit& u, const Parts& parts) {
 }
 
 void ChunkWorker::compute(const Unit& u, const Parts& parts) {
-    find_cells(u);
-    if (!tile_) return;
-    find_blocks();
-    all_scores(u);
     const int64_t group = problem_.group();
-    for (int64_t h = 0; h < u.heads; h++)
-        for (int64_t i = 0; i < queries_; i++) {
-            const Row& row = row_[row_of(i)];
-            float* const to = part(parts, h, i);
-            if (!row.seen) continue;
-            const SoftmaxShape shape{problem_.scale, problem_.softcap,
-                                     row.plain ? 1.0f : problem_.slope((u.first_head + h) * group + i % group)};
-            set_.softmax(dots(h, i), row.seen, row.plain ? nullptr : values_ + row_of(i) * kChunk, shape, to);
-        }
-    all_values(u, parts);
+    for (Run run = next_run(u, 0); run.rows; run = next_run(u, run.first_row + run.rows)) {
+        find_cells(u, run);
+        find_blocks(run);
+        all_scores(u, run);
+        for (int64_t h = 0; h < u.heads; h++)
+            for (int64_t i = run.first; i < run.first + run.queries; i++) {
+                const Row& row = row_[row_of(i)];
+                const SoftmaxShape shape{problem_.scale, problem_.softcap,
+                                         row.bias ? problem_.slope((u.first_head + h) * group + i % group) : 1.0f};
+                set_.softmax(dots(h, i), row.seen, row.bias, shape, part(parts, h, i));
+            }
+        all_values(u, run, parts);
+    }
 }
 
 }  // namespace hd::kernels

@@ -35,8 +35,14 @@ class ChunkWorker {
 
   private:
     struct Row {
-        int seen, agrees;  // cells of the chunk that it sees, and how many of them are the tile's, rank by rank
-        bool plain;
+        int seen, agrees;   // cells of the chunk that it sees, and how many of them are the tile's, rank by rank
+        const float* bias;  // mask values of its cells, nullptr: all zero
+    };
+
+    // Rows side by side that see the same cell first, such as those of one conversation, and their queries.
+    struct Run {
+        int64_t first_row, rows, first, queries;
+        bool convert;  // cells are converted once for all its blocks
     };
 
     // Queries that share loads, and the ranks up to which all of them and any of them agree with the tile.
@@ -44,13 +50,14 @@ class ChunkWorker {
         int begin, queries, shared, most;
     };
 
-    void find_cells(const Unit& unit);
-    void find_blocks();
+    Run next_run(const Unit& unit, int64_t first_row) const;
+    void find_cells(const Unit& unit, const Run& run);
+    void find_blocks(const Run& run);
     int64_t row_of(int64_t query) const { return rows_of_[query]; }
     template <class Visit>
     void each_block(int from, int count, const Visit& visit) const;
-    void all_scores(const Unit& unit);
-    void all_values(const Unit& unit, const Parts& parts);
+    void all_scores(const Unit& unit, const Run& run);
+    void all_values(const Unit& unit, const Run& run, const Parts& parts);
     float* part(const Parts& parts, int64_t head, int64_t query) const {
         return parts.data + head * parts.head_step + query * part_step(problem_.v.size);
     }
@@ -61,10 +68,10 @@ class ChunkWorker {
     const Problem& problem_;
     const AttentionSet& set_;
     const Visible& visible_;
-    int64_t queries_ = 0, blocks_ = 0;  // of a KV head of the unit; blocks of queries that share loads
-    bool convert_ = false;              // cells are converted once for all blocks
+    int64_t queries_ = 0, blocks_ = 0;  // of a KV head of the unit; blocks of a run's queries that share loads
     int32_t tile_cells_[kChunk], ranks_[kChunk];
-    int tile_ = 0;  // cells of the tile: those of the row that sees most
+    bool scattered_ = false;  // the tile's cells are no neighbours
+    int tile_ = 0;            // cells of the tile: those of the row of a run that sees most
     const float** query_;
     int32_t* rows_of_;
     Block* block_;

@@ -98,18 +98,42 @@ bool Visible::plain(int64_t stream, int64_t row, int64_t chunk) const {
     return h[1] && h[3 + chunk] - h[2 + chunk] == n;
 }
 
+bool Visible::begins(int64_t stream, int64_t row, int64_t other, int64_t chunk) const {
+    const int n = in_chunk(stream, row, chunk);
+    if (!n) return true;
+    const int32_t begin = first(stream, row, chunk);
+    if (n > in_chunk(stream, other, chunk) || begin != first(stream, other, chunk)) return false;
+    if (plain(stream, row, chunk) && plain(stream, other, chunk)) return true;
+    const int32_t end = head(stream, row)[3 + chunk];  // where the next chunk begins, or one behind the last cell seen
+    return std::memcmp(problem_.mask_of(stream, row) + begin, problem_.mask_of(stream, other) + begin,
+                       static_cast<size_t>(end - begin) * sizeof(uint16_t)) == 0;
+}
+
 int Visible::list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, float* values) const {
     const int n = in_chunk(stream, row, chunk);
     if (!n) return 0;
     const int32_t begin = first(stream, row, chunk);
     if (plain(stream, row, chunk)) {
         for (int i = 0; i < n; i++) cells[i] = begin + i;
-        std::fill_n(values, n, 0.0f);
         return n;
     }
     const uint16_t* mask = problem_.mask_of(stream, row);
-    for (int32_t c = begin, i = 0; i < n; c++)
-        if (mask[c] != kHidden) cells[i] = c, values[i++] = (mask[c] & 0x7fff) ? from_half(mask[c]) : 0.0f;
+    if (!zero(stream, row)) {
+        for (int32_t c = begin, i = 0; i < n; c++)
+            if (mask[c] != kHidden) cells[i] = c, values[i++] = (mask[c] & 0x7fff) ? from_half(mask[c]) : 0.0f;
+        return n;
+    }
+    // Cells of several conversations lie in turns, so whether one is seen is hard to foretell: no branch for each.
+    int32_t c = begin;
+    int i = 0;
+    while (i + kStep <= n && c + kStep <= problem_.cells) {
+        if (Step(mask + c).hidden) {
+            c += kStep;
+            continue;
+        }
+        for (const int32_t end = c + kStep; c < end; c++) cells[i] = c, i += mask[c] != kHidden;
+    }
+    for (; i < n; c++) cells[i] = c, i += mask[c] != kHidden;
     return n;
 }
 

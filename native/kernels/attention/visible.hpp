@@ -33,7 +33,12 @@ class Visible {
     }
     // Are the chunk's cells neighbours, in order, and the mask zero there?
     bool plain(int64_t stream, int64_t row, int64_t chunk) const;
-    // The cells of the chunk in order, and slope-free mask values; returns their number.
+    // Are all mask values of the cells that the row sees zero?
+    bool zero(int64_t stream, int64_t row) const { return !problem_.mask || head(stream, row)[1]; }
+    // Are the chunk's cells of this row, rank by rank, those of `other`, as far as the row's go? May say no where they
+    // are.
+    bool begins(int64_t stream, int64_t row, int64_t other, int64_t chunk) const;
+    // The cells of the chunk in order, and slope-free mask values unless all are zero; returns their number.
     int list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, float* values) const;
 
   private:

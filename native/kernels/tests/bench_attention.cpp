@@ -1,6 +1,8 @@
 // Attention of some rows behind a context, streamed from memory as a forward's layers do: GB/s of K and V beside the
 // memory's reading speed, and the share of the arithmetic that the processor could do.
-//   bench_attention [head size] [KV heads] [heads per KV head] [cells] [type] [instruction set]
+//   bench_attention [head size] [KV heads] [heads per KV head] [cells] [type] [instruction set] [company] [turn]
+// In company the cells belong to so many conversations, which wrote `turn` cells in turns; the rows are dealt out to
+// them.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -24,6 +26,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 struct Setup {
     int64_t size, kv_heads, group, cells;
     CellType type;
+    int64_t company, turn;
 
     int64_t cache_bytes() const { return cells * kv_heads * vector_bytes(type, size); }  // of K or of V in one layer
 };
@@ -59,7 +62,8 @@ double time(const Setup& s, const AttentionSet& set, const char* memory, int64_t
     std::vector<float> q(static_cast<size_t>(rows * heads * s.size), 0.01f), out(q.size());
     std::vector<uint16_t> mask(static_cast<size_t>(rows * s.cells), kHidden);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < s.cells - rows + r + 1; c++) mask[static_cast<size_t>(r * s.cells + c)] = 0;
+        for (int64_t c = 0; c < s.cells - rows + r + 1; c++)
+            if (c / s.turn % s.company == r * s.company / rows) mask[static_cast<size_t>(r * s.cells + c)] = 0;
     const int64_t bytes = vector_bytes(s.type, s.size);
     Problem p{};
     p.q = {reinterpret_cast<const char*>(q.data()), heads * s.size * 4, s.size * 4, 0};
@@ -93,7 +97,7 @@ double time(const Setup& s, const AttentionSet& set, const char* memory, int64_t
 
 int main(int argc, char** argv) {
     const auto number = [&](int i, int64_t otherwise) { return argc > i ? std::atoll(argv[i]) : otherwise; };
-    Setup s{number(1, 128), number(2, 32), number(3, 1), number(4, 3500), CellType::f16};
+    Setup s{number(1, 128), number(2, 32), number(3, 1), number(4, 3500), CellType::f16, number(7, 1), number(8, 1)};
     for (int i = 0; i < kCellTypes; i++)
         if (argc > 5 && !std::strcmp(argv[5], kCellLayouts[i].name)) s.type = static_cast<CellType>(i);
     const KernelSet* kernels = argc > 6 ? kernels_named(argv[6]) : best_kernels();
@@ -107,7 +111,8 @@ int main(int argc, char** argv) {
         if (rows > s.cells) break;
         const double seconds = time(s, *set, memory, rows);
         const double sums = 4.0 * static_cast<double>(rows * s.kv_heads * s.group * s.size) *
-                            (static_cast<double>(s.cells) - static_cast<double>(rows) / 2);
+                            (static_cast<double>(s.cells) - static_cast<double>(rows) / 2) /
+                            static_cast<double>(s.company);
         std::printf("%4d rows: %8.3f ms a layer, %5.1f GB/s (%.2f of memory), %6.1f GFLOP/s\n", int(rows),
                     seconds * 1e3, layer / seconds / 1e9, layer / seconds / speed, sums / seconds / 1e9);
     }

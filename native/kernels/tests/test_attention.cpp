@@ -194,6 +194,47 @@ void check_trees(const AttentionSet& set, const Shape& shape, uint32_t seed) {
     }
 }
 
+// Rows of several conversations whose cells lie in turns, prompts and trees of drafts, some of them sharing a
+// beginning. Each row alone, in a cache where its cells lie side by side, must have the same bits.
+void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
+    std::mt19937 random(seed);
+    const Scene scene(set, shape);
+    const size_t company = 2 + random() % 6;
+    const int64_t common = random() % 2 ? static_cast<int64_t>(random() % 90) : 0;
+    std::vector<Row> trunks(company, first_cells(common));
+    for (int64_t c = common; c < shape.cells - 120;) {
+        const size_t owner = random() % (company + 1);  // the last one is nobody: cells of rejected drafts
+        for (auto turn = static_cast<int64_t>(1 + random() % (seed % 2 ? 3 : 40)); turn > 0 && c < shape.cells - 120;
+             turn--, c++)
+            if (owner < company) trunks[owner].push_back(c);
+    }
+    std::vector<Row> rows;
+    std::vector<int> numbers;
+    int64_t cell = shape.cells - 120;
+    for (const Row& trunk : trunks) {
+        const size_t first = rows.size();
+        const bool prompt = random() % 3 == 0;
+        for (auto n = static_cast<int64_t>(1 + random() % 15); n > 0; n--) {
+            Row row = rows.size() == first ? trunk
+                      : prompt             ? rows.back()
+                                           : rows[first + random() % (rows.size() - first)];
+            row.push_back(cell++);
+            numbers.push_back(static_cast<int>(rows.size()));
+            rows.push_back(std::move(row));
+        }
+    }
+    for (int threads = 1; threads <= 3; threads++) {
+        const auto together = scene.run(numbers, rows, threads, threads == 2);
+        for (size_t i = static_cast<size_t>(threads) - 1; i < rows.size(); i += 3) {
+            Row contents = rows[i];
+            contents.resize(static_cast<size_t>(shape.cells), 9999);
+            const auto path = first_cells(static_cast<int64_t>(rows[i].size()));
+            const auto alone = Scene(set, shape, contents).run({numbers[i]}, {path}, 1)[0];
+            CHECK(!std::memcmp(alone.data(), together[i].data(), alone.size() * sizeof(float)));
+        }
+    }
+}
+
 void check_nothing_visible(const AttentionSet& set) {
     for (const bool sinks : {false, true}) {
         Shape shape;
@@ -243,6 +284,8 @@ void check_set(const AttentionSet& set) {
         s.k = seed % 2 ? CellType::f16 : CellType::q8_0;
         s.max_bias = seed % 5 ? 0.0f : 8.0f;
         check_trees(set, s, seed);
+        s.cells = 500 + 300 * (seed % 4), s.max_bias = 0;
+        check_turns(set, s, seed);
     }
     check_nothing_visible(set);
 }
