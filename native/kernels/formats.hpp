@@ -33,6 +33,21 @@ HD_INLINE void unpack_five_bits(const uint8_t* tile, typename Isa::I* w) {
     w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-3>(h), bit));
 }
 
+// Eight vectors of 2-bit values, `up` bits up, from two words per weight row: bits 2k, 2k + 1 of byte j are those of
+// column 4k + j (first word) and 16 + 4k + j (second word).
+template <class Isa, int Up = 0>
+HD_INLINE void unpack_two_bits(const uint8_t* tile, typename Isa::I* w) {
+    const auto bits = Isa::bytes(3 << Up);
+    for (int half = 0; half < 2; half++) {
+        const auto h = Isa::load(tile + 4 * half * Isa::kLanes);
+        auto* v = w + 4 * half;
+        v[0] = Isa::and_(Isa::template shift<Up>(h), bits);
+        v[1] = Isa::and_(Isa::template shift<Up - 2>(h), bits);
+        v[2] = Isa::and_(Isa::template shift<Up - 4>(h), bits);
+        v[3] = Isa::and_(Isa::template shift<Up - 6>(h), bits);
+    }
+}
+
 // Nibbles that are places in a table of 16 signed values.
 template <class Isa>
 HD_INLINE void unpack_table(const uint8_t* tile, const int8_t* values, typename Isa::I* w) {
@@ -227,20 +242,90 @@ struct Q6K {
             for (int i = 0; i < 16; i++) scale[i] = Isa::mul(Isa::to_float(Isa::widen(meta + i * Isa::kLanes)), d);
         }
     };
-    // After the nibbles two words per weight row: bits 2k, 2k + 1 of byte j are the upper bits of column 4k + j
-    // (first word) and 16 + 4k + j (second word).
     HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        typename Isa::I upper[8];
         unpack_nibbles<Isa>(tile, w);
-        const auto bits = Isa::bytes(0x30);
-        for (int half = 0; half < 2; half++) {
-            const auto h = Isa::load(tile + (16 + 4 * half) * Isa::kLanes);
-            auto* v = w + 4 * half;
-            v[0] = Isa::or_(v[0], Isa::and_(Isa::template shift<4>(h), bits));
-            v[1] = Isa::or_(v[1], Isa::and_(Isa::template shift<2>(h), bits));
-            v[2] = Isa::or_(v[2], Isa::and_(h, bits));
-            v[3] = Isa::or_(v[3], Isa::and_(Isa::template shift<-2>(h), bits));
-        }
+        unpack_two_bits<Isa, 4>(tile + 16 * Isa::kLanes, upper);
+        for (int k = 0; k < 8; k++) w[k] = Isa::or_(w[k], upper[k]);
     }
+};
+
+// 16 scales of 6 bits, one per 16 columns: as in the file three words per weight row, in the first two the lower four
+// bits of eight scales each, in the third the upper two of all.
+template <class Isa>
+struct Q3K {
+    static constexpr WeightType kType = WeightType::q3_k;
+    static constexpr int kHalves = 2, kOffset = 4, kLargest = 7;
+    static constexpr bool kMin = false;
+    struct Scales {
+        typename Isa::F scale[16];
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            constexpr int L = Isa::kLanes;
+            const auto d = Isa::load_half(meta);
+            const auto a = Isa::load(meta + 2 * L), b = Isa::load(meta + 6 * L), c = Isa::load(meta + 10 * L);
+            const auto low4 = Isa::bytes(0x0f), top2 = Isa::bytes(0x30);
+            split(Isa::or_(Isa::and_(a, low4), Isa::and_(Isa::template shift<4>(c), top2)), d, scale);
+            split(Isa::or_(Isa::and_(b, low4), Isa::and_(Isa::template shift<2>(c), top2)), d, scale + 4);
+            split(Isa::or_(Isa::and_(Isa::template shift<-4>(a), low4), Isa::and_(c, top2)), d, scale + 8);
+            split(Isa::or_(Isa::and_(Isa::template shift<-4>(b), low4), Isa::and_(Isa::template shift<-2>(c), top2)), d,
+                  scale + 12);
+        }
+
+      private:
+        HD_INLINE static void split(typename Isa::I x, typename Isa::F d, typename Isa::F* out) {
+            set<0>(x, d, out), set<8>(x, d, out + 1), set<16>(x, d, out + 2), set<24>(x, d, out + 3);
+        }
+        template <int Shift>
+        HD_INLINE static void set(typename Isa::I x, typename Isa::F d, typename Isa::F* out) {
+            const auto six = Isa::to_float(Isa::and_(Isa::template shift<-Shift>(x), Isa::words(0x3f)));
+            *out = Isa::mul(Isa::fma(six, Isa::set(1.0f), Isa::set(-32.0f)), d);
+        }
+    };
+    // After the two bits one word per weight row: bit k of byte j is the third bit of column 4k + j.
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
+        unpack_two_bits<Isa>(tile, w);
+        const auto h = Isa::load(tile + 8 * Isa::kLanes);
+        const auto bit = Isa::bytes(4);
+        w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<2>(h), bit));
+        w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<1>(h), bit));
+        w[2] = Isa::or_(w[2], Isa::and_(h, bit));
+        w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<-1>(h), bit));
+        w[4] = Isa::or_(w[4], Isa::and_(Isa::template shift<-2>(h), bit));
+        w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-3>(h), bit));
+        w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-4>(h), bit));
+        w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-5>(h), bit));
+    }
+};
+
+// 16 scales and minima of 4 bits in a byte, one per 16 columns.
+template <class Isa>
+struct Q2K {
+    static constexpr WeightType kType = WeightType::q2_k;
+    static constexpr int kHalves = 2, kOffset = 0, kLargest = 3;
+    static constexpr bool kMin = true;
+    struct Scales {
+        typename Isa::F scale[16], min;
+        typename Isa::I mins[8];  // in pairs of 16 bits, as in the rows' words
+
+        HD_INLINE explicit Scales(const uint8_t* meta) {
+            constexpr int L = Isa::kLanes;
+            const auto d = Isa::load_half(meta);
+            const auto low4 = Isa::bytes(0x0f), even = Isa::words(0x00ff00ff);
+            min = Isa::negate(Isa::load_half(meta + 2 * L));
+            for (int i = 0; i < 4; i++) {
+                const auto x = Isa::load(meta + (4 + 4 * i) * L), s = Isa::and_(x, low4);
+                const auto m = Isa::and_(Isa::template shift<-4>(x), low4);
+                mins[2 * i] = Isa::and_(m, even);
+                mins[2 * i + 1] = Isa::and_(Isa::template shift<-8>(m), even);
+                const auto byte = Isa::words(0xff);
+                scale[4 * i] = Isa::mul(Isa::to_float(Isa::and_(s, byte)), d);
+                scale[4 * i + 1] = Isa::mul(Isa::to_float(Isa::and_(Isa::template shift<-8>(s), byte)), d);
+                scale[4 * i + 2] = Isa::mul(Isa::to_float(Isa::and_(Isa::template shift<-16>(s), byte)), d);
+                scale[4 * i + 3] = Isa::mul(Isa::to_float(Isa::template shift<-24>(s)), d);
+            }
+        }
+    };
+    HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_two_bits<Isa>(tile, w); }
 };
 
 }  // namespace hd::kernels

@@ -92,7 +92,8 @@ HD_INLINE void add_large_block(const uint8_t* tile, const uint8_t* meta, const u
     for (int i = 0; i < N; i++) {
         if constexpr (Format::kMin) {
             I all = Isa::words(0);
-            for (int k = 0; k < 4; k++) all = Isa::add_pairs(all, s.mins[k], read<int32_t>(words + 4 * (k * N + i)));
+            for (int k = 0; k < 4 * Format::kHalves; k++)
+                all = Isa::add_pairs(all, s.mins[k], read<int32_t>(words + 4 * (k * N + i)));
             block[i] = Isa::mul(Isa::to_float(all), s.min);
         } else {
             block[i] = Isa::zero();
@@ -159,6 +160,9 @@ void quantize(const float* x, int64_t first, int64_t last, uint8_t* pass, int ro
             put(0, d * static_cast<float>(sums[0][0] + sums[0][1]));
         } else if constexpr (kTiles == 1) {
             put(0, -Format::kOffset * (sums[0][0] + sums[0][1]));
+        } else if constexpr (Format::kMin && Format::kHalves == 2) {
+            const auto pair = [&](int a, int c) { return (sums[a / 2][a % 2] & 0xffff) | sums[c / 2][c % 2] * 65536; };
+            for (int i = 0; i < 4; i++) put(2 * i, pair(4 * i, 4 * i + 2)), put(2 * i + 1, pair(4 * i + 1, 4 * i + 3));
         } else if constexpr (Format::kMin) {
             const auto sum = [&](int t) { return sums[t][0] + sums[t][1]; };
             const auto pair = [&](int a, int c) { return (sum(a) & 0xffff) | sum(c) * 65536; };
@@ -195,7 +199,8 @@ constexpr KernelSet kernel_set(const char* isa) {
             {type_kernels<Isa, Q4_0<Isa>>(), type_kernels<Isa, Q4_1<Isa>>(), type_kernels<Isa, Q8_0<Isa>>(),
              type_kernels<Isa, Iq4Nl<Isa>>(), type_kernels<Isa, Q4K<Isa>>(), type_kernels<Isa, Q5K<Isa>>(),
              type_kernels<Isa, Q6K<Isa>>(), type_kernels<Isa, Q5_0<Isa>>(), type_kernels<Isa, Q5_1<Isa>>(),
-             type_kernels<Isa, Mxfp4<Isa>>(), type_kernels<Isa, Iq4Xs<Isa>>()}};
+             type_kernels<Isa, Mxfp4<Isa>>(), type_kernels<Isa, Iq4Xs<Isa>>(), type_kernels<Isa, Q3K<Isa>>(),
+             type_kernels<Isa, Q2K<Isa>>()}};
 }
 
 }  // namespace hd::kernels

@@ -13,7 +13,8 @@
 //   IQ4_XS               the same for each of its 8 tiles
 //   Q4_1, Q5_1           scale x sum of the 32 columns, a float, to be multiplied with the minimum
 //   Q4_K, Q5_K           the sums of the 8 tiles in 16 bits: tiles (0, 2), (1, 3), (4, 6), (5, 7)
-//   Q6_K                 -32 x (sum of 16 columns), 16 times
+//   Q6_K, Q3_K           -(weight offset) x (sum of 16 columns), 16 times
+//   Q2_K                 the sums of 16 columns in 16 bits: of each four (0, 2), (1, 3)
 #pragma once
 
 #include <cstddef>
@@ -21,8 +22,8 @@
 
 namespace hd::kernels {
 
-enum class WeightType : int { q4_0, q4_1, q8_0, iq4_nl, q4_k, q5_k, q6_k, q5_0, q5_1, mxfp4, iq4_xs };
-constexpr int kWeightTypes = 11;
+enum class WeightType : int { q4_0, q4_1, q8_0, iq4_nl, q4_k, q5_k, q6_k, q5_0, q5_1, mxfp4, iq4_xs, q3_k, q2_k };
+constexpr int kWeightTypes = 13;
 
 constexpr int kTileColumns = 32;
 constexpr int kMaxRows = 16;  // rows that one pass over the weights serves
@@ -35,16 +36,21 @@ struct Layout {
     int tile_bytes;   // of one weight row in one tile
     int meta_bytes;   // scales of one weight row and block
     int row_words;    // of one activation row and block
+    int halves_at;    // where the half-precision numbers of a block in the file begin
+    int halves;       // how many there are
 
     constexpr int tiles() const { return columns / kTileColumns; }
     constexpr int row_bytes() const { return columns + 4 + 4 * row_words; }  // of one activation row and block
 };
 
 constexpr Layout kLayouts[kWeightTypes] = {
-    {"Q4_0", 2, 32, 18, 16, 2, 1},      {"Q4_1", 3, 32, 20, 16, 4, 1},      {"Q8_0", 8, 32, 34, 32, 2, 1},
-    {"IQ4_NL", 20, 32, 18, 16, 2, 1},   {"Q4_K", 12, 256, 144, 16, 16, 4},  {"Q5_K", 13, 256, 176, 20, 16, 4},
-    {"Q6_K", 14, 256, 210, 24, 18, 16}, {"Q5_0", 6, 32, 22, 20, 2, 1},      {"Q5_1", 7, 32, 24, 20, 4, 1},
-    {"MXFP4", 39, 32, 17, 16, 1, 1},    {"IQ4_XS", 23, 256, 136, 16, 8, 8},
+    {"Q4_0", 2, 32, 18, 16, 2, 1, 0, 1},        {"Q4_1", 3, 32, 20, 16, 4, 1, 0, 2},
+    {"Q8_0", 8, 32, 34, 32, 2, 1, 0, 1},        {"IQ4_NL", 20, 32, 18, 16, 2, 1, 0, 1},
+    {"Q4_K", 12, 256, 144, 16, 16, 4, 0, 2},    {"Q5_K", 13, 256, 176, 20, 16, 4, 0, 2},
+    {"Q6_K", 14, 256, 210, 24, 18, 16, 208, 1}, {"Q5_0", 6, 32, 22, 20, 2, 1, 0, 1},
+    {"Q5_1", 7, 32, 24, 20, 4, 1, 0, 2},        {"MXFP4", 39, 32, 17, 16, 1, 1, 0, 0},
+    {"IQ4_XS", 23, 256, 136, 16, 8, 8, 0, 1},   {"Q3_K", 11, 256, 110, 12, 14, 16, 108, 1},
+    {"Q2_K", 10, 256, 84, 8, 20, 8, 80, 2},
 };
 
 constexpr const Layout& layout(WeightType type) { return kLayouts[static_cast<int>(type)]; }

@@ -75,6 +75,22 @@ void put_nibbles(const uint8_t* q, bool low, const Lane& out) {
     }
 }
 
+// Two bits of each of 32 columns, `shift` bits up in the bytes of `q`, as words `first` and the next.
+void put_two_bits(const uint8_t* q, int shift, int first, const Lane& out) {
+    for (int side = 0; side < 2; side++) {
+        uint32_t bits = 0;
+        for (int k = 0; k < 4; k++) bits |= (word(q + 16 * side + 4 * k) >> shift & 0x03030303) << 2 * k;
+        out.put(first + side, bits);
+    }
+}
+
+// One bit of each of 32 columns, `shift` bits up in the bytes of `q`.
+uint32_t one_bits(const uint8_t* q, int shift) {
+    uint32_t bits = 0;
+    for (int k = 0; k < 8; k++) bits |= (word(q + 4 * k) >> shift & 0x01010101) << k;
+    return bits;
+}
+
 template <bool Fifth>
 void repack_q4_or_q5_k(const uint8_t* block, Lane out) {
     out.put_half(0, block);
@@ -84,11 +100,7 @@ void repack_q4_or_q5_k(const uint8_t* block, Lane out) {
     const uint8_t* nibbles = block + (Fifth ? 48 : 16);
     for (int tile = 0; tile < 8; tile++) {
         put_nibbles(nibbles + 32 * (tile / 2), tile % 2 == 0, out);
-        if (Fifth) {
-            uint32_t bits = 0;
-            for (int k = 0; k < 8; k++) bits |= (word(high + 4 * k) >> tile & 0x01010101) << k;
-            out.put(4, bits);
-        }
+        if (Fifth) out.put(4, one_bits(high, tile));
         out.next_tile(Fifth ? 20 : 16);
     }
 }
@@ -100,28 +112,36 @@ void repack_q6_k(const uint8_t* block, Lane out) {
     for (int tile = 0; tile < 8; tile++) {
         const int half = tile / 4, quarter = tile % 4;
         put_nibbles(block + 64 * half + 32 * (quarter % 2), quarter < 2, out);
-        const uint8_t* high = block + 128 + 32 * half;
-        for (int side = 0; side < 2; side++) {
-            uint32_t bits = 0;
-            for (int k = 0; k < 4; k++) bits |= (word(high + 16 * side + 4 * k) >> 2 * quarter & 0x03030303) << 2 * k;
-            out.put(4 + side, bits);
-        }
+        put_two_bits(block + 128 + 32 * half, 2 * quarter, 4, out);
         out.next_tile(24);
     }
 }
 
+void repack_q3_k(const uint8_t* block, Lane out) {
+    out.put_half(0, block + 108);
+    for (int i = 0; i < 3; i++) out.put_scales(2 + 4 * i, block + 96 + 4 * i);
+    for (int tile = 0; tile < 8; tile++) {
+        put_two_bits(block + 32 + 32 * (tile / 4), 2 * (tile % 4), 0, out);
+        out.put(2, one_bits(block, tile));
+        out.next_tile(12);
+    }
+}
+
+void repack_q2_k(const uint8_t* block, Lane out) {
+    out.put_half(0, block + 80);
+    out.put_half(2, block + 82);
+    for (int i = 0; i < 4; i++) out.put_scales(4 + 4 * i, block + 4 * i);
+    for (int tile = 0; tile < 8; tile++) {
+        put_two_bits(block + 16 + 32 * (tile / 4), 2 * (tile % 4), 0, out);
+        out.next_tile(8);
+    }
+}
+
 using RepackBlock = void (*)(const uint8_t*, Lane);
-constexpr RepackBlock kRepack[kWeightTypes] = {repack_nibbles<1>,
-                                               repack_nibbles<2>,
-                                               repack_q8_0,
-                                               repack_nibbles<1>,
-                                               repack_q4_or_q5_k<false>,
-                                               repack_q4_or_q5_k<true>,
-                                               repack_q6_k,
-                                               repack_five_bits<1>,
-                                               repack_five_bits<2>,
-                                               repack_mxfp4,
-                                               repack_iq4_xs};
+constexpr RepackBlock kRepack[kWeightTypes] = {
+    repack_nibbles<1>,       repack_nibbles<2>, repack_q8_0,         repack_nibbles<1>,   repack_q4_or_q5_k<false>,
+    repack_q4_or_q5_k<true>, repack_q6_k,       repack_five_bits<1>, repack_five_bits<2>, repack_mxfp4,
+    repack_iq4_xs,           repack_q3_k,       repack_q2_k};
 
 template <RepackBlock Block>
 void repack_panel(const Matrix& m, const uint8_t* blocks, int64_t panel) {
@@ -141,9 +161,10 @@ void repack_panel(const Matrix& m, const uint8_t* blocks, int64_t panel) {
 
 using RepackPanel = void (*)(const Matrix&, const uint8_t*, int64_t);
 constexpr RepackPanel kRepackPanel[kWeightTypes] = {
-    repack_panel<kRepack[0]>, repack_panel<kRepack[1]>, repack_panel<kRepack[2]>, repack_panel<kRepack[3]>,
-    repack_panel<kRepack[4]>, repack_panel<kRepack[5]>, repack_panel<kRepack[6]>, repack_panel<kRepack[7]>,
-    repack_panel<kRepack[8]>, repack_panel<kRepack[9]>, repack_panel<kRepack[10]>};
+    repack_panel<kRepack[0]>, repack_panel<kRepack[1]>, repack_panel<kRepack[2]>,  repack_panel<kRepack[3]>,
+    repack_panel<kRepack[4]>, repack_panel<kRepack[5]>, repack_panel<kRepack[6]>,  repack_panel<kRepack[7]>,
+    repack_panel<kRepack[8]>, repack_panel<kRepack[9]>, repack_panel<kRepack[10]>, repack_panel<kRepack[11]>,
+    repack_panel<kRepack[12]>};
 
 }  // namespace
 

@@ -30,18 +30,13 @@ std::vector<uint8_t> random_blocks(int ggml_type, int64_t count, Random& random)
     const int64_t blocks = count / l.columns;
     std::vector<uint8_t> data(static_cast<size_t>(blocks * l.block_bytes));
     for (auto& x : data) x = random.byte();
-    // Half-precision scales stand first or, in Q6_K, last; 0x2400 is 1/64.
-    const bool second = l.name[3] == '1' || !std::strcmp(l.name, "Q4_K") || !std::strcmp(l.name, "Q5_K");
-    const size_t at = !std::strcmp(l.name, "Q6_K") ? 208 : 0;
-    if (!std::strcmp(l.name, "MXFP4")) {  // an exponent
+    if (!l.halves) {  // MXFP4: an exponent
         for (size_t b = 0; b < data.size(); b += static_cast<size_t>(l.block_bytes)) data[b] = 118 + (data[b] & 7);
         return data;
     }
     for (int64_t b = 0; b < blocks; b++)
-        for (size_t i = 0; i < (second ? 2U : 1U); i++) {
-            uint8_t* half = data.data() + static_cast<size_t>(b * l.block_bytes) + at + 2 * i;
-            half[1] = 0x24;
-        }
+        for (int i = 0; i < l.halves; i++)
+            data[static_cast<size_t>(b * l.block_bytes + l.halves_at + 2 * i) + 1] = 0x24;  // 0x2400 is 1/64
     return data;
 }
 

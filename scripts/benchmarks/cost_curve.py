@@ -120,10 +120,10 @@ def worker(pipe: Connection, path: str, arm: str, args: argparse.Namespace) -> N
 
 def read_bytes(path: str, kv: str) -> tuple[int, float]:
     """Bytes of weights that a row reads, and of the cache for every token before it."""
-    from hd_edge import gguf_file
+    from hd_edge.model import gguf
 
-    header = gguf_file.read_header(path)
-    sizes = {name: (values, size) for name, values, size in gguf_file.TENSOR_TYPES.values()}
+    header = gguf.read_header(path)
+    sizes = {name: (values, size) for name, values, size in gguf.TENSOR_TYPES.values()}
     weights = 0
     for name, kind in header.tensor_types.items():
         if name == "token_embd.weight" and "output.weight" in header.tensor_types:

@@ -75,7 +75,7 @@ KINDS = (
     Kind("tiny", ("Q4_0", "Q4_K_M", "F16"), "Llama, Mistral"),
     Kind("qwen35-tiny", ("Q4_0", "Q4_K_M", "Q8_0"), "Qwen3.5, Qwen3.6"),
     Kind("qwen35moe-tiny", ("Q4_K_M",), "Qwen3.5 and 3.6 with experts"),
-    Kind("qwen3moe-tiny", ("Q4_0", "Q4_K_M"), "Qwen3-30B-A3B"),
+    Kind("qwen3moe-tiny", ("Q4_0", "Q4_K_M", "Q3_K", "Q2_K"), "Qwen3-30B-A3B"),
     Kind("gemma3-tiny", ("Q4_0",), "Gemma 3"),
     Kind("gemma3-tiny", ("Q4_0",), "Gemma 3", SMALL_WINDOW),
     Kind("gpt-oss-tiny", ("MXFP4",), "gpt-oss"),
@@ -83,7 +83,6 @@ KINDS = (
     Kind("lfm2-tiny", ("Q4_0",), "LFM2"),
     Kind("granite-hybrid-tiny", ("Q4_0",), "Granite 4 hybrids"),
     Kind("mamba2-tiny", ("Q4_0",), "Mamba 2"),
-    Kind("qwen3moe-tiny", ("Q2_K",), "types without kernels of ours"),
 )
 
 

@@ -78,6 +78,20 @@ inline void decode(WeightType type, const uint8_t* b, double* w) {
             }
             break;
         }
+        case WeightType::q3_k:
+            for (int i = 0; i < 256; i++) {
+                const int l = i % 32, tile = i / 32, k = i / 16;
+                const int q = (b[32 + 32 * (tile / 4) + l] >> 2 * (tile % 4) & 3) + 4 * (b[l] >> tile & 1) - 4;
+                const int low = k < 8 ? b[96 + k] & 15 : b[96 + k - 8] >> 4, high = b[104 + k % 4] >> 2 * (k / 4) & 3;
+                w[i] = double(from_half(b + 108)) * (low + 16 * high - 32) * q;
+            }
+            break;
+        case WeightType::q2_k:
+            for (int i = 0; i < 256; i++) {
+                const int tile = i / 32, byte = b[i / 16], q = b[16 + 32 * (tile / 4) + i % 32] >> 2 * (tile % 4) & 3;
+                w[i] = double(from_half(b + 80)) * (byte & 15) * q - double(from_half(b + 82)) * (byte >> 4);
+            }
+            break;
         case WeightType::q6_k:
             for (int i = 0; i < 256; i++) {
                 const int half = i / 128, quarter = i % 128 / 32, l = i % 32;
@@ -106,10 +120,7 @@ inline std::vector<uint8_t> random_blocks(WeightType type, int64_t blocks, uint3
             out[at] = static_cast<uint8_t>(117 + random() % 6);
             continue;
         }
-        half(type == WeightType::q6_k ? at + 208 : at);
-        if (type == WeightType::q4_1 || type == WeightType::q5_1 || type == WeightType::q4_k ||
-            type == WeightType::q5_k)
-            half(at + 2);
+        for (int k = 0; k < shape.halves; k++) half(at + static_cast<size_t>(shape.halves_at + 2 * k));
     }
     return out;
 }
