@@ -211,11 +211,11 @@ class Loop:
         self.total.forwards += 1
         self.total.rows += sum(answers) + prompt
         self.total.forward_seconds += seconds
-        price = self.budget.price(len(answers))
+        price, share = self.budget.price(len(answers)), self.budget.seconds(len(answers)) / max(len(answers), 1)
         for part in parts:
-            self._keep(part, seconds, price)
+            self._keep(part, seconds, price, share)
 
-    def _keep(self, part: Part, seconds: float, price: float) -> None:
+    def _keep(self, part: Part, seconds: float, price: float, share: float) -> None:
         """Draws along the tree, hands out, learns, and leaves the drawn path in the cache."""
         request, slot = part.request, slot_of(part.request)
         first = not request.made
@@ -225,7 +225,7 @@ class Loop:
             request.stats.count_step(part.tree, path, seconds, self._planning)
             request.stats.seconds += seconds + self._planning
             step = Step(part.tree, path, drawn, seconds, self._planning, request.rows.slot)
-            slot.planner.learn_shared(step, price)
+            slot.planner.learn_shared(step, price, share)
         self._verifier.commit(slot.number, np.array(path, np.int32))
         slot.tokens += [*part.pending[:-1], *accepted]
         request.tokens += drawn

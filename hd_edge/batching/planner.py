@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,8 @@ class SharedPlanner(TreePlanner):
         self._forced: ForcedTokens | None = None
         self._right, self._tried = RIGHT, DRAFTED
         self._chain: list[int] = []  # forced tokens that were proposed, or are in the tree of this step
+        self._proposed: _native.DraftTree | None = None
+        self._spent = 0.0  # seconds of planning, and of learning from the step before
 
     def cost_rows(self) -> list[CostRow]:
         """As they were: company says nothing about them."""
@@ -78,13 +81,21 @@ class SharedPlanner(TreePlanner):
             leaves: Most leaves.
             price: What a row costs at least, in shares of a forward: less likely nodes are not looked for.
         """
-        self._chain = []
+        started = perf_counter()
+        try:
+            return self._propose(root, rows, leaves, price)
+        finally:
+            self._spent += perf_counter() - started
+
+    def _propose(self, root: int, rows: int, leaves: int, price: float) -> NDArray[np.float32]:
+        self._chain, self._proposed = [], None
         self._rests = self.guard.rests(self._steps)
         chances = NOTHING
         if not self._rests and not self.guard.paused and rows > 1:
             sizes = np.arange(1, rows + 1, dtype=np.int32)
             self._drafter.set_cost(sizes, 1 + np.float32(price) * (sizes - 1).astype(np.float32))
-            chances = np.sort(self._grow(rows, leaves).probability[1:])[::-1]
+            self._proposed = self._grow(rows, leaves)
+            chances = np.sort(self._proposed.probability[1:])[::-1]
         if self._forced is not None and rows > LEAST_TOKENS:
             forced = self._forced.forced_after(root)[: rows - 1]
             sure = (self._right / self._tried) ** np.arange(1, len(forced) + 1, dtype=np.float32)
@@ -105,16 +116,23 @@ class SharedPlanner(TreePlanner):
                 chance *= self._right / self._tried
                 tree.add(token, node, Tier.context, chance)
             return tree
+        if self._proposed is not None and len(self._proposed) == rows + 1:
+            return self._proposed
+        started = perf_counter()
         self._drafter.set_cost(*one_size(rows + 1))
-        return self._drafter.grow(rows + 1, leaves)
+        tree = self._drafter.grow(rows + 1, leaves)
+        self._spent += perf_counter() - started
+        return tree
 
-    def learn_shared(self, step: Step, price: float) -> None:
+    def learn_shared(self, step: Step, price: float, share: float) -> None:
         """After a forward that others shared.
 
         Args:
             step: What came of this conversation's draft.
             price: What a row more cost, in shares of a forward without drafts.
+            share: Seconds of such a share. All wait while one conversation plans, so planning counts against it.
         """
+        started, spent = perf_counter(), self._spent
         self._steps += 1
         tokens = np.array(step.tokens, np.int32)
         if self._rests:
@@ -124,7 +142,7 @@ class SharedPlanner(TreePlanner):
             self._drafter.learn(step.tree, tokens)
             self._recycle(step)
             rows = len(step.tree)
-            planning = step.planning / step.seconds if step.seconds > 0 else 0.0
+            planning = spent / share if share > 0 else 0.0
             self.guard.step(rows, len(tokens), 1 + (rows - 1) * price, planning)
         self._drafter.append(tokens)
         if self._forced is not None:
@@ -134,3 +152,4 @@ class SharedPlanner(TreePlanner):
                 taken = len(step.path) - 1
                 self._right += taken
                 self._tried += min(taken + 1, len(self._chain))
+        self._spent = perf_counter() - started

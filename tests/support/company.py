@@ -91,7 +91,7 @@ class Oracle:
     def cost_rows(self) -> list:
         return []
 
-    def learn_shared(self, step: Step, price: float) -> None:
+    def learn_shared(self, step: Step, price: float, share: float) -> None:
         del self._coming[: len(step.tokens)]
 
 
