@@ -3,7 +3,7 @@
 // is bitwise the same alone and in any company.
 #pragma once
 
-#include "formats.hpp"
+#include "k_formats.hpp"
 
 namespace hd::kernels {
 
