@@ -37,6 +37,7 @@ from openvino_arm import OpenVino
 from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Arm, Settings
 from hd_edge.bench.arms import ARMS, KV_TYPES, Arms, Tiers
+from hd_edge.bench.drafted import Drafted
 from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import bounds, decode_time, summarise
 from hd_edge.bench.table import table, title
@@ -137,6 +138,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--server-binary", type=Path, help="llama-server, for arms of that name")
     parser.add_argument("--draft-model", type=Path, help="GGUF of the target's vocabulary, for llama-server-draft-simple")
+    parser.add_argument("--cold", action="store_true", help="drafting arms measure what rows cost while they answer")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="ask nothing more after so long")
     parser.add_argument("--json", type=Path, help="figures and answers; learned stores stay beside it in FILE.stores")
     parser.add_argument("--resume", action="store_true", help="go on with what --json has")
@@ -171,6 +173,7 @@ def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "arms": args.arms,
         **{name: getattr(args, name).name if getattr(args, name) else None for name in files},
         "drafter": Path(args.drafter).name if args.drafter else None,
+        "cold": args.cold,
     }
 
 
@@ -220,7 +223,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{len(cut)} of {len(questions)} questions were cut to fit the context", file=sys.stderr)
         made = [stack.enter_context(closing(make_arm(name, arms, args))) for name in args.arms]
         for arm in made:
-            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
+            if not (args.cold and isinstance(arm, Drafted) and arm.hierarchy is not None):
+                arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
         try:
             run(made, questions, settings, arms.tokenize, tell, results=results, seconds=args.seconds)
         except KeyboardInterrupt:

@@ -3,10 +3,12 @@
 
     tool_loop_bench.py model.gguf --llama-server build/llama-server/bin/llama-server --json out.json
 
-Every call is forced (by a schema in which all servers read the same text, and by ``tool_choice``), every tool's result is
-scripted, the context grows. All servers run at once with the same threads and flash attention, their prompt caches on as
-by default; one is asked at a time, whole loops in turns, another one first each round. Ours begins with nothing learned.
-llama_cpp.server needs ``pip install 'llama-cpp-python[server]'``; without tools in its template it reads shorter prompts.
+Every call is forced, every tool's result is scripted, the context grows. All servers run at once with the same threads and
+flash attention, their prompt caches on as by default; one is asked at a time, whole loops in turns, another one first each
+round. Ours begins with nothing learned. Mode ``schema`` forces the calls by a JSON schema, and all servers read the same
+text. Mode ``tools`` is OpenAI's ``tool_choice``: where the model's template knows no tools, as SmolLM2's, llama-server tells
+the model none and holds no call (column "sound"), llama_cpp.server holds calls and tells none, and times do not compare.
+llama_cpp.server needs ``pip install 'llama-cpp-python[server]'``.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from tool_loop import MODES, TURNS, Conversation
 from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.hardware import hardware
 
-OURS, PLAIN, THEIRS, NGRAM, PYTHON = "hd-edge", "hd-edge, no drafts", "llama-server", "llama-server-ngram-mod", "llama_cpp.server"
+OURS, PLAIN = "hd-edge", "hd-edge, no drafts"
+THEIRS, NGRAM, PYTHON = "llama-server", "llama-server-ngram-mod", "llama_cpp.server"
 ARMS = (OURS, PLAIN, THEIRS, NGRAM, PYTHON)
 
 
@@ -132,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model")
     parser.add_argument("--llama-server", metavar="BINARY", help="needed for its arms")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["schema"])
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so long")
