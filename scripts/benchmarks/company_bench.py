@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -129,9 +129,10 @@ def main() -> int:
             for name, command in commands(args, clients, port).items():
                 if name not in args.arms:
                     continue
-                with tempfile.TemporaryDirectory() as home:
-                    with closing(Server(command, port, os.environ | own_home(home))):
-                        arms.setdefault(name, []).append(crowd(port, prompts, clients, args.predict))
+                with ExitStack() as stack:
+                    home = stack.enter_context(tempfile.TemporaryDirectory())
+                    stack.enter_context(closing(Server(command, port, os.environ | own_home(home))))
+                    arms.setdefault(name, []).append(crowd(port, prompts, clients, args.predict))
                 print(clients, name, json.dumps(arms[name][-1]), file=sys.stderr)
         result["clients"][clients] = arms
     if args.json:

@@ -179,9 +179,7 @@ class LlamaServer:
         LlamaServerError: There is no such arm, binary or draft model, or the server does not start.
     """
 
-    def __init__(
-        self, name: str, binary: Path, llm: Any, settings: Settings, draft_model: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, binary: Path, llm: Any, settings: Settings, draft_model: Path | None = None) -> None:
         if name not in NAMES:
             msg = f"no arm {name!r}: {', '.join(NAMES)}"
             raise LlamaServerError(msg)
@@ -192,7 +190,7 @@ class LlamaServer:
         if self.kind != DRAFT_MODEL:
             draft_model = None
         elif draft_model is None or not draft_model.is_file():
-            msg = f"arm {name!r} needs the GGUF file of a draft model, {draft_model} is none: name one with --draft-model"
+            msg = f"arm {name!r} needs a GGUF file of a draft model, {draft_model} is none: name one by --draft-model"
             raise LlamaServerError(msg)
         port = free_port()
         words = command(binary, Path(llm.model_path), port, self.kind, settings, draft_model)

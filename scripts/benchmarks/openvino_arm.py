@@ -1,7 +1,7 @@
 """OpenVINO GenAI as an arm of the benchmark: it reads the same GGUF file, plain or with its prompt lookup.
 
-``pip install openvino-genai`` brings it, on x86-64 and arm64; it reads files of the Llama and Qwen families. It is asked
-with the token ids that the other arms get and reports its own times.
+``pip install openvino-genai`` brings it, on x86-64 and arm64; it reads files of the Llama and Qwen families. It is
+asked with the token ids that the other arms get and reports its own times.
 """
 
 from __future__ import annotations

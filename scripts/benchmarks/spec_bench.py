@@ -29,8 +29,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from llama_server import NAMES as SERVER_NAMES
 from llama_server import DRAFT_MODEL, PREFIX, LlamaServer
+from llama_server import NAMES as SERVER_NAMES
 from openvino_arm import NAMES as OPENVINO_NAMES
 from openvino_arm import OpenVino
 
@@ -137,7 +137,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
     parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--server-binary", type=Path, help="llama-server, for arms of that name")
-    parser.add_argument("--draft-model", type=Path, help="GGUF of the target's vocabulary, for llama-server-draft-simple")
+    parser.add_argument(
+        "--draft-model", type=Path, help="for llama-server-draft-simple; its vocabulary is the target's"
+    )
     parser.add_argument("--cold", action="store_true", help="drafting arms measure what rows cost while they answer")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="ask nothing more after so long")
     parser.add_argument("--json", type=Path, help="figures and answers; learned stores stay beside it in FILE.stores")

@@ -1,8 +1,8 @@
 """A coding agent's conversation of many turns, every call forced and every result scripted, as request bodies.
 
-Two ways to force a call: ``tools`` (``tool_choice``, OpenAI's tools) and ``schema`` (``response_format``, the tools told
-in the system's words), in which all servers read the same text. What a server said stands in its next prompt, as an agent
-would send it; what the tools answer follows from the turn alone.
+Two ways to force a call: ``tools`` (``tool_choice``, OpenAI's tools) and ``schema`` (``response_format``, the tools
+told in the system's words), in which all servers read the same text. What a server said stands in its next prompt, as
+an agent would send it; what the tools answer follows from the turn alone.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 
     tool_loop_bench.py model.gguf --llama-server build/llama-server/bin/llama-server --json out.json
 
-Every call is forced, every tool's result is scripted, the context grows. All servers run at once with the same threads and
-flash attention, their prompt caches on as by default; one is asked at a time, whole loops in turns, another one first each
-round. Ours begins with nothing learned. Mode ``schema`` forces the calls by a JSON schema, and all servers read the same
-text. Mode ``tools`` is OpenAI's ``tool_choice``: where the model's template knows no tools, as SmolLM2's, llama-server tells
-the model none and holds no call (column "sound"), llama_cpp.server holds calls and tells none, and times do not compare.
+Every call is forced, every tool's result is scripted, the context grows. All servers run at once with the same threads
+and flash attention, their prompt caches on as by default; one is asked at a time, whole loops in turns, another one
+first each round. Ours begins with nothing learned. Mode ``schema`` forces the calls by a JSON schema, and all servers
+read the same text. Mode ``tools`` is OpenAI's ``tool_choice``: where the model's template knows no tools, as
+SmolLM2's, llama-server tells the model none and holds no call (column "sound"), llama_cpp.server holds calls and tells
+none, and times do not compare.
 llama_cpp.server needs ``pip install 'llama-cpp-python[server]'``.
 """
 
@@ -120,14 +121,13 @@ def spread(values: list[float]) -> dict[str, float]:
 def show(result: dict[str, Any]) -> None:
     """The table a person reads."""
     for mode, found in result["modes"].items():
-        print(f"{mode}: seconds of a loop, tokens, tokens/s, tokens per forward, sound calls; over ours by loop, by token")
+        print(f"{mode}: seconds of a loop, tokens, tokens/s, tokens/forward, sound calls; over ours by loop, by token")
         for name, arm in found["arms"].items():
             ratios = found["over"].get(name, {})
             told = "; ".join(f"{r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f})" for r in ratios.values())
-            print(
-                f"  {name:<22} {arm['seconds'] / len(arm['rounds']):6.2f} {arm['tokens']:6d} "
-                f"{arm['tokens_per_second']:7.1f} {arm['tokens_per_forward']:5.2f} {arm['sound']}/{arm['calls']}  {told}"
-            )
+            figures = f"{arm['seconds'] / len(arm['rounds']):6.2f} {arm['tokens']:6d} {arm['tokens_per_second']:7.1f}"
+            sound = f"{arm['sound']}/{arm['calls']}"
+            print(f"  {name:<22} {figures} {arm['tokens_per_forward']:5.2f} {sound}  {told}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
             ready = "/v1/models" if name == PYTHON else "/health"
             server = Server(command(port), port, os.environ | own_home(home), ready)
             servers[name] = stack.enter_context(closing(server))
-        for name, server in servers.items():  # pages of the weights, the first request's work
+        for server in servers.values():  # pages of the weights, the first request's work
             server.ask("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello."}], "max_tokens": 4})
         for mode in args.modes:
             result["modes"][mode] = measure(servers, mode, args)

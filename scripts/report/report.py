@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import report_serving as serving
 import report_tables as tables
 from report_data import KINDS, LEAST, Run, add, load
 from report_goals import goals
@@ -85,6 +86,38 @@ model on two cores with llama.cpp's kernels, laptop8 and gpu are estimates of fl
 that is empty at first and learns each answer, beside one that never learns.""",
         "warm-up",
         tables.tiers,
+    ),
+    (
+        "What does a tool loop cost?",
+        ("tool-loop",),
+        """Conversations of a coding agent over HTTP, whole requests, round by round: every call is forced, by a JSON
+schema in which all servers read the same text or by `tool_choice`; what the tools answer is scripted. Servers run with
+their defaults, ours with nothing learned. Medians and ranges of the rounds. A sound call has the form that was asked
+for.""",
+        "",
+        serving.tool_loops,
+    ),
+    (
+        "How many clients at a time?",
+        ("company",),
+        "Clients that stream one answer after the other from one server: output tokens per second of all together.",
+        "",
+        serving.crowds,
+    ),
+    (
+        "What if other programs work?",
+        ("busy",),
+        "Tokens per second while decoding beside so many busy programs, by program and number of threads.",
+        "",
+        serving.others_at_work,
+    ),
+    (
+        "What is known after a restart?",
+        ("prefix",),
+        """Time to the first token behind a prefix: computed, from memory, from disk, by a new process, and after the
+system has forgotten the files' pages.""",
+        "",
+        serving.restarts,
     ),
     ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
 )

@@ -1,0 +1,82 @@
+"""The workloads of the headline report: what is run, for how long, under which name."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TEMPERATURES = ("0", "0.3", "0.7", "1.0")
+CHATS = ("vicuna-7b*.eval.jsonl", "llama-2-7b*.eval.jsonl")
+PEERS = ("llama-cpp", "llama-cpp-pld")
+SERVERS = ("llama-server-plain", "llama-server-ngram-mod")
+OTHERS = ("openvino-plain", "openvino-lookup")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One program's run.
+
+    Attributes:
+        name: Of its file, which begins with a kind that the report knows.
+        minutes: Its part of a run of 40 minutes.
+        command: Script and arguments.
+        timed: The script takes ``--seconds`` and ends by itself; others take what they take.
+        resumes: The script goes on with its file if it gets ``--resume``.
+    """
+
+    name: str
+    minutes: float
+    command: tuple[str, ...]
+    timed: bool = False
+    resumes: bool = False
+
+
+def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
+    """All that the given files allow, the dearest promises first.
+
+    Args:
+        args: ``model``, ``large`` (a 7B, or None), ``drafter``, ``data`` (a folder with Spec-Bench's questions and
+            recorded answers, or None), ``llama_server`` (or None), ``openvino`` (whether it is installed).
+        long_questions: File that ``long_questions.py`` writes.
+    """
+    of, model = args.model.stem.lower(), str(args.model)
+    questions = [str(args.data / "spec_bench" / "question.jsonl")] if args.data else []
+    chats = sorted(str(file) for chat in CHATS for file in (args.data / "traces").glob(chat)) if args.data else []
+    server = ["--server-binary", args.llama_server] if args.llama_server else []
+    beside = ["--llama-server", args.llama_server] if args.llama_server else []
+    servers = SERVERS if args.llama_server else ()
+    others = OTHERS if args.openvino else ()
+    spec, short = ("spec_bench.py", "-m", model), ("--turns", "1", "-n", "128")
+
+    def asked(name: str, minutes: float, *command: str) -> Workload:
+        return Workload(name, minutes, (*spec, *command), timed=True, resumes=True)
+
+    arms = ("--arms", "plain", "auto", *PEERS, *servers, *others)
+    yield asked(f"spec-bench-{of}", 7, *questions, *short, "--questions", "12", *arms, *server)
+    arms = ("--arms", "plain", "auto", "llama-cpp", *servers[:1])
+    yield asked(f"spec-bench-{of}-long", 6, str(long_questions), *short, "--questions", "20", *arms, *server)
+    if args.large and chats:
+        drafter = ["--drafter", str(args.drafter)] if args.drafter else []
+        told = ("-m", str(args.large), "--traces", *chats, "--arms", "plain", "auto", *drafter)
+        command = ("trace_bench.py", *told, "--answers", "16", "--tokens", "96")
+        yield Workload(f"trace-bench-{args.large.stem.lower()}-chat", 8, command, timed=True, resumes=True)
+    for temperature in TEMPERATURES:
+        cold = ("--turns", "1", "-n", "64", "--questions", "60", "--arms", "plain", "auto", "--cold")
+        yield asked(f"spec-bench-{of}-cold-t{temperature}", 2.25, *questions, *cold, "--temperature", temperature)
+    rounds = ("tool_loop_bench.py", model, *beside, "--rounds", "5")
+    yield Workload(f"tool-loop-{of}", 4, rounds, timed=True)
+    yield Workload(
+        f"company-{of}", 1, ("company_bench.py", model, *beside, "--clients", "8", "--requests", "24", "--rounds", "3")
+    )
+    if args.wide:
+        crowd = ("company_bench.py", str(args.wide), *beside, "--clients", "8", "--requests", "16", "--predict", "32")
+        yield Workload(f"company-{args.wide.stem.lower()}", 2.5, crowd)
+    yield Workload(f"edit-bench-{of}", 1.5, ("edit_bench.py", "-m", model, "-n", "12"))
+    busy = ("--loads", "0", "1", "2", "--arms", "llama-cpp:2", "plain:auto", "drafted:1", "drafted:2", "drafted:auto")
+    yield Workload(f"busy-{of}", 2, ("busy_bench.py", "-m", model, *busy, "-r", "6", "-n", "96"))
+    yield Workload(f"prefix-{of}", 1, ("prefix_bench.py", model, "--prefixes", "500", "2000", "3500", "--rounds", "2"))
+    foreign = ["--foreign", chats[0]] if chats else ["--cases", "random", "no-repeats", "nonsense"]
+    yield Workload(f"adversarial-{of}", 2, ("adversarial_bench.py", "-m", model, "--tokens", "2000", *foreign))
