@@ -34,7 +34,7 @@ from workloads import HERE, Workload, workloads
 from hd_edge.bench.hardware import commit
 
 STATE = "headline.state"
-LATE = 2.0  # times its minutes, and a minute, until a run is ended
+LATE, GRACE = 2.0, 60.0  # a run is ended after so many times its seconds, and so many more for loading
 
 
 class State:
@@ -77,9 +77,9 @@ def run(work: Workload, path: Path, seconds: float) -> str:
     with tempfile.TemporaryDirectory() as home, path.with_suffix(".log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | own_home(home))
         try:
-            status = process.wait(LATE * seconds + 60)
+            status = process.wait(LATE * seconds + GRACE)
         except subprocess.TimeoutExpired:
-            return f"not ready after {LATE * seconds + 60:.0f} seconds"
+            return f"not ready after {LATE * seconds + GRACE:.0f} seconds"
         finally:
             if process.poll() is None:
                 process.terminate()  # scripts that can go on leave their file
