@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -115,9 +116,9 @@ def told(folder: Path) -> str:
     """The goals that the files speak about, as a table."""
     sys.path.insert(0, str(HERE.parent / "report"))
     from report_data import load
-    from report_goals import goals_table
+    from report_goals import goals, goals_table
 
-    return goals_table(load(folder))
+    return goals_table(goals(load(folder)))
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -152,4 +153,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the script that runs ends, too
     sys.exit(main())

@@ -18,7 +18,7 @@ from pathlib import Path
 import report_serving as serving
 import report_tables as tables
 from report_data import KINDS, LEAST, Run, add, load
-from report_goals import goals
+from report_goals import goals, goals_table, promises
 from report_headline import block, replace_block
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,8 +125,9 @@ AGAIN = """## Measure it again
 
 Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
 `scripts/benchmarks/build_llama_server.py` makes the peer, and `python scripts/report/report.py --readme --add FILE...`
-this page. Spec-Bench's questions and the recorded answers are not part of this repository; without a file
-`spec_bench.py` asks questions of our own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
+this page. `scripts/benchmarks/headline.py` runs what it promises in one command, within a given time. Spec-Bench's
+questions and the recorded answers are not part of this repository; without a file `spec_bench.py` asks questions of our
+own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
 
 
 def page(runs: list[Run]) -> str:
@@ -141,6 +142,8 @@ def page(runs: list[Run]) -> str:
         f"Every number on this page comes from the files at its end; `↓` marks a loss, below {LEAST} of plain. "
         f"{len(all_goals) - len(missed)} of {len(all_goals)} goals are met, [the others are listed](#what-is-bad).",
     ]
+    if promised := promises(all_goals):
+        parts += ["## What is promised", goals_table(promised)]
     for title, kinds, about, plot, tell in QUESTIONS:
         if found := [run for run in runs if run.kind in kinds]:
             picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []
