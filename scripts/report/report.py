@@ -39,6 +39,14 @@ which helps drafts: the column `llama-cpp` tells what hd_edge gains without any.
         tables.speeds,
     ),
     (
+        "Where does a request's time go?",
+        ("spec-bench",),
+        """Prompts and decoding told apart, all questions together: means, so long requests weigh more than in the medians
+above. Every arm reads every prompt anew.""",
+        "",
+        tables.requests,
+    ),
+    (
         "Where do the tokens come from?",
         ARMS,
         "Accepted tokens per forward by depth in the draft, and by the tier that proposed them.",

@@ -298,6 +298,11 @@ def test_the_goals_table_begins_with_what_is_missed(docs):
     assert ends[-1] == "met |"
 
 
+def test_prompts_and_answers_are_told_apart(page):
+    told = row(page, NAME.format("spec-bench-smollm2-q4_0"), "`llama-cpp`")[2:]
+    assert told == ["4100", "40", "0.10 s", "0.35 s"]  # 410 tokens in 0.1 s, ten in 0.25 s
+
+
 def test_what_was_promised_opens_the_page(docs):
     data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
     cold = report_data.Run("spec-bench-smol-cold-t0.7", "spec-bench", data)
