@@ -41,8 +41,8 @@ which helps drafts: the column `llama-cpp` tells what hd_edge gains without any.
     (
         "Where does a request's time go?",
         ("spec-bench",),
-        """Prompts and decoding told apart, all questions together: means, so long requests weigh more than in the medians
-above. Every arm reads every prompt anew.""",
+        """Prompts and decoding told apart, all questions together: means, so long requests weigh more than in the
+medians above. Every arm reads every prompt anew.""",
         "",
         tables.requests,
     ),

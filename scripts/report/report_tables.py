@@ -52,11 +52,10 @@ def requests(runs: list[Run]) -> str:
     for run in runs:
         for arm, sums in run.arms.items() if THEIRS in run.arms else ():
             prompts, answers = sums["prompt_seconds"], sums["seconds"]
-            speeds = [
-                f"{n / seconds:.0f}" for n, seconds in ((sums["prompt_tokens"], prompts), (sums["tokens"], answers))
-            ]
-            request = (prompts + answers) / sums["answers"]
-            rows.append([link(run), f"`{arm}`", *speeds, f"{prompts / sums['answers']:.2f} s", f"{request:.2f} s"])
+            read = sum(record["arms"][arm]["prompt_tokens"] for record in run.data["answers"])
+            speeds = [f"{n / seconds:.0f}" for n, seconds in ((read, prompts), (sums["tokens"], answers))]
+            times = [f"{each / sums['answers']:.2f} s" for each in (prompts, prompts + answers)]
+            rows.append([link(run), f"`{arm}`", *speeds, *times])
     head = ["run", "arm", "prompt tokens/s", "decoding tokens/s", "time to the first token", "a whole request"]
     return table(head, rows, words=2)
 
