@@ -146,7 +146,11 @@ def main(argv: list[str] | None = None) -> int:
     if not questions.exists():
         long_questions.main([str(questions), "-m", str(args.model)])
     wanted = [work for work in workloads(args, questions) if work.name.startswith(tuple(args.only))]
-    missing = measure(args, wanted, state)
+    try:
+        missing = measure(args, wanted, state)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
     print(told(args.out))
     print("\n".join(missing), file=sys.stderr)
     return 1 if missing else 0

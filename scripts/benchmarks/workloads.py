@@ -57,7 +57,7 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
     arms = ("--arms", "plain", "auto", *PEERS, *servers, *others)
     yield asked(f"spec-bench-{of}", 7, *questions, *short, "--questions", "12", *arms, *server)
     arms = ("--arms", "plain", "auto", "llama-cpp", *servers[:1])
-    yield asked(f"spec-bench-{of}-long", 6, str(long_questions), *short, "--questions", "20", *arms, *server)
+    yield asked(f"spec-bench-{of}-long", 3.5, str(long_questions), *short, "--questions", "20", *arms, *server)
     if args.large and chats:
         drafter = ["--drafter", str(args.drafter)] if args.drafter else []
         told = ("-m", str(args.large), "--traces", *chats, "--arms", "plain", "auto", *drafter)
@@ -65,18 +65,32 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
         yield Workload(f"trace-bench-{args.large.stem.lower()}-chat", 8, command, timed=True, resumes=True)
     for temperature in TEMPERATURES:
         cold = ("--turns", "1", "-n", "64", "--questions", "60", "--arms", "plain", "auto", "--cold")
-        yield asked(f"spec-bench-{of}-cold-t{temperature}", 2.25, *questions, *cold, "--temperature", temperature)
+        yield asked(f"spec-bench-{of}-cold-t{temperature}", 2.5, *questions, *cold, "--temperature", temperature)
     rounds = ("tool_loop_bench.py", model, *beside, "--rounds", "5")
     yield Workload(f"tool-loop-{of}", 4, rounds, timed=True)
     yield Workload(
         f"company-{of}", 1, ("company_bench.py", model, *beside, "--clients", "8", "--requests", "24", "--rounds", "3")
     )
     if args.wide:
-        crowd = ("company_bench.py", str(args.wide), *beside, "--clients", "8", "--requests", "16", "--predict", "32")
-        yield Workload(f"company-{args.wide.stem.lower()}", 2.5, crowd)
-    yield Workload(f"edit-bench-{of}", 1.5, ("edit_bench.py", "-m", model, "-n", "12"))
+        crowd = (
+            "company_bench.py",
+            str(args.wide),
+            *beside,
+            "--clients",
+            "8",
+            "--requests",
+            "16",
+            "--predict",
+            "32",
+            "--rounds",
+            "2",
+        )
+        yield Workload(f"company-{args.wide.stem.lower()}", 0.75, crowd)
+    yield Workload(f"edit-bench-{of}", 0.75, ("edit_bench.py", "-m", model, "-n", "12"))
     busy = ("--loads", "0", "1", "2", "--arms", "llama-cpp:2", "plain:auto", "drafted:1", "drafted:2", "drafted:auto")
-    yield Workload(f"busy-{of}", 2, ("busy_bench.py", "-m", model, *busy, "-r", "6", "-n", "96"))
-    yield Workload(f"prefix-{of}", 1, ("prefix_bench.py", model, "--prefixes", "500", "2000", "3500", "--rounds", "2"))
+    yield Workload(f"busy-{of}", 2, ("busy_bench.py", "-m", model, *busy, "-r", "5", "-n", "64"))
+    yield Workload(
+        f"prefix-{of}", 0.5, ("prefix_bench.py", model, "--prefixes", "500", "2000", "3500", "--rounds", "2")
+    )
     foreign = ["--foreign", chats[0]] if chats else ["--cases", "random", "no-repeats", "nonsense"]
-    yield Workload(f"adversarial-{of}", 2, ("adversarial_bench.py", "-m", model, "--tokens", "2000", *foreign))
+    yield Workload(f"adversarial-{of}", 1, ("adversarial_bench.py", "-m", model, "--tokens", "2000", *foreign))

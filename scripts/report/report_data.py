@@ -144,8 +144,9 @@ def model_of(run: Run) -> str:
 
 def base_of(arm: str) -> str:
     """The arm with the same program and no drafts."""
-    if arm.startswith("llama-server-"):
-        return "llama-server-plain"
+    for program in ("llama-server-", "openvino-"):
+        if arm.startswith(program):
+            return f"{program}plain"
     return "llama-cpp" if arm.startswith("llama-cpp") else "plain"
 
 

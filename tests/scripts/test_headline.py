@@ -125,6 +125,21 @@ def test_what_does_not_fit_is_left_for_another_call(scripted, capsys):
     assert not (out / "prefix-c.json").exists()
 
 
+def test_ctrl_c_keeps_what_is_finished(scripted, monkeypatch, capsys):
+    out, _ = scripted
+    once = headline.run
+
+    def stopped(work, *rest):
+        if work.name == "prefix-c":
+            raise KeyboardInterrupt
+        return once(work, *rest)
+
+    monkeypatch.setattr(headline, "run", stopped)
+    assert headline.main([str(out), "-m", "model.gguf"]) == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert headline.State(out, "abc").seconds.keys() == {"spec-bench-a"}
+
+
 def test_files_of_two_commits_do_not_mix(scripted, monkeypatch):
     out, flag = scripted
     flag.touch()

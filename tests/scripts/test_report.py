@@ -298,6 +298,14 @@ def test_the_goals_table_begins_with_what_is_missed(docs):
     assert ends[-1] == "met |"
 
 
+def test_a_peers_drafts_stand_against_its_own_program():
+    bases = {
+        name: report_data.base_of(name)
+        for name in ("auto", "llama-cpp-pld", "llama-server-ngram-mod", "openvino-lookup")
+    }
+    assert list(bases.values()) == ["plain", "llama-cpp", "llama-server-plain", "openvino-plain"]
+
+
 def test_prompts_and_answers_are_told_apart(page):
     told = row(page, NAME.format("spec-bench-smollm2-q4_0"), "`llama-cpp`")[2:]
     assert told == ["4100", "40", "0.10 s", "0.35 s"]  # 410 tokens in 0.1 s, ten in 0.25 s
