@@ -125,14 +125,22 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the files")
     parser.add_argument("-m", "--model", type=Path, required=True, help="small model that answers everything")
-    parser.add_argument("--large", type=Path, help="7B, perhaps of random weights, that decodes recorded answers")
+    parser.add_argument(
+        "--large",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="7B and 13B, perhaps of random weights: decode recorded answers",
+    )
     parser.add_argument("--wide", type=Path, help="model of a 7B's width that eight clients ask, too")
     parser.add_argument("--drafter", type=Path, help="small GGUF that drafts for the large one")
     parser.add_argument("--data", type=Path, help="folder of questions and recorded answers")
     parser.add_argument("--llama-server", metavar="BINARY", help="scripts/benchmarks/build_llama_server.py makes one")
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--least", type=float, default=10.0, help="seconds below which a workload is left out")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="files whose names begin so")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="these files, or those whose names begin so"
+    )
     args = parser.parse_args(argv)
     args.openvino = find_spec("openvino_genai") is not None
     return args
@@ -145,7 +153,9 @@ def main(argv: list[str] | None = None) -> int:
     questions = args.out / "long-documents.jsonl"
     if not questions.exists():
         long_questions.main([str(questions), "-m", str(args.model)])
-    wanted = [work for work in workloads(args, questions) if work.name.startswith(tuple(args.only))]
+    found = list(workloads(args, questions))
+    wanted = [work for work in found if work.name in args.only]
+    wanted = wanted or [work for work in found if work.name.startswith(tuple(args.only))]
     try:
         missing = measure(args, wanted, state)
     except KeyboardInterrupt:

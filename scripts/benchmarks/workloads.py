@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TEMPERATURES = ("0", "0.3", "0.7", "1.0")
-CHATS = ("vicuna-7b*.eval.jsonl", "llama-2-7b*.eval.jsonl")
+CHATS = ("vicuna", "llama-2")  # models whose recorded answers are decoded, by how the files' names begin
 PEERS = ("llama-cpp", "llama-cpp-pld")
 SERVERS = ("llama-server-plain", "llama-server-ngram-mod")
 OTHERS = ("openvino-plain", "openvino-lookup")
@@ -38,13 +38,12 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
     """All that the given files allow, the dearest promises first.
 
     Args:
-        args: ``model``, ``large`` (a 7B, or None), ``drafter``, ``data`` (a folder with Spec-Bench's questions and
-            recorded answers, or None), ``llama_server`` (or None), ``openvino`` (whether it is installed).
+        args: ``model``, ``large`` (7B and 13B files), ``wide``, ``drafter``, ``data`` (a folder with Spec-Bench's
+            questions and recorded answers) and ``llama_server``, or None; ``openvino``: whether it is installed.
         long_questions: File that ``long_questions.py`` writes.
     """
     of, model = args.model.stem.lower(), str(args.model)
     questions = [str(args.data / "spec_bench" / "question.jsonl")] if args.data else []
-    chats = sorted(str(file) for chat in CHATS for file in (args.data / "traces").glob(chat)) if args.data else []
     server = ["--server-binary", args.llama_server] if args.llama_server else []
     beside = ["--llama-server", args.llama_server] if args.llama_server else []
     servers = SERVERS if args.llama_server else ()
@@ -58,11 +57,13 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
     yield asked(f"spec-bench-{of}", 7, *questions, *short, "--questions", "12", *arms, *server)
     arms = ("--arms", "plain", "auto", "llama-cpp", *servers[:1])
     yield asked(f"spec-bench-{of}-long", 3.5, str(long_questions), *short, "--questions", "20", *arms, *server)
-    if args.large and chats:
+    for large in args.large if args.data else ():
+        size = "13b" if "13b" in large.stem.lower() else "7b"
+        chats = _chats(args.data, size)
         drafter = ["--drafter", str(args.drafter)] if args.drafter else []
-        told = ("-m", str(args.large), "--traces", *chats, "--arms", "plain", "auto", *drafter)
+        told = ("-m", str(large), "--traces", *chats, "--arms", "plain", "auto", *drafter)
         command = ("trace_bench.py", *told, "--answers", "16", "--tokens", "96")
-        yield Workload(f"trace-bench-{args.large.stem.lower()}-chat", 8, command, timed=True, resumes=True)
+        yield Workload(f"trace-bench-{large.stem.lower()}-chat", 8, command, timed=True, resumes=True)
     for temperature in TEMPERATURES:
         cold = ("--turns", "1", "-n", "64", "--questions", "60", "--arms", "plain", "auto", "--cold")
         yield asked(f"spec-bench-{of}-cold-t{temperature}", 2.5, *questions, *cold, "--temperature", temperature)
@@ -92,5 +93,12 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
     yield Workload(
         f"prefix-{of}", 0.5, ("prefix_bench.py", model, "--prefixes", "500", "2000", "3500", "--rounds", "2")
     )
-    foreign = ["--foreign", chats[0]] if chats else ["--cases", "random", "no-repeats", "nonsense"]
+    others_say = _chats(args.data, "7b")[:1] if args.data else []
+    foreign = ["--foreign", *others_say] if others_say else ["--cases", "random", "no-repeats", "nonsense"]
     yield Workload(f"adversarial-{of}", 1, ("adversarial_bench.py", "-m", model, "--tokens", "2000", *foreign))
+
+
+def _chats(data: Path, size: str) -> list[str]:
+    """Files of answers that models of that size gave."""
+    files = [file for name in CHATS for file in sorted((data / "traces").glob(f"{name}-{size}*.eval.jsonl"))]
+    return [str(file) for file in files]

@@ -14,7 +14,7 @@ REPLAY_EXPECTS = {"q4_0": 1.28, "q4_1": 1.08}  # SmolLM2 on two cores, from repl
 EIGHT_ROWS = {"Q4_0": 1.4, "Q8_0": 1.4, "Q4_K_M": 1.6}
 DRAFTING = 0.02  # of a forward's time
 TRACE_SPEEDUP = 1.35
-CHAT_WITH_DRAFTER = 1.65  # of a 7B, by recorded answers
+CHAT_WITH_DRAFTER = {"13b": 1.75, "": 1.65}  # by recorded answers, of a 13B and of a 7B
 CROWD = 3.0  # eight clients, over llama-server
 LOOP = 1.0  # a tool loop, over every other server
 REQUESTS = 2.0  # whole requests over llama_cpp.Llama
@@ -86,7 +86,8 @@ def _expected(run: Run, ratios: dict[str, float]) -> Told:
                 yield least("what replays predict", ratios["auto"], wanted)
     elif "auto" in ratios:
         if "auto-drafter" in ratios:
-            yield least("chat with a drafter", ratios["auto-drafter"], CHAT_WITH_DRAFTER)
+            wanted = next(wanted for size, wanted in CHAT_WITH_DRAFTER.items() if size in run.name)
+            yield least("chat with a drafter", ratios["auto-drafter"], wanted)
         if "7b" in run.name and "q4_0" in run.name.lower():
             yield least("7B Q4_0", max(value for arm, value in ratios.items() if arm in OURS), TRACE_SPEEDUP)
         if "llama-cpp" in ratios:

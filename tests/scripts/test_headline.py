@@ -17,19 +17,22 @@ from workloads import HERE, Workload, workloads
 @pytest.fixture
 def data(tmp_path):
     """A folder of questions and recorded answers."""
-    for name in ("spec_bench/question.jsonl", "traces/vicuna-7b.eval.jsonl", "traces/llama-2-7b.eval.jsonl"):
+    for name in ("spec_bench/question.jsonl", "traces/vicuna-7b.eval.jsonl", "traces/llama-2-13b.eval.jsonl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     return tmp_path
 
 
+LARGE = [Path("random-7b-Q4_0.gguf"), Path("random-13b-Q4_0.gguf")]
+
+
 def given(data=None, **more):
-    nothing = {"large": None, "wide": None, "drafter": None, "llama_server": None, "openvino": False}
+    nothing = {"large": (), "wide": None, "drafter": None, "llama_server": None, "openvino": False}
     return argparse.Namespace(model=Path("Smol-Q4_0.gguf"), data=data, **{**nothing, **more})
 
 
 def all_of(data):
-    files = {name: Path(f"{name}-7b.gguf") for name in ("large", "wide", "drafter")}
+    files = {name: Path(f"{name}-7b.gguf") for name in ("wide", "drafter")} | {"large": LARGE}
     return list(workloads(given(data, **files, llama_server="ls", openvino=True), Path("long.jsonl")))
 
 
@@ -42,6 +45,15 @@ def test_every_file_is_of_a_kind_that_the_report_knows(data):
     assert [name for name in names if "-cold-" in name] == [
         f"spec-bench-smol-q4_0-cold-t{temperature}" for temperature in ("0", "0.3", "0.7", "1.0")
     ]
+
+
+def test_a_large_model_decodes_what_models_of_its_size_said(data):
+    chats = {work.name: work.command for work in all_of(data) if work.name.startswith("trace-bench")}
+    assert list(chats) == ["trace-bench-random-7b-q4_0-chat", "trace-bench-random-13b-q4_0-chat"]
+    for (name, command), chat in zip(chats.items(), ("vicuna-7b", "llama-2-13b"), strict=True):
+        words = list(command)
+        asked = words[words.index("--traces") + 1 : words.index("--arms")]
+        assert [Path(file).name for file in asked] == [f"{chat}.eval.jsonl"], name
 
 
 def test_scripts_know_the_options_they_are_given(data):
@@ -123,6 +135,16 @@ def test_what_does_not_fit_is_left_for_another_call(scripted, capsys):
     assert headline.main([str(out), "-m", "model.gguf", "--minutes", "0.3", "--least", "5"]) == 1
     assert "prefix-c: about 60 s, of which" in capsys.readouterr().err
     assert not (out / "prefix-c.json").exists()
+
+
+def test_a_whole_name_means_one_file(scripted, monkeypatch):
+    out, _ = scripted
+    longer = [Workload(f"prefix-c{end}", 1, headline.workloads(None, None)[2].command) for end in ("", "-long")]
+    monkeypatch.setattr(headline, "workloads", lambda _args, _questions: longer)
+    assert headline.main([str(out), "-m", "model.gguf", "--only", "prefix-c"]) == 0
+    assert not (out / "prefix-c-long.json").exists()
+    assert headline.main([str(out), "-m", "model.gguf", "--only", "prefix"]) == 0
+    assert (out / "prefix-c-long.json").exists()
 
 
 def test_ctrl_c_keeps_what_is_finished(scripted, monkeypatch, capsys):
