@@ -63,7 +63,7 @@ def loop(server: Server, mode: str, number: int, turns: int, *, named: bool) -> 
         usage, timings = done["usage"], done.get("timings") or {}
         told = {"seconds": seconds, "tokens": usage["completion_tokens"], "prompt_tokens": usage["prompt_tokens"]}
         told["accepted"] = timings.get("draft_n_accepted", 0)
-        told["computed"] = timings.get("prompt_n")
+        told["computed"], told["prompt_ms"] = timings.get("prompt_n"), timings.get("prompt_ms")
         told["sound"] = conversation.hear(turn, done["choices"][0]["message"])
         made.append(told)
     sums = {name: sum(one[name] for one in made) for name in ("seconds", "tokens", "accepted", "sound")}
