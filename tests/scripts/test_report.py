@@ -321,6 +321,7 @@ def test_what_was_promised_opens_the_page(docs):
     runs = {line.split(" | ")[0].strip("| ") for line in promised.splitlines() if "missed" in line or "met" in line}
     assert runs == {"spec-bench-smollm2-q4_0", "spec-bench-smol-cold-t0.7"}
     assert "whole requests: at least 2 times `llama-cpp` | 1.24 | **missed**" in promised
+    assert promised.count("spec-bench-smol-cold-t0.7 | `auto`") == 1  # no group loses
     assert "T(8)/T(1)" not in promised
 
 
