@@ -11,111 +11,21 @@ import report
 import report_data
 import report_goals
 import report_headline
+from report_files import NAME, docs, row
 
 from hd_edge.bench.arm import Answer, Settings
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.turns import Record, Results
 from hd_edge.stats import GenerationStats
 
+__all__ = ["docs"]
+
 ROOT = Path(__file__).parents[2]
-SPEED = {"plain": 1.0, "auto": 1.25, "paper": 0.5, "llama-cpp": 0.8, "llama-server-plain": 0.8}
-SPEED["llama-server-ngram-mod"] = 0.84
-GROUPS = ("writing", "summarization")
-
-
-def answered(arm: str, group: str) -> Answer:
-    slow = 1.3 if (arm, group) == ("auto", "summarization") else 1.0  # 1.25 / 1.3 = 0.96
-    drafts = arm in ("auto", "paper", "llama-server-ngram-mod")
-    ids = [7] * 10 + [8 if arm.startswith("llama-") else 9]
-    if (arm, group) == ("llama-server-ngram-mod", "writing"):
-        ids[3] = 6
-    stats = GenerationStats(
-        prompt_tokens=800 if group == "summarization" else 20,
-        tokens=11,
-        prompt_seconds=0.1,
-        seconds=0.2 * slow / SPEED[arm],
-        forwards=4 if drafts else 10,
-        rows=16 if drafts else 10,
-        draft_seconds=0.01 if arm == "auto" else 0.0,
-        forward_seconds=0.1,
-        accepted={"context": 6} if drafts else {},
-        drafted={"context": 12} if drafts else {},
-        accepted_by_depth=[4, 2] if arm == "auto" else [],
-    )
-    return Answer(f"secret answer of {arm}", ids, stats)
-
-
-@pytest.fixture
-def docs(tmp_path):
-    """A folder of documents with one file of each kind, taken in as the report takes them in."""
-    records = [
-        Record(f"{group}-{i}", group, 1, {arm: answered(arm, group) for arm in SPEED})
-        for group in GROUPS
-        for i in (1, 2)
-    ]
-    about = {"hardware": {"processor": "Test CPU", "commit": "abc123"}, "model": {"file": "smol-q4_0.gguf"}}
-    curve = {"rows": [1, 4, 8, 512], "llama_cpp": [0.02, 0.04, 0.08, 2], "row_kernels": [0.01, 0.012, 0.02, 1]}
-    reliability = {"nodes": [0] * 9 + [100], "predicted": [0] * 9 + [0.95], "actual": [0] * 9 + [0.85]}
-    replayed = {"speedup": 1.5, "worst_group": 1.1, "mean_accepted_tokens": 1.9, "rows_per_step": 3.0}
-    timed = {"measured": {**replayed, "speedup": 0.9, "worst_group": 0.7}}
-    files = {
-        "spec-bench-smollm2-q4_0": summarise(Results(records), **about, settings=asdict(Settings())),
-        "cost-curve-7b-4layers": {"model": "7b-4layers", "type": "Q4_0", "threads": 2, **curve},
-        "replay-smollm2": {
-            "traces": "smollm2.npz",
-            "tiers": "cm",
-            "cost": {"cpu2": {**replayed, "reliability": {**reliability, "largest_gap": 0.1}}},
-        },
-        "ablations-smollm2": {
-            "settings": {"traces": "smollm2.npz"},
-            "tables": {"tiers": [{"name": "context", "cost": {"cpu2": replayed}}, {"name": "timed", "cost": timed}]},
-            "warm_up": {"cost": "cpu2", "speedup": {"learning": [1.0, 1.0, 2.0, 2.0], "fixed": [1.0] * 4}},
-        },
-        "adversarial-smollm2": {
-            "settings": {"model": "smol-q4_0.gguf"},
-            "cases": {
-                "random": {
-                    "arms": {"auto": {"tokens": 2000}},
-                    "speedup": {"total": 0.97, "median": 0.99},
-                }
-            },
-        },
-        "edit-bench": {
-            "settings": {"model": "smol-q4_0.gguf"},
-            "arms": {
-                "prediction": {
-                    "tokens_per_second": 484.2,
-                    "speedup_decode": 2.81,
-                    "speedup_whole": 2.08,
-                    "mean_accepted_tokens": 8.77,
-                }
-            },
-        },
-        "overhead": {
-            "model": "smol-q4_0.gguf",
-            "draft_share_of_forward": 0.012,
-            "speedup": {"plain over llama-cpp": {"median": 1.04, "min": 1.0, "max": 1.1}},
-        },
-    }
-    folder = tmp_path / "docs" / "benchmarks"
-    folder.mkdir(parents=True)
-    for name, data in files.items():
-        raw = tmp_path / f"{name}.json"
-        raw.write_text(json.dumps(data))
-        report_data.add(raw, folder)
-    return tmp_path / "docs"
 
 
 @pytest.fixture
 def page(docs):
     return report.page(report_data.load(docs / "benchmarks"))
-
-
-def row(page: str, *cells: str) -> list[str]:
-    """The cells of the first table row that begins with these."""
-    start = "| " + " | ".join(cells) + " |"
-    line = next(line for line in page.splitlines() if line.startswith(start))
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_the_page_opens_with_the_answer(page):
@@ -145,9 +55,6 @@ def test_each_arm_stands_against_plain_with_its_interval(page):
     assert row(page, "`llama-server-ngram-mod`", "2.50")[2:] == ["4.00", "0.50", "context 0.60"]
     files = page.split("## The files")[1]
     assert f"- {NAME.format('spec-bench-smollm2-q4_0')}: Test CPU, commit abc123, max tokens 128" in files
-
-
-NAME = "[{0}](benchmarks/{0}.json)"
 
 
 def test_other_measurements_have_their_tables(page):
@@ -216,113 +123,6 @@ def test_long_documents_have_goals_and_a_line_of_their_own(docs):
     assert told[1:] == ["111", "-", "**250** (2.2 times)"]
     run.arms["auto"]["looping"] = 2
     assert "long documents, prompts of about 3,000 tokens, answers that repeat themselves |" in report.page(both)
-
-
-def loop(seconds, tokens, over=None):
-    arm = {
-        "rounds": [{"seconds": seconds}],
-        "seconds": seconds,
-        "tokens": tokens,
-        "tokens_per_second": tokens / seconds,
-    }
-    return {**arm, "tokens_per_forward": 1.5, "sound": 19, "calls": 20}
-
-
-def test_tool_loops_are_told_by_server(docs):
-    ratio = {"loop": {"median": 3.0, "low": 2.5, "high": 3.5}, "token": {"median": 2.0, "low": 1.5, "high": 2.5}}
-    slower = {of: {"median": 0.9, "low": 0.9, "high": 0.9} for of in ("loop", "token")}
-    arms = {"hd-edge": loop(4.0, 800), "llama-server": loop(12.0, 1000), "llama_cpp.server": loop(3.6, 700)}
-    over = {"llama-server": ratio, "llama_cpp.server": slower, "hd-edge, no drafts": slower}
-    data = {"settings": {"model": "smol-q4_0.gguf"}, "modes": {"schema": {"arms": arms, "over": over}}}
-    run = report_data.Run("tool-loop-smol", "tool-loop", data)
-    told = row(
-        report.page([*report_data.load(docs / "benchmarks"), run]), NAME.format(run.name), "schema", "`llama-server`"
-    )
-    assert told[3:] == ["12.0 s", "83", "1.50", "19 of 20", "3.00 (2.50 to 3.50)", "2.00 (1.50 to 2.50)"]
-    met = {goal.wanted: goal.met for goal in report_goals.goals([run])}
-    assert met == {
-        "whole tool loops: at least 1 times `llama-server`": True,
-        "whole tool loops: at least 1 times `llama_cpp.server`": False,
-    }
-
-
-@pytest.mark.parametrize(("theirs", "met"), [(30.0, True), (40.0, False)])
-def test_eight_clients_have_a_goal(docs, theirs, met):
-    def served(speed):
-        times = {"first_token_seconds": {"median": 0.5}, "gap_seconds": {"median": 0.02}}
-        return [{"tokens_per_second": speed, **times}, {"tokens_per_second": 1.1 * speed, **times}]
-
-    arms = {"hd-edge": served(100.0), "llama-server": served(theirs)}
-    data = {"settings": {"model": "smol-q4_0.gguf"}, "clients": {"2": arms, "8": arms}}
-    run = report_data.Run("company-smol", "company", data)
-    (goal,) = report_goals.goals([run])
-    assert (goal.wanted, goal.met) == ("eight clients: at least 3 times llama-server", met)
-    page = report.page([*report_data.load(docs / "benchmarks"), run])
-    told = row(page, NAME.format(run.name), "smol-q4_0", "8", "`llama-server`")[4:]
-    assert told[1:3] == ["0.50 s", "20 ms"]
-    assert told[3] == f"{100 / theirs:.2f} ({100 / theirs:.2f} to {100 / theirs:.2f})"
-
-
-def test_busy_machines_and_restarts_have_tables(docs):
-    speeds = {"plain:auto": {"tokens_per_second": 200.0}, "drafted:auto": {"tokens_per_second": 300.4}}
-    busy = report_data.Run("busy-smol", "busy", {"loads": {"0": speeds, "2": {"plain:auto": speeds["plain:auto"]}}})
-    found = {"seconds": {"cold": 2.0, "restart": 0.1}, "speedup": {"restart": 20.0}}
-    prefix = report_data.Run("prefix-smol", "prefix", {"prefixes": {"3500": found}})
-    page = report.page([*report_data.load(docs / "benchmarks"), busy, prefix])
-    assert row(page, NAME.format("busy-smol"), "0")[2:] == ["200", "300"]
-    assert row(page, NAME.format("busy-smol"), "2")[2:] == ["200", "-"]
-    assert row(page, NAME.format("prefix-smol"), "3500")[2:] == ["2.000 s", "0.100 s", "20.0"]
-
-
-def test_a_cold_run_is_held_against_plain_only(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
-    warm = {goal.wanted for goal in report_goals.goals([report_data.Run("spec-bench-q4_0", "spec-bench", data)])}
-    data["settings"]["cold"] = True
-    cold = {goal.wanted for goal in report_goals.goals([report_data.Run("spec-bench-q4_0", "spec-bench", data)])}
-    assert warm - cold == {"what replays predict: at least 1.28 times `plain`"}
-
-
-def test_chats_with_a_drafter_have_a_goal(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
-    for found in (data["arms"], data["speedup"]):
-        found["auto-drafter"] = found["auto"]
-    for size, wanted in (("7b", "1.65"), ("13b", "1.75")):
-        found = report_goals.goals([report_data.Run(f"trace-bench-{size}", "trace-bench", data)])
-        met = {goal.wanted: goal.met for goal in found}
-        assert met[f"chat with a drafter: at least {wanted} times `plain`"] is False
-
-
-def test_the_goals_table_begins_with_what_is_missed(docs):
-    lines = report_goals.goals_table(report_goals.goals(report_data.load(docs / "benchmarks"))).splitlines()[2:]
-    ends = [line.split(" | ")[-1] for line in lines]
-    assert ends == sorted(ends)
-    assert ends[0] == "**missed** |"
-    assert ends[-1] == "met |"
-
-
-def test_a_peers_drafts_stand_against_its_own_program():
-    bases = {
-        name: report_data.base_of(name)
-        for name in ("auto", "llama-cpp-pld", "llama-server-ngram-mod", "openvino-lookup")
-    }
-    assert list(bases.values()) == ["plain", "llama-cpp", "llama-server-plain", "openvino-plain"]
-
-
-def test_prompts_and_answers_are_told_apart(page):
-    told = row(page, NAME.format("spec-bench-smollm2-q4_0"), "`llama-cpp`")[2:]
-    assert told == ["4100", "40", "0.10 s", "0.35 s"]  # 410 tokens in 0.1 s, ten in 0.25 s
-
-
-def test_what_was_promised_opens_the_page(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
-    cold = report_data.Run("spec-bench-smol-cold-t0.7", "spec-bench", data)
-    page = report.page([*report_data.load(docs / "benchmarks"), cold])
-    promised = page.split("## What is promised")[1].split("\n## ")[0]
-    runs = {line.split(" | ")[0].strip("| ") for line in promised.splitlines() if "missed" in line or "met" in line}
-    assert runs == {"spec-bench-smollm2-q4_0", "spec-bench-smol-cold-t0.7"}
-    assert "whole requests: at least 2 times `llama-cpp` | 1.24 | **missed**" in promised
-    assert promised.count("spec-bench-smol-cold-t0.7 | `auto`") == 1  # no group loses
-    assert "T(8)/T(1)" not in promised
 
 
 def test_files_that_are_taken_in_hold_no_texts(docs):
