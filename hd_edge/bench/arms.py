@@ -6,6 +6,7 @@ hd_edge's arms share one loaded model, those of llama-cpp-python another; each i
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ class Arms:
         self._small: LoadedDrafter | None = None
         self._messages: dict[tuple[int, ...], Messages] = {}  # by the tokens that they became
         self._made: list[LocalArm] = []
+        self._stores: Counter[str] = Counter()  # how many of each name: no arm learns from what another one did
         self._temporary = tempfile.TemporaryDirectory(prefix="hd_edge-bench-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary else Path(str(folder))
 
@@ -187,8 +189,8 @@ class Arms:
         if llm.plain_reason:
             msg = f"arm {name!r} cannot be measured: {self.model} decodes plainly ({llm.plain_reason})"
             raise ConfigError(msg)
-        number = sum(arm.name == name for arm in self._made)
-        path = self._folder / f"{name}-{number}.sqlite3"  # a file, as users have it: writing it takes time
+        path = self._folder / f"{name}-{self._stores[name]}.sqlite3"  # a file, as users have it: writing it takes time
+        self._stores[name] += 1
         if name == "auto-warm" and not path.exists():
             self._fill(path)
         drafter = self._drafter() if name == "auto-drafter" else None

@@ -13,7 +13,7 @@ import click
 
 from hd_edge.errors import printable
 
-from .options import MODEL, model_path
+from .options import DRAFTER, MODEL, model_path
 from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, THREADS, FilePath, Name, Writable
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 @click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True)
 @click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
 @click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True)
+@DRAFTER
 @AS_JSON
 def build_model_command(model: str, prompts: str, as_json: bool, **options: Any) -> None:
     """Run the model on prompts and learn what it answers. Goes on where it was interrupted."""
@@ -89,9 +90,10 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     from hd_edge.store.store import Store
 
     texts = read_prompts(prompts, field=options["field"])[: options["limit"]]
-    settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"]}
-    if options["threads"]:
-        settings.update(n_threads=options["threads"], n_threads_batch=options["threads"])
+    drafter = model_path(options["drafter"]) if options["drafter"] else None
+    settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"], "drafter": drafter}
+    if threads := options["threads"]:
+        settings.update(n_threads=threads, n_threads_batch=threads)
     llm = Llama(model_path(model), store=None, learn=False, prefix_cache=None, **settings)
     line = progress_line("answers")
 
@@ -137,8 +139,7 @@ def build_statistics_command(
         rate = state.tokens / state.seconds * 60e-6
         line.show(state.done, state.total, state.seconds, f"{state.phase}  {state.tokens:,} tokens  {rate:.1f} M/min")
 
-    path = model_path(model)
-    out = options["out"]
+    path, out = model_path(model), options["out"]
     if out is None:
         with vocabulary_of(path) as loaded:
             out = default_path(identify(loaded), "statistics")

@@ -58,10 +58,11 @@ def remove(name: str) -> None:
 
 @models.command()
 @click.argument("model", type=Name())
+@click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo': whether it may draft for this model.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(model: str, as_json: bool) -> None:
+def info(model: str, drafter: str | None, as_json: bool) -> None:
     """Show what is in MODEL and whether it can draft and be exact."""
-    report: dict[str, Any] = model_report(model)
+    report: dict[str, Any] = model_report(model, drafter)
     report["size"] = f"{Path(report['file']).stat().st_size / 1e6:.1f} MB"
     if as_json:
         click.echo(json.dumps(report, indent=2))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WHICH = "GGUF file, name of `hd-edge models`, or 'demo' (extra demo)"
 MODEL = click.option("-m", "--model", type=Name(), required=True, help=f"{WHICH}.")
 ASKED_MODEL = click.option("-m", "--model", type=Name(), help=f"{WHICH}; default: choose among those found.")
+DRAFTER = click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo' (extra drafter).")
 _LOADING = [
     click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True, help="0: the model's."),
     click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
@@ -23,7 +24,7 @@ _LOADING = [
     click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all."),
     click.option("--rpc", metavar="HOST:PORT,...", help="Machines with an rpc-server that compute layers, too."),
     click.option("--exact", is_flag=True, help="CPU: drafted text is bit for bit plain text."),
-    click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo' (extra drafter)."),
+    DRAFTER,
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
     click.option("--no-prefix-cache", is_flag=True, help="Keep no state of prompts, in memory or on disk."),
 ]

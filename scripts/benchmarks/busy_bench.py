@@ -210,7 +210,7 @@ def main() -> None:
         report = {
             "schema": 1,
             "hardware": running[0].hardware,
-            "settings": {"model": model, "rounds": options.rounds, "tokens": options.tokens},
+            "settings": {"model": Path(model).name, "rounds": options.rounds, "tokens": options.tokens},
             "loads": results,
             "of_best": {load: compare(result) for load, result in results.items()},
         }

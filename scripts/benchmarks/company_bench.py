@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +28,7 @@ from typing import Any
 import llama_cpp
 from llama_server import Server, free_port
 from long_questions import GENERATED, ROOT, documents, paragraphs
+from servers import Serving, own_home
 
 from hd_edge.bench.hardware import hardware
 from hd_edge.model.questions import read_questions
@@ -37,16 +38,13 @@ OURS, PLAIN, ALONE, THEIRS = "hd-edge", "hd-edge, no drafts", "hd-edge, one afte
 
 def commands(args: argparse.Namespace, clients: int, port: int) -> dict[str, list[str]]:
     """The servers to compare, by name."""
-    threads, context = str(args.threads), str(args.ctx_size)
-    common = ["-m", args.model, "--port", str(port)]
-    ours = [sys.executable, "-m", "hd_edge", "serve", *common, "-t", threads, "-c", context]
+    serving = Serving(args.model, args.threads, args.ctx_size)
     side = ["-np", str(clients)] if clients > 1 else []
-    found = {OURS: [*ours, *side], PLAIN: [*ours, *side, "--no-draft"]}
+    found = {OURS: serving.ours(port, *side), PLAIN: serving.ours(port, *side, "--no-draft")}
     if clients > 1:
-        found[ALONE] = ours
+        found[ALONE] = serving.ours(port)
     if args.llama_server:
-        theirs = [args.llama_server, *common, "-t", threads, "-tb", threads, "-fa", "on", "--no-ui", "--offline"]
-        found[THEIRS] = [*theirs, "-c", str(args.ctx_size * clients), "-np", str(clients)]
+        found[THEIRS] = serving.llama_server(args.llama_server, port, slots=clients)
     return found
 
 
@@ -131,10 +129,10 @@ def main() -> int:
             for name, command in commands(args, clients, port).items():
                 if name not in args.arms:
                     continue
-                with tempfile.TemporaryDirectory() as home:
-                    own = {"HD_EDGE_HOME": home, "XDG_CACHE_HOME": home}
-                    with closing(Server(command, port, os.environ | own)):
-                        arms.setdefault(name, []).append(crowd(port, prompts, clients, args.predict))
+                with ExitStack() as stack:
+                    home = stack.enter_context(tempfile.TemporaryDirectory())
+                    stack.enter_context(closing(Server(command, port, os.environ | own_home(home))))
+                    arms.setdefault(name, []).append(crowd(port, prompts, clients, args.predict))
                 print(clients, name, json.dumps(arms[name][-1]), file=sys.stderr)
         result["clients"][clients] = arms
     if args.json:

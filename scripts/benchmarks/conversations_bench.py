@@ -26,6 +26,7 @@ from typing import Any
 import llama_cpp
 from llama_server import Server, free_port
 from long_questions import GENERATED, ROOT, documents, paragraphs
+from servers import Serving, own_home
 
 from hd_edge.bench.hardware import hardware
 
@@ -40,16 +41,11 @@ ANSWER = 24  # tokens
 
 def commands(args: argparse.Namespace, port: int) -> dict[str, list[str]]:
     """The servers to compare, by name."""
-    threads, context = str(args.threads), str(args.ctx_size)
-    common = ["-m", args.model, "--port", str(port)]
-    ours = [sys.executable, "-m", "hd_edge", "serve", *common, "-t", threads, "-c", context]
-    found = {"hd-edge": ours}
+    serving, slots = Serving(args.model, args.threads, args.ctx_size), args.conversations
+    found = {"hd-edge": serving.ours(port)}
     if args.llama_server:
-        theirs = [args.llama_server, *common, "-t", threads, "-tb", threads, "-fa", "on", "--no-ui", "--offline"]
-        slots = str(args.conversations)
-        found["llama-server, one slot"] = [*theirs, "-c", context, "-np", "1"]
-        whole = str(args.ctx_size * args.conversations)
-        found[f"llama-server, {slots} slots"] = [*theirs, "-c", whole, "-np", slots]
+        found["llama-server, one slot"] = serving.llama_server(args.llama_server, port)
+        found[f"llama-server, {slots} slots"] = serving.llama_server(args.llama_server, port, slots=slots)
     return found
 
 
@@ -133,10 +129,9 @@ def main() -> int:
         "arms": {},
     }
     with tempfile.TemporaryDirectory() as folder:
-        home, port = Path(folder), free_port()
-        own = {"HD_EDGE_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+        port = free_port()
         for name, command in commands(args, port).items():
-            with closing(Server(command, port, os.environ | own)):
+            with closing(Server(command, port, os.environ | own_home(folder))):
                 made = converse(port, texts, args.rounds)
             result["arms"][name] = {**summary(made), "all": made}
             print(name, json.dumps(summary(made)), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""llama.cpp's own ``llama-server`` as an arm of the benchmark: plain, or with one of its draftless modes.
+"""llama.cpp's own ``llama-server`` as an arm of the benchmark: plain, with a draftless mode, or with a draft model.
 
 A server is a process of its own; it is asked over HTTP with the token ids that the other arms get, keeps no prompt
 between questions, and reports its own times, so HTTP is not in them. What its n-gram modes learned stays in the
@@ -26,7 +26,8 @@ from hd_edge.errors import HDEdgeError
 from hd_edge.stats import GenerationStats
 
 PREFIX = "llama-server-"
-KINDS = ("plain", "ngram-simple", "ngram-map-k4v", "ngram-mod", "ngram-cache")
+DRAFT_MODEL = "draft-simple"  # a draft model of the target's vocabulary; the others need none
+KINDS = ("plain", "ngram-simple", "ngram-map-k4v", "ngram-mod", "ngram-cache", DRAFT_MODEL)
 NAMES = tuple(PREFIX + kind for kind in KINDS)
 START_SECONDS = 180.0
 ANSWER_SECONDS = 600.0
@@ -39,7 +40,9 @@ class LlamaServerError(HDEdgeError):
     """The server is missing, did not start, died or refused a request; the message ends with its last lines."""
 
 
-def command(binary: Path, model: Path, port: int, kind: str, settings: Settings) -> list[str]:
+def command(
+    binary: Path, model: Path, port: int, kind: str, settings: Settings, draft_model: Path | None = None
+) -> list[str]:
     """The command line of a server; every setting that the other arms name is named here, too."""
     flags: dict[str, Any] = {
         "--model": model,
@@ -59,6 +62,13 @@ def command(binary: Path, model: Path, port: int, kind: str, settings: Settings)
         "--cache-ram": 0,
         "--spec-type": "none" if kind == "plain" else kind,
     }
+    if draft_model is not None:  # how many tokens it drafts is llama.cpp's default
+        flags |= {
+            "--model-draft": draft_model,
+            "--threads-draft": settings.n_threads,
+            "--threads-batch-draft": settings.n_threads,
+            "--gpu-layers-draft": settings.n_gpu_layers,
+        }
     words = [str(word) for pair in flags.items() for word in pair]
     return [str(binary), *words, "--no-cache-prompt", "--no-ui", "--offline"]
 
@@ -70,10 +80,13 @@ class Server:
         words: Its command line, which names the port.
         port: Where it will listen, at the local address.
         environment: Of its process; None: this one's.
+        ready: Answered with status 200 when the model is loaded.
     """
 
-    def __init__(self, words: Sequence[str], port: int, environment: dict[str, str] | None = None) -> None:
-        self.port, self._name = port, Path(words[0]).name
+    def __init__(
+        self, words: Sequence[str], port: int, environment: dict[str, str] | None = None, ready: str = "/health"
+    ) -> None:
+        self.port, self._name, self._ready = port, Path(words[0]).name, ready
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
             words,
@@ -131,7 +144,7 @@ class Server:
                 raise self._error("did not start")
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
-                connection.request("GET", "/health")
+                connection.request("GET", self._ready)
                 if connection.getresponse().status == http.client.OK:  # 503 while it loads
                     return
             except (OSError, http.client.HTTPException):  # not listening yet
@@ -160,9 +173,13 @@ class LlamaServer:
         binary: The ``llama-server`` to run.
         llm: A model of another arm: its tokenizer reads the answers.
         settings: Of the whole benchmark.
+        draft_model: GGUF file of the arm with a draft model; the others take none.
+
+    Raises:
+        LlamaServerError: There is no such arm, binary or draft model, or the server does not start.
     """
 
-    def __init__(self, name: str, binary: Path, llm: Any, settings: Settings) -> None:
+    def __init__(self, name: str, binary: Path, llm: Any, settings: Settings, draft_model: Path | None = None) -> None:
         if name not in NAMES:
             msg = f"no arm {name!r}: {', '.join(NAMES)}"
             raise LlamaServerError(msg)
@@ -170,8 +187,14 @@ class LlamaServer:
         if not binary.is_file():
             msg = f"{binary} is no llama-server: build it with scripts/benchmarks/build_llama_server.py and name it"
             raise LlamaServerError(msg)
+        if self.kind != DRAFT_MODEL:
+            draft_model = None
+        elif draft_model is None or not draft_model.is_file():
+            msg = f"arm {name!r} needs a GGUF file of a draft model, {draft_model} is none: name one by --draft-model"
+            raise LlamaServerError(msg)
         port = free_port()
-        self.server = Server(command(binary, Path(llm.model_path), port, self.kind, settings), port)
+        words = command(binary, Path(llm.model_path), port, self.kind, settings, draft_model)
+        self.server = Server(words, port)
 
     def warm_up(self, prompt: Sequence[int], settings: Settings) -> None:
         """As ``Arm.warm_up``, except that an n-gram mode learns what it says."""

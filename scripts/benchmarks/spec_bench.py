@@ -10,7 +10,9 @@ the first answer of `plain` for all arms.
 
 Arms:
 {arms}
-  llama-server-...  llama.cpp's own server, plain or with a draftless mode ({modes}): needs --server-binary
+  llama-server-...  llama.cpp's own server, plain, with a draftless mode, or with a draft model ({modes}): needs
+                    --server-binary, and draft-simple --draft-model
+  openvino-...      OpenVINO GenAI on the same file, plain or with its prompt lookup (plain, lookup): needs its package
 
 `auto`, `paper` begin with empty stores and learn from one answer to the next; what they learned goes on with --resume.
 """
@@ -27,12 +29,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from llama_server import DRAFT_MODEL, PREFIX, LlamaServer
 from llama_server import NAMES as SERVER_NAMES
-from llama_server import PREFIX, LlamaServer
+from openvino_arm import NAMES as OPENVINO_NAMES
+from openvino_arm import OpenVino
 
 from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arm import WARM_UP_MESSAGES, Arm, Settings
 from hd_edge.bench.arms import ARMS, KV_TYPES, Arms, Tiers
+from hd_edge.bench.drafted import Drafted
 from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import bounds, decode_time, summarise
 from hd_edge.bench.table import table, title
@@ -68,13 +73,14 @@ def fitted(question: Question, llm: Any, settings: Settings) -> Question:
     return replace(question, turns=tuple(turns))
 
 
-def make_arm(name: str, arms: Arms, binary: Path | None) -> Arm:
+def make_arm(name: str, arms: Arms, args: argparse.Namespace) -> Arm:
     """An arm by its name."""
     if name.startswith(PREFIX):
+        binary = args.server_binary
         if binary is None:
             raise SystemExit(f"arm {name} needs --server-binary (scripts/benchmarks/build_llama_server.py makes one)")
-        return LlamaServer(name, binary, arms.llm, arms.settings)
-    return arms.make(name)
+        return LlamaServer(name, binary, arms.llm, arms.settings, args.draft_model)
+    return OpenVino(name, arms.llm, arms.settings) if name in OPENVINO_NAMES else arms.make(name)
 
 
 def tell(done: int, total: int, record: Record | None) -> None:
@@ -110,7 +116,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", help="Spec-Bench's question.jsonl; default: a set of our own")
     parser.add_argument("-m", "--model", required=True)
-    parser.add_argument("--arms", nargs="+", choices=[*ARMS, *SERVER_NAMES], metavar="ARM")
+    parser.add_argument("--arms", nargs="+", choices=[*ARMS, *SERVER_NAMES, *OPENVINO_NAMES], metavar="ARM")
     parser.add_argument("--questions", type=int, default=10, help="of each group, evenly spread (default 10)")
     parser.add_argument("--turns", type=int, choices=(1, 2), default=2)
     parser.add_argument("-n", "--tokens", type=int, default=128, help="most tokens of an answer")
@@ -131,6 +137,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
     parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--server-binary", type=Path, help="llama-server, for arms of that name")
+    parser.add_argument(
+        "--draft-model", type=Path, help="for llama-server-draft-simple; its vocabulary is the target's"
+    )
+    parser.add_argument("--cold", action="store_true", help="drafting arms measure what rows cost while they answer")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="ask nothing more after so long")
     parser.add_argument("--json", type=Path, help="figures and answers; learned stores stay beside it in FILE.stores")
     parser.add_argument("--resume", action="store_true", help="go on with what --json has")
@@ -146,6 +156,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         args.arms.append("auto-drafter")
     elif "auto-drafter" in args.arms and not args.drafter:
         parser.error("auto-drafter needs --drafter")
+    if args.draft_model and PREFIX + DRAFT_MODEL not in args.arms:
+        args.arms.append(PREFIX + DRAFT_MODEL)
     if "plain" not in args.arms:
         args.arms.insert(0, "plain")
     return args
@@ -153,7 +165,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """What a run depends on; it can be resumed only with the same."""
-    files = ("warm_store", "warm_prompts", "statistics")
+    files = ("warm_store", "warm_prompts", "statistics", "draft_model")
     return {
         "model": Path(args.model).name,
         **asdict(settings),
@@ -163,6 +175,7 @@ def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "arms": args.arms,
         **{name: getattr(args, name).name if getattr(args, name) else None for name in files},
         "drafter": Path(args.drafter).name if args.drafter else None,
+        "cold": args.cold,
     }
 
 
@@ -210,9 +223,10 @@ def main(argv: list[str] | None = None) -> int:
         whole, questions = questions, [fitted(question, arms.llm, settings) for question in questions]
         cut = [question.name for question, before in zip(questions, whole, strict=True) if question != before]
         print(f"{len(cut)} of {len(questions)} questions were cut to fit the context", file=sys.stderr)
-        made = [stack.enter_context(closing(make_arm(name, arms, args.server_binary))) for name in args.arms]
+        made = [stack.enter_context(closing(make_arm(name, arms, args))) for name in args.arms]
         for arm in made:
-            arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
+            if not (args.cold and isinstance(arm, Drafted) and arm.hierarchy is not None):
+                arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), settings)
         try:
             run(made, questions, settings, arms.tokenize, tell, results=results, seconds=args.seconds)
         except KeyboardInterrupt:

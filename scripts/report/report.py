@@ -15,9 +15,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import report_serving as serving
 import report_tables as tables
 from report_data import KINDS, LEAST, Run, add, load
-from report_goals import goals
+from report_goals import goals, goals_table, promises
 from report_headline import block, replace_block
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,14 @@ repository), every prompt read anew by every arm. SmolLM2 answers all of them wi
 which helps drafts: the column `llama-cpp` tells what hd_edge gains without any.""",
         "by-text",
         tables.speeds,
+    ),
+    (
+        "Where does a request's time go?",
+        ("spec-bench",),
+        """Prompts and decoding told apart, all questions together: means, so long requests weigh more than in the
+medians above. Every arm reads every prompt anew.""",
+        "",
+        tables.requests,
     ),
     (
         "Where do the tokens come from?",
@@ -86,14 +95,47 @@ that is empty at first and learns each answer, beside one that never learns.""",
         "warm-up",
         tables.tiers,
     ),
+    (
+        "What does a tool loop cost?",
+        ("tool-loop",),
+        """Conversations of a coding agent over HTTP, whole requests, round by round: every call is forced, by a JSON
+schema in which all servers read the same text or by `tool_choice`; what the tools answer is scripted. Servers run with
+their defaults, ours with nothing learned. Medians and ranges of the rounds. A sound call has the form that was asked
+for.""",
+        "",
+        serving.tool_loops,
+    ),
+    (
+        "How many clients at a time?",
+        ("company",),
+        "Clients that stream one answer after the other from one server: output tokens per second of all together.",
+        "",
+        serving.crowds,
+    ),
+    (
+        "What if other programs work?",
+        ("busy",),
+        "Tokens per second while decoding beside so many busy programs, by program and number of threads.",
+        "",
+        serving.others_at_work,
+    ),
+    (
+        "What is known after a restart?",
+        ("prefix",),
+        """Time to the first token behind a prefix: computed, from memory, from disk, by a new process, and after the
+system has forgotten the files' pages.""",
+        "",
+        serving.restarts,
+    ),
     ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
 )
 AGAIN = """## Measure it again
 
 Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
 `scripts/benchmarks/build_llama_server.py` makes the peer, and `python scripts/report/report.py --readme --add FILE...`
-this page. Spec-Bench's questions and the recorded answers are not part of this repository; without a file
-`spec_bench.py` asks questions of our own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
+this page. `scripts/benchmarks/headline.py` runs what it promises in one command, within a given time. Spec-Bench's
+questions and the recorded answers are not part of this repository; without a file `spec_bench.py` asks questions of our
+own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
 
 
 def page(runs: list[Run]) -> str:
@@ -108,6 +150,8 @@ def page(runs: list[Run]) -> str:
         f"Every number on this page comes from the files at its end; `↓` marks a loss, below {LEAST} of plain. "
         f"{len(all_goals) - len(missed)} of {len(all_goals)} goals are met, [the others are listed](#what-is-bad).",
     ]
+    if promised := promises(all_goals):
+        parts += ["## What is promised", goals_table(promised)]
     for title, kinds, about, plot, tell in QUESTIONS:
         if found := [run for run in runs if run.kind in kinds]:
             picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []

@@ -20,6 +20,10 @@ KINDS = {
     "ablations": "scripts/replay/ablations.py",
     "edit-bench": "scripts/benchmarks/edit_bench.py",
     "overhead": "scripts/benchmarks/overhead.py",
+    "tool-loop": "scripts/benchmarks/tool_loop_bench.py",
+    "company": "scripts/benchmarks/company_bench.py",
+    "busy": "scripts/benchmarks/busy_bench.py",
+    "prefix": "scripts/benchmarks/prefix_bench.py",
 }
 TEXTS = frozenset({"text", "ids", "turns", "prompt", "messages", "content", "usage"})
 DIGITS = 6
@@ -38,6 +42,11 @@ class Run:
     def arms(self) -> dict[str, dict[str, Any]]:
         """Per arm its sums."""
         return dict(self.data.get("arms", {}))
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether its drafting arms did not know beforehand what rows cost."""
+        return bool(self.data.get("settings", {}).get("cold"))
 
     @property
     def asks_long_documents(self) -> bool:
@@ -135,8 +144,9 @@ def model_of(run: Run) -> str:
 
 def base_of(arm: str) -> str:
     """The arm with the same program and no drafts."""
-    if arm.startswith("llama-server-"):
-        return "llama-server-plain"
+    for program in ("llama-server-", "openvino-"):
+        if arm.startswith(program):
+            return f"{program}plain"
     return "llama-cpp" if arm.startswith("llama-cpp") else "plain"
 
 

@@ -46,6 +46,20 @@ def speeds(runs: list[Run]) -> str:
     return table([*head, f"`auto`, whole requests over `{THEIRS}`", "`auto`: text of `plain`"], rows)
 
 
+def requests(runs: list[Run]) -> str:
+    """Prompts and answers told apart, for every arm of the runs that met peers."""
+    rows = []
+    for run in runs:
+        for arm, sums in run.arms.items() if THEIRS in run.arms else ():
+            prompts, answers = sums["prompt_seconds"], sums["seconds"]
+            read = sum(record["arms"][arm]["prompt_tokens"] for record in run.data["answers"])
+            speeds = [f"{n / seconds:.0f}" for n, seconds in ((read, prompts), (sums["tokens"], answers))]
+            times = [f"{each / sums['answers']:.2f} s" for each in (prompts, prompts + answers)]
+            rows.append([link(run), f"`{arm}`", *speeds, *times])
+    head = ["run", "arm", "prompt tokens/s", "decoding tokens/s", "time to the first token", "a whole request"]
+    return table(head, rows, words=2)
+
+
 def sources(runs: list[Run]) -> str:
     """Where the tokens of the first run's drafting arms came from."""
     rows = []

@@ -52,6 +52,19 @@ def test_all_arms_say_the_same_and_count_what_they_do(arms):
     assert arms.llm.planner is own
 
 
+def test_an_arm_of_another_name_keeps_its_store_to_itself(arms, monkeypatch):
+    """adversarial_bench.py calls its arms "auto"; the second case once began with what the first had learned."""
+    monkeypatch.setattr(arms, "tiers", Tiers(warm_texts=((list(range(80, 100)), 0),)))
+    prompt = arms.tokenize([{"role": "user", "content": "the cat"}])
+    first = arms.make("auto-warm")
+    first.name = "auto"
+    before = len(first.hierarchy.model.store)
+    first.answer(prompt, arms.settings, list(range(40, 70)))
+    second = arms.make("auto-warm")
+    assert len(first.hierarchy.model.store) > before
+    assert len(second.hierarchy.model.store) == before
+
+
 def test_warming_up_measures_the_cost_and_learns_nothing(arms):
     arm, warm = arms.make("auto"), arms.make("auto-warm")
     assert len(warm.hierarchy.model.store) > 0

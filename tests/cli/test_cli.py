@@ -154,6 +154,27 @@ def test_a_drafter_is_named_like_a_model(models):
     assert "drafter" in result["stats"]["drafted_by_tier"]
 
 
+def test_a_model_tier_is_built_with_a_drafter(models, tmp_path):
+    (tmp_path / "prompts.txt").write_text("the cat sat on the mat\nthe dog\n")
+    shared = ("db", "build-model", "-m", models("Q8_0"), tmp_path / "prompts.txt", "-t", 1, "-c", 128, "-n", 8)
+    plain, drafted = (
+        json.loads(run(*shared, "--store", tmp_path / f"{len(more)}.sqlite3", "--json", *more).stdout)
+        for more in ((), ("--drafter", models("Q4_0")))
+    )
+    assert (drafted["prompts"], drafted["tokens"], drafted["records"]) == (2, plain["tokens"], plain["records"])
+    refused = run(*shared, "--drafter", tmp_path / "none.gguf")
+    assert refused.returncode == 1
+    assert "none.gguf" in refused.stderr
+
+
+def test_models_info_looks_at_a_drafter(models):
+    report = json.loads(run("models", "info", models("Q8_0"), "--drafter", models("Q4_0"), "--json").stdout)
+    assert report["drafter"] == str(models("Q4_0"))
+    refused = run("models", "info", models("Q4_0"), "--drafter", models("Q8_0"))
+    assert refused.returncode == 1
+    assert "a drafter must be smaller" in refused.stderr
+
+
 def test_doctor_looks_at_a_drafter(models):
     asked = ("doctor", "--json", "-m", models("Q8_0"))
     report = json.loads(run(*asked, "--drafter", models("Q4_0"), "--explain", "-t", 1).stdout)

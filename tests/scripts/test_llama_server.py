@@ -105,6 +105,31 @@ def test_a_plain_server_drafts_nothing(stand_in, llm):
     assert (answer.stats.forwards, answer.stats.rows, answer.stats.accepted) == (5, 5, {})
 
 
+def test_a_draft_model_is_given_to_its_arm_alone(stand_in, llm, models, tmp_path):
+    import json
+
+    def flags(name):
+        arm = llama_server.LlamaServer(name, stand_in(f"self.answer(200, {DONE})"), llm, SETTINGS, models("Q4_0"))
+        try:
+            arm.answer(ASK, SETTINGS)
+        finally:
+            arm.close()
+        return json.loads((tmp_path / "seen").read_text())[0]
+
+    told = flags("llama-server-draft-simple")
+    assert told[told.index("--model-draft") + 1] == str(models("Q4_0"))
+    assert told[told.index("--spec-type") + 1] == "draft-simple"
+    assert [told[told.index(f"--threads{of}-draft") + 1] for of in ("", "-batch")] == ["1", "1"]
+    assert "--model-draft" not in flags("llama-server-plain")
+
+
+@pytest.mark.parametrize("file", [None, "missing.gguf"])
+def test_without_a_draft_model_its_arm_says_how_to_name_one(stand_in, llm, tmp_path, file):
+    draft_model = tmp_path / file if file else None
+    with pytest.raises(llama_server.LlamaServerError, match=r"draft-simple.* is none: name one by --draft-model"):
+        llama_server.LlamaServer("llama-server-draft-simple", stand_in(), llm, SETTINGS, draft_model)
+
+
 def test_closing_ends_the_process(stand_in, llm):
     arm = llama_server.LlamaServer("llama-server-plain", stand_in(), llm, SETTINGS)
     process = arm.server._process

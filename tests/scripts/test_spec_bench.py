@@ -101,6 +101,23 @@ def test_arms_that_lack_something(models, questions, capsys):
     assert "auto-warm needs --warm-store or --warm-prompts" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_cold_arm_knows_no_cost_before_its_first_answer(models, questions, tmp_path, monkeypatch, cold):
+    warmed = []
+    monkeypatch.setattr(spec_bench.Drafted, "warm_up", lambda arm, _prompt, _settings: warmed.append(arm.name))
+    file = tmp_path / "out.json"
+    shared = ("--turns", 1, "--questions", 1, "--arms", "plain", "auto", "--json", file)
+    assert bench(models, questions, *shared, *["--cold"] * cold) == 0
+    assert warmed == (["plain"] if cold else ["plain", "auto"])
+    assert json.loads(file.read_text())["settings"]["cold"] is cold
+
+
+def test_a_draft_model_adds_its_arm(questions):
+    args = spec_bench.arguments([str(questions), "-m", "x.gguf", "--draft-model", "small.gguf"])
+    assert args.arms[-1] == "llama-server-draft-simple"
+    assert spec_bench.settings_of(args, Settings())["draft_model"] == "small.gguf"
+
+
 class Letters:
     """A tokenizer whose tokens are bytes."""
 
