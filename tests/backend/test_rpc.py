@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from llama_cpp import llama_cpp as lib
+from rpc_server import Remote
 
 from hd_edge import ConfigError, DecodeError, Llama, UnsupportedBackendError
 from hd_edge.backend import rpc
@@ -97,27 +96,6 @@ def test_a_server_that_goes_is_noticed_before_the_next_forward(monkeypatch):
 
 
 # -- real servers ----------------------------------------------------------------------------------------------------
-
-
-class Remote:
-    """An ``rpc-server`` on a free port."""
-
-    def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        command = [os.environ["HD_EDGE_RPC_SERVER"], "--host", "127.0.0.1", "--port", str(self.port), "-t", "1"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.name = f"127.0.0.1:{self.port}"
-        while self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                continue
-            return
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture

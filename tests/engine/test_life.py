@@ -197,10 +197,9 @@ def test_a_dropped_generation_ends_when_the_turn_is_free(model):
     assert model.ended == ["a", "b"]
 
 
-def test_the_end_of_the_interpreter_does_not_wait_for_ever(model, monkeypatch):
-    monkeypatch.setattr("hd_edge.engine.life.EXIT_SECONDS", 0.01)
+def test_the_end_of_the_interpreter_does_not_wait_for_ever(model):
     holder = Blocked(model)
-    model.life.end_with_interpreter()
+    model.life.end_with_interpreter(0.01)
     assert model.freed == 0
     assert model.flag.cancelled
     holder.release()
