@@ -57,7 +57,7 @@ class RPCServers:
             _greet(*place)
         _native.end_where_lost(
             ctypes.cast(lib._lib.ggml_set_abort_callback, ctypes.c_void_p).value or 0,
-            "hd_edge: " + LOST.format(f"({', '.join(servers)}: one of them)") + "\n",
+            "hd_edge: " + LOST.format(" or ".join(servers)) + "\n",
         )
         found = [device for one in servers for device in _devices(one)]
         self.devices = (ctypes.c_void_p * (len(found) + 1))(*found, None)

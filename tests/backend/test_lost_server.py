@@ -14,11 +14,15 @@ BEGIN = """
 import gc, logging, os, signal, socket, sys, threading
 from hd_edge import ClosedError, ConfigError, DecodeError, Engine, Llama
 from hd_edge.backend import rpc
+from hd_edge.prefix import saver
+from hd_edge.prefix.price import Price
 
+Price.worth_taking = lambda *_: True  # whatever computing costs here
+saver.IDLE = 600.0  # not by chance at the moment when the server goes
 path, name, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
 settings = dict(n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None, rpc_servers=[name])
 settings |= dict(prefix_cache="memory")
-prompt = [1, *range(300, 400)]  # long enough to tell what a prompt costs, so that it is to be kept
+prompt = [1, *range(300, 400)]  # long enough to tell what a prompt costs
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 
 def lose():
@@ -63,14 +67,14 @@ llm.close()
     "before the end of the process": LLAMA + "lose()",
     "before it is dropped": LLAMA + "lose(); del llm; gc.collect()",
     "before a prefix is saved": """
-from hd_edge.prefix.saver import Saver
-finish, saved = Saver._finish, threading.Event()
+saver.IDLE = 0.01
+finish, saved = saver.Saver._finish, threading.Event()
 def late(self):
-    Saver._finish = finish
+    saver.Saver._finish = finish
     lose()
     finish(self)
     saved.set()
-Saver._finish = late
+saver.Saver._finish = late
 """
     + LLAMA
     + "saved.wait(); assert not llm._prefixes.saver._unsaved; llm.close()",
