@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,11 @@ class Engine:
             raise
         self._free = list(self.seats)
         self._queue: FairQueue[Handle] = FairQueue(queue)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close it in the middle of anything
         self._ending = threading.RLock()  # whoever frees it
         self._closed = self._freed = False
         self._pid = os.getpid()
+        self.model.closing = weakref.WeakMethod(self.close)
         endings.begun(self)
 
     @property
@@ -182,24 +184,34 @@ class Engine:
             seat = self._free.pop() if self._free else None
             if seat is None:
                 self._queue.push(handle, user)
-        if seat is not None:
-            handle.run(seat, self._leave)
-        else:
+        if seat is None:
             handle.on_cancel(partial(self._drop, handle))
+            self._tell_late(handle)
+        elif (error := handle.run(seat, self._leave)) is not None:
+            self._leave(seat)
+            raise error
         return handle
 
-    def _drop(self, handle: Handle) -> None:
+    def _tell_late(self, handle: Handle) -> None:
+        """A signal handler may have closed it while this thread had the lock."""
+        if self._closed and self._drop(handle):
+            handle.finish(ClosedError(ENDED))
+
+    def _drop(self, handle: Handle) -> bool:
         with self._lock:
-            self._queue.remove(handle)
+            return self._queue.remove(handle)
 
     def _leave(self, seat: Seat) -> None:
         """A seat is free: whose turn is it?"""
-        with self._lock:
-            handle = self._queue.pop() if len(self._queue) else None
-            if handle is None:
-                self._free.append(seat)
-        if handle is not None:
-            handle.run(seat, self._leave)
+        while True:
+            with self._lock:
+                if not len(self._queue):
+                    self._free.append(seat)
+                    return
+                handle = self._queue.pop()
+            if (error := handle.run(seat, self._leave)) is None:
+                return
+            handle.finish(error)
 
     def close(self) -> None:
         """Ends all requests after the forward under way, and frees the model; may be called twice, from any thread.
@@ -231,6 +243,7 @@ class Engine:
                 for seat in self.seats:
                     seat.close()
                 self._save()
+                self.model.closing = None
                 self.model.close()
                 self._freed = True
 
@@ -244,7 +257,8 @@ class Engine:
             return
         self._stop()
         self.model._life.cancel()
-        self._loop.join(wait)
+        if not self._loop.mine:
+            self._loop.join(wait)
         if not self._loop.runs:
             self._save()
         self._freed = True
