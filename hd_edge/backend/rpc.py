@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import select
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -71,13 +72,10 @@ class RPCServers:
             ConfigError: One of them cannot be reached any more.
         """
         for name, host, port in self._places:
-            try:
-                with _reaching(name):
-                    watch = self._watches[name] = socket.create_connection((host, port), PATIENCE)
-            except ConfigError:
-                self._lost = LOST.format(name)
-                raise
-            watch.setblocking(False)
+            self._lost = LOST.format(name)  # until it is reached
+            with _reaching(name):
+                self._watches[name] = socket.create_connection((host, port), PATIENCE)
+        self._lost = ""
 
     def check(self) -> None:
         """Called before each use of the context.
@@ -90,16 +88,17 @@ class RPCServers:
 
     def gone(self) -> bool:
         """Whether a server was lost: then not even memory there can be given back."""
-        if not self._lost and (ended := [name for name, watch in list(self._watches.items()) if _ended(watch)]):
-            self._lost = LOST.format(", ".join(ended))
+        watches = self._watches
+        if not self._lost and (ended := _ended(list(watches.values()))):
+            self._lost = LOST.format(", ".join(name for name, one in watches.items() if one.fileno() in ended))
             log.warning(self._lost)
         return bool(self._lost)
 
     def close(self) -> None:
         """Before the model is freed: else a server would take the watching connection for its next client."""
-        for watch in self._watches.values():
+        watches, self._watches = self._watches, {}
+        for watch in watches.values():
             watch.close()
-        self._watches.clear()
 
 
 def _parse(server: str) -> tuple[str, int]:
@@ -138,15 +137,14 @@ def _reaching(name: str) -> Iterator[None]:
         raise ConfigError(msg) from error
 
 
-def _ended(watch: socket.socket) -> bool:
-    """Whether the other side of a connection is gone. Unlike ``select`` it takes any number of open files."""
-    try:
-        watch.recv(1)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+def _ended(watches: Sequence[socket.socket]) -> set[int]:
+    """File numbers of connections whose other side is gone, or says something."""
+    if not hasattr(select, "poll"):
+        return {one.fileno() for one in select.select(watches, (), (), 0)[0]}
+    poll = select.poll()  # select() takes file numbers below 1,024 only
+    for one in watches:
+        poll.register(one, select.POLLIN)
+    return {number for number, _ in poll.poll(0)}
 
 
 def _devices(server: str) -> list[int]:
