@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
+LOOK = 1.0  # seconds between two looks at an event loop that reads nothing
 
 
 class AsyncLlama:
@@ -87,11 +88,17 @@ class AsyncLlama:
         arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
 
         def deliver(arrival: Arrival) -> None:
-            room.acquire()
-            if closed.is_set():  # nobody reads any more: whoever comes next finds room, too
-                room.release()
-            else:
-                loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
+            while not room.acquire(timeout=LOOK):
+                if loop.is_closed():  # without an end of its generators: nobody will ever read
+                    break
+            if not closed.is_set():
+                try:
+                    loop.call_soon_threadsafe(arrivals.put_nowait, arrival)
+                except RuntimeError:  # it is closed
+                    running.stop(0.0)
+                else:
+                    return
+            room.release()  # nobody reads any more: whoever comes next finds room, too
 
         async with self._turn:
             running = RunningStream(self.llm, begin, deliver)

@@ -147,6 +147,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
         if self._remote is not None:
             self._remote.watch()
+            self._life.check = self._remote.check
         self._kernels = used(kernels).text
         if settings.get("n_ctx", 512) < self._n_ctx:  # llama.cpp rounds up, llama_cpp's arrays follow the argument
             self.input_ids = np.zeros(self._n_ctx, dtype=np.intc)
@@ -185,7 +186,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                 self._draft_config, self._drafter_tier, store=store, statistics=statistics, learn=learn
             )
         most = None if chosen else settings["n_threads"]
-        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention, remote=self._remote)
+        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 

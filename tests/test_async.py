@@ -127,6 +127,30 @@ def test_a_stream_that_nobody_reads_finds_room(models, monkeypatch):
         told.set()
 
 
+def test_an_event_loop_that_is_closed_with_a_stream_open(llm, monkeypatch):
+    """Nobody ends its generators then: the thread behind them has to see it by itself."""
+    monkeypatch.setattr(async_llama, "AHEAD", 1)
+    monkeypatch.setattr(async_llama, "LOOK", 0.01)
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    before, own = set(threading.enumerate()), AsyncLlama(llm)
+    streams = []
+
+    async def begin():
+        streams.append(await own.create_completion("the cat", max_tokens=500, temperature=0.0, stream=True))
+        await anext(streams[0])
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert raised == []
+    assert llm.stats.tokens < 500
+    assert text(asyncio.run(own.create_chat_completion(TALK, **GREEDY)))
+
+
 def test_one_event_loop_after_another(llm):
     """Waiting tasks bind a lock of asyncio to their loop."""
     own = AsyncLlama(llm)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.stats import GenerationStats
 
@@ -104,9 +106,12 @@ class Engine:
             raise
         self._free = list(self.seats)
         self._queue: FairQueue[Handle] = FairQueue(queue)
-        self._lock = threading.Lock()
-        self._closed = False
+        self._lock = threading.RLock()  # a signal handler may close it in the middle of anything
+        self._ending = threading.RLock()  # whoever frees it
+        self._closed = self._freed = False
         self._pid = os.getpid()
+        self.model.closing = weakref.WeakMethod(self.close)
+        endings.begun(self)
 
     @property
     def exact(self) -> bool:
@@ -179,40 +184,87 @@ class Engine:
             seat = self._free.pop() if self._free else None
             if seat is None:
                 self._queue.push(handle, user)
-        if seat is not None:
-            handle.run(seat, self._leave)
-        else:
+        if seat is None:
             handle.on_cancel(partial(self._drop, handle))
+            self._tell_late(handle)
+        elif (error := handle.run(seat, self._leave)) is not None:
+            self._leave(seat)
+            raise error
         return handle
 
-    def _drop(self, handle: Handle) -> None:
+    def _tell_late(self, handle: Handle) -> None:
+        """A signal handler may have closed it while this thread had the lock."""
+        if self._closed and self._drop(handle):
+            handle.finish(ClosedError(ENDED))
+
+    def _drop(self, handle: Handle) -> bool:
         with self._lock:
-            self._queue.remove(handle)
+            return self._queue.remove(handle)
 
     def _leave(self, seat: Seat) -> None:
         """A seat is free: whose turn is it?"""
-        with self._lock:
-            handle = self._queue.pop() if len(self._queue) else None
-            if handle is None:
-                self._free.append(seat)
-        if handle is not None:
-            handle.run(seat, self._leave)
+        while True:
+            with self._lock:
+                if not len(self._queue):
+                    self._free.append(seat)
+                    return
+                handle = self._queue.pop()
+            if (error := handle.run(seat, self._leave)) is None:
+                return
+            handle.finish(error)
 
     def close(self) -> None:
-        """Ends all requests after the forward under way, and frees the model; may be called twice."""
-        if self._pid != os.getpid():  # what a fork copied is the parent's, locks that were held too
+        """Ends all requests after the forward under way, and frees the model; may be called twice, from any thread.
+
+        Within a callback (a stopping criterion, a logits processor, ``on_prefill``) it returns at once, and the model
+        is freed when nothing uses it any more.
+        """
+        if self._freed or self._pid != os.getpid():  # what a fork copied is the parent's, locks that were held too
             return
+        self._stop()
+        if self._loop.mine or any(life.mine for life in (self.model._life, *(seat._life for seat in self.seats))):
+            threading.Thread(target=self._free_all, name="hd_edge-close", daemon=True).start()
+        else:
+            self._free_all()
+
+    def _stop(self) -> None:
+        """Nothing begins any more; what waits is told."""
         with self._lock:
             self._closed = True
             left = [self._queue.pop() for _ in range(len(self._queue))]
         for handle in left:
             handle.finish(ClosedError(ENDED))
-        self._loop.close()
-        for seat in self.seats:
-            seat.close()
-        with suppress(ClosedError), self.model._life.operation(ends=False):
+        self._loop.stop()
+
+    def _free_all(self) -> None:
+        with self._ending:
+            if not self._freed:
+                self._loop.join()
+                for seat in self.seats:
+                    seat.close()
+                self._save()
+                self.model.closing = None
+                self.model.close()
+                self._freed = True
+
+    def _save(self) -> None:
+        with suppress(ClosedError), self.model._life.operation(ends=False, uses=False):
             self._prefixes.close()
-        self.model.close()
+
+    def end_with_interpreter(self, wait: float) -> None:
+        """Ends its thread while the interpreter is whole; seats and model end after it."""
+        if self._freed or self._pid != os.getpid():
+            return
+        self._stop()
+        self.model._life.cancel()
+        if not self._loop.mine:
+            self._loop.join(wait)
+        if not self._loop.runs:
+            self._save()
+        self._freed = True
+
+    def after_fork(self) -> None:
+        """Nothing: ``submit`` and ``close`` know whose it is."""
 
     def __del__(self) -> None:
         if hasattr(self, "_pid"):  # else it was never made

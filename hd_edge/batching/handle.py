@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ClosedError, ConfigError
 
 if TYPE_CHECKING:
     from .seat import Seat
@@ -36,11 +38,16 @@ class Handle:
         self._watchers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._seat: Seat | None = None
         self._last: Any = None
+        self._pid = os.getpid()
 
     # -- for the engine ------------------------------------------------------------------------------------------
 
-    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> None:
-        """Answers on this seat, in a thread of its own; then leaves it."""
+    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> RuntimeError | None:
+        """Answers on this seat, in a thread of its own; then leaves it.
+
+        Returns:
+            Why there is no thread for it; the seat is not left then.
+        """
         self._seat = seat
         seat.flag.abandoned = self._future.cancelled()
 
@@ -60,7 +67,12 @@ class Handle:
                     self._chunks.append(arrival.chunk)
                 self._tell()
 
-        RunningStream(seat, chunks, deliver).start()
+        try:
+            RunningStream(seat, chunks, deliver).start()
+        except RuntimeError as error:
+            self._seat = None
+            return error
+        return None
 
     def finish(self, error: BaseException | None = None) -> None:
         """There is nothing more to come."""
@@ -71,7 +83,7 @@ class Handle:
         else:
             self._future.set_result(None if self._stream else self._last)
 
-    def on_cancel(self, drop: Callable[[], None]) -> None:
+    def on_cancel(self, drop: Callable[[], object]) -> None:
         """Called if it is cancelled while it waits."""
         self._future.add_done_callback(lambda future: drop() if future.cancelled() else None)
 
@@ -84,7 +96,8 @@ class Handle:
         with self._news:
             self._news.notify_all()
             for loop, event in self._watchers:
-                loop.call_soon_threadsafe(event.set)
+                with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+                    loop.call_soon_threadsafe(event.set)
 
     # -- for whoever asked ---------------------------------------------------------------------------------------
 
@@ -106,7 +119,7 @@ class Handle:
         Raises:
             TimeoutError: It has not ended; it goes on.
             CancelledError: It was cancelled.
-            HDEdgeError: As those methods; or it is a stream.
+            HDEdgeError: As those methods; or it is a stream, or this is a forked child.
         """
         self._check(stream=False)
         answer: dict[str, Any] = self._future.result(timeout)
@@ -159,3 +172,6 @@ class Handle:
             have = "a stream: iterate over it" if self._stream else "no stream: take its result(), or await it"
             msg = f"this request is {have}; submit(..., stream=...) chooses"
             raise ConfigError(msg)
+        if self._pid != os.getpid() and not self._future.done():
+            msg = f"this request is answered in process {self._pid}, not in its forked child {os.getpid()}: ask there"
+            raise ClosedError(msg)

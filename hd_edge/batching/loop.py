@@ -73,6 +73,7 @@ class Loop:
         self.running: list[Request] = []
         self._waiting: deque[Request] = deque()
         self._closing = False
+        self._lost = ""  # why nothing can be computed any more
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="hd_edge-engine", daemon=True)
         self._thread.start()
@@ -84,10 +85,11 @@ class Loop:
 
         Raises:
             ClosedError: There is nobody to do it.
+            DecodeError: A machine that computes is gone.
         """
         with self._wake:
             if self._closing or not self._thread.is_alive():
-                raise ClosedError(ENDED)
+                raise DecodeError(self._lost) if self._lost else ClosedError(ENDED)
             self._waiting.append(request)
             self._wake.notify()
 
@@ -97,13 +99,25 @@ class Loop:
             request.cancelled = True
             self._wake.notify()
 
-    def close(self) -> None:
-        """Ends all requests after the forward under way, and the thread."""
+    @property
+    def mine(self) -> bool:
+        """Whether the caller is in its thread: code of the user, or of whatever the garbage collector ends there."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def runs(self) -> bool:
+        """Whether its thread has not ended yet."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ends all requests after the forward under way, and then the thread."""
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+
+    def join(self, wait: float | None = None) -> None:
+        """Waits for the thread's end, so many seconds at most."""
+        self._thread.join(wait)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -116,6 +130,7 @@ class Loop:
         except BaseException as raised:  # the model was closed, or a defect: whoever waits is told
             error = raised
         with self._wake:
+            self._lost = str(error) if isinstance(error, DecodeError) else ""
             self._closing = True
             left = [*self.running, *self._waiting]
             self.running.clear()

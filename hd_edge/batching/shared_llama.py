@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from hd_edge import Llama
@@ -29,6 +31,8 @@ class SharedLlama(Llama):
         HDEdgeError: As ``Llama``.
     """
 
+    closing: weakref.WeakMethod[Callable[[], None]] | None = None  # the engine's, which ends whoever uses it first
+
     def __init__(self, model_path: Any, *, slots: int, leaves: int, **settings: Any) -> None:
         self._sequences = slots * leaves + BESIDE
         super().__init__(model_path, **settings)
@@ -47,6 +51,14 @@ class SharedLlama(Llama):
             slots=slots,
             leaves=leaves,
         )
+
+    def close(self) -> None:
+        """As ``Engine.close``, if it has one."""
+        close = None if self.closing is None else self.closing()
+        if close is None:
+            super().close()
+        else:
+            close()
 
 
 def _why_alone(llama: Llama) -> str:

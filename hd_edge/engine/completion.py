@@ -48,7 +48,10 @@ class Completions(Guarded):
         """
         if self._hierarchy is None or self._life.resting:
             return
-        with suppress(ClosedError), nullcontext() if self._life.stepping else self._life.operation(ends=False):
+        with (
+            suppress(ClosedError),
+            nullcontext() if self._life.stepping else self._life.operation(ends=False, uses=False),
+        ):
             self._hierarchy.catch_up()
 
     @contextmanager

@@ -272,8 +272,6 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def _check_weights(self) -> None:
         """A forward is about to begin."""
         computes(self._life.threads)
-        if self._remote is not None:
-            self._remote.check()
         if self.model_params.vocab_only:
             msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
             raise DecodeError(msg)

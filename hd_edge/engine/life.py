@@ -7,7 +7,6 @@ ends it, and its next step says so.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import weakref
@@ -18,12 +17,13 @@ from typing import Any, Protocol, TypeVar
 
 from hd_edge.errors import ClosedError, DecodeError
 
+from . import endings
+from .closed import abandon
 from .turn import Turn
 
 T = TypeVar("T")
 Tokens = Generator[T, Sequence[int] | None, None]
 
-EXIT_SECONDS = 10.0  # most seconds that the end of the interpreter waits for a step under way
 OTHER_USE = (
     "this generation ended when another generation, or another call, began on the same object: use one at a time"
 )
@@ -66,7 +66,7 @@ class Life(Turn):
         self._open: weakref.ref[Any] | None = None  # the generation begun last, until it ends
         self._closing = self._closed = self._exiting = False
         self._lost = ""  # why a forked child cannot use it
-        _lives.add(self)
+        endings.begun(self)
 
     def attach(self, flag: AbortFlag) -> None:
         """From now on ``cancel()`` reaches the forwards."""
@@ -89,20 +89,24 @@ class Life(Turn):
             yield
 
     @contextmanager
-    def operation(self, *, ends: bool = True) -> Iterator[None]:
+    def operation(self, *, ends: bool = True, uses: bool = True) -> Iterator[None]:
         """One use of the context; as ``call()``, but nothing may run in between.
 
         Args:
             ends: Whether a generation that was left open ends.
+            uses: As of ``have()``.
         """
-        with self.have(steps=True):
+        with self.have(steps=True, uses=uses):
             if ends:
                 self._end_open()
             yield
 
     def part(self) -> AbstractContextManager[None]:
         """A part of the operation in which this thread is, or one of its own."""
-        return nullcontext() if self.stepping else self.operation()
+        if not self.stepping:
+            return self.operation()
+        self.ready()
+        return nullcontext()
 
     def steps(self, generation: Tokens[T]) -> Tokens[T]:
         """Runs a generation; each of its steps has the turn.
@@ -231,9 +235,9 @@ class Life(Turn):
             free: Frees the model.
             wait: Most seconds to wait; None: until the step ends.
         """
+        if self._closed:  # at the end of the interpreter a thread that is no more may hold the lock
+            return
         with self._state:
-            if self._closed:
-                return
             self._closing = True
             if self._flag is not None:
                 self._flag.cancel()
@@ -257,42 +261,34 @@ class Life(Turn):
             return SystemExit()
         return ClosedError(self._lost) if self._lost else ClosedError()
 
-    def end_with_interpreter(self) -> None:
+    def end_with_interpreter(self, wait: float) -> None:
         """Closes the model while the interpreter is whole: a thread in the middle of a forward would crash later."""
         self._exiting = True
-        free = self._free_at_exit()
+        if (free := self._free_at_exit()) is not None:
+            self.close(free, wait)
+            if not self._closed:  # whoever still computes does so until the process ends
+                self._abandon()
+                self._closed = True
+
+    def _abandon(self) -> None:
+        """The model is never freed, by the garbage collector neither."""
+        free: Any = self._free_at_exit()
         if free is not None:
-            self.close(free, EXIT_SECONDS)
-            self._closed = True  # whoever still computes does so until the process ends
+            abandon(free.__self__)
 
     def after_fork(self) -> None:
         """In a forked child only the thread that forked is left: others neither compute nor give locks back."""
         reason = "" if self.renew() else "another thread was computing with it"
         if self.threads > 1:
             reason = f"the {self.threads} threads it computes with stayed behind"
+        if self.check is not None:
+            reason = "its connections to other machines stayed behind"
         if reason:
             self._lost = (
                 f"this model was loaded in process {os.getppid()} and cannot be used in its forked child "
                 f"{os.getpid()}: {reason}; load it there with one thread, or start the child with 'spawn'"
             )
+            self._abandon()  # to free it would wait for those threads
         for name in ("_reading", "_state"):
             if not getattr(self, name)._is_owned():
                 setattr(self, name, threading.RLock())
-
-
-_lives: weakref.WeakSet[Life] = weakref.WeakSet()
-
-
-def _end_all() -> None:
-    for life in list(_lives):
-        life.end_with_interpreter()
-
-
-def _forked() -> None:
-    for life in list(_lives):
-        life.after_fork()
-
-
-atexit.register(_end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

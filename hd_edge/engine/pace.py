@@ -12,7 +12,6 @@ from hd_edge.backend.threads import running_threads
 
 if TYPE_CHECKING:
     from hd_edge import _native
-    from hd_edge.backend.rpc import RPCServers
 
 
 class Still:
@@ -97,44 +96,15 @@ class Pace(Still):
         self._planner.cost = self._curves[size]
 
 
-class Watched(Still):
-    """Leaves the threads as they are, and looks after other machines before each forward.
-
-    Args:
-        remote: They.
-    """
-
-    def __init__(self, remote: RPCServers) -> None:
-        self._remote = remote
-
-    def before(self, cells: int) -> None:  # noqa: ARG002
-        """A forward comes.
-
-        Raises:
-            DecodeError: One of them is gone.
-        """
-        self._remote.check()
-
-
-def pace_of(
-    llama: Any,
-    verifier: _native.Verifier,
-    most: int | None,
-    *,
-    own_attention: bool,
-    remote: RPCServers | None = None,
-) -> Still:
-    """The pace of a ``llama_cpp.Llama`` whose threads may change; ``Still`` where a GPU may compute.
+def pace_of(llama: Any, verifier: _native.Verifier, most: int | None, *, own_attention: bool) -> Still:
+    """The pace of a ``llama_cpp.Llama`` whose threads may change; ``Still`` where a GPU or another machine may compute.
 
     Args:
         llama: Loaded.
         verifier: Of its context.
         most: Its threads; None: they are the user's choice, and stay.
         own_attention: Its attention is computed by kernels of ours.
-        remote: Other machines that compute.
     """
-    if remote is not None:
-        return Watched(remote)
     if most is None or has_gpu():
         return Still()
     bound = threads_change_bits(llama.context_params, own_attention=own_attention)

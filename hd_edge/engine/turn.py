@@ -33,6 +33,8 @@ class Turn:
     Attributes:
         taken: Whether somebody has it.
         wanted: Whether somebody has asked for it since this was last set to False, by whoever uses ``spare()``.
+        check: Called before each step, and before each part of one: raises a ``DecodeError`` where a machine that
+            computes is gone. None: there is none but this one.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class Turn:
         self._stepping = False  # within a step: nothing of its thread may come in between
         self._in_callback = False  # ... not even what is a part of the step: code of the user runs
         self._later: deque[Callable[[], object]] = deque()
+        self.check: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """This thread has got the turn; a subclass may refuse by raising."""
@@ -65,12 +68,25 @@ class Turn:
         """Whether this thread is within a step, and not in code of the user."""
         return self._stepping and self.mine and not self._in_callback
 
-    @contextmanager
-    def have(self, *, steps: bool) -> Iterator[None]:
-        """The turn in this block: as one step, or for steps that follow.
+    def ready(self) -> None:
+        """The context is about to be used.
 
         Raises:
-            DecodeError: This thread is within a step.
+            DecodeError: A machine that computes is gone.
+        """
+        if self.check is not None:
+            self.check()
+
+    @contextmanager
+    def have(self, *, steps: bool, uses: bool = True) -> Iterator[None]:
+        """The turn in this block: as one step, or for steps that follow.
+
+        Args:
+            steps: As one step.
+            uses: Whether that step uses the context.
+
+        Raises:
+            DecodeError: This thread is within a step, or a machine that computes is gone.
         """
         nested = self.mine
         if nested and self._stepping:
@@ -82,6 +98,8 @@ class Turn:
                     if not nested:
                         self._stepping = self._in_callback = False
                         self.begin()
+                    if steps and uses:
+                        self.ready()
                     self._stepping = steps
                     yield
                 finally:
@@ -102,6 +120,8 @@ class Turn:
                 if not nested:
                     self._stepping = self._in_callback = False
                     self.begin()
+                if steps and self.check is not None:
+                    self.check()
                 self._stepping = steps
                 result = function(argument)
             finally:
@@ -121,8 +141,12 @@ class Turn:
 
         Yields:
             True if the context may be used in this block.
+
+        Raises:
+            DecodeError: It never may again: a machine that computes is gone.
         """
         if self.mine:
+            self.ready()
             yield True
             return
         if self.wanted or not self._lock.acquire(blocking=False):
@@ -131,6 +155,8 @@ class Turn:
         try:
             free = self._begin_spare()
             try:
+                if free:
+                    self.ready()
                 yield free
             finally:
                 self._stepping = False

@@ -6,6 +6,7 @@ anybody computes, waits, or rests between two tokens. What the saver knows of ge
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hd_edge.errors import DecodeError
 from hd_edge.store.forks import HeldAtForks
 
 from .memory import MemoryPieces
@@ -31,7 +33,7 @@ CLOSING = 10.0  # seconds that close() may spend on writing what is left
 
 Blob = bytearray | memoryview  # state of a piece
 
-
+log = logging.getLogger("hd_edge")
 _savers = HeldAtForks("saving")
 
 
@@ -57,7 +59,7 @@ class Spare(Protocol):
     wanted: bool  # somebody has asked for the turn since this was set to False
 
     def spare(self) -> AbstractContextManager[bool]:
-        """The turn in a block, if that keeps nobody waiting."""
+        """The turn in a block, if that keeps nobody waiting; a ``DecodeError`` if there never will be one again."""
         ...
 
 
@@ -116,11 +118,7 @@ class Saver:
     # -- on the way to an answer -----------------------------------------------------------------------------------
 
     def take(self, live: Sequence[int]) -> None:
-        """Copies what the KV cache is about to lose, if that pays.
-
-        Args:
-            live: The tokens whose state it holds.
-        """
+        """Copies what the KV cache, which holds the state of these tokens, is about to lose, if that pays."""
         chain = list(cut(self._root, live))
         for piece in chain:
             if self._known(piece):
@@ -205,15 +203,23 @@ class Saver:
 
     def _finish(self) -> None:
         with self.saving:
-            if self._unsaved:
-                live = None
-                with self._turn.spare() as free:
-                    if free:  # within the turn, so that no generation can end in between
-                        live, self._unsaved = self._live(), False
-                if live is not None:
-                    self._save(live)
-                    self._unsaved = self._unsaved or self._advance()
+            try:
+                self._take_unsaved()
+            except DecodeError as error:
+                log.warning("what the KV cache holds is not saved: %s", error)
+                self._unsaved = False
             self._write()
+
+    def _take_unsaved(self) -> None:
+        if not self._unsaved:
+            return
+        live = None
+        with self._turn.spare() as free:
+            if free:  # within the turn, so that no generation can end in between
+                live, self._unsaved = self._live(), False
+        if live is not None:
+            self._save(live)
+            self._unsaved = self._unsaved or self._advance()
 
     def _save(self, live: Sequence[int]) -> None:
         """Saves a conversation, as long as nobody uses the context."""
@@ -278,11 +284,7 @@ class Saver:
         self._finish()
 
     def close(self, live: Sequence[int]) -> None:
-        """Saves what is left, within ten seconds, and ends the thread.
-
-        Args:
-            live: The tokens whose state the KV cache holds; it must still be there, and this thread's.
-        """
+        """Saves what is left, within ten seconds, and ends the thread; ``live`` as for ``PrefixCache.close``."""
         with self._changed:
             self._closed, self._deadline = True, time.monotonic() + CLOSING
             self._changed.notify_all()

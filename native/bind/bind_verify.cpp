@@ -7,6 +7,7 @@
 
 #include "draft/draft_tree.hpp"
 #include "draft/recycler.hpp"
+#include "verify/lost_server.hpp"
 #include "verify/verifier.hpp"
 
 namespace nb = nanobind;
@@ -103,6 +104,14 @@ void register_verify(nb::module_& m) {
         },
         "get"_a, "set"_a,
         "Drops llama.cpp's log lines of a forward that was aborted; addresses of llama_log_get, _set.");
+    m.def(
+        "end_where_lost",
+        [](uintptr_t set, const std::string& message) {
+            hd::end_where_lost(reinterpret_cast<hd::AbortSetter>(set), message);
+        },
+        "set"_a, "message"_a,
+        "Where llama.cpp would abort because an RPC server is lost, the process says this and ends with status 1; "
+        "address of ggml_set_abort_callback.");
 
     nb::class_<Verifier>(m, "Verifier")
         .def(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from llama_cpp import llama_cpp as lib
+from rpc_server import Remote
 
 from hd_edge import ConfigError, DecodeError, Llama, UnsupportedBackendError
 from hd_edge.backend import rpc
@@ -96,28 +98,40 @@ def test_a_server_that_goes_is_noticed_before_the_next_forward(monkeypatch):
     servers.close()
 
 
+@pytest.mark.usefixtures("built")
+def test_a_server_that_goes_before_it_is_watched_is_our_error(monkeypatch):
+    monkeypatch.setattr(rpc, "_greet", lambda *_: None)
+    monkeypatch.setattr(rpc, "_devices", lambda _: [1])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = f"127.0.0.1:{listening.getsockname()[1]}"
+        servers = RPCServers([place])
+    with pytest.raises(ConfigError, match=f"cannot reach {place}"):
+        servers.watch()
+    assert servers.gone()  # so that nothing there is given back
+
+
+ABORT = """
+import ctypes, sys
+from llama_cpp import llama_cpp as lib
+from hd_edge import _native
+address = ctypes.cast(lib._lib.ggml_set_abort_callback, ctypes.c_void_p).value
+for _ in range(2):
+    _native.end_where_lost(address, "the server is lost\\n")
+lib._lib.ggml_abort(sys.argv[1].encode(), 5, b"a reason")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other exit codes")
+@pytest.mark.parametrize(
+    ("file", "status", "said"),
+    [("ggml-rpc.cpp", 1, "the server is lost\n"), ("ggml.c", -signal.SIGABRT, "ggml.c:5: a reason\n")],
+)
+def test_an_abort_of_the_rpc_backend_ends_the_process_with_a_line(file, status, said):
+    done = subprocess.run([sys.executable, "-c", ABORT, file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 # -- real servers ----------------------------------------------------------------------------------------------------
-
-
-class Remote:
-    """An ``rpc-server`` on a free port."""
-
-    def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        command = [os.environ["HD_EDGE_RPC_SERVER"], "--host", "127.0.0.1", "--port", str(self.port), "-t", "1"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.name = f"127.0.0.1:{self.port}"
-        while self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                continue
-            return
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture

@@ -180,17 +180,32 @@ def test_no_token_is_made_that_nobody_will_read(models):
 
 
 def test_what_forbids_a_forward_ends_the_requests_and_nothing_else(models):
-    """As a machine that is gone does, which the pace looks after."""
     with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
         expected = engine.submit([1, 300], max_tokens=5, temperature=0.0).result()["choices"]
 
-        class Gone:
+        class Full:
             def before(self, cells: int) -> None:
-                msg = f"the RPC server is gone, with {cells} cells"
+                msg = f"no room, with {cells} cells"
                 raise DecodeError(msg)
 
-        pace, engine._loop._pace = engine._loop._pace, Gone()
-        with pytest.raises(DecodeError, match="the RPC server is gone"):
+        pace, engine._loop._pace = engine._loop._pace, Full()
+        with pytest.raises(DecodeError, match="no room, with"):
             engine.submit([1, 300], max_tokens=5).result()
         engine._loop._pace = pace
         assert engine.submit([1, 300], max_tokens=5, temperature=0.0).result()["choices"] == expected
+
+
+def test_a_machine_that_is_gone_ends_the_engine_with_the_reason(models):
+    def check():
+        msg = "the RPC server is gone"
+        raise DecodeError(msg)
+
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        running = engine.submit([1, 300], max_tokens=200, stream=True)
+        next(iter(running))
+        engine.model._life.check = check
+        with pytest.raises(DecodeError, match="the RPC server is gone"):
+            list(running)
+        engine._loop.join(60)
+        with pytest.raises(DecodeError, match="the RPC server is gone"):
+            engine.submit([1, 300]).result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 from lives import Blocked, Model, finished, in_thread
@@ -197,15 +198,68 @@ def test_a_dropped_generation_ends_when_the_turn_is_free(model):
     assert model.ended == ["a", "b"]
 
 
-def test_the_end_of_the_interpreter_does_not_wait_for_ever(model, monkeypatch):
-    monkeypatch.setattr("hd_edge.engine.life.EXIT_SECONDS", 0.01)
+def test_the_end_of_the_interpreter_does_not_wait_for_ever(model):
     holder = Blocked(model)
-    model.life.end_with_interpreter()
+    model.life.end_with_interpreter(0.01)
     assert model.freed == 0
     assert model.flag.cancelled
     holder.release()
     model.life.close(model.free)  # from __del__, while the interpreter ends
     assert model.freed == 0
+
+
+def test_after_the_end_of_the_interpreter_close_waits_for_nobody(model):
+    """A daemon thread that is no more may hold every lock."""
+    model.life.end_with_interpreter(1.0)
+    assert model.freed == 1
+    stopped, go = threading.Event(), threading.Event()
+
+    def hold():
+        with model.life._state, model.life._lock:
+            stopped.set()
+            go.wait(60)
+
+    holding, _ = in_thread(hold)
+    assert stopped.wait(60)
+    closing, out = in_thread(lambda: model.life.close(model.free))
+    finished(closing)
+    assert (out, model.freed) == ([None], 1)
+    go.set()
+    finished(holding)
+
+
+def test_a_machine_that_is_gone_is_noticed_before_each_use(model):
+    """Also between the steps of a call, in a part of a step, and in a spare turn; what uses nothing goes on."""
+    gone = []
+
+    def check():
+        if gone:
+            msg = "gone"
+            raise DecodeError(msg)
+
+    model.life.check = check
+    with model.life.call():
+        steps = model.life.steps(model.numbers())
+        assert next(steps) == 0
+        gone.append(True)
+        with pytest.raises(DecodeError, match="gone"):
+            next(steps)
+    assert model.ended == ["a"]
+    gone.clear()
+    with model.life.operation():
+        gone.append(True)
+        with pytest.raises(DecodeError, match="gone"):
+            model.life.part()
+        with pytest.raises(DecodeError, match="gone"), model.life.spare():
+            pass
+    model.life.wanted = False
+    with pytest.raises(DecodeError, match="gone"), model.life.spare():
+        pass
+    with model.life.operation(uses=False):
+        pass
+    assert not model.life.taken
+    model.life.close(model.free)
+    assert model.freed == 1
 
 
 def test_many_threads_steps_cancels_and_drops():
