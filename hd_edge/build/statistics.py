@@ -166,7 +166,7 @@ class StatisticsBuild:
             read.units += 1
             read.bytes += unit.size
             read.skipped += unit.skipped
-            batch.extend(pieces(unit.text))
+            batch.extend(pieces(vocabulary.tokenizable(unit.text)))
             waiting += len(unit.text)
             if waiting >= BATCH:
                 count()
