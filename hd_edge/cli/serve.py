@@ -52,7 +52,7 @@ def serve(**options: Any) -> None:
     most_bytes = int(options.pop("max_body") * 2**20)
     from hd_edge.server import create_app
     from hd_edge.server.guard import is_local
-    from hd_edge.server.run import Server, ends_with_status_0, listen
+    from hd_edge.server.run import Server, ends_in_order, listen
 
     listening = listen(host, port)  # before the model loads: what is in use is told at once
     parallel, logprobs = options.pop("parallel"), options.pop("logprobs")
@@ -60,7 +60,7 @@ def serve(**options: Any) -> None:
         msg = f"--logprobs keeps the logits of one conversation, --parallel {parallel} asks for more: give one of them"
         raise click.UsageError(msg)
     model = load_engine(options, parallel) if parallel > 1 else load_llama(options, logits_all=logprobs)
-    with listening, closing(model), ends_with_status_0():
+    with ends_in_order(), listening, closing(model):
         app = create_app(model, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 
         def ready(url: str) -> None:
