@@ -12,7 +12,7 @@ import click
 from hd_edge.extras import install
 
 from .options import load_engine, load_llama, model_options
-from .values import MOST_MIB, Finite, Name
+from .values import MOST_MIB, Finite, Name, Origin
 
 
 @click.command()
@@ -21,7 +21,9 @@ from .values import MOST_MIB, Finite, Name
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
 @click.option("-a", "--alias", type=Name(), help="Name of the model in /v1/models; default: the file's name.")
-@click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
+@click.option(
+    "--cors", multiple=True, type=Origin(), metavar="ORIGIN", help="Web origin that may call the server from a browser."
+)
 @click.option(
     "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )

@@ -34,6 +34,7 @@ Alt-Enter, or \\ at the end of a line, begins a new line; \"\"\" on a line of
 its own begins and ends a text of many lines."""
 COMMAND = re.compile(r"/([a-z]*)(?: +(.*))?")
 FILES = ("save", "load", "edit")  # commands that take one
+ALONE = ("help", "reset", "regenerate", "stats", "exit", "quit")  # commands with nothing behind them
 
 
 class Talk:
@@ -102,6 +103,8 @@ class Talk:
         command = COMMAND.fullmatch(text)
         if command is None:
             self.show(self.conversation.ask, text)
+        elif command[2] and command[1] in ALONE:  # a slip of the keyboard must not forget a conversation
+            self.ui.note(f"/{command[1]} takes nothing behind it; /help lists the commands")
         elif run := self.commands.get(command[1]):
             run(command[2] or "")
         else:
@@ -205,6 +208,9 @@ class Talk:
 
     def show_drafts(self, word: str) -> None:
         """Switches the styling of drafted tokens."""
+        if word not in ("", "on", "off"):
+            self.ui.note(f"/drafts on, or /drafts off; it was {word!r}")
+            return
         self.drafts = {"on": True, "off": False}.get(word, not self.drafts)
         self.ui.note("drafted tokens are shown:" if self.drafts else "drafted tokens are not shown")
         if self.drafts:

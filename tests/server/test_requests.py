@@ -133,8 +133,10 @@ def test_a_model_name_of_half_a_character_comes_back(served):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_other_methods_and_paths(served, method):
-    error(httpx.request(method, f"{served.url}/v1/completions"), 405)
-    error(httpx.request(method, f"{served.url}/v1/nothing"), 404)
+    wrong = error(httpx.request(method, f"{served.url}/v1/completions"), 405)["message"]
+    assert wrong == f"there is no {method} /v1/completions here: this path takes POST"
+    missing = error(httpx.request(method, f"{served.url}/chat/completions"), 404)["message"]
+    assert missing.startswith(f"there is no {method} /chat/completions here: OpenAI's routes begin with /v1")
 
 
 def test_tokens_out_of_range_in_every_route(served):
