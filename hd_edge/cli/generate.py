@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from hd_edge.errors import TokenError
+
 from .interrupt import in_thread
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
@@ -53,8 +55,12 @@ def generate(**options: Any) -> None:
     if prompt is not None and file is not None:
         msg = "give -p or -f, not both"
         raise click.UsageError(msg)
-    if file is not None or prompt is None or prompt == "-":
-        prompt = (file or sys.stdin).read()
+    if file is not None:
+        prompt = file.read()
+    elif prompt is None or prompt == "-":
+        if sys.stdin.isatty():
+            click.echo("type the prompt; Ctrl-D on a line of its own ends it", err=True)
+        prompt = sys.stdin.read()
     prefix: TextIO | None = options.pop("prefix")
     if prefix is not None:
         prompt = prefix.read() + prompt
@@ -84,6 +90,11 @@ def generate(**options: Any) -> None:
     except KeyboardInterrupt:
         reason = "cancelled"
         raise
+    except TokenError as error:
+        if prompt:
+            raise
+        msg = "there is no prompt, and this model has no token to begin with: give -p TEXT, -f FILE, or a text on stdin"
+        raise click.UsageError(msg) from error
     finally:
         progress.close()
         if as_json:

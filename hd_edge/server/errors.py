@@ -54,6 +54,9 @@ def dumps(content: Any) -> bytes:
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
     """HTTP status and error object: 4xx for what the request got wrong, 5xx for the rest."""
     status, code, param, message = 500, None, None, str(error)
+    if isinstance(error, UnicodeEncodeError):
+        half = error.object[error.start : error.start + 1]
+        message = f"a text has half a surrogate pair, {half!r} at {error.start}: send whole characters"
     if isinstance(error, RefusedError):
         status, code, param = error.status, error.code, error.param
     elif isinstance(error, BusyError):

@@ -157,6 +157,13 @@ def test_what_is_typed_during_an_answer_waits_for_the_next_prompt(terminal, smol
     assert chat.end() == 0
 
 
+def test_a_person_is_told_that_a_prompt_is_read(terminal, models):
+    run = terminal("generate", "-m", str(models("Q4_0")), "-t", "1", "-n", "3", "-c", "256")
+    run.expect("type the prompt; Ctrl-D")
+    run.type("the cat\n\x04")
+    run.expect("3 tokens")
+
+
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
     command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
     done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)
