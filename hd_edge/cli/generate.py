@@ -15,7 +15,7 @@ import click
 
 from hd_edge.errors import TokenError
 
-from .interrupt import in_thread
+from .interrupt import in_thread, once
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
 from .streams import as_utf8, wrote
@@ -79,7 +79,7 @@ def generate(**options: Any) -> None:
     explanation = llm.on_step = explain(llm) if page is not None else None
     pieces, reason = [], None
     try:
-        with closing(_stream(llm, prompt, chat, settings)) as stream:
+        with once(), closing(_stream(llm, prompt, chat, settings)) as stream:
             for piece, finish in stream:
                 progress.close()
                 pieces.append(piece)
@@ -87,7 +87,7 @@ def generate(**options: Any) -> None:
                 if not as_json:
                     click.echo(piece, nl=False)
                     sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         reason = "cancelled"
         raise
     except TokenError as error:

@@ -107,7 +107,8 @@ class Keyboard:
         try:
             yield
         finally:
-            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+            with contextlib.suppress(termios.error):  # it was closed meanwhile
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _sessions(

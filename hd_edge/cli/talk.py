@@ -114,24 +114,30 @@ class Talk:
         """Prints an answer while it is made, then what there is to know about it."""
         self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
         pieces, shown = answer(*arguments), self.ui.answer(self.drafts)
-        with self.keyboard.silent(), once():
-            try:
-                for piece in pieces:
+        try:
+            with self.keyboard.silent(), once():
+                try:
+                    for piece in pieces:
+                        self.reading.close()
+                        shown.piece(piece.text, piece.tier, thought=piece.thought)
+                except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
+                    self.conversation.cancelled = True
+                finally:
+                    pieces.close()
                     self.reading.close()
-                    shown.piece(piece.text, piece.tier, thought=piece.thought)
-            except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
-                self.conversation.cancelled = True
-            finally:
-                pieces.close()
-                self.reading.close()
-                shown.close()
-        if self.session is not None:
-            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.conversation.save(self.session)
+                    shown.close()
+        finally:
+            self.keep()  # also where the terminal was closed meanwhile
         self.hints()
         stats = self.conversation.llm.stats
         if stats.tokens and not self.quiet:
             self.ui.note(stats.summary())
+
+    def keep(self) -> None:
+        """Saves a named conversation."""
+        if self.session is not None:
+            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.conversation.save(self.session)
 
     def hints(self) -> None:
         """Says what happened to the answer, or to the turns before it."""
