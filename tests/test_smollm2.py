@@ -72,3 +72,13 @@ def test_demo_model_is_made_once(monkeypatch, tmp_path):
     made = path.stat().st_mtime_ns
     assert demo_model.demo_model().stat().st_mtime_ns == made
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_grammar_that_forces_a_character_beyond_unicode(llm):
+    """Forced text is spelled by the tokenizer, which would throw through the C border."""
+    from llama_cpp import LlamaGrammar
+
+    grammar = LlamaGrammar.from_string(r'root ::= "ab\U00110000 cd"', verbose=False)
+    made = llm.create_completion("The", max_tokens=20, grammar=grammar, temperature=0.0)
+    assert made["choices"][0]["text"] == "ab cd"
+    assert made["choices"][0]["finish_reason"] == "stop"

@@ -1,8 +1,9 @@
-"""Bytes of tokens, and how many a prompt has at least: llama.cpp trusts its caller with both."""
+"""Bytes of tokens, text that tokenizers take, and how many tokens it has at least: llama.cpp trusts its caller."""
 
 from __future__ import annotations
 
 import ctypes
+import re
 from typing import Any
 
 from llama_cpp import llama_cpp as lib
@@ -12,6 +13,24 @@ from hd_edge.errors import ContextFullError, TokenError
 PLENTY = 8  # bytes per token: shorter prompts are tokenized without asking for the longest token
 LONGEST = 1024  # bytes per token where the tokenizer drops text that no token stands for
 KEEPS_ALL = (1, 2)  # vocabulary types (SentencePiece, byte pairs) that spell every byte of a text
+READS_BYTES = (1, 5)  # vocabulary types (SentencePiece, RWKV) that do not decode characters
+BEYOND = re.compile(rb"(?:\xf4[\x90-\xbf]|[\xf5-\xf7][\x80-\xbf])[\x80-\xbf]{2}")  # characters above U+10FFFF
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def tokenizable(vocab: Any, text: bytes) -> bytes:
+    """A text that ``llama_tokenize`` can take.
+
+    llama.cpp reads stray bytes as U+FFFD, but decodes four bytes that spell a character above U+10FFFF, and throws
+    through the C border when it spells it again, which ends the process. They become U+FFFD, too.
+
+    Args:
+        vocab: ``llama_vocab*``.
+        text: Any bytes.
+    """
+    if BEYOND.search(text) is None or lib.llama_vocab_type(vocab) in READS_BYTES:
+        return text
+    return BEYOND.sub(REPLACEMENT, text)
 
 
 def token_bytes(vocab: Any, token: int, special: bool) -> bytes:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
+from hd_edge.model.cache_memory import trained_context
+from hd_edge.model.gguf import read_header
 from hd_edge.stats import GenerationStats
 
 from .composer import LEAST_PIECE
@@ -45,7 +47,7 @@ class Engine:
     Args:
         model_path: As for ``Llama``.
         parallel: Requests that are answered at a time.
-        n_ctx: Tokens of each conversation, prompt included.
+        n_ctx: Tokens of each conversation, prompt included; 0: the model's.
         n_cells: Tokens of all conversations together; None: each has its ``n_ctx``. With fewer, a request waits until
             what it may come to need (prompt and ``max_tokens``) is free.
         queue: Requests that may wait.
@@ -72,7 +74,8 @@ class Engine:
         **settings: Any,
     ) -> None:
         _check("parallel", parallel, 1, MOST_PARALLEL)
-        _check("n_ctx", n_ctx, 1, 2**31 - 1)
+        _check("n_ctx", n_ctx, 0, 2**31 - 1)
+        n_ctx = n_ctx or trained_context(read_header(os.fspath(model_path)))
         _check("queue", queue, 0, 2**31 - 1)
         _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
         for name in ("drafter", "logits_all", "draft_model"):

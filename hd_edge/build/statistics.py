@@ -166,7 +166,7 @@ class StatisticsBuild:
             read.units += 1
             read.bytes += unit.size
             read.skipped += unit.skipped
-            batch.extend(pieces(unit.text))
+            batch.extend(pieces(vocabulary.tokenizable(unit.text)))
             waiting += len(unit.text)
             if waiting >= BATCH:
                 count()
@@ -178,6 +178,7 @@ class StatisticsBuild:
         if manifest.tokens == 0:
             wanted = f"field {self.corpus.field!r}" if manifest.skipped else "text"
             msg = f"the corpus holds no {wanted} ({manifest.units} texts, {manifest.skipped} of them skipped)"
+            manifest.remove(self.folder)  # there is nothing to go on with
             raise CorpusError(msg)
 
     def _spill(self, buffer: _native.CorpusBuffer, vocabulary: Vocabulary, manifest: Manifest, read: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import nullcontext
 from itertools import chain
@@ -175,7 +176,7 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     from hd_edge.store.store import Store
     from hd_edge.store.transfer import merge as merge_stores
 
-    files = [path.resolve() for path in (into, *sources)]
+    files = [os.path.realpath(path) for path in (into, *sources)]  # in a loop of links it ends
     if len(set(files)) < len(files):
         msg = "a store is named twice: each would be counted twice"
         raise click.UsageError(msg)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from .interrupt import in_thread
+from hd_edge.errors import TokenError
+
+from .interrupt import in_thread, once
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
 from .streams import as_utf8, wrote
@@ -53,8 +55,12 @@ def generate(**options: Any) -> None:
     if prompt is not None and file is not None:
         msg = "give -p or -f, not both"
         raise click.UsageError(msg)
-    if file is not None or prompt is None or prompt == "-":
-        prompt = (file or sys.stdin).read()
+    if file is not None:
+        prompt = file.read()
+    elif prompt is None or prompt == "-":
+        if sys.stdin.isatty():
+            click.echo("type the prompt; Ctrl-D on a line of its own ends it", err=True)
+        prompt = sys.stdin.read()
     prefix: TextIO | None = options.pop("prefix")
     if prefix is not None:
         prompt = prefix.read() + prompt
@@ -73,7 +79,7 @@ def generate(**options: Any) -> None:
     explanation = llm.on_step = explain(llm) if page is not None else None
     pieces, reason = [], None
     try:
-        with closing(_stream(llm, prompt, chat, settings)) as stream:
+        with once(), closing(_stream(llm, prompt, chat, settings)) as stream:
             for piece, finish in stream:
                 progress.close()
                 pieces.append(piece)
@@ -81,9 +87,14 @@ def generate(**options: Any) -> None:
                 if not as_json:
                     click.echo(piece, nl=False)
                     sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         reason = "cancelled"
         raise
+    except TokenError as error:
+        if prompt:
+            raise
+        msg = "there is no prompt, and this model has no token to begin with: give -p TEXT, -f FILE, or a text on stdin"
+        raise click.UsageError(msg) from error
     finally:
         progress.close()
         if as_json:

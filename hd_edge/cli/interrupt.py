@@ -16,6 +16,8 @@ from hd_edge.engine.running import Arrival, RunningStream
 if TYPE_CHECKING:
     from hd_edge import Llama
 
+ENDS = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+
 
 @contextmanager
 def ends_at_ctrl_c() -> Iterator[None]:
@@ -53,20 +55,32 @@ def ends_at_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def once() -> Iterator[None]:
-    """In this block Ctrl-C is a KeyboardInterrupt the first time only: who presses it again means the same."""
+    """In this block Ctrl-C is a KeyboardInterrupt the first time only: who presses it again means the same.
+
+    So are SIGTERM and a terminal that is closed; they end the process behind the block, which leaves in order.
+
+    Raises:
+        SystemExit: With 128 and the signal's number, as shells tell it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    asked: list[int] = []
 
-    def interrupt(*_: Any) -> None:
-        signal.signal(signal.SIGINT, lambda *_: None)
-        raise KeyboardInterrupt
+    def interrupt(number: int, _: Any) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    ends = [number for number in ENDS if signal.getsignal(number) == signal.SIG_DFL]
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, *ends)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if status := next((128 + number for number in asked if number != signal.SIGINT), 0):
+            raise SystemExit(status)
 
 
 def in_thread(llm: Llama, make: Callable[[], Any]) -> Iterator[Any]:

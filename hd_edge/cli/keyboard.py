@@ -107,7 +107,8 @@ class Keyboard:
         try:
             yield
         finally:
-            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+            with contextlib.suppress(termios.error):  # it was closed meanwhile
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _sessions(
@@ -118,6 +119,7 @@ def _sessions(
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
     from prompt_toolkit.document import Document
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.keys import Keys
     from prompt_toolkit.output import create_output
     from prompt_toolkit.shortcuts import CompleteStyle
 
@@ -126,6 +128,10 @@ def _sessions(
     @keys.add("escape", "enter")
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @keys.add(Keys.Vt100MouseEvent, eager=True)
+    def _(_: KeyPressEvent) -> None:
+        """Nothing asks for the mouse: this is text with such characters, on which prompt_toolkit's own would fail."""
 
     class Commands(Completer):
         """Names, and paths behind those that take a file."""
@@ -149,7 +155,7 @@ def _sessions(
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
         **shown,
-    ), PromptSession(**shown)
+    ), PromptSession(key_bindings=keys, **shown)
 
 
 def _history(path: Path | None, note: Note) -> History:

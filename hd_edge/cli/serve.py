@@ -12,7 +12,7 @@ import click
 from hd_edge.extras import install
 
 from .options import load_engine, load_llama, model_options
-from .values import MOST_MIB, Finite, Name
+from .values import MOST_MIB, Finite, Name, Origin
 
 
 @click.command()
@@ -21,7 +21,9 @@ from .values import MOST_MIB, Finite, Name
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
 @click.option("-a", "--alias", type=Name(), help="Name of the model in /v1/models; default: the file's name.")
-@click.option("--cors", multiple=True, metavar="ORIGIN", help="Web origin that may call the server from a browser.")
+@click.option(
+    "--cors", multiple=True, type=Origin(), metavar="ORIGIN", help="Web origin that may call the server from a browser."
+)
 @click.option(
     "--max-body", type=Finite(0.001, MOST_MIB), default=4.0, show_default=True, help="Most MiB of a request's body."
 )
@@ -52,7 +54,7 @@ def serve(**options: Any) -> None:
     most_bytes = int(options.pop("max_body") * 2**20)
     from hd_edge.server import create_app
     from hd_edge.server.guard import is_local
-    from hd_edge.server.run import Server, ends_with_status_0, listen
+    from hd_edge.server.run import Server, ends_in_order, listen
 
     listening = listen(host, port)  # before the model loads: what is in use is told at once
     parallel, logprobs = options.pop("parallel"), options.pop("logprobs")
@@ -60,7 +62,7 @@ def serve(**options: Any) -> None:
         msg = f"--logprobs keeps the logits of one conversation, --parallel {parallel} asks for more: give one of them"
         raise click.UsageError(msg)
     model = load_engine(options, parallel) if parallel > 1 else load_llama(options, logits_all=logprobs)
-    with listening, closing(model), ends_with_status_0():
+    with ends_in_order(), listening, closing(model):
         app = create_app(model, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 
         def ready(url: str) -> None:

@@ -34,6 +34,7 @@ Alt-Enter, or \\ at the end of a line, begins a new line; \"\"\" on a line of
 its own begins and ends a text of many lines."""
 COMMAND = re.compile(r"/([a-z]*)(?: +(.*))?")
 FILES = ("save", "load", "edit")  # commands that take one
+ALONE = ("help", "reset", "regenerate", "stats", "exit", "quit")  # commands with nothing behind them
 
 
 class Talk:
@@ -102,6 +103,8 @@ class Talk:
         command = COMMAND.fullmatch(text)
         if command is None:
             self.show(self.conversation.ask, text)
+        elif command[2] and command[1] in ALONE:  # a slip of the keyboard must not forget a conversation
+            self.ui.note(f"/{command[1]} takes nothing behind it; /help lists the commands")
         elif run := self.commands.get(command[1]):
             run(command[2] or "")
         else:
@@ -111,24 +114,30 @@ class Talk:
         """Prints an answer while it is made, then what there is to know about it."""
         self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
         pieces, shown = answer(*arguments), self.ui.answer(self.drafts)
-        with self.keyboard.silent(), once():
-            try:
-                for piece in pieces:
+        try:
+            with self.keyboard.silent(), once():
+                try:
+                    for piece in pieces:
+                        self.reading.close()
+                        shown.piece(piece.text, piece.tier, thought=piece.thought)
+                except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
+                    self.conversation.cancelled = True
+                finally:
+                    pieces.close()
                     self.reading.close()
-                    shown.piece(piece.text, piece.tier, thought=piece.thought)
-            except KeyboardInterrupt:  # while printing; while waiting, the conversation sees it
-                self.conversation.cancelled = True
-            finally:
-                pieces.close()
-                self.reading.close()
-                shown.close()
-        if self.session is not None:
-            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.conversation.save(self.session)
+                    shown.close()
+        finally:
+            self.keep()  # also where the terminal was closed meanwhile
         self.hints()
         stats = self.conversation.llm.stats
         if stats.tokens and not self.quiet:
             self.ui.note(stats.summary())
+
+    def keep(self) -> None:
+        """Saves a named conversation."""
+        if self.session is not None:
+            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.conversation.save(self.session)
 
     def hints(self) -> None:
         """Says what happened to the answer, or to the turns before it."""
@@ -205,6 +214,9 @@ class Talk:
 
     def show_drafts(self, word: str) -> None:
         """Switches the styling of drafted tokens."""
+        if word not in ("", "on", "off"):
+            self.ui.note(f"/drafts on, or /drafts off; it was {word!r}")
+            return
         self.drafts = {"on": True, "off": False}.get(word, not self.drafts)
         self.ui.note("drafted tokens are shown:" if self.drafts else "drafted tokens are not shown")
         if self.drafts:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 INT32 = 2**31 - 1
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@]*")  # "null" is that of a file
 MOST_MIB = 2**30  # a pebibyte: what is above is a slip of the keyboard
 POSITIVE = click.IntRange(1, INT32)
 COUNT = click.IntRange(0, INT32)
@@ -28,6 +30,19 @@ class Name(click.types.StringParamType):
         if not value:
             self.fail("it is empty: give a name, or leave the option out", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Origin(click.types.StringParamType):
+    """A web origin as browsers send it, or ``*`` for all of them: another text would never be one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        origin = str(super().convert(value, param, ctx)).lower()
+        if not ORIGIN.fullmatch(origin):
+            self.fail(
+                f"{value!r} is no web origin: give scheme, host and perhaps port, as http://localhost:3000", param
+            )
+        return origin
 
 
 class FilePath(click.Path):

@@ -146,7 +146,8 @@ class StoppedText:
         return text
 
     def _begun(self, stop: str) -> int:
-        return next((n for n in range(len(stop) - 1, 0, -1) if self._held.endswith(stop[:n])), 0)
+        longest = min(len(stop) - 1, len(self._held))
+        return next((n for n in range(longest, 0, -1) if stop.startswith(self._held[-n:])), 0)
 
     def end(self) -> str:
         """What waited."""

@@ -35,10 +35,10 @@ def check_context(header: GGUFHeader, settings: dict[str, Any]) -> None:
     if on_gpu or settings.get("vocab_only"):
         return
     cells = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
-    trained = header.scalars.get(f"{header.architecture}.context_length", 0)
     name = f"n_ctx={cells}"
-    if not cells and isinstance(trained, int):
-        cells, name = trained, f"n_ctx=0 (the model's {trained})"
+    if not cells:
+        cells = trained_context(header)
+        name = f"n_ctx=0 (the model's {cells})"
     each, free = cell_bytes(header, settings), free_bytes()
     if free is not None and cells * each > free:
         msg = (
@@ -46,6 +46,12 @@ def check_context(header: GGUFHeader, settings: dict[str, Any]) -> None:
             f"give n_ctx (-c) of at most {free // each}"
         )
         raise ConfigError(msg)
+
+
+def trained_context(header: GGUFHeader) -> int:
+    """Tokens of the context that the model was trained with; 0 if its file does not tell."""
+    tokens = header.scalars.get(f"{header.architecture}.context_length", 0)
+    return tokens if isinstance(tokens, int) else 0
 
 
 def cell_bytes(header: GGUFHeader, settings: dict[str, Any]) -> int:

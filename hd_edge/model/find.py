@@ -120,7 +120,7 @@ def found() -> list[Found]:
     """Models of Ollama, LM Studio, llama.cpp's cache and the Hugging Face cache, by name."""
     seen: dict[Path, Found] = {}
     for one in (*_ollama(), *_lm_studio(), *_llama_cpp(), *_hugging_face()):
-        seen.setdefault(one.path.resolve(), one)
+        seen.setdefault(Path(os.path.realpath(one.path)), one)
     return sorted(seen.values(), key=lambda one: one.name)
 
 

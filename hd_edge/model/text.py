@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_cpp.llama_tokenizer import LlamaTokenizer
 
-from hd_edge.backend.tokens import token_bytes
+from hd_edge.backend.tokens import token_bytes, tokenizable
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
         self._read = llama._life.read
         self._pieces: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
         self._bos = self._model.token_bos()
+
+    def tokenize(self, text: bytes, add_bos: bool = True, special: bool = True) -> list[int]:
+        """Tokens of any bytes."""
+        tokens: list[int] = super().tokenize(tokenizable(self._model.vocab, text), add_bos, special)
+        return tokens
 
     def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
         """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does.

@@ -9,6 +9,7 @@ from hd_edge.errors import ConfigError
 
 CHOICES = ("none", "auto", "required")
 _SHAPE = '{"type": "function", "function": {"name": "...", "parameters": {...}}}'
+_SUBSET = """{"type": "allowed_tools", "allowed_tools": {"mode": "auto" or "required", "tools": [at least one]}}"""
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Tools:
         if choice is None:
             choice = "auto" if given else "none"
         if isinstance(choice, dict):
-            function = choice.get("function")
-            name = function.get("name") if isinstance(function, dict) else None
-            allowed = {place: tool for place, tool in allowed.items() if tool["function"]["name"] == name}
-            if not allowed:
-                known = ", ".join(repr(tool["function"]["name"]) for tool in given) or "there are none"
-                msg = f"tool_choice names the function {name!r}, tools has {known}: name one of them"
-                raise ConfigError(msg, "tool_choice")
-            choice = "required"
+            choice, names = _chosen(choice)
+            known = [tool["function"]["name"] for tool in given]
+            for name in names:
+                if name not in known:
+                    has = ", ".join(map(repr, known)) or "there are none"
+                    msg = f"tool_choice names the function {name!r}, tools has {has}: name one of them"
+                    raise ConfigError(msg, "tool_choice")
+            allowed = {place: tool for place, tool in allowed.items() if tool["function"]["name"] in names}
         if choice not in CHOICES:
             msg = f"tool_choice is {str(choice)[:60]!r}, expected one of {', '.join(CHOICES)}, or a named function"
             raise ConfigError(msg, "tool_choice")
@@ -54,9 +55,26 @@ class Tools:
         return cls(choice if given else "none", given, allowed)
 
 
-def _checked(tool: Any, place: str) -> dict[str, Any]:
+def _chosen(choice: dict[str, Any]) -> tuple[str, list[Any]]:
+    """Mode and names of a function that shall be called, or of several (``allowed_tools``)."""
+    if choice.get("type") != "allowed_tools":
+        return "required", [_name(choice)]
+    subset = choice.get("allowed_tools")
+    subset = subset if isinstance(subset, dict) else {}
+    mode, tools = subset.get("mode"), subset.get("tools")
+    if mode not in ("auto", "required") or not isinstance(tools, list) or not tools:
+        msg = f"tool_choice is {str(choice)[:60]}, expected {_SUBSET}"
+        raise ConfigError(msg, "tool_choice")
+    return mode, [_name(tool) for tool in tools]
+
+
+def _name(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
+
+
+def _checked(tool: Any, place: str) -> dict[str, Any]:
+    name = _name(tool)
     if not isinstance(name, str) or not name or tool.get("type", "function") != "function":
         msg = f"{place} is {str(tool)[:60]}, expected {_SHAPE}"
         raise ConfigError(msg, place)

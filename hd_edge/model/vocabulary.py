@@ -12,7 +12,7 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
 from hd_edge.backend.log import captured_log
-from hd_edge.backend.tokens import token_bytes
+from hd_edge.backend.tokens import token_bytes, tokenizable
 from hd_edge.errors import ModelFileError
 
 from .gguf import read_header
@@ -56,7 +56,11 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Tokens of plain text."""
-        return [int(token) for token in self.native.tokenize(text.encode("utf-8", "surrogateescape"))]
+        return [int(token) for token in self.native.tokenize(self.tokenizable(text.encode("utf-8", "surrogateescape")))]
+
+    def tokenizable(self, text: bytes) -> bytes:
+        """A text that the native side can tokenize: see ``hd_edge.backend.tokens``."""
+        return tokenizable(self._vocab, text)
 
     def encode_inside(self, text: str) -> list[int]:
         """Tokens of a text that stands somewhere inside a longer one: without the space SentencePiece puts first."""

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
 
 MOST_SAID = 4  # mistakes in one message
+MOST_PATH = 100  # characters of a path in one
 
 log = logging.getLogger("hd_edge")
 
@@ -53,6 +54,9 @@ def dumps(content: Any) -> bytes:
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
     """HTTP status and error object: 4xx for what the request got wrong, 5xx for the rest."""
     status, code, param, message = 500, None, None, str(error)
+    if isinstance(error, UnicodeEncodeError):
+        half = error.object[error.start : error.start + 1]
+        message = f"a text has half a surrogate pair, {half!r} at {error.start}: send whole characters"
     if isinstance(error, RefusedError):
         status, code, param = error.status, error.code, error.param
     elif isinstance(error, BusyError):
@@ -83,8 +87,8 @@ def install(app: FastAPI) -> None:
         return error_response(invalid(error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Json:
-        response = error_response(RefusedError(error.status_code, str(error.detail)))
+    async def http(request: Request, error: HTTPException) -> Json:
+        response = error_response(RefusedError(error.status_code, _no_route(request, error) or str(error.detail)))
         response.headers.update(error.headers or {})
         return response
 
@@ -94,6 +98,16 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def other(_: Request, error: Exception) -> Json:
         return error_response(error)
+
+
+def _no_route(request: Request, error: HTTPException) -> str | None:
+    """What is wrong with a path or a method that no route has; None for another error."""
+    asked = f"{request.method} {request.url.path[:MOST_PATH]}"
+    if error.status_code == 404:
+        return f"there is no {asked} here: OpenAI's routes begin with /v1, as /v1/chat/completions"
+    if error.status_code == 405:
+        return f"there is no {asked} here: this path takes {(error.headers or {}).get('Allow', 'another method')}"
+    return None
 
 
 def invalid(errors: Sequence[Any]) -> RefusedError:

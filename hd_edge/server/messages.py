@@ -87,9 +87,26 @@ class NamedTool(BaseModel):
     function: NamedFunction
 
 
+class Subset(BaseModel):
+    """Some of the tools, and whether one must be called."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1)
+
+
+class AllowedTools(BaseModel):
+    """The tools that may be called, where all are told to the model."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: Subset
+
+
 ToolChoice = Annotated[
-    Literal["none", "auto", "required"] | NamedTool,
-    shaped("'none', 'auto', 'required', or {'type': 'function', 'function': {'name': '...'}}"),
+    Literal["none", "auto", "required"] | AllowedTools | NamedTool,
+    shaped(
+        "'none', 'auto', 'required', {'type': 'function', 'function': {'name': '...'}}, or {'type': 'allowed_tools', "
+        "'allowed_tools': {'mode': 'auto', 'tools': [...]}}"
+    ),
 ]
 
 

@@ -67,11 +67,7 @@ class ResponsesRequest(Body):
         given["messages"] = list(_messages(self.instructions, items))
         if self.tools or self.tool_choice not in ("auto", "none"):
             given["tools"] = [_tool(tool, place) for place, tool in enumerate(self.tools)]
-            choice = self.tool_choice
-            named = (
-                {"type": "function", "function": {"name": choice.get("name")}} if isinstance(choice, dict) else choice
-            )
-            given["tool_choice"] = named
+            given["tool_choice"] = _choice(self.tool_choice)
         form = (self.text or {}).get("format") or {"type": "text"}
         if not isinstance(form, dict):
             msg = f"text.format is of type {type(form).__name__}, expected an object with a type"
@@ -95,6 +91,18 @@ def _tool(tool: Json, place: int) -> Json:
         "type": "function",
         "function": {key: value for key, value in tool.items() if key != "type"},
     }
+
+
+def _choice(choice: str | Json) -> str | Json:
+    """``tool_choice`` as chat completions spell it: with names in an object of their own."""
+    if not isinstance(choice, dict):
+        return choice
+    if choice.get("type") != "allowed_tools":
+        return {"type": "function", "function": {"name": choice.get("name")}}
+    tools = choice.get("tools")
+    tools = tools if isinstance(tools, list) else []
+    named = [_tool(tool, place) if isinstance(tool, dict) else tool for place, tool in enumerate(tools)]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
 
 
 def _messages(instructions: str | None, items: list[Json]) -> Iterator[Json]:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,8 @@ from hd_edge.errors import ConfigError
 from .protocol import Protocol
 
 BACKLOG = 2048  # uvicorn's
+HANG_UP: int | None = getattr(signal, "SIGHUP", None)  # a terminal was closed; Windows has no such signal
+ENDS = [int(signal.SIGINT), int(signal.SIGTERM), *([] if HANG_UP is None else [int(HANG_UP)])]
 GRACE = 2  # seconds for clients to take what was sent to them
 
 
@@ -55,6 +58,24 @@ class Server(uvicorn.Server):
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.socket.getsockname()[1]}"
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which does not know of terminals."""
+        with super().capture_signals():
+            if HANG_UP is None or _ignored(HANG_UP):
+                yield
+                return
+            before = signal.signal(HANG_UP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(HANG_UP, before)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's; who asks again means the same, where uvicorn would leave the model as it is."""
+        super().handle_exit(sig, frame)
+        self.force_exit = False
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then the address is told."""
         await super().startup(sockets)
@@ -68,14 +89,31 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def ends_with_status_0() -> Iterator[None]:
-    """SIGTERM ends the process with status 0 in this block, after all is closed: uvicorn raises it again at its end."""
-    before = signal.signal(signal.SIGTERM, _leave)
+def ends_in_order() -> Iterator[None]:
+    """Ctrl-C ends this block as ever, SIGTERM and a terminal that is closed with status 0, after all is closed.
+
+    uvicorn raises a signal again at its end, into the handler here; from then on, who asks again means the same, to
+    the end of the process.
+    """
+    before = {number: signal.getsignal(number) for number in ENDS if not _ignored(number)}
+
+    def end(number: int, _: Any) -> None:
+        for each in list(before):
+            signal.signal(each, signal.SIG_IGN)
+        before.clear()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(0)
+
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _leave(*_: Any) -> None:
-    sys.exit(0)
+def _ignored(number: int) -> bool:
+    """As under ``nohup``."""
+    return signal.getsignal(number) == signal.SIG_IGN

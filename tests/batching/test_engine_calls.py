@@ -111,6 +111,12 @@ def test_what_an_engine_cannot_be_is_said(models, settings, message):
         Engine(str(models("Q4_0")), **settings)
 
 
+def test_a_window_of_0_is_the_models(models):
+    path = str(models("Q4_0"))
+    with Engine(path, parallel=2, n_ctx=0, **ONE) as engine, Llama(path, n_ctx=0, **ONE) as alone:
+        assert {seat.n_ctx() for seat in engine.seats} == {alone.n_ctx()}
+
+
 def test_a_recurrent_model_is_refused(mamba):
     with pytest.raises(ConfigError, match="cannot serve several conversations at a time"):
         Engine(str(mamba), n_ctx=64, **ONE)

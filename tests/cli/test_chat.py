@@ -157,6 +157,13 @@ def test_what_is_typed_during_an_answer_waits_for_the_next_prompt(terminal, smol
     assert chat.end() == 0
 
 
+def test_a_person_is_told_that_a_prompt_is_read(terminal, models):
+    run = terminal("generate", "-m", str(models("Q4_0")), "-t", "1", "-n", "3", "-c", "256")
+    run.expect("type the prompt; Ctrl-D")
+    run.type("the cat\n\x04")
+    run.expect("3 tokens")
+
+
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
     command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
     done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)
@@ -240,6 +247,41 @@ def test_more_of_ctrl_c_changes_nothing_while_an_answer_stops():
             stopped = True
     assert stopped
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_the_process_in_a_block_leaves_it_in_order(number):
+    left = False
+    with pytest.raises(SystemExit) as ended, once():
+        try:
+            os.kill(os.getpid(), number)
+            threading.Event().wait(60)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), number)
+            left = True
+    assert left
+    assert ended.value.code == 128 + number
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGHUP", "closed"])
+def test_a_session_keeps_what_was_said_when_its_terminal_is_closed(terminal, smollm2_q4_0, tmp_path, way):
+    chat = terminal(
+        *("chat", "-m", str(smollm2_q4_0), "-t", "1", "--temp", "0", "--session", "rivers", "-n", "4000", "-c", "8192"),
+        HD_EDGE_HOME=str(tmp_path),
+    )
+    chat.expect("Ctrl-D leaves")
+    chat.type_until("Write a haiku about the sea.\r", "kami")  # over and over: the model finds no end
+    if way == "closed":
+        os.close(chat.master)
+        chat.master = os.open(os.devnull, os.O_RDWR)
+    else:
+        chat.process.send_signal(getattr(signal, way))
+    chat.process.wait(60)
+    kept = json.loads((tmp_path / "sessions" / "rivers.json").read_text(encoding="utf-8"))
+    assert [turn["role"] for turn in kept["messages"]][:2] == ["user", "assistant"]
+    assert kept["messages"][1]["content"]
 
 
 def test_table_without_rich_or_terminal(capsys):

@@ -11,7 +11,7 @@ from vocabularies import write_vocabulary
 
 from hd_edge import _native
 from hd_edge.cli import cli, main
-from hd_edge.errors import CorpusError, StoreCorruptError, StoreMismatchError
+from hd_edge.errors import CorpusError, StoreCorruptError, StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import identify, vocabulary_of
 from hd_edge.store.safety import default_path
 from hd_edge.store.store import Store
@@ -93,6 +93,8 @@ def test_build_statistics_without_text_fails(model, tmp_path):
     path.write_text('{"body": "ab"}\n')
     with pytest.raises(CorpusError, match="field"):
         run("build-statistics", "-m", model, path)
+    path.with_name("other.txt").write_text("ab ab ab\n")  # is not asked to throw away what was begun
+    run("build-statistics", "-m", model, path.with_name("other.txt"))
 
 
 def test_verify_finds_damage(model, store):
@@ -160,6 +162,13 @@ def test_no_store_is_merged_twice(store, tmp_path):
         assert "named twice" in result.stderr
     assert store.read_bytes() == before
     assert not (tmp_path / "new.sqlite3").exists()
+
+
+def test_a_loop_of_links_is_told(store, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StoreError, match="Too many levels of symbolic links"):
+        run("merge", loop, store)
 
 
 def test_prune_and_purge(model, store, tmp_path):

@@ -45,6 +45,8 @@ def typing(monkeypatch, tmp_path):
         ("\x04", None),
         ("/sy\t Be short.\r", "/system Be short."),
         ("/st\t\r", "/stats"),
+        ("in \x1b[31mred\r", "in red"),  # what a terminal that is asked for the mouse would send
+        ("in \x1b[<5m\x1b[1M red\r", "in  red"),
     ],
 )
 def test_one_text(typing, keys, text):

@@ -1,4 +1,4 @@
-"""The key of ``hd-edge serve``: one that no client can send, or that was not filled in, is told at once."""
+"""The key and the origins of ``hd-edge serve``: what no client can send, or was not filled in, is told at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from hd_edge.cli import cli
+from hd_edge.cli.values import Origin
 
 
 @pytest.mark.parametrize("key", ["", " ", " sp", "sp ", "a\nb", "a\x00", "\x85x"])
@@ -22,6 +23,20 @@ def test_keys_that_nobody_can_send(key, by, monkeypatch):
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2
     assert "no client can send" in done.stderr
+
+
+@pytest.mark.parametrize("origin", ["x", "", "localhost:3000", "http://a/b", "http://a/", "http://a b", "http://u@a"])
+def test_origins_that_no_browser_sends(origin):
+    done = CliRunner().invoke(cli, ["serve", "-m", "no.gguf", "--port", "0", "--cors", origin])
+    assert done.exit_code == 2
+    assert f"{origin!r} is no web origin" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"), [("*", "*"), ("null", "null"), ("file://", "file://"), ("HTTP://A:1", "http://a:1")]
+)
+def test_origins_are_taken_as_browsers_send_them(given, origin):
+    assert Origin().convert(given, None, None) == origin
 
 
 def test_a_host_that_is_no_name_is_told():

@@ -57,6 +57,12 @@ def test_nothing_to_read_is_an_empty_prompt(model):
     assert closed.stdout == empty.stdout != b""
 
 
+def test_a_model_that_needs_a_prompt_is_told_how_to_get_one(smollm2_q4_0):
+    done = shell("< /dev/null", *generate(str(smollm2_q4_0)))
+    assert done.returncode == 2
+    assert b"there is no prompt" in done.stderr
+
+
 def test_errors_that_nobody_reads_leave_the_answer_alone(model):
     told, silent = shell("", *generate(model, "-p", "a")), shell("2>&-", *generate(model, "-p", "a"))
     assert silent.returncode == told.returncode == 0

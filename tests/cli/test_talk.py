@@ -94,6 +94,20 @@ def test_what_is_no_command_is_said_to_the_model(chat, text):
     assert model.calls[0][0][0]["content"] == text.strip('"').strip()
 
 
+@pytest.mark.parametrize("text", ["/reset now", "/regenerate it", "/stats x", "/help me", "/exit now", "/quit it"])
+def test_a_command_with_too_much_behind_it_does_nothing(chat, text):
+    notes, _, conversation = chat(Talker("yes"), "first", text)
+    assert notes == [f"{text.split()[0]} takes nothing behind it; /help lists the commands"]
+    assert [turn["content"] for turn in conversation.turns] == ["first", "yes"]
+
+
+def test_drafts_are_switched_by_what_can_be_meant(chat):
+    notes, _, _ = chat(Talker("yes"), "/drafts maybe", "/drafts off", drafts=True)
+    assert [note for note in notes if "/drafts" in note] == ["/drafts on, or /drafts off; it was 'maybe'"]
+    assert notes[-1] == "drafted tokens are not shown"
+    assert notes.count("drafted tokens are not shown") == 1
+
+
 def test_save_and_load_confirm(chat, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "talk.json"

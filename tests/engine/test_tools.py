@@ -40,6 +40,11 @@ def llm(smollm2_q4_0):
     llm.close()
 
 
+def allow(mode: str, *names: str) -> dict:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 def says(llm, text: str) -> LogitsProcessorList:
     """A processor under which an answer begins with this text."""
     tokens, place = llm.tokenize(text.encode(), add_bos=False, special=True), []
@@ -191,6 +196,14 @@ def test_a_trigger_within_thoughts_is_none(llm):
         assert not matcher.allows(llm.vocabulary.of_byte[ord("y")])
 
 
+def test_of_several_tools_some_are_allowed(llm):
+    message, finish = answer(llm, tool_choice=allow("required", "add", "search"))
+    assert finish == "tool_calls"
+    assert {call["function"]["name"] for call in message["tool_calls"]} <= {"add", "search"}
+    called = answer(llm, tool_choice=allow("auto", "add"), logits_processor=says(llm, "<tool_call>\n"))[0]
+    assert {call["function"]["name"] for call in called["tool_calls"]} == {"add"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -198,6 +211,10 @@ def test_a_trigger_within_thoughts_is_none(llm):
         ({"tools": "f"}, r"tools\[0\]"),
         ({"tool_choice": {"type": "function", "function": {"name": "nope"}}}, "'nope', tools has 'get_weather'"),
         ({"tool_choice": "perhaps"}, "perhaps"),
+        ({"tool_choice": allow("auto", "get_weather", "nope")}, "'nope', tools has 'get_weather'"),
+        ({"tool_choice": allow("auto")}, "at least one"),
+        ({"tool_choice": allow("none", "get_weather")}, "allowed_tools"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": 3}}, "allowed_tools"),
         ({"tools": [], "tool_choice": "required"}, "tools is empty"),
         ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "x"}}}]}, r"tools\[0\].func"),
         ({"reasoning_format": "some"}, "reasoning_format is 'some'"),

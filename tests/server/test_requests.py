@@ -98,6 +98,9 @@ def test_what_a_chat_gets_wrong(served, more, message):
     assert message in str(error(served.post("/v1/chat/completions", body)))
 
 
+HALF = "half a surrogate pair, '\\ud800' at 0: send whole characters"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -106,10 +109,13 @@ def test_what_a_chat_gets_wrong(served, more, message):
         (b"[" * 50_000, "body"),
         (b'{"prompt": "a", "temperature": NaN}', "finite number"),
         (b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}", "body"),
-        (b'{"prompt": "\\ud800"}', "surrogates"),
-        (b'{"prompt": "a", "stop": ["\\ud800"]}', "surrogates"),
+        (b'{"prompt": "\\ud800"}', HALF),
+        (b'{"prompt": "a", "stop": ["\\ud800"]}', HALF),
         (b'{"prompt": "a", "grammar": "\\ud800"}', "a name is expected in line 1"),
-        (b'{"prompt": "a", "logit_bias_type": "tokens", "logit_bias": {"\\ud800": 1}}', "surrogates"),
+        (
+            b'{"prompt": "a", "logit_bias_type": "tokens", "logit_bias": {"\\ud800": 1}}',
+            HALF,
+        ),
         (b'{"prompt": "\xff"}', "body"),
         (b'"text"', "body"),
         (b'{"prompt": "a", "response_format": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}", ""),
@@ -133,8 +139,10 @@ def test_a_model_name_of_half_a_character_comes_back(served):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_other_methods_and_paths(served, method):
-    error(httpx.request(method, f"{served.url}/v1/completions"), 405)
-    error(httpx.request(method, f"{served.url}/v1/nothing"), 404)
+    wrong = error(httpx.request(method, f"{served.url}/v1/completions"), 405)["message"]
+    assert wrong == f"there is no {method} /v1/completions here: this path takes POST"
+    missing = error(httpx.request(method, f"{served.url}/chat/completions"), 404)["message"]
+    assert missing.startswith(f"there is no {method} /chat/completions here: OpenAI's routes begin with /v1")
 
 
 def test_tokens_out_of_range_in_every_route(served):

@@ -82,6 +82,15 @@ def test_a_call_and_its_answer(client):
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
+def test_some_tools_are_allowed(client):
+    tools = [{**TOOL, "name": "other"}, TOOL]
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "weather"}]}
+    made = client.responses.create(
+        input=ASKED, tools=tools, tool_choice=allowed, **{**SETTINGS, "max_output_tokens": 80}
+    )
+    assert {item.name for item in made.output} == {"weather"}
+
+
 def test_the_client_parses_a_form(client):
     made = client.responses.parse(input=ASKED, text_format=Weather, **{**SETTINGS, "max_output_tokens": 40})
     assert isinstance(made.output_parsed, Weather)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -41,6 +42,10 @@ class Child:
     def end(self, number: int) -> tuple[int, str]:
         """Exit status and what was said after the signal."""
         self.process.send_signal(number)
+        return self.rest()
+
+    def rest(self) -> tuple[int, str]:
+        """Exit status and what was said, at its end."""
         try:
             _, said = self.process.communicate(timeout=60)
         finally:
@@ -53,7 +58,7 @@ def long(stream: bool) -> dict:
     return {"prompt": "the cat", "max_tokens": 30_000, "stream": stream, "logit_bias": {"2": -100}, "temperature": 0.0}
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
 def test_a_stream_in_flight(models, tmp_path, number, status):
     child = Child(models("Q4_0"), tmp_path, "-c", "32768")
     with child.http() as http, http.stream("POST", "/v1/completions", json=long(True)) as response:
@@ -64,15 +69,30 @@ def test_a_stream_in_flight(models, tmp_path, number, status):
     assert ended == (status, "")
     assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
     assert rest[-1] == "data: [DONE]"
-    learned = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "hd_edge", "db", "info", "--json"],
-            env={**os.environ, "HD_EDGE_HOME": str(tmp_path)},
-            capture_output=True,
-            check=True,
-        ).stdout
-    )
-    assert learned["stores"][0]["answers"] == 1
+    assert answers(tmp_path) == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
+def test_who_asks_again_means_the_same(models, tmp_path, number, status):
+    child = Child(models("Q4_0"), tmp_path, "-c", "32768")
+    with child.http() as http, http.stream("POST", "/v1/completions", json=long(True)) as response:
+        lines = response.iter_lines()
+        assert next(lines).startswith("data: {")
+        while child.process.poll() is None:
+            child.process.send_signal(number)
+            time.sleep(0.002)
+        rest = [line for line in lines if line]
+    assert child.rest() == (status, "")
+    assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
+    assert answers(tmp_path) == 1
+
+
+def answers(home) -> int:
+    """How many were learned."""
+    command = [sys.executable, "-m", "hd_edge", "db", "info", "--json"]
+    environment = {**os.environ, "HD_EDGE_HOME": str(home)}
+    told = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    return json.loads(told)["stores"][0]["answers"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

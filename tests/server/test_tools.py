@@ -99,10 +99,19 @@ def test_several_choices_are_calls_of_their_own(client):
         assert set(json.loads(choice.message.tool_calls[0].function.arguments)) == {"city", "unit"}
 
 
+def test_some_tools_are_allowed(client):
+    other = {"type": "function", "function": {**WEATHER["function"], "name": "other"}}
+    subset = {"mode": "required", "tools": [{"type": "function", "function": {"name": "weather"}}]}
+    allowed = {"type": "allowed_tools", "allowed_tools": subset}
+    message = ask(client, tools=[other, WEATHER], tool_choice=allowed).choices[0].message
+    assert {call.function.name for call in message.tool_calls} == {"weather"}
+
+
 @pytest.mark.parametrize(
     ("more", "param"),
     [
         ({"tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}}, "tool_choice"),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "x"}}}]},
             "tools[0].function.parameters",

@@ -1,4 +1,4 @@
-"""The chat page with the real server and SmolLM2-135M."""
+"""The chat page with the real server and SmolLM2-135M: one conversation at a time, and two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from browser import Chat
 from served import Served
 
-from hd_edge import Llama
+from hd_edge import Engine, Llama
 from hd_edge.server import create_app
 
 pytestmark = pytest.mark.browser
@@ -16,15 +16,17 @@ pytestmark = pytest.mark.browser
 CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
 
 
-@pytest.fixture
-def serve(smollm2_q4_0):
-    """Makes a server with a context window of this size."""
+@pytest.fixture(params=[1, 2])
+def serve(request, smollm2_q4_0):
+    """Makes a server with a context window of this size for each conversation; a parameter says how many."""
     running: list[Served] = []
 
     def start(n_ctx: int) -> Served:
-        llm = Llama(str(smollm2_q4_0), n_ctx=n_ctx, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-        running.append(Served(create_app(llm, "smollm2")))
-        running[-1].llm = llm
+        settings = {"n_ctx": n_ctx, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+        several = {"parallel": request.param} if request.param > 1 else {}
+        model = Engine(str(smollm2_q4_0), **settings, **several) if several else Llama(str(smollm2_q4_0), **settings)
+        running.append(Served(create_app(model, "smollm2")))
+        running[-1].model, running[-1].seats = model, model.seats if several else [model]
         return running[-1]
 
     yield start
@@ -50,9 +52,9 @@ def test_drafted_words_are_those_of_the_stream(context, serve):
 def test_stop_stops_the_server(context, serve, monkeypatch):
     served = serve(8192)
     chat = Chat(context.new_page(), served.url)
-    begin, end = served.llm.create_chat_completion, served.llm.token_eos()
-    endless = partial(begin, logit_bias={end: -100.0})  # it cannot end before it is stopped
-    monkeypatch.setattr(served.llm, "create_chat_completion", endless)
+    for seat in served.seats:
+        endless = partial(seat.create_chat_completion, logit_bias={seat.token_eos(): -100.0})
+        monkeypatch.setattr(seat, "create_chat_completion", endless)  # it cannot end before it is stopped
     chat.send("Write a very long story about a river.")
     chat.see(".answer > .text").not_to_be_empty()
     chat.page.click("#send")
@@ -60,7 +62,7 @@ def test_stop_stops_the_server(context, serve, monkeypatch):
     assert chat.notes() == ["Stopped."]
     served.wait_for(CANCELLED, 1)
     served.wait_for("llamacpp:requests_processing", 0)
-    assert served.llm.total_stats.tokens < 4000
+    assert served.model.total_stats.tokens < 4000
     chat.set(max_tokens="5")
     assert chat.ask("Hello")
 
@@ -74,3 +76,20 @@ def test_a_conversation_outgrows_the_window_and_goes_on(context, serve):
     chat.ask("word " * 3000)
     assert "shorten it" in chat.notes()[-1]
     assert chat.ask("Hello")
+
+
+def test_two_tabs_ask_at_once(context, serve):
+    url = serve(1024).url
+    tabs = [Chat(context.new_page(), url) for _ in range(2)]
+    for tab in tabs:
+        tab.set(temperature="0", max_tokens="40")
+        tab.page.click("#new")
+    alone = tabs[0].ask("Tell me about rivers.")
+    for tab in tabs:
+        tab.page.click("#new")
+    for tab in tabs:
+        tab.send("Tell me about rivers.")
+    for tab in tabs:
+        tab.wait()
+        assert tab.page.locator(".answer > .text").last.inner_text() == alone
+        assert tab.complaints == []
