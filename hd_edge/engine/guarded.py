@@ -21,6 +21,7 @@ from .answers import UNTOUCHED, code_of, decode_error
 from .closed import abandon, bury
 from .forked import computes
 from .life import Life
+from .loaded import load
 from .options import SAMPLE, arguments
 from .rewind import rewind
 from .sampling import close_chain
@@ -43,6 +44,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     _stack: ExitStack
     _remote: RPCServers | None = None
     checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
+    _lent = False  # the memory begins with a state that was loaded, and was not computed here
     _sampler: Any
 
     def _begin_life(self) -> None:
@@ -157,6 +159,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def reset(self) -> None:
         """As ``llama_cpp.Llama.reset``."""
         with self._life.part():
+            if self._lent:
+                self._forget()
             super().reset()
 
     # -- state ---------------------------------------------------------------------------------------------------
@@ -172,28 +176,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.load_state``.
 
         Raises:
-            DecodeError: The state is none of this model with this context; the context is empty.
+            ContextFullError: The state holds more tokens than the context.
+            DecodeError: It is none of this model with this context; the context is empty.
         """
         with self._life.operation():
-            ids, n_tokens = self.input_ids, int(state.n_tokens)
-            if not 0 <= n_tokens <= min(self._n_ctx, len(state.input_ids)):
-                msg = f"the state holds {n_tokens} tokens, this context {self._n_ctx}: load with a larger n_ctx"
-                raise ContextFullError(msg)
-            try:
-                super().load_state(state)
-            except (RuntimeError, ValueError) as error:
-                self._forget()
-                msg = f"the state does not fit this model, or its context of {self._n_ctx} tokens: {error}"
-                raise DecodeError(msg) from error
-            finally:
-                self.input_ids = ids  # of this context's length
-            ids[:n_tokens] = state.input_ids[:n_tokens]
-            if self._ctx.memory is not None:
-                self._ctx.kv_cache_seq_keep(0)
-            if self.checkpoints is not None:
-                self.checkpoints.cut(0)
-            if self._verifier is not None:
-                self._verifier.begin(n_tokens)
+            load(self, state, super().load_state)
 
     def set_cache(self, cache: Any) -> None:
         """As ``llama_cpp.Llama.set_cache``."""
@@ -286,5 +273,5 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             self._verifier.forget()
         if self.checkpoints is not None:
             self.checkpoints.cut(0)
-        self.n_tokens = 0
+        self.n_tokens, self._lent = 0, False
         self._requires_eval = True

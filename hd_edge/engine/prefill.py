@@ -10,7 +10,9 @@ import numpy as np
 
 from hd_edge import _native
 from hd_edge.errors import ContextFullError, TokenError
+from hd_edge.prefix.cache import LEAST_GAIN
 from hd_edge.prefix.checkpoints import APART, CLOSE
+from hd_edge.prefix.keeping import computed
 
 from .rewind import rewind
 
@@ -61,10 +63,13 @@ def prefill(
         n = min(len(known), len(tokens))
         differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
         keep = int(differ[0]) if len(differ) else n
+        if llama._lent and keep < LEAST_GAIN:
+            llama._forget()  # of a loaded state nothing is left, not even what lies where no prompt reaches
+            known, keep = known[:0], 0
         if prefixes is not None:
             verifier.release(llama.n_tokens)  # the cache needs a free sequence
             llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
-            keep = prefixes.fetch(known, tokens, keep)
+            keep = prefixes.fetch(computed(llama, known), tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
     else:
         tokens, keep = [*known.tolist(), *tokens], len(known)
