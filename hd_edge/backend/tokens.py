@@ -14,6 +14,28 @@ LONGEST = 1024  # bytes per token where the tokenizer drops text that no token s
 KEEPS_ALL = (1, 2)  # vocabulary types (SentencePiece, byte pairs) that spell every byte of a text
 
 
+def token_ids(tokens: Any, n_vocab: int) -> list[int]:
+    """Token ids as a list.
+
+    Args:
+        tokens: Any that can be gone through.
+        n_vocab: Tokens of the vocabulary.
+
+    Raises:
+        TokenError: Something else than ids, or an id outside the vocabulary.
+    """
+    try:
+        ids = [int(token) for token in tokens]
+    except (TypeError, ValueError, OverflowError):
+        msg = f"tokens must be token ids or a string, got {type(tokens).__name__} {str(tokens)[:40]!r}"
+        raise TokenError(msg) from None
+    wrong = next((token for token in ids if not 0 <= token < n_vocab), None)
+    if wrong is not None:
+        msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
+        raise TokenError(msg)
+    return ids
+
+
 def token_bytes(vocab: Any, token: int, special: bool) -> bytes:
     """Bytes of a token.
 

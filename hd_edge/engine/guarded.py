@@ -15,6 +15,8 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
+from hd_edge.backend.ranges import expect, is_integer
+from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .answers import UNTOUCHED, code_of, decode_error
@@ -22,7 +24,7 @@ from .closed import abandon, bury
 from .forked import computes
 from .life import Life
 from .loaded import load
-from .options import SAMPLE, arguments
+from .options import SAMPLE, arguments, as_bytes
 from .rewind import rewind
 from .sampling import close_chain
 
@@ -102,12 +104,13 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.eval``.
 
         Raises:
+            TokenError: Something else than ids, or an id outside the vocabulary.
             ContextFullError: The tokens do not fit behind those of the context.
             DecodeError: The forward failed or was cancelled; the context is as before it, or, where the model cannot
                 roll back, at an earlier token, which ``n_tokens`` tells.
         """
         with self._life.part():
-            room = self._n_ctx - self.n_tokens
+            tokens, room = token_ids(tokens, self._n_vocab), self._n_ctx - self.n_tokens
             if len(tokens) > room:
                 msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
                 raise ContextFullError(msg)
@@ -141,6 +144,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             own = self._sampler is None  # else the generation's in whose step this is
             settings = arguments(SAMPLE, self, *args, **kwargs) if own else kwargs
             idx = settings.pop("idx", None)
+            expect("idx", idx, idx is None or is_integer(idx), "the number of a token, or None")
             row = -1 if idx is None else idx - self.n_tokens
             if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
                 self._again()  # the last forward was over a draft tree, or made for another state
@@ -193,12 +197,18 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.embed``.
 
         Raises:
+            ConfigError: The input is no text and no list of texts.
             TokenError: A text without any token.
-            DecodeError: The forward failed or was cancelled.
+            DecodeError: The forward failed or was cancelled, or the model was not loaded with ``embedding=True``.
         """
-        texts = [input] if isinstance(input, str) else list(input)
+        if not self.context_params.embeddings:
+            msg = "the model was loaded to generate: load it with embedding=True to embed"
+            raise DecodeError(msg)
+        texts = [input] if isinstance(input, str) else input
+        fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
+        expect("input", input, fits, "a text or a list of texts")
         for place, text in enumerate(texts):
-            if not self.tokenize(text.encode("utf-8")):
+            if not self.tokenize(as_bytes("input", text)):
                 msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
                 raise TokenError(msg)
         if not texts:
@@ -218,7 +228,15 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     # -- what reads the model only -------------------------------------------------------------------------------
 
     def tokenize(self, *args: Any, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.tokenize``."""
+        """As ``llama_cpp.Llama.tokenize``.
+
+        Raises:
+            TokenError: The text is none in bytes.
+        """
+        text = args[0] if args else kwargs.get("text", b"")
+        if not isinstance(text, bytes):
+            msg = f"tokenize() takes a text in bytes, got {type(text).__name__}: text.encode('utf-8')"
+            raise TokenError(msg)
         return self._life.read(lambda: super(Guarded, self).tokenize(*args, **kwargs))
 
     def n_ctx(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hd_edge import _native
+from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, TokenError
 from hd_edge.prefix.cache import LEAST_GAIN
 from hd_edge.prefix.checkpoints import APART, CLOSE
@@ -29,19 +30,10 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
         TokenError: No ids at all, something else than ids, or an id outside the vocabulary.
         ContextFullError: More tokens than the context has room for.
     """
-    try:
-        ids = [int(token) for token in tokens]
-    except (TypeError, ValueError):
-        msg = f"tokens must be token ids or a string, got {type(tokens).__name__} {str(tokens)[:40]!r}"
-        raise TokenError(msg) from None
+    n_ctx, ids = llama.n_ctx(), token_ids(tokens, llama.n_vocab())
     held = 0 if reset else llama.n_tokens
     if not ids and not held:
         msg = "the prompt is empty: at least 1 token is needed, got 0; begin with token_bos() if the model has one"
-        raise TokenError(msg)
-    n_vocab, n_ctx = llama.n_vocab(), llama.n_ctx()
-    wrong = next((token for token in ids if not 0 <= token < n_vocab), None)
-    if wrong is not None:
-        msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
         raise TokenError(msg)
     if held + len(ids) > n_ctx:
         raise ContextFullError.of_prompt(held + len(ids), n_ctx)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def computed(llama: Any, live: Any) -> Any:
-    """Of the tokens in the KV cache, an array, those whose state was computed here: none behind a state that was loaded.
+    """Of the tokens in the KV cache (an array) those whose state was computed here: none behind a loaded state.
 
     Such a state may be of another model, or damaged: in a conversation that is its owner's business, in a file that
     other processes read it is not.
