@@ -89,6 +89,22 @@ def test_values_at_their_ends_are_taken(models, settings):
         assert llm("the cat", max_tokens=3)["usage"]["completion_tokens"] == 3
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("llama.block_count", 0),
+        ("llama.block_count", 513),
+        ("llama.expert_count", 4),
+        ("llama.expert_used_count", 1),
+        ("llama.context_length", -5),
+        ("llama.context_length", 2**32 - 5),
+    ],
+)
+def test_overrides_that_would_end_the_process_are_refused(models, key, value):
+    with pytest.raises(ConfigError, match=f"kv_overrides=.*{key}.* cannot be: .*llama.cpp takes"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {key: value}})
+
+
 class Somewhere:
     def __init__(self, path):
         self.path = path

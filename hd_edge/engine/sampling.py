@@ -145,10 +145,9 @@ def _check_scores(scores: Any, n_vocab: int) -> None:
     except (TypeError, ValueError, RuntimeError):
         fits = False
     if not fits:
-        msg = (
-            f"a logits processor returned {str(scores)[:40]} ({type(scores).__name__}), expected {n_vocab} numbers: "
-            "the scores it was given, changed or not"
-        )
+        shape = getattr(scores, "shape", None)
+        what = repr(scores)[:40] if shape is None else f"{type(scores).__name__} of shape {shape}"
+        msg = f"a logits processor returned {what}, expected {n_vocab} numbers: the scores it was given, changed or not"
         raise ConfigError(msg)
 
 

@@ -61,6 +61,8 @@ def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str])
     arch = str(scalars.get("general.architecture", ""))
     if isinstance(layers := scalars.get(f"{arch}.block_count", 1), int) and not 0 < layers <= MOST_LAYERS:
         refuse(f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
+    if isinstance(trained := scalars.get(f"{arch}.context_length", 0), int) and not 0 <= trained < 2**31:
+        refuse(f"{arch}.context_length is {trained}, llama.cpp takes 0 to {2**31 - 1}")  # llama_cpp makes arrays of it
     experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
     if isinstance(experts, int) and isinstance(used, int):
         fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
