@@ -201,9 +201,6 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             TokenError: A text without any token.
             DecodeError: The forward failed or was cancelled, or the model was not loaded with ``embedding=True``.
         """
-        if not self.context_params.embeddings:
-            msg = "the model was loaded to generate: load it with embedding=True to embed"
-            raise DecodeError(msg)
         texts = [input] if isinstance(input, str) else input
         fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
         expect("input", input, fits, "a text or a list of texts")
@@ -216,6 +213,9 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             raise TokenError(msg)
         with self._life.operation():
             self._check_weights()
+            if not self.context_params.embeddings:
+                msg = "the model was loaded to generate: load it with embedding=True to embed"
+                raise DecodeError(msg)
             try:
                 return super().embed(input, *args, **kwargs)
             except RuntimeError as error:
@@ -276,7 +276,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
 
     def _check_weights(self) -> None:
         """A forward is about to begin."""
-        computes(self._life.threads)
+        computes(self._life.threads, self._life.lost)
         if self._remote is not None:
             self._remote.check()
         if self.model_params.vocab_only:
