@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from itertools import product
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 from tiny_gguf import WIDTH, write_lora
@@ -96,6 +99,8 @@ def test_values_at_their_ends_are_taken(models, settings):
         ("llama.block_count", 513),
         ("llama.expert_count", 4),
         ("llama.expert_used_count", 1),
+        ("llama.expert_group_count", 1),
+        ("llama.rope.scaling.type", "ntk"),
         ("llama.context_length", -5),
         ("llama.context_length", 2**32 - 5),
     ],
@@ -103,6 +108,27 @@ def test_values_at_their_ends_are_taken(models, settings):
 def test_overrides_that_would_end_the_process_are_refused(models, key, value):
     with pytest.raises(ConfigError, match=f"kv_overrides=.*{key}.* cannot be: .*llama.cpp takes"):
         Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {key: value}})
+
+
+@pytest.mark.parametrize("model", ["none", "bert", "gpt2"])
+def test_a_vocabulary_is_of_the_kind_that_it_is(models, model):
+    with pytest.raises(ConfigError, match=r"kv_overrides=.* cannot be: the vocabulary of the file is one of 'llama'"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"tokenizer.ggml.model": model}})
+
+
+def test_tokenizing_takes_the_memory_of_the_text(models):
+    """llama_cpp makes an array of the trained context for each text: 64 MiB here, 8 GiB where a file says so."""
+    texts = [b"", b"a", b"the cat sat on the mat", b"<s>the</s>", "\u00e9\U0001f389\0x".encode(), b"\xff\xfe"]
+    base = llama_cpp.Llama(str(models("Q4_0")), n_ctx=64, verbose=False)
+    with Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"llama.context_length": 2**24}}) as llm:
+        for text, add_bos, special in product(texts, (True, False), (True, False)):
+            tracemalloc.start()
+            said = llm.tokenize(text, add_bos, special)
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert said == base.tokenize(text, add_bos, special)
+            assert most < 1 << 20
+    base.close()
 
 
 class Somewhere:

@@ -36,6 +36,30 @@ def token_ids(tokens: Any, n_vocab: int) -> list[int]:
     return ids
 
 
+def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int]:
+    """Token ids of a text.
+
+    Args:
+        vocab: ``llama_vocab*``.
+        text: In UTF-8.
+        add_bos: Whether a beginning-of-sequence token comes first, where the model has one.
+        special: Whether control tokens are read as such.
+
+    Raises:
+        TokenError: llama.cpp cannot tokenize it.
+    """
+    room = len(text) + 2
+    while True:
+        ids = (lib.llama_token * room)()
+        found = int(lib.llama_tokenize(vocab, text, len(text), ids, room, add_bos, special))
+        if found >= 0:
+            return list(ids[:found])
+        if -found <= room:
+            msg = f"llama_tokenize returned {found} for {len(text)} bytes, at least 0 is expected"
+            raise TokenError(msg)
+        room = -found
+
+
 def token_bytes(vocab: Any, token: int, special: bool) -> bytes:
     """Bytes of a token.
 

@@ -13,7 +13,18 @@ from pathlib import Path
 
 from hd_edge.errors import ConfigError, ModelFileError
 
-from .soundness import KINDS, WORDS, UnsoundError, alignment_of, check_values, check_words, numbers_at, shown, texts_at
+from .soundness import (
+    KINDS,
+    MODEL,
+    WORDS,
+    UnsoundError,
+    alignment_of,
+    check_values,
+    check_words,
+    numbers_at,
+    shown,
+    texts_at,
+)
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
@@ -67,6 +78,9 @@ class GGUFHeader:
         if not fits:
             return self
         scalars = {**known, **fits}
+        if scalars.get(MODEL) != known.get(MODEL):
+            msg = f"kv_overrides={fits} cannot be: the vocabulary of the file is one of {known.get(MODEL)!r}"
+            raise ConfigError(msg)
         try:
             check_values(scalars, self.tensor_types)
         except UnsoundError as error:
