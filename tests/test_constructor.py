@@ -40,24 +40,26 @@ WRONG = {
     "yarn_ext_factor": (float("nan"),),
     "yarn_orig_ctx": (-1, 2**32),
     "lora_scale": (float("nan"), "x"),
-    "logits_all": ("no",),
-    "use_mmap": ("no", 2),
+    "logits_all": ("no", np.array([1, 2]), [1]),
+    "use_mmap": ("no", 2, np.zeros(2)),
     "kv_overrides": (5, {"a": None}, {"a": 2**80}, {"a" * 200: 1}, {"a": "b" * 200}, {"x.rms_epsilon": -1.0}),
     "chat_format": (5,),
     "draft_model": ("x",),
-    "tokenizer": ("x",),
+    "tokenizer": ("x", llama_cpp.LlamaTokenizer),
+    "rpc_servers": (5, True, "host:1", [], [5], {"host:1": 1}, np.array([1])),
+    "row_kernels": (5, True, "fast", np.array([1, 2])),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_values_out_of_range_are_refused(models, name):
     for value in WRONG[name]:
-        with pytest.raises(ConfigError, match=f"{name}=.* is not "):
+        with pytest.raises(ConfigError, match=f"{name}=.* is (not|neither) "):
             Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
 
 
 @pytest.mark.parametrize("name", ["store", "statistics"])
-@pytest.mark.parametrize("value", [5, "", ":memory:", "a\0b", "x" * 5000, b""])
+@pytest.mark.parametrize("value", [5, np.zeros(2), "", ":memory:", "a\0b", "x" * 5000, b""])
 def test_what_is_no_place_of_a_store_is_refused(models, name, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"{name}=.*(is no path of a file|expected a path)"):

@@ -75,7 +75,12 @@ def check_ranges(settings: dict[str, Any]) -> None:
             fits = is_number(value) and value >= NUMBERS[name]
             expect(name, value, fits, "a finite number" + (" of at least 0" if NUMBERS[name] == 0 else ""))
         elif name in SWITCHES:
-            expect(name, value, isinstance(value, (bool, np.bool_)) or value in (0, 1), "True or False")
+            expect(
+                name,
+                value,
+                isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)),
+                "True or False",
+            )
         elif name in ("type_k", "type_v"):
             known = ", ".join(f"{number} ({kind})" for number, kind in CACHE_TYPES.items())
             expect(name, value, is_integer(value) and value in CACHE_TYPES, f"one of {known}")
@@ -118,7 +123,7 @@ def place(name: str, value: Any) -> Any:
     Raises:
         ConfigError: It is none of these.
     """
-    if value is None or value == "default":
+    if value is None or (isinstance(value, str) and value == "default"):
         return value
     path = as_path(name, value)
     if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH:
