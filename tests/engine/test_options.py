@@ -111,6 +111,11 @@ def test_arguments_of_low_level_calls(llm):
     for wrong in ("text", None, 5, ["text"]):
         with pytest.raises(TokenError, match=r"takes a text in bytes, got .*encode"):
             llm.tokenize(wrong)
+    for wrong in (None, 5, "text", [[1]], ["x"], [None], object()):
+        with pytest.raises(TokenError, match="must be token ids or a string, got"):
+            llm.detokenize(wrong)
+    for form in (tuple, np.array, iter):
+        assert llm.detokenize(form([70, 71, 72])) == llm.detokenize([70, 71, 72]) != b""
     llm.reset()
     for token in (-1, 512, 1 << 40):
         with pytest.raises(TokenError, match=f"token id {token} is outside the vocabulary of 512"):
@@ -138,3 +143,11 @@ def test_seeds_of_numpy(models, llm):
     assert llm(PROMPT, max_tokens=3)["usage"]["completion_tokens"] == 3  # draws the next seed from that one
     with make(models, seed=np.int64(7)) as other:
         assert other(PROMPT, max_tokens=3)["usage"]["completion_tokens"] == 3
+
+
+@pytest.mark.parametrize("wrong", [np.array([1, 2]), [1], 5, "text"])
+def test_biases_and_processors_of_a_wrong_kind(llm, wrong):
+    with pytest.raises(ConfigError, match=r"logit_bias=.* is not a mapping"):
+        llm(PROMPT, logit_bias=wrong)
+    with pytest.raises(ConfigError, match=r"logits_processor=.* is no function and no list"):
+        llm(PROMPT, logits_processor=wrong)
