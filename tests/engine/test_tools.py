@@ -195,7 +195,8 @@ def test_a_trigger_within_thoughts_is_none(llm):
     ("settings", "message"),
     [
         ({"tools": [{"type": "function"}]}, r"tools\[0\]"),
-        ({"tools": "f"}, r"tools\[0\]"),
+        ({"tools": "f"}, "tools is of type str"),
+        ({"tools": 5}, "tools is of type int"),
         ({"tool_choice": {"type": "function", "function": {"name": "nope"}}}, "'nope', tools has 'get_weather'"),
         ({"tool_choice": "perhaps"}, "perhaps"),
         ({"tools": [], "tool_choice": "required"}, "tools is empty"),
