@@ -33,7 +33,7 @@ from .draft.profiles import planner_for
 from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads, loading
-from .engine.options import check_options
+from .engine.options import as_bytes, check_options, criteria_list
 from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
@@ -214,12 +214,11 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         del settings["self"], settings["tokens"]
         check_options(settings)
         if (stop := settings["stopping_criteria"]) is not None:
-            settings["stopping_criteria"] = self._life.callback(stop)
+            settings["stopping_criteria"] = self._life.callback(criteria_list(stop))
         if isinstance(tokens, str):
             self.check_size(len(tokens))
-            ids = self.tokenize(
-                tokens.encode("utf-8"), add_bos=self._life.read(self._model.add_bos_token), special=True
-            )
+            begins = self._life.read(self._model.add_bos_token)
+            ids = self.tokenize(as_bytes("tokens", tokens), add_bos=begins, special=True)
             return self._life.steps(self._pieces(check_prompt(self, ids, settings["reset"]), settings))
         return self._life.steps(self._tokens(check_prompt(self, tokens, settings["reset"]), settings))
 

@@ -27,6 +27,12 @@ def test_missing_file(tmp_path):
         Llama(str(tmp_path))
 
 
+def test_a_file_that_cannot_be_read():
+    """As on a disk that fails; the root user may read the others."""
+    with pytest.raises(ModelFileError, match="model file /proc/self/mem cannot be read: Input/output error"):
+        read_header("/proc/self/mem")
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

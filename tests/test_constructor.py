@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from itertools import product
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 from tiny_gguf import WIDTH, write_lora
@@ -37,24 +40,26 @@ WRONG = {
     "yarn_ext_factor": (float("nan"),),
     "yarn_orig_ctx": (-1, 2**32),
     "lora_scale": (float("nan"), "x"),
-    "logits_all": ("no",),
-    "use_mmap": ("no", 2),
+    "logits_all": ("no", np.array([1, 2]), [1]),
+    "use_mmap": ("no", 2, np.zeros(2)),
     "kv_overrides": (5, {"a": None}, {"a": 2**80}, {"a" * 200: 1}, {"a": "b" * 200}, {"x.rms_epsilon": -1.0}),
     "chat_format": (5,),
     "draft_model": ("x",),
-    "tokenizer": ("x",),
+    "tokenizer": ("x", llama_cpp.LlamaTokenizer),
+    "rpc_servers": (5, True, "host:1", [], [5], {"host:1": 1}, np.array([1])),
+    "row_kernels": (5, True, "fast", np.array([1, 2])),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_values_out_of_range_are_refused(models, name):
     for value in WRONG[name]:
-        with pytest.raises(ConfigError, match=f"{name}=.* is not "):
+        with pytest.raises(ConfigError, match=f"{name}=.* is (not|neither) "):
             Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
 
 
 @pytest.mark.parametrize("name", ["store", "statistics"])
-@pytest.mark.parametrize("value", [5, "", ":memory:", "a\0b", "x" * 5000, b""])
+@pytest.mark.parametrize("value", [5, np.zeros(2), "", ":memory:", "a\0b", "x" * 5000, b""])
 def test_what_is_no_place_of_a_store_is_refused(models, name, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"{name}=.*(is no path of a file|expected a path)"):
@@ -87,6 +92,45 @@ def test_numbers_that_no_float_of_llama_cpp_holds_are_refused(models, name):
 def test_values_at_their_ends_are_taken(models, settings):
     with Llama(str(models("Q4_0")), **{**SETTINGS, **settings}) as llm:
         assert llm("the cat", max_tokens=3)["usage"]["completion_tokens"] == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("llama.block_count", 0),
+        ("llama.block_count", 513),
+        ("llama.expert_count", 4),
+        ("llama.expert_used_count", 1),
+        ("llama.expert_group_count", 1),
+        ("llama.rope.scaling.type", "ntk"),
+        ("llama.context_length", -5),
+        ("llama.context_length", 2**32 - 5),
+    ],
+)
+def test_overrides_that_would_end_the_process_are_refused(models, key, value):
+    with pytest.raises(ConfigError, match=f"kv_overrides=.*{key}.* cannot be: .*llama.cpp takes"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {key: value}})
+
+
+@pytest.mark.parametrize("model", ["none", "bert", "gpt2"])
+def test_a_vocabulary_is_of_the_kind_that_it_is(models, model):
+    with pytest.raises(ConfigError, match=r"kv_overrides=.* cannot be: the vocabulary of the file is one of 'llama'"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"tokenizer.ggml.model": model}})
+
+
+def test_tokenizing_takes_the_memory_of_the_text(models):
+    """llama_cpp makes an array of the trained context for each text: 64 MiB here, 8 GiB where a file says so."""
+    texts = [b"", b"a", b"the cat sat on the mat", b"<s>the</s>", "\u00e9\U0001f389\0x".encode(), b"\xff\xfe"]
+    base = llama_cpp.Llama(str(models("Q4_0")), n_ctx=64, verbose=False)
+    with Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"llama.context_length": 2**24}}) as llm:
+        for text, add_bos, special in product(texts, (True, False), (True, False)):
+            tracemalloc.start()
+            said = llm.tokenize(text, add_bos, special)
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert said == base.tokenize(text, add_bos, special)
+            assert most < 1 << 20
+    base.close()
 
 
 class Somewhere:

@@ -128,7 +128,7 @@ def offered(setting: Any) -> Iterator[Status]:
     Raises:
         ConfigError: ``setting`` or HD_EDGE_ROW_KERNELS has an unknown value.
     """
-    if setting is not False and setting != "auto":
+    if setting is not False and not (isinstance(setting, str) and setting == "auto"):
         msg = f"row_kernels={setting!r} is neither 'auto' nor False"
         raise ConfigError(msg)
     if setting is False:

@@ -59,7 +59,7 @@ NAME_BYTES = TEXT_BYTES = 127  # of a key and of a text in kv_overrides, with ro
 
 
 def check_ranges(settings: dict[str, Any]) -> None:
-    """Checks the arguments that ``llama_cpp.Llama`` takes, by kind.
+    """Checks the arguments that ``llama_cpp.Llama`` takes, by kind; integers of any kind become Python's.
 
     Raises:
         ConfigError: Names the argument, its value and what is expected.
@@ -70,11 +70,17 @@ def check_ranges(settings: dict[str, Any]) -> None:
         if name in INTEGERS:
             low, high = INTEGERS[name]
             expect(name, value, is_integer(value) and low <= value <= high, f"an integer from {low} to {high}")
+            settings[name] = operator.index(value)  # random.Random takes no number of numpy
         elif name in NUMBERS:
             fits = is_number(value) and value >= NUMBERS[name]
             expect(name, value, fits, "a finite number" + (" of at least 0" if NUMBERS[name] == 0 else ""))
         elif name in SWITCHES:
-            expect(name, value, isinstance(value, (bool, np.bool_)) or value in (0, 1), "True or False")
+            expect(
+                name,
+                value,
+                isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)),
+                "True or False",
+            )
         elif name in ("type_k", "type_v"):
             known = ", ".join(f"{number} ({kind})" for number, kind in CACHE_TYPES.items())
             expect(name, value, is_integer(value) and value in CACHE_TYPES, f"one of {known}")
@@ -117,7 +123,7 @@ def place(name: str, value: Any) -> Any:
     Raises:
         ConfigError: It is none of these.
     """
-    if value is None or value == "default":
+    if value is None or (isinstance(value, str) and value == "default"):
         return value
     path = as_path(name, value)
     if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH:
@@ -182,6 +188,9 @@ SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"at most {NAME_BYTES} bytes each",
     ),
     "chat_format": (lambda value: isinstance(value, str), "the name of a chat format"),
-    "draft_model": (callable, "a LlamaDraftModel"),
-    "tokenizer": (lambda value: hasattr(value, "tokenize") and hasattr(value, "detokenize"), "a BaseLlamaTokenizer"),
+    "draft_model": (lambda value: callable(value) and not isinstance(value, type), "a LlamaDraftModel"),
+    "tokenizer": (
+        lambda value: hasattr(value, "tokenize") and hasattr(value, "detokenize") and not isinstance(value, type),
+        "a BaseLlamaTokenizer",
+    ),
 }

@@ -47,7 +47,8 @@ class RPCServers:
     """
 
     def __init__(self, servers: Sequence[str]) -> None:
-        if isinstance(servers, str) or not servers or not all(isinstance(one, str) for one in servers):
+        fits = isinstance(servers, (list, tuple)) and servers and all(isinstance(one, str) for one in servers)
+        if not fits:
             msg = f"rpc_servers={servers!r} is not a list of 'host:port'"
             raise ConfigError(msg)
         if not lib.llama_supports_rpc():

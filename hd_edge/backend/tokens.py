@@ -33,6 +33,52 @@ def tokenizable(vocab: Any, text: bytes) -> bytes:
     return BEYOND.sub(REPLACEMENT, text)
 
 
+def token_ids(tokens: Any, n_vocab: int) -> list[int]:
+    """Token ids as a list.
+
+    Args:
+        tokens: Any that can be gone through.
+        n_vocab: Tokens of the vocabulary.
+
+    Raises:
+        TokenError: Something else than ids, or an id outside the vocabulary.
+    """
+    try:
+        ids = [int(token) for token in tokens]
+    except (TypeError, ValueError, OverflowError):
+        msg = f"tokens must be token ids or a string, got {type(tokens).__name__} {str(tokens)[:40]!r}"
+        raise TokenError(msg) from None
+    wrong = next((token for token in ids if not 0 <= token < n_vocab), None)
+    if wrong is not None:
+        msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
+        raise TokenError(msg)
+    return ids
+
+
+def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int]:
+    """Token ids of a text.
+
+    Args:
+        vocab: ``llama_vocab*``.
+        text: In UTF-8.
+        add_bos: Whether a beginning-of-sequence token comes first, where the model has one.
+        special: Whether control tokens are read as such.
+
+    Raises:
+        TokenError: llama.cpp cannot tokenize it.
+    """
+    room = len(text) + 2
+    while True:
+        ids = (lib.llama_token * room)()
+        found = int(lib.llama_tokenize(vocab, text, len(text), ids, room, add_bos, special))
+        if found >= 0:
+            return list(ids[:found])
+        if -found <= room:
+            msg = f"llama_tokenize returned {found} for {len(text)} bytes, at least 0 is expected"
+            raise TokenError(msg)
+        room = -found
+
+
 def token_bytes(vocab: Any, token: int, special: bool) -> bytes:
     """Bytes of a token.
 

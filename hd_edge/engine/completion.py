@@ -24,7 +24,7 @@ from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
 from .guarded import Guarded
-from .options import COMPLETION, SEEDS, arguments, check_options, check_seed
+from .options import COMPLETION, SEEDS, arguments, as_bytes, check_options, check_seed
 from .sampling import guard_chain
 from .text_answer import chunks, text_prompt, whole
 
@@ -121,7 +121,7 @@ class Completions(Guarded):
             )
             raise ConfigError(msg)
         if isinstance(prompt, str):
-            self.check_size(len(prompt))
+            self.check_size(len(as_bytes("prompt", prompt)))
         merge_bias(settings, self._n_vocab)
         bound = COMPLETION.bind(self, prompt, **settings)
         bound.apply_defaults()
@@ -148,7 +148,7 @@ class Completions(Guarded):
             ConfigError: The seed is out of range.
         """
         check_seed(seed, SEEDS)  # llama_cpp draws seeds up to and with 2**32
-        super().set_seed(seed % SEEDS)
+        super().set_seed(int(seed) % SEEDS)  # no number of numpy: random.Random takes none
 
     def _init_sampler(self, *args: Any, **kwargs: Any) -> Any:
         """As ``llama_cpp.Llama._init_sampler``; a chain with a grammar draws what the grammar allows, or raises.
@@ -184,8 +184,9 @@ class Completions(Guarded):
 
     def _prediction_ids(self, prediction: Any) -> NDArray[np.int32]:
         text = prediction_text(prediction)
-        self.check_size(len(text))
-        return np.array(self.tokenize(text.encode("utf-8"), add_bos=False, special=False), dtype=np.int32)
+        data = as_bytes("prediction", text)
+        self.check_size(len(data))
+        return np.array(self.tokenize(data, add_bos=False, special=False), dtype=np.int32)
 
     @contextmanager
     def hinted(self, hints: Hints) -> Iterator[None]:
@@ -215,11 +216,15 @@ class Completions(Guarded):
 
 
 def text_size(message: Any) -> int:
-    """Characters of a chat message's text; a byte each at least."""
+    """Bytes of a chat message's text.
+
+    Raises:
+        ConfigError: It has half a surrogate pair.
+    """
     content = message.get("content") if isinstance(message, dict) else None
     parts = content if isinstance(content, list) else [{"text": content}]
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return sum(len(text) for text in texts if isinstance(text, str))
+    return sum(len(as_bytes("messages", text)) for text in texts if isinstance(text, str))
 
 
 def add_counts(completion: dict[str, Any], stats: GenerationStats) -> None:

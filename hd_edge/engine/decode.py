@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hd_edge.backend.tokens import token_ids
 from hd_edge.draft.planner import NO_PREDICTION, Step, root_alone
-from hd_edge.errors import ContextFullError, DecodeError, TokenError
+from hd_edge.errors import ContextFullError, DecodeError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
 from .answers import ABORTED, NO_SLOT
@@ -216,16 +217,13 @@ class Decoder:
             self._open = None
             if sent is None:
                 return token
-            token = self._append([token, *sent])
+            token = self._append(token, sent)
         return None
 
-    def _append(self, tokens: Sequence[int]) -> int | None:
+    def _append(self, first: int, sent: Sequence[int]) -> int | None:
         """Feeds the token just yielded and those the consumer sent, then draws."""
         target = self._target
-        wrong = [token for token in tokens if not 0 <= token < target._n_vocab]
-        if wrong:
-            msg = f"sent token {wrong[0]} is outside the vocabulary of {target._n_vocab}"
-            raise TokenError(msg)
+        tokens = [first, *token_ids(sent, target._n_vocab)]
         room = target.n_ctx() - target.n_tokens
         if len(tokens) > room:
             msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"

@@ -9,7 +9,7 @@ import threading
 from llama_cpp import _internals
 from llama_cpp import llama_cpp as lib
 
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ClosedError, ConfigError
 
 _computed = False  # with several threads, in this process or before it was forked
 _loading = threading.RLock()
@@ -17,9 +17,19 @@ _parent: int | None = None  # whose threads stayed behind
 _parent_of_child: int | None = None  # whoever computed there, if anybody
 
 
-def computes(threads: int) -> None:
-    """A forward with so many threads is about to begin."""
+def computes(threads: int, lost: str) -> None:
+    """A forward with so many threads is about to begin.
+
+    Args:
+        threads: How many.
+        lost: Why it would never end; empty: it will.
+
+    Raises:
+        ClosedError: It would never end.
+    """
     global _computed
+    if lost:
+        raise ClosedError(lost)
     _computed = _computed or threads > 1
 
 

@@ -15,13 +15,16 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
+from hd_edge.backend.ranges import expect, is_integer
+from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .answers import UNTOUCHED, code_of, decode_error
 from .closed import abandon, bury
 from .forked import computes
 from .life import Life
-from .options import SAMPLE, arguments
+from .loaded import load
+from .options import SAMPLE, arguments, as_bytes
 from .rewind import rewind
 from .sampling import close_chain
 
@@ -43,6 +46,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     _stack: ExitStack
     _remote: RPCServers | None = None
     checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
+    _lent = False  # the memory begins with a state that was loaded, and was not computed here
     _sampler: Any
 
     def _begin_life(self) -> None:
@@ -100,12 +104,13 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.eval``.
 
         Raises:
+            TokenError: Something else than ids, or an id outside the vocabulary.
             ContextFullError: The tokens do not fit behind those of the context.
             DecodeError: The forward failed or was cancelled; the context is as before it, or, where the model cannot
                 roll back, at an earlier token, which ``n_tokens`` tells.
         """
         with self._life.part():
-            room = self._n_ctx - self.n_tokens
+            tokens, room = token_ids(tokens, self._n_vocab), self._n_ctx - self.n_tokens
             if len(tokens) > room:
                 msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
                 raise ContextFullError(msg)
@@ -139,6 +144,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             own = self._sampler is None  # else the generation's in whose step this is
             settings = arguments(SAMPLE, self, *args, **kwargs) if own else kwargs
             idx = settings.pop("idx", None)
+            expect("idx", idx, idx is None or is_integer(idx), "the number of a token, or None")
             row = -1 if idx is None else idx - self.n_tokens
             if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
                 self._again()  # the last forward was over a draft tree, or made for another state
@@ -157,6 +163,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def reset(self) -> None:
         """As ``llama_cpp.Llama.reset``."""
         with self._life.part():
+            if self._lent:
+                self._forget()
             super().reset()
 
     # -- state ---------------------------------------------------------------------------------------------------
@@ -172,28 +180,11 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.load_state``.
 
         Raises:
-            DecodeError: The state is none of this model with this context; the context is empty.
+            ContextFullError: The state holds more tokens than the context.
+            DecodeError: It is none of this model with this context; the context is empty.
         """
         with self._life.operation():
-            ids, n_tokens = self.input_ids, int(state.n_tokens)
-            if not 0 <= n_tokens <= min(self._n_ctx, len(state.input_ids)):
-                msg = f"the state holds {n_tokens} tokens, this context {self._n_ctx}: load with a larger n_ctx"
-                raise ContextFullError(msg)
-            try:
-                super().load_state(state)
-            except (RuntimeError, ValueError) as error:
-                self._forget()
-                msg = f"the state does not fit this model, or its context of {self._n_ctx} tokens: {error}"
-                raise DecodeError(msg) from error
-            finally:
-                self.input_ids = ids  # of this context's length
-            ids[:n_tokens] = state.input_ids[:n_tokens]
-            if self._ctx.memory is not None:
-                self._ctx.kv_cache_seq_keep(0)
-            if self.checkpoints is not None:
-                self.checkpoints.cut(0)
-            if self._verifier is not None:
-                self._verifier.begin(n_tokens)
+            load(self, state, super().load_state)
 
     def set_cache(self, cache: Any) -> None:
         """As ``llama_cpp.Llama.set_cache``."""
@@ -206,12 +197,15 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         """As ``llama_cpp.Llama.embed``.
 
         Raises:
+            ConfigError: The input is no text and no list of texts.
             TokenError: A text without any token.
-            DecodeError: The forward failed or was cancelled.
+            DecodeError: The forward failed or was cancelled, or the model was not loaded with ``embedding=True``.
         """
-        texts = [input] if isinstance(input, str) else list(input)
+        texts = [input] if isinstance(input, str) else input
+        fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
+        expect("input", input, fits, "a text or a list of texts")
         for place, text in enumerate(texts):
-            if not self.tokenize(text.encode("utf-8")):
+            if not self.tokenize(as_bytes("input", text)):
                 msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
                 raise TokenError(msg)
         if not texts:
@@ -219,6 +213,9 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             raise TokenError(msg)
         with self._life.operation():
             self._check_weights()
+            if not self.context_params.embeddings:
+                msg = "the model was loaded to generate: load it with embedding=True to embed"
+                raise DecodeError(msg)
             try:
                 return super().embed(input, *args, **kwargs)
             except RuntimeError as error:
@@ -231,7 +228,15 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     # -- what reads the model only -------------------------------------------------------------------------------
 
     def tokenize(self, *args: Any, **kwargs: Any) -> Any:
-        """As ``llama_cpp.Llama.tokenize``."""
+        """As ``llama_cpp.Llama.tokenize``.
+
+        Raises:
+            TokenError: The text is none in bytes.
+        """
+        text = args[0] if args else kwargs.get("text", b"")
+        if not isinstance(text, bytes):
+            msg = f"tokenize() takes a text in bytes, got {type(text).__name__}: text.encode('utf-8')"
+            raise TokenError(msg)
         return self._life.read(lambda: super(Guarded, self).tokenize(*args, **kwargs))
 
     def n_ctx(self) -> int:
@@ -271,7 +276,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
 
     def _check_weights(self) -> None:
         """A forward is about to begin."""
-        computes(self._life.threads)
+        computes(self._life.threads, self._life.lost)
         if self.model_params.vocab_only:
             msg = "the model was loaded with vocab_only=True: it tokenizes, it cannot compute; load it without"
             raise DecodeError(msg)
@@ -284,5 +289,5 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             self._verifier.forget()
         if self.checkpoints is not None:
             self.checkpoints.cut(0)
-        self.n_tokens = 0
+        self.n_tokens, self._lent = 0, False
         self._requires_eval = True

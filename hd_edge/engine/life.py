@@ -54,6 +54,7 @@ class Life(Turn):
 
     Attributes:
         threads: How many compute; more than one do not survive a fork.
+        lost: Why this forked child cannot use it; empty: it can.
     """
 
     def __init__(self, free: Callable[[], None]) -> None:
@@ -65,7 +66,7 @@ class Life(Turn):
         self._reading: Any = threading.RLock()  # nobody frees the model while it is held
         self._open: weakref.ref[Any] | None = None  # the generation begun last, until it ends
         self._closing = self._closed = self._exiting = False
-        self._lost = ""  # why a forked child cannot use it
+        self.lost = ""  # why a forked child cannot use it
         endings.begun(self)
 
     def attach(self, flag: AbortFlag) -> None:
@@ -138,7 +139,7 @@ class Life(Turn):
                 sent = yield token
         finally:  # also where it is dropped between two tokens, perhaps by the garbage collector in another thread
             self.later(partial(self._end, mine, generation))
-        if self._closing:
+        if self._closing or self.lost:
             raise self._over()
 
     def chunks(self, stream: Generator[T, None, None]) -> Generator[T, None, None]:
@@ -173,7 +174,7 @@ class Life(Turn):
     def begin(self) -> None:
         """Refuses once the model is closed. What was cancelled before this turn began is over."""
         with self._state:
-            if self._closing or self._lost:
+            if self._closing or self.lost:
                 raise self._over()
             self.taken = True
             if self._open is None:
@@ -208,7 +209,7 @@ class Life(Turn):
         with self._state:
             if self._flag is not None:
                 self._flag.clear_cancel()
-                if self._closing:
+                if self._closing or self.lost:
                     self._flag.cancel()
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class Life(Turn):
             return function(*args)
         with self._reading:
             if self._closing:
-                raise ClosedError
+                raise self._over()
             return function(*args)
 
     def close(self, free: Callable[[], None], wait: float | None = None) -> None:
@@ -248,18 +249,18 @@ class Life(Turn):
             if self._closed:
                 return
             try:
-                if not self._lost:
+                if not self.lost:
                     self._end_open()
             finally:
                 self._closed, self._flag = True, None
-                if not self._lost:
+                if not self.lost:
                     free()
 
     def _over(self) -> BaseException:
         """What whoever comes too late is told; a thread that outlives the interpreter just ends, and prints nothing."""
         if self._exiting and threading.current_thread() is not threading.main_thread():
             return SystemExit()
-        return ClosedError(self._lost) if self._lost else ClosedError()
+        return ClosedError(self.lost) if self.lost else ClosedError()
 
     def end_with_interpreter(self, wait: float) -> None:
         """Closes the model while the interpreter is whole: a thread in the middle of a forward would crash later."""
@@ -278,17 +279,18 @@ class Life(Turn):
 
     def after_fork(self) -> None:
         """In a forked child only the thread that forked is left: others neither compute nor give locks back."""
+        for name in ("_reading", "_state"):
+            if not getattr(self, name)._is_owned():
+                setattr(self, name, threading.RLock())
         reason = "" if self.renew() else "another thread was computing with it"
         if self.threads > 1:
             reason = f"the {self.threads} threads it computes with stayed behind"
         if self.check is not None:
             reason = "its connections to other machines stayed behind"
         if reason:
-            self._lost = (
+            self.lost = (
                 f"this model was loaded in process {os.getppid()} and cannot be used in its forked child "
                 f"{os.getpid()}: {reason}; load it there with one thread, or start the child with 'spawn'"
             )
+            self._clear()  # what it was forked in the middle of ends before its next forward
             self._abandon()  # to free it would wait for those threads
-        for name in ("_reading", "_state"):
-            if not getattr(self, name)._is_owned():
-                setattr(self, name, threading.RLock())

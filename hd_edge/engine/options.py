@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import llama_cpp
+from llama_cpp import StoppingCriteriaList
 
 from hd_edge.backend.ranges import INT32, expect, is_integer, is_number
+from hd_edge.errors import ConfigError
 
 SHARES = ("top_p", "min_p", "typical_p")
 FROM_ZERO = ("temperature", "temp", "mirostat_tau", "mirostat_eta")
@@ -48,6 +50,54 @@ def check_options(options: Mapping[str, Any]) -> None:
             expect(name, value, is_integer(value), "an integer (0 or less: as many as there is room for)")
         elif name == "top_logprobs" and value is not None:
             expect(name, value, is_integer(value) and value >= 0, "an integer of at least 0")
+        elif name == "logprobs" and value is not None:
+            fits = isinstance(value, bool) or (is_integer(value) and value >= 0)
+            expect(name, value, fits, "an integer of at least 0, True or False")
+        elif name == "suffix" and value is not None:
+            expect(name, value, isinstance(value, str), "a text")
+            as_bytes(name, value)
+        elif name == "stop" and value is not None:
+            for text in stop_texts(value):
+                as_bytes(name, text)
+        elif name == "stopping_criteria" and value is not None:
+            criteria_list(value)
+
+
+def as_bytes(name: str, text: str) -> bytes:
+    """A text in UTF-8.
+
+    Raises:
+        ConfigError: It has half a surrogate pair, which no text can have.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        msg = f"{name}={text[:60]!r} is not a text: {error}"
+        raise ConfigError(msg, name) from None
+
+
+def stop_texts(given: Any) -> list[str]:
+    """``stop`` as a list; a single text may stand for itself.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    listed = [given] if isinstance(given, str) else [] if given is None else given
+    fits = isinstance(listed, (list, tuple)) and all(isinstance(text, str) for text in listed)
+    expect("stop", given, fits, "a text or a list of texts")
+    return list(listed)
+
+
+def criteria_list(given: Any) -> StoppingCriteriaList:
+    """``stopping_criteria`` as one criterion; a function, and a plain list of functions, are taken too.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    listed = [given] if callable(given) else [] if given is None else given
+    fits = isinstance(listed, (list, tuple)) and all(map(callable, listed))
+    expect("stopping_criteria", given, fits, "a function, or a list of functions (input_ids, logits) -> bool")
+    return StoppingCriteriaList(listed)
 
 
 def check_seed(seed: Any, most: int = SEEDS - 1) -> None:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hd_edge import _native
+from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, TokenError
+from hd_edge.prefix.cache import LEAST_GAIN
 from hd_edge.prefix.checkpoints import APART, CLOSE
+from hd_edge.prefix.keeping import computed
 
 from .rewind import rewind
 
@@ -27,19 +30,10 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
         TokenError: No ids at all, something else than ids, or an id outside the vocabulary.
         ContextFullError: More tokens than the context has room for.
     """
-    try:
-        ids = [int(token) for token in tokens]
-    except (TypeError, ValueError):
-        msg = f"tokens must be token ids or a string, got {type(tokens).__name__} {str(tokens)[:40]!r}"
-        raise TokenError(msg) from None
+    n_ctx, ids = llama.n_ctx(), token_ids(tokens, llama.n_vocab())
     held = 0 if reset else llama.n_tokens
     if not ids and not held:
         msg = "the prompt is empty: at least 1 token is needed, got 0; begin with token_bos() if the model has one"
-        raise TokenError(msg)
-    n_vocab, n_ctx = llama.n_vocab(), llama.n_ctx()
-    wrong = next((token for token in ids if not 0 <= token < n_vocab), None)
-    if wrong is not None:
-        msg = f"token id {wrong} is outside the vocabulary of {n_vocab}: tokenize with this model"
         raise TokenError(msg)
     if held + len(ids) > n_ctx:
         raise ContextFullError.of_prompt(held + len(ids), n_ctx)
@@ -61,10 +55,13 @@ def prefill(
         n = min(len(known), len(tokens))
         differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
         keep = int(differ[0]) if len(differ) else n
+        if llama._lent and keep < LEAST_GAIN:
+            llama._forget()  # of a loaded state nothing is left, not even what lies where no prompt reaches
+            known, keep = known[:0], 0
         if prefixes is not None:
             verifier.release(llama.n_tokens)  # the cache needs a free sequence
             llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
-            keep = prefixes.fetch(known, tokens, keep)
+            keep = prefixes.fetch(computed(llama, known), tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
     else:
         tokens, keep = [*known.tolist(), *tokens], len(known)

@@ -17,6 +17,8 @@ from hd_edge.errors import ContextFullError
 from hd_edge.model.bias import merge_bias
 from hd_edge.model.text import PieceStream
 
+from .options import criteria_list, stop_texts
+
 if TYPE_CHECKING:
     from .completion import Completions
 
@@ -82,9 +84,8 @@ def replies(
     rows = None
     if top is not None:
         rows = Rows(llm, top)
-        own["stopping_criteria"] = StoppingCriteriaList([*(own.get("stopping_criteria") or ()), rows])
-    stop = settings.get("stop") or []
-    text = StoppedText([stop] if isinstance(stop, str) else stop)
+        own["stopping_criteria"] = StoppingCriteriaList([*criteria_list(own.get("stopping_criteria")), rows])
+    text = StoppedText(stop_texts(settings.get("stop")))
     stream, said, finish, place = PieceStream(), Said(""), None, 0
     llm._hints = replace(llm._hints, limit=limit)  # until the call that hints has its first token
     generation = llm.generate(prompt, **own)
@@ -120,13 +121,10 @@ class StoppedText:
 
     Args:
         stops: The stop texts.
-
-    Raises:
-        UnicodeEncodeError: One has half a surrogate pair, which no text can have.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop.encode("utf-8")]
+        self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.stopped = False
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hd_edge import _native
 from hd_edge.backend.grammar import GrammarDraw, Matcher
+from hd_edge.errors import ConfigError
 from hd_edge.model.bias import processor_list
 
 if TYPE_CHECKING:
@@ -119,19 +120,35 @@ class ProcessorGuard:
         """Applies the processors in turn; after an error it leaves the scores as they are."""
         if self._error is not None:
             return scores
+        changed = np.array(scores)
         try:
-            scores = np.array(scores)
             for processor in self._processors:
-                scores = processor(input_ids, scores)
+                changed = processor(input_ids, changed)
+                _check_scores(changed, len(scores))
         except BaseException as error:
             self._error = error
-        return scores
+            return scores
+        return changed
 
     def raise_error(self) -> None:
         """Raises the stored error once."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+
+def _check_scores(scores: Any, n_vocab: int) -> None:
+    """Refuses what a logits processor returned: ctypes would print an error, and the draw go on without it."""
+    try:
+        array = np.asarray(scores)
+        fits = array.dtype.kind in "fiub" and array.shape in ((n_vocab,), (1, n_vocab))
+    except (TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        shape = getattr(scores, "shape", None)
+        what = repr(scores)[:40] if shape is None else f"{type(scores).__name__} of shape {shape}"
+        msg = f"a logits processor returned {what}, expected {n_vocab} numbers: the scores it was given, changed or not"
+        raise ConfigError(msg)
 
 
 def is_greedy(settings: dict[str, Any]) -> bool:

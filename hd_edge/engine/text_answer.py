@@ -13,6 +13,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.backend.tokens import token_ids
+
 from .reply import Said, entry, replies
 
 if TYPE_CHECKING:
@@ -44,16 +46,21 @@ def text_prompt(llm: Completions, prompt: str | list[int], suffix: str | None) -
         llm: The model.
         prompt: Text or token ids.
         suffix: What shall stand behind the answer.
+
+    Raises:
+        TokenError: It is no text and holds something else than ids of the vocabulary.
     """
+    if not isinstance(prompt, str):
+        prompt = token_ids(prompt, llm._n_vocab)
     if not isinstance(prompt, str) and suffix is None:
         text = _decoded(llm, prompt)
-        return TextPrompt(list(prompt), text, bare=not prompt)
+        return TextPrompt(prompt, text, bare=not prompt)
     model = llm._model
     special = suffix is None
     if isinstance(prompt, str):
         text, own = prompt, llm.tokenize(prompt.encode("utf-8"), add_bos=False, special=special) if prompt else []
     else:
-        text, own = _decoded(llm, prompt), list(prompt)
+        text, own = _decoded(llm, prompt), prompt
     if suffix is not None:
         behind = _suffix_tokens(llm, suffix)
         own = [NO_TOKEN, *own]

@@ -20,7 +20,7 @@ def merge_bias(settings: dict[str, Any], n_vocab: int) -> None:
         ConfigError: A key is no token id of the vocabulary, or a value no number.
     """
     bias = settings.pop("logit_bias", None)
-    if not bias:
+    if bias is None or (isinstance(bias, Mapping) and not bias):
         return
     ids, values = _arrays(bias, n_vocab)
 
@@ -54,7 +54,7 @@ def processor_list(given: Any) -> list[Any]:
     Raises:
         ConfigError: It is neither.
     """
-    listed = [given] if callable(given) and not isinstance(given, list) else given or []
+    listed = [given] if callable(given) and not isinstance(given, list) else [] if given is None else given
     if not isinstance(listed, (list, tuple)) or not all(map(callable, listed)):
         msg = f"logits_processor={given!r} is no function and no list of functions (input_ids, scores) -> scores"
         raise ConfigError(msg)

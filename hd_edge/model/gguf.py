@@ -11,9 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hd_edge.errors import ModelFileError
+from hd_edge.errors import ConfigError, ModelFileError
 
-from .soundness import KINDS, WORDS, UnsoundError, alignment_of, check_values, check_words, numbers_at, shown, texts_at
+from .soundness import (
+    KINDS,
+    MODEL,
+    WORDS,
+    UnsoundError,
+    alignment_of,
+    check_values,
+    check_words,
+    numbers_at,
+    shown,
+    texts_at,
+)
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
@@ -57,10 +68,26 @@ class GGUFHeader:
         return bool(self.scalars.get(f"{self.architecture}.attention.causal", True))
 
     def overridden(self, values: Mapping[str, object] | None) -> GGUFHeader:
-        """What llama.cpp reads under ``kv_overrides``, which it ignores where the file's value is of another type."""
+        """What llama.cpp reads under ``kv_overrides``, which it ignores where the file's value is of another type.
+
+        Raises:
+            ConfigError: A value that llama.cpp would end the process over.
+        """
         known = self.scalars
         fits = {key: value for key, value in (values or {}).items() if type(value) is type(known.get(key, value))}
-        return replace(self, scalars={**known, **fits})
+        if not fits:
+            return self
+        scalars = {**known, **fits}
+        if scalars.get(MODEL) != known.get(MODEL):
+            msg = f"kv_overrides={fits} cannot be: the vocabulary of the file is one of {known.get(MODEL)!r}"
+            raise ConfigError(msg)
+        try:
+            check_values(scalars, self.tensor_types)
+        except UnsoundError as error:
+            reason = str(error).removeprefix("is damaged: ").removesuffix("; fetch it again")
+            msg = f"kv_overrides={fits} cannot be: {reason}"
+            raise ConfigError(msg) from None
+        return replace(self, scalars=scalars)
 
     @property
     def keeps_state(self) -> bool:
@@ -83,13 +110,22 @@ def read_header(path: str | Path) -> GGUFHeader:
     """Reads and checks a GGUF header.
 
     Raises:
-        ModelFileError: Missing file, no GGUF (the message shows the first bytes), unknown version, truncated file.
+        ModelFileError: Missing or unreadable file, no GGUF (the message shows the first bytes), unknown version,
+            truncated file.
     """
     path = Path(path)
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         msg = f"model file {path} {what}: give the path of a .gguf file"
         raise ModelFileError(msg)
+    try:
+        return _read(path)
+    except OSError as error:
+        msg = f"model file {path} cannot be read: {error.strerror or error}"
+        raise ModelFileError(msg) from error
+
+
+def _read(path: Path) -> GGUFHeader:
     size = path.stat().st_size
     with path.open("rb") as file:
         magic = file.read(4)

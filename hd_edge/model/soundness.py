@@ -19,7 +19,8 @@ LEAST_ALIGNMENT, MOST_ALIGNMENT = 32, 1 << 20  # ggml computes on data at such a
 INTEGERS = {"type 24", "type 25", "type 26", "type 27"}  # I8 to I64: nothing multiplies by them
 TABLES = "tid2eid"  # weights of this name are numbers of experts
 SHOWN = 60  # characters of a name from a file
-WORDS, KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+WORDS, KINDS, MODEL = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.model"
+SCALINGS = ("none", "linear", "yarn", "longrope")
 BYTE = 6  # LLAMA_TOKEN_TYPE_BYTE
 
 
@@ -61,11 +62,17 @@ def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str])
     arch = str(scalars.get("general.architecture", ""))
     if isinstance(layers := scalars.get(f"{arch}.block_count", 1), int) and not 0 < layers <= MOST_LAYERS:
         refuse(f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
+    if isinstance(trained := scalars.get(f"{arch}.context_length", 0), int) and not 0 <= trained < 2**31:
+        refuse(f"{arch}.context_length is {trained}, llama.cpp takes 0 to {2**31 - 1}")  # llama_cpp makes arrays of it
     experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
     if isinstance(experts, int) and isinstance(used, int):
         fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
         if not fits:
             refuse(f"it uses {used} experts of {experts}, llama.cpp takes up to {MOST_EXPERTS}")
+        _check_groups(arch, scalars, experts)
+    scaling = scalars.get(f"{arch}.rope.scaling.type", "none")
+    if isinstance(scaling, str) and scaling not in SCALINGS:
+        refuse(f"{arch}.rope.scaling.type is {shown(scaling)}, llama.cpp takes {', '.join(SCALINGS)}")
     for key, value in scalars.items():
         wrong = isinstance(value, float) and not (math.isfinite(value) and value >= 0)
         if key.endswith("_epsilon") and wrong:
@@ -73,6 +80,15 @@ def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str])
     for name, kind in tensor_types.items():
         if kind in INTEGERS and name.endswith(".weight") and TABLES not in name:
             refuse(f"tensor {shown(name)} holds integers ({kind}), weights are expected")
+
+
+def _check_groups(arch: str, scalars: Mapping[str, object], experts: int) -> None:
+    groups, used = (scalars.get(f"{arch}.expert_group{name}_count", 0) for name in ("", "_used"))
+    if not isinstance(groups, int) or not isinstance(used, int) or not groups:
+        return
+    fits = experts > 0 and (groups == 1 or (groups > 0 and experts % groups == 0 and 0 < used < groups))
+    if not fits:
+        refuse(f"it uses {used} of {groups} groups of {experts} experts, llama.cpp takes a part of groups of one size")
 
 
 def texts_at(data: mmap.mmap, at: int) -> list[bytes]:
@@ -105,7 +121,7 @@ def check_words(scalars: Mapping[str, object], words: Iterable[bytes], kinds: It
     Raises:
         UnsoundError: Names what is there twice, or not at all.
     """
-    model = scalars.get("tokenizer.ggml.model")
+    model = scalars.get(MODEL)
     if model in ("none", "no_vocab"):
         msg = f"has no tokenizer (tokenizer.ggml.model is {model!r}): text cannot go in or out"
         raise UnsoundError(msg)

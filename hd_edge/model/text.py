@@ -6,9 +6,10 @@ import codecs
 from dataclasses import dataclass
 from typing import Any
 
+from llama_cpp import llama_cpp as lib
 from llama_cpp.llama_tokenizer import LlamaTokenizer
 
-from hd_edge.backend.tokens import token_bytes, tokenizable
+from hd_edge.backend.tokens import token_bytes, token_ids, tokenizable, tokens_of
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,30 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
         self._bos = self._model.token_bos()
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = True) -> list[int]:
-        """Tokens of any bytes."""
-        tokens: list[int] = super().tokenize(tokenizable(self._model.vocab, text), add_bos, special)
-        return tokens
+        """As llama_cpp, which makes an array of the trained context for it: gigabytes where a file says so."""
+        vocab = self._model.vocab
+        return list(self._read(tokens_of, vocab, self._read(tokenizable, vocab, text), add_bos, special))
 
-    def detokenize(self, tokens: list[int], prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
+    def detokenize(self, tokens: Any, prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
         """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does.
 
         Raises:
-            TokenError: An id outside the vocabulary.
+            TokenError: Something else than ids, or an id outside the vocabulary.
         """
         pieces = self._pieces[bool(special)]
+        if not isinstance(tokens, (list, tuple)):
+            tokens = self._ids(tokens)
         try:
             text = b"".join([pieces[token] for token in tokens])
-        except KeyError:
+        except (KeyError, TypeError):
+            tokens = self._ids(tokens)
             for token in [token for token in tokens if token not in pieces]:
                 pieces[token] = self._read(token_bytes, self._model.vocab, token, special)
             text = b"".join([pieces[token] for token in tokens])
         return text[1:] if tokens and tokens[0] == self._bos and text[:1] == b" " else text
+
+    def _ids(self, tokens: Any) -> list[int]:
+        return token_ids(tokens, int(self._read(lib.llama_vocab_n_tokens, self._model.vocab)))
 
 
 class PieceStream:

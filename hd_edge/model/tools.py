@@ -33,6 +33,9 @@ class Tools:
         Raises:
             ConfigError: One has another shape, or the choice names no tool.
         """
+        if tools is not None and not isinstance(tools, (list, tuple)):
+            msg = f"tools is of type {type(tools).__name__}, expected a list of tools"
+            raise ConfigError(msg, "tools")
         given = [_checked(tool, f"tools[{place}]") for place, tool in enumerate(tools or ())]
         allowed = dict(enumerate(given))
         if choice is None:

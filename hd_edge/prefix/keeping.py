@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from .checkpoints import Checkpoints
 
 
+def computed(llama: Any, live: Any) -> Any:
+    """Of the tokens in the KV cache (an array) those whose state was computed here: none behind a loaded state.
+
+    Such a state may be of another model, or damaged: in a conversation that is its owner's business, in a file that
+    other processes read it is not.
+    """
+    return live[:0] if llama._lent else live
+
+
 class Keeping:
     """A base of ``hd_edge.Llama``.
 
@@ -41,4 +50,4 @@ class Keeping:
         prefixes, self._prefixes = self._prefixes, None
         if prefixes is not None:
             llama: Any = self
-            prefixes.close(llama.input_ids[: llama.n_tokens])
+            prefixes.close(computed(llama, llama.input_ids[: llama.n_tokens]))

@@ -20,6 +20,7 @@ from .cache import PrefixCache
 from .checkpoints import Checkpoints
 from .disk import Disk
 from .fingerprint import fingerprint
+from .keeping import computed
 from .memory import MemoryPieces
 from .places import cache_folder, memory_budget
 
@@ -120,6 +121,6 @@ def _tokens_of(llama: Any) -> Callable[[], Sequence[int] | None]:
 
     def live() -> Sequence[int] | None:
         model = known()
-        return None if model is None else model.input_ids[: model.n_tokens].copy()
+        return None if model is None else computed(model, model.input_ids[: model.n_tokens]).copy()
 
     return live

@@ -108,7 +108,7 @@ def test_sent_token_outside_the_vocabulary():
     decoder, _, _ = start(FakeTarget(), Adversary([], N_VOCAB))
     generation = decoder.run()
     next(generation)
-    with pytest.raises(TokenError, match=f"sent token {N_VOCAB} .* {N_VOCAB}"):
+    with pytest.raises(TokenError, match=f"token id {N_VOCAB} .* {N_VOCAB}"):
         generation.send([N_VOCAB])
 
 

@@ -9,7 +9,7 @@ import pytest
 from llama_cpp import LogitsProcessorList
 from one_model import OTHER, PROMPT, make, prompt_of
 
-from hd_edge import ContextFullError, DecodeError, Llama
+from hd_edge import ConfigError, ContextFullError, DecodeError, Llama
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 23])
@@ -118,4 +118,19 @@ def test_what_a_processor_raises_reaches_the_caller(models, mamba, kind):
     llm.eval([300])
     with pytest.raises(KeyError, match="mine"):
         llm.sample(logits_processor=LogitsProcessorList([wrong]))
+    llm.close()
+
+
+@pytest.mark.parametrize("kind", ["drafted", "plain"])
+@pytest.mark.parametrize("returned", [None, 1.0, "text", [0.0] * 3, np.zeros(511), np.zeros((512, 1)), [None] * 512])
+def test_what_a_processor_returns_is_scores(models, mamba, kind, returned):
+    """Else llama_cpp prints an error and draws as if there were no processor; None makes all scores NaN."""
+    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
+    for processor in (lambda *_: returned, LogitsProcessorList([lambda *_: returned, lambda _, scores: scores])):
+        with pytest.raises(ConfigError, match=r"a logits processor returned .*, expected \d+ numbers"):
+            llm(PROMPT, max_tokens=5, logits_processor=processor)
+    wanted = llm(PROMPT, max_tokens=5, temperature=0.0)["choices"][0]["text"]
+    for form in (np.float64, list, lambda scores: scores[None]):
+        said = llm(PROMPT, max_tokens=5, temperature=0.0, logits_processor=lambda _, scores, form=form: form(scores))
+        assert said["choices"][0]["text"] == wanted
     llm.close()

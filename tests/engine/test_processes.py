@@ -148,6 +148,41 @@ for computes in (False, True):
     assert "stayed behind" in refused
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("where", ["stopping_criteria", "logits_processor", "on_prefill"])
+def test_a_fork_in_a_callback(models, where, threads):
+    """The child is in the middle of a step: with one thread it goes on, else no forward may begin that never ends."""
+    code = (
+        LOAD
+        + """
+children = []
+def fork(*arguments):
+    if not children and parent == os.getpid():
+        children.append(os.fork())
+    return arguments[-1] if sys.argv[3] == "logits_processor" else False
+parent = os.getpid()
+options = {}
+if sys.argv[3] == "on_prefill":
+    llm.on_prefill = fork
+else:
+    options[sys.argv[3]] = fork
+try:
+    said = len(llm.create_completion([1, *range(300, 340)], max_tokens=5, temperature=0.0, **options)["choices"])
+except ClosedError as error:
+    said = error
+if parent != os.getpid():
+    print(said, flush=True)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]), said)
+"""
+    )
+    done = child(code, str(models("Q4_0")), threads, where)
+    assert done.returncode == 0, done.stderr
+    forked, own = done.stdout.splitlines()
+    assert own == "0 1"
+    assert forked == "1" if threads == "1" else "threads it computes with stayed behind" in forked
+
+
 def test_a_fork_while_another_thread_computes(models):
     code = (
         LOAD

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import islice
 
 import llama_cpp
+import numpy as np
 import pytest
 from llama_cpp import LlamaRAMCache
 from one_model import OTHER, PROMPT, make, prompt_of, take
@@ -81,3 +83,49 @@ def test_llama_cpps_cache_goes_with_it(llm, base):
         each.set_cache(None)
     assert all(theirs.startswith(ours) for ours, theirs in zip(*texts, strict=True))
     assert all(texts[0])
+
+
+WRONG = {
+    "n_tokens": (None, "x", 1 << 70),
+    "input_ids": (None, np.full(512, -5, dtype=np.intc), np.full(512, 99999, dtype=np.intc)),
+    "scores": (None,),
+    "llama_state": (None, "text"),
+    "llama_state_size": (None, -1),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_state_that_is_none_leaves_an_empty_context(llm, name):
+    want = take(llm.generate(OTHER, temp=0.0), 10)
+    for value in WRONG[name]:
+        state = copy(llm.save_state())
+        setattr(state, name, value)
+        with pytest.raises((DecodeError, ContextFullError), match="state"):
+            llm.load_state(state)
+        assert take(llm.generate(OTHER, temp=0.0), 10) == want
+
+
+def test_what_is_no_state_is_refused(llm):
+    want = take(llm.generate(OTHER, temp=0.0), 10)
+    for value in (None, 5, "state", {}):
+        with pytest.raises(DecodeError, match="is no state, it lacks input_ids"):
+            llm.load_state(value)
+    assert take(llm.generate(OTHER, temp=0.0), 10) == want
+
+
+POSITIONS = 17  # where those of the cells begin in a state of a "llama", 12 bytes each
+
+
+@pytest.mark.parametrize("how", ["reset", "another prompt"])
+def test_nothing_of_a_damaged_state_is_left_behind(llm, how):
+    """A cell whose position is below 0 lies where neither a prompt nor a reset reaches."""
+    want = take(llm.generate(OTHER, temp=0.0), 10)
+    take(llm.generate(prompt_of(llm), temp=0.0), 3)
+    whole = llm.save_state()
+    for place in range(POSITIONS, POSITIONS + 5 * 12, 12):
+        state = copy(whole)
+        state.llama_state = whole.llama_state[: place + 3] + b"\xff" + whole.llama_state[place + 4 :]
+        llm.load_state(state)
+        if how == "reset":
+            llm.reset()
+        assert take(llm.generate(OTHER, temp=0.0), 10) == want

@@ -208,7 +208,8 @@ def test_of_several_tools_some_are_allowed(llm):
     ("settings", "message"),
     [
         ({"tools": [{"type": "function"}]}, r"tools\[0\]"),
-        ({"tools": "f"}, r"tools\[0\]"),
+        ({"tools": "f"}, "tools is of type str"),
+        ({"tools": 5}, "tools is of type int"),
         ({"tool_choice": {"type": "function", "function": {"name": "nope"}}}, "'nope', tools has 'get_weather'"),
         ({"tool_choice": "perhaps"}, "perhaps"),
         ({"tool_choice": allow("auto", "get_weather", "nope")}, "'nope', tools has 'get_weather'"),

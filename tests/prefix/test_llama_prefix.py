@@ -241,3 +241,24 @@ def test_an_error_while_pieces_go_in_leaves_nothing_believed(kept, plain, monkey
     monkeypatch.undo()
     row, out, _ = answer(kept, [5, *TEXT[:300], 9])
     assert (row, out) == fresh(plain, [5, *TEXT[:300], 9])
+
+
+def test_a_loaded_state_is_not_kept(models, tmp_path):
+    """It may be of another model of the same shape, which llama.cpp does not notice."""
+    other = load(models("Q8_0"), prefix_cache=None)
+    answer(other, TEXT[:600])
+    state = other.save_state()
+    other.close()
+    own = load(models("Q4_0"), prefix_cache=None)
+    want = answer(own, TEXT[:700])
+    own.close()
+    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+        answer(llm, TEXT[600:])
+        llm.load_state(state)
+        assert answer(llm, TEXT[:700])[2] >= 600  # of the state, as with llama_cpp
+        answer(llm, TEXT[10:400])  # what the memory is about to lose is copied
+        llm.load_state(state)
+        answer(llm, TEXT[:700])
+        llm._prefixes.saver.flush()
+    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:  # another process reads what close() wrote
+        assert answer(llm, TEXT[:700]) == (*want[:2], 0)

@@ -251,6 +251,9 @@ def value_cases() -> Iterator[Case]:
     for value in (0, 1, 3, 1 << 31):
         yield f"{value} experts", key("llama.expert_count", UINT32, value)
         yield f"{value} experts used", key("llama.expert_used_count", UINT32, value)
+        yield f"{value} groups of experts", key("llama.expert_group_count", UINT32, value)
+    for text in ("", "none", "linear", "yarn", "longrope", "ntk"):
+        yield f"rope scaling {text!r}", key("llama.rope.scaling.type", STRING, text)
 
 
 def vocabulary_cases() -> Iterator[Case]:
