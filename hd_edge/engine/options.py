@@ -72,7 +72,8 @@ def as_bytes(name: str, text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        msg = f"{name}={text[:60]!r} is not a text: {error}"
+        half, at = text[error.start : error.start + 1], error.start
+        msg = f"{name}={text[:60]!r} is not a text: half a surrogate pair, {half!r} at {at}: send whole characters"
         raise ConfigError(msg, name) from None
 
 

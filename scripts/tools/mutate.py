@@ -64,8 +64,8 @@ MUTATIONS = [
         "processor-prefix",
         "logits processors see a token that is not in the text",
         "hd_edge/engine/sampling.py",
-        "scores = processor(input_ids, scores)",
-        "scores = processor(np.append(input_ids, input_ids[-1:]), scores)",
+        "changed = processor(input_ids, changed)",
+        "changed = processor(np.append(input_ids, input_ids[-1:]), changed)",
     ),
     Mutation(
         "sibling-mask",

@@ -251,8 +251,9 @@ def test_more_of_ctrl_c_changes_nothing_while_an_answer_stops():
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_who_ends_the_process_in_a_block_leaves_it_in_order(number):
-    left = False
+def test_who_ends_the_process_in_a_block_leaves_it_in_order(number, request):
+    left, before = False, signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
     with pytest.raises(SystemExit) as ended, once():
         try:
             os.kill(os.getpid(), number)

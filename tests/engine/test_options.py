@@ -103,7 +103,7 @@ def test_half_a_surrogate_pair_is_refused(llm):
         lambda: llm.create_chat_completion([{"role": "user", "content": [{"type": "text", "text": half}]}]),
         lambda: llm.generate(half),
     ):
-        with pytest.raises(ConfigError, match=r"is not a text: .*surrogates not allowed"):
+        with pytest.raises(ConfigError, match="half a surrogate pair"):
             call()
 
 
