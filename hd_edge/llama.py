@@ -33,7 +33,7 @@ from .draft.profiles import planner_for
 from .engine.chat import Chats
 from .engine.decode import Decoder
 from .engine.forked import check_threads, loading
-from .engine.options import as_bytes, check_options, criteria_list
+from .engine.options import as_bytes, check_options, criteria_list, needed_criteria
 from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
@@ -214,7 +214,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         del settings["self"], settings["tokens"]
         check_options(settings)
         if (stop := settings["stopping_criteria"]) is not None:
-            settings["stopping_criteria"] = self._life.callback(criteria_list(stop))
+            needed = needed_criteria(criteria_list(stop), self._ends)
+            settings["stopping_criteria"] = None if needed is None else self._life.callback(needed)
         if isinstance(tokens, str):
             self.check_size(len(tokens))
             begins = self._life.read(self._model.add_bos_token)

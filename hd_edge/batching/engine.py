@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.draft.guard import Guard
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.model.cache_memory import trained_context
@@ -93,7 +94,8 @@ class Engine:
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
-            self.slots = [Slot(index, partial(_planner, self.model)) for index in range(number)]
+            guard = Guard()
+            self.slots = [Slot(index, partial(_planner, self.model, guard)) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
@@ -282,7 +284,7 @@ class Engine:
         self.close()
 
 
-def _planner(model: SharedLlama) -> SharedPlanner:
+def _planner(model: SharedLlama, guard: Guard) -> SharedPlanner:
     """For one of its conversations."""
     memory = model._hierarchy
     return SharedPlanner(
@@ -291,6 +293,7 @@ def _planner(model: SharedLlama) -> SharedPlanner:
         calibration=None if memory is None else memory.calibration,
         tiers=() if memory is None else memory.tiers,
         costs=() if memory is None else memory.cost_rows,
+        guard=guard,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hd_edge._native import Tier
 from hd_edge.draft.cost import CostCurve
+from hd_edge.draft.guard import Guard
 from hd_edge.draft.jump_forward import LEAST_TOKENS, ForcedTokens
 from hd_edge.draft.planner import root_alone
 from hd_edge.draft.tree_planner import TreePlanner, one_size
@@ -37,6 +38,7 @@ class SharedPlanner(TreePlanner):
         calibration: As for ``TreePlanner``.
         tiers: The SQLite tiers, which all conversations share.
         costs: The cost curve of one conversation, which a store goes on to keep.
+        guard: Of all conversations: whether drafting pays here need not be learned by each.
     """
 
     def __init__(
@@ -47,10 +49,13 @@ class SharedPlanner(TreePlanner):
         calibration: bytes | None,
         tiers: Sequence[StoredTier],
         costs: Sequence[CostRow] = (),
+        guard: Guard | None = None,
     ) -> None:
         self._costs = list(costs)
         free = CostCurve.of({1: 1.0})  # what rows cost is not for one conversation to say
         super().__init__(n_vocab, config, calibration=calibration, cost=free, tiers=tiers)
+        if guard is not None:
+            self.guard = guard
         self._forced: ForcedTokens | None = None
         self._right, self._tried = RIGHT, DRAFTED
         self._chain: list[int] = []  # forced tokens that were proposed, or are in the tree of this step

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import llama_cpp
 from llama_cpp import StoppingCriteriaList
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from hd_edge.backend.ranges import INT32, expect, is_integer, is_number
 from hd_edge.errors import ConfigError
@@ -20,6 +21,16 @@ SEEDS = 2**32
 COMPLETION = inspect.signature(llama_cpp.Llama.create_completion)
 CHAT = inspect.signature(llama_cpp.Llama.create_chat_completion)
 SAMPLE = inspect.signature(llama_cpp.Llama.sample)
+
+# The code of the criterion that a chat format of llama_cpp brings.
+END_TEST = next(
+    (
+        part
+        for part in inspect.unwrap(Jinja2ChatFormatter.__call__).__code__.co_consts
+        if getattr(part, "co_name", "") == "stop_on_last_token"
+    ),
+    None,
+)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -99,6 +110,35 @@ def criteria_list(given: Any) -> StoppingCriteriaList:
     fits = isinstance(listed, (list, tuple)) and all(map(callable, listed))
     expect("stopping_criteria", given, fits, "a function, or a list of functions (input_ids, logits) -> bool")
     return StoppingCriteriaList(listed)
+
+
+def needed_criteria(criteria: StoppingCriteriaList, ends: Callable[[int], int]) -> StoppingCriteriaList | None:
+    """Stopping criteria without those that end an answer where it ends anyway; None where none is left.
+
+    The chat formats of ``llama_cpp`` bring one that looks for a token that ends a turn, which every completion ends at
+    by itself. Each criterion gets a copy of the logits, for every token: 0.1 ms with 49,152 of them.
+
+    Args:
+        criteria: Those of one generation.
+        ends: Whether a token ends a turn.
+    """
+    needed = [one for one in _flat(criteria) if not _only_ends(one, ends)]
+    return StoppingCriteriaList(needed) if needed else None
+
+
+def _flat(criteria: StoppingCriteriaList) -> Iterator[Any]:
+    for one in criteria:
+        if isinstance(one, StoppingCriteriaList):
+            yield from _flat(one)
+        else:
+            yield one
+
+
+def _only_ends(criterion: Any, ends: Callable[[int], int]) -> bool:
+    if END_TEST is None or getattr(criterion, "__code__", None) is not END_TEST:
+        return False
+    form = criterion.__closure__[0].cell_contents
+    return isinstance(form, Jinja2ChatFormatter) and all(ends(token) for token in form.stop_token_ids)
 
 
 def check_seed(seed: Any, most: int = SEEDS - 1) -> None:

@@ -206,8 +206,8 @@ def test_a_machine_that_is_gone_ends_the_engine_with_the_reason(models):
         msg = "the RPC server is gone"
         raise DecodeError(msg)
 
-    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
-        running = engine.submit([1, 300], max_tokens=200, stream=True)
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=1024, **ONE) as engine:
+        running = engine.submit([1, 300], max_tokens=900, stream=True)  # more than it may be ahead
         next(iter(running))
         engine.model._life.check = check
         with pytest.raises(DecodeError, match="the RPC server is gone"):
