@@ -206,10 +206,17 @@ def test_a_machine_that_is_gone_ends_the_engine_with_the_reason(models):
         msg = "the RPC server is gone"
         raise DecodeError(msg)
 
-    with Engine(str(models("Q4_0")), parallel=2, n_ctx=1024, **ONE) as engine:
-        running = engine.submit([1, 300], max_tokens=900, stream=True)  # more than it may be ahead
-        next(iter(running))
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        begun, gone = threading.Event(), threading.Event()
+
+        def wait(tokens, logits):
+            begun.set()
+            return not gone.wait(60)
+
+        running = engine.submit([1, 300], max_tokens=200, temperature=0.0, stream=True, stopping_criteria=wait)
+        assert begun.wait(60)
         engine.model._life.check = check
+        gone.set()
         with pytest.raises(DecodeError, match="the RPC server is gone"):
             list(running)
         engine._loop.join(60)
