@@ -20,7 +20,7 @@ from hd_edge.errors import ConfigError
 
 from .gbnf import parse
 from .lazy_grammar import LazyGrammar, LazyMatcher
-from .tokens import token_bytes, tokenizable
+from .tokens import token_bytes, tokens_of
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 AMBIGUOUS = "the grammar has too many ways to go on at once: let its alternatives and repetitions begin differently"
@@ -45,9 +45,7 @@ class Vocabulary:
         vocab = model.vocab
         n_vocab = int(lib.llama_vocab_n_tokens(vocab))
         self.piece: Callable[[int], bytes] = lambda token: token_bytes(vocab, token, special=False)
-        self.tokenize: Callable[[bytes], list[int]] = lambda text: model.tokenize(
-            tokenizable(vocab, text), False, False
-        )
+        self.tokenize: Callable[[bytes], list[int]] = lambda text: tokens_of(vocab, text, False, False)
         self._token: Callable[[str], int] = lambda text: one(model.tokenize(text.encode("utf-8"), False, True))
         self._parsed: tuple[tuple[str, str], _native.GrammarRules] | None = None  # a draw and a draft ask for one
         pieces = [token_bytes(vocab, token, special=True) for token in range(n_vocab)]

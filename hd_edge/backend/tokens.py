@@ -60,13 +60,14 @@ def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int
 
     Args:
         vocab: ``llama_vocab*``.
-        text: In UTF-8.
+        text: Any bytes, read as UTF-8; see ``tokenizable``.
         add_bos: Whether a beginning-of-sequence token comes first, where the model has one.
         special: Whether control tokens are read as such.
 
     Raises:
         TokenError: llama.cpp cannot tokenize it.
     """
+    text = tokenizable(vocab, text)
     room = len(text) + 2
     while True:
         ids = (lib.llama_token * room)()

@@ -95,7 +95,7 @@ class Engine:
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
             guard = Guard()
-            self.slots = [Slot(index, partial(_planner, self.model, guard)) for index in range(number)]
+            self.slots = [Slot(index, partial(SharedPlanner.of, self.model, guard)) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
@@ -282,19 +282,6 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _planner(model: SharedLlama, guard: Guard) -> SharedPlanner:
-    """For one of its conversations."""
-    memory = model._hierarchy
-    return SharedPlanner(
-        model._n_vocab,
-        model._draft_config,
-        calibration=None if memory is None else memory.calibration,
-        tiers=() if memory is None else memory.tiers,
-        costs=() if memory is None else memory.cost_rows,
-        guard=guard,
-    )
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:

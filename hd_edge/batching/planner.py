@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hd_edge.tiers.memory import CostRow
     from hd_edge.tiers.tier import StoredTier
 
+    from .shared_llama import SharedLlama
+
 NOTHING = np.empty(0, np.float32)
 RIGHT, DRAFTED = 9.0, 10.0  # forced tokens, before any was drafted: nine of ten come true
 
@@ -61,6 +63,19 @@ class SharedPlanner(TreePlanner):
         self._chain: list[int] = []  # forced tokens that were proposed, or are in the tree of this step
         self._proposed: _native.DraftTree | None = None
         self._spent = 0.0  # seconds of planning, and of learning from the step before
+
+    @classmethod
+    def of(cls, model: SharedLlama, guard: Guard) -> SharedPlanner:
+        """For one conversation of a model."""
+        memory = model._hierarchy
+        return cls(
+            model._n_vocab,
+            model._draft_config,
+            calibration=None if memory is None else memory.calibration,
+            tiers=() if memory is None else memory.tiers,
+            costs=() if memory is None else memory.cost_rows,
+            guard=guard,
+        )
 
     def cost_rows(self) -> list[CostRow]:
         """As they were: company says nothing about them."""

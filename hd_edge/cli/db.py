@@ -93,8 +93,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     texts = read_prompts(prompts, field=options["field"])[: options["limit"]]
     drafter = model_path(options["drafter"]) if options["drafter"] else None
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"], "drafter": drafter}
-    if threads := options["threads"]:
-        settings.update(n_threads=threads, n_threads_batch=threads)
+    settings |= dict.fromkeys(("n_threads", "n_threads_batch"), options["threads"])
     llm = Llama(model_path(model), store=None, learn=False, prefix_cache=None, **settings)
     line = progress_line("answers")
 

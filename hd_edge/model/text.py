@@ -9,7 +9,7 @@ from typing import Any
 from llama_cpp import llama_cpp as lib
 from llama_cpp.llama_tokenizer import LlamaTokenizer
 
-from hd_edge.backend.tokens import token_bytes, token_ids, tokenizable, tokens_of
+from hd_edge.backend.tokens import token_bytes, token_ids, tokens_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         """As llama_cpp, which makes an array of the trained context for it: gigabytes where a file says so."""
-        vocab = self._model.vocab
-        return list(self._read(tokens_of, vocab, self._read(tokenizable, vocab, text), add_bos, special))
+        return list(self._read(tokens_of, self._model.vocab, text, add_bos, special))
 
     def detokenize(self, tokens: Any, prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
         """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does.

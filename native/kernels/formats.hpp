@@ -7,6 +7,13 @@
 
 namespace hd::kernels {
 
+// Adds a bit, `up` bits up, from one word per weight row: bit k of byte j is that of column 4k + j.
+template <class Isa, int Up, int K = 0>
+HD_INLINE void add_one_bit(typename Isa::I word, typename Isa::I* w) {
+    w[K] = Isa::or_(w[K], Isa::and_(Isa::template shift<Up - K>(word), Isa::bytes(1 << Up)));
+    if constexpr (K < 7) add_one_bit<Isa, Up, K + 1>(word, w);
+}
+
 // Eight vectors of 4-bit values: low nibbles are columns 0-15, high ones 16-31.
 template <class Isa>
 HD_INLINE void unpack_nibbles(const uint8_t* tile, typename Isa::I* w) {
@@ -17,20 +24,11 @@ HD_INLINE void unpack_nibbles(const uint8_t* tile, typename Isa::I* w) {
     }
 }
 
-// The same with a fifth bit. After the nibbles one word per weight row: bit k of byte j is that of column 4k + j.
+// The same with a fifth bit, whose word comes after the nibbles.
 template <class Isa>
 HD_INLINE void unpack_five_bits(const uint8_t* tile, typename Isa::I* w) {
     unpack_nibbles<Isa>(tile, w);
-    const auto h = Isa::load(tile + 16 * Isa::kLanes);
-    const auto bit = Isa::bytes(0x10);
-    w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<4>(h), bit));
-    w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<3>(h), bit));
-    w[2] = Isa::or_(w[2], Isa::and_(Isa::template shift<2>(h), bit));
-    w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<1>(h), bit));
-    w[4] = Isa::or_(w[4], Isa::and_(h, bit));
-    w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-1>(h), bit));
-    w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-2>(h), bit));
-    w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-3>(h), bit));
+    add_one_bit<Isa, 4>(Isa::load(tile + 16 * Isa::kLanes), w);
 }
 
 // Eight vectors of 2-bit values, `up` bits up, from two words per weight row: bits 2k, 2k + 1 of byte j are those of

@@ -149,19 +149,10 @@ struct Q3K {
             *out = Isa::mul(Isa::fma(six, Isa::set(1.0f), Isa::set(-32.0f)), d);
         }
     };
-    // After the two bits one word per weight row: bit k of byte j is the third bit of column 4k + j.
+    // After the two bits comes the word of the third.
     HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) {
         unpack_two_bits<Isa>(tile, w);
-        const auto h = Isa::load(tile + 8 * Isa::kLanes);
-        const auto bit = Isa::bytes(4);
-        w[0] = Isa::or_(w[0], Isa::and_(Isa::template shift<2>(h), bit));
-        w[1] = Isa::or_(w[1], Isa::and_(Isa::template shift<1>(h), bit));
-        w[2] = Isa::or_(w[2], Isa::and_(h, bit));
-        w[3] = Isa::or_(w[3], Isa::and_(Isa::template shift<-1>(h), bit));
-        w[4] = Isa::or_(w[4], Isa::and_(Isa::template shift<-2>(h), bit));
-        w[5] = Isa::or_(w[5], Isa::and_(Isa::template shift<-3>(h), bit));
-        w[6] = Isa::or_(w[6], Isa::and_(Isa::template shift<-4>(h), bit));
-        w[7] = Isa::or_(w[7], Isa::and_(Isa::template shift<-5>(h), bit));
+        add_one_bit<Isa, 2>(Isa::load(tile + 8 * Isa::kLanes), w);
     }
 };
 

@@ -20,7 +20,7 @@ def of_a_format(*tokens: int) -> StoppingCriteriaList:
 
 
 def mine(tokens, logits) -> bool:
-    raise NotImplementedError
+    return False
 
 
 @pytest.mark.parametrize(

@@ -248,10 +248,9 @@ def value_cases() -> Iterator[Case]:
     for name in ("head_count", "head_count_kv", "sliding_window", "key_length", "value_length"):
         for value in (0, 5, (1 << 32) - 1):
             yield f"attention.{name} = {value}", key(f"llama.attention.{name}", UINT32, value)
-    for value in (0, 1, 3, 1 << 31):
-        yield f"{value} experts", key("llama.expert_count", UINT32, value)
-        yield f"{value} experts used", key("llama.expert_used_count", UINT32, value)
-        yield f"{value} groups of experts", key("llama.expert_group_count", UINT32, value)
+    for name in ("expert_count", "expert_used_count", "expert_group_count"):
+        for value in (0, 1, 3, 1 << 31):
+            yield f"{name} = {value}", key(f"llama.{name}", UINT32, value)
     for text in ("", "none", "linear", "yarn", "longrope", "ntk"):
         yield f"rope scaling {text!r}", key("llama.rope.scaling.type", STRING, text)
 
@@ -262,10 +261,9 @@ def vocabulary_cases() -> Iterator[Case]:
         yield f"{count} words", key(at + "tokens", ARRAY, (STRING, [f"w{n}" for n in range(count)]))
         yield f"{count} scores", key(at + "scores", ARRAY, (FLOAT32, [0.0] * count))
         yield f"{count} types of words", key(at + "token_type", ARRAY, (INT32, [1] * count))
-    yield "words that are one", key(at + "tokens", ARRAY, (STRING, ["same"] * WORDS))
-    yield "words that are empty", key(at + "tokens", ARRAY, (STRING, [""] * WORDS))
+    for word in ("same", "", "<0xZZ>"):
+        yield f"words that all are {word!r}", key(at + "tokens", ARRAY, (STRING, [word] * WORDS))
     yield "words that are no text", key(at + "tokens", ARRAY, (STRING, [bytes([255, n % 256]) for n in range(WORDS)]))
-    yield "bytes that are none", key(at + "tokens", ARRAY, (STRING, ["<0xZZ>"] * WORDS))
     yield "a word of a megabyte", key(at + "tokens", ARRAY, (STRING, ["x" * (1 << 20), *"y" * (WORDS - 1)]))
     yield "words of numbers", key(at + "tokens", ARRAY, (UINT32, [1] * WORDS))
     yield "scores of nothing", key(at + "scores", ARRAY, (FLOAT32, [float("nan")] * WORDS))
