@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import default_signals
 import httpx
 import pytest
 
@@ -28,7 +29,9 @@ class Child:
     def __init__(self, model, home, *arguments: str) -> None:
         command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(model), "-t", "1", "--port", "0", *arguments]
         environment = {**os.environ, "HD_EDGE_HOME": str(home)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=default_signals.restore
+        )
         self.said = []
         while not (self.said and " (Ctrl-C ends)" in self.said[-1]):
             line = self.process.stderr.readline()

@@ -13,6 +13,7 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 
+import default_signals
 import pyte
 
 
@@ -45,7 +46,7 @@ class Terminal:
 
     def _child(self) -> None:
         os.close(self.master)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite run in the background hands down an ignored one
+        default_signals.restore()
 
     @property
     def screen(self) -> str:
