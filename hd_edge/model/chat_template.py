@@ -147,6 +147,7 @@ class ChatTemplate:
             raise ConfigError(msg, "messages") from error
         text = caught.text.decode("utf-8")
         thinking = text.rstrip().endswith("<think>")
+        llama.check_size(len(caught.text))  # the template adds to each message, however short
         tokens = llama.tokenize(caught.text, add_bos=caught.add_bos, special=True)
         return Prompt(tokens, text, caught.settings, thinking)
 

@@ -10,7 +10,7 @@ from typing import Any
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
 
 from hd_edge import Llama
-from hd_edge.engine.options import SEEDS
+from hd_edge.engine.options import SEEDS, as_bytes
 from hd_edge.errors import ConfigError, HDEdgeError
 
 from .answer import Job
@@ -101,6 +101,7 @@ def _own(llm: Llama, body: CompletionRequest | ChatRequest, sample: int) -> dict
     if body.n > 1:
         own["seed"] = random.randrange(SEEDS) if body.seed in (None, -1) else (body.seed + sample) % SEEDS
     if body.grammar is not None:
+        as_bytes("grammar", body.grammar)  # or half a character would be left out of the answer
         own["grammar"] = LlamaGrammar.from_string(body.grammar, verbose=False)
     if body.logit_bias:
         own["logit_bias"] = (
@@ -115,5 +116,5 @@ def _bias_of_texts(llm: Llama, bias: dict[str, float]) -> dict[int, float]:
     return {
         token: value
         for text, value in bias.items()
-        for token in llm.tokenize(text.encode("utf-8"), add_bos=False, special=True)
+        for token in llm.tokenize(as_bytes("logit_bias", text), add_bos=False, special=True)
     }

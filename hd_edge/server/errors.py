@@ -88,7 +88,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Json:
-        response = error_response(RefusedError(error.status_code, _no_route(request, error) or str(error.detail)))
+        response = error_response(RefusedError(error.status_code, _why(request, error)))
         response.headers.update(error.headers or {})
         return response
 
@@ -100,14 +100,21 @@ def install(app: FastAPI) -> None:
         return error_response(error)
 
 
-def _no_route(request: Request, error: HTTPException) -> str | None:
-    """What is wrong with a path or a method that no route has; None for another error."""
+def _why(request: Request, error: HTTPException) -> str:
+    """What the framework refused: a path or a method that no route has, or a body that is no JSON it can read."""
     asked = f"{request.method} {request.url.path[:MOST_PATH]}"
     if error.status_code == 404:
         return f"there is no {asked} here: OpenAI's routes begin with /v1, as /v1/chat/completions"
     if error.status_code == 405:
         return f"there is no {asked} here: this path takes {(error.headers or {}).get('Allow', 'another method')}"
-    return None
+    cause = error.__cause__
+    if isinstance(cause, UnicodeDecodeError):
+        return f"the body is not UTF-8: byte {cause.object[cause.start]:#04x} at {cause.start}"
+    if isinstance(cause, RecursionError):
+        return "the body has too many lists or objects in each other: send fewer"
+    if isinstance(cause, ValueError):
+        return "the body has a number of too many digits: send a shorter one"
+    return str(error.detail)
 
 
 def invalid(errors: Sequence[Any]) -> RefusedError:

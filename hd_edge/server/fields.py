@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -42,17 +43,53 @@ def wrong(message: str, **values: str) -> PydanticCustomError:
 
 def shown(value: Any) -> str:
     """The beginning of a value, for a message."""
-    text = repr(value)
+    text = repr(value[:MOST_SHOWN] if isinstance(value, (str, list)) else value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
-Token = Annotated[int, Field(ge=0, le=INT32, strict=True)]
-Tokens = list[Token]
-Texts = Annotated[
-    str | list[str] | Tokens | list[Tokens],
-    shaped("a text, a list of texts, a list of token ids, or a list of such lists"),
-]
-Stop = Annotated[str | Annotated[list[str], Field(max_length=MOST_STOPS)], shaped(f"a text or up to {MOST_STOPS}")]
+def few(most: int) -> BeforeValidator:
+    """A list of at most so many items, counted before they are read: pydantic keeps an error of every wrong one."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list) and len(value) > most:
+            msg = "the list has {got} items, at most {most} are taken"
+            raise wrong(msg, got=str(len(value)), most=str(most))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _no_token(values: list[Any]) -> int | None:
+    """Where the first value stands that is no token id."""
+    wrong_ones = (place for place, value in enumerate(values) if type(value) is not int or not 0 <= value <= INT32)
+    return next(wrong_ones, None)
+
+
+def _tokens(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Token ids: pydantic is shown them up to the first mistake."""
+    place = _no_token(value) if isinstance(value, list) else None
+    return handler(value if place is None else value[: place + 1])
+
+
+def _texts(value: Any, _: ValidatorFunctionWrapHandler) -> Any:
+    """Any shape of ``Texts``; the first wrong item ends the search."""
+    items = value if isinstance(value, list) else [value]
+    first = items[0] if items else ""
+    if isinstance(first, str):
+        good = all(isinstance(item, str) for item in items)
+    elif isinstance(first, list):
+        good = all(isinstance(item, list) and _no_token(item) is None for item in items)
+    else:
+        good = isinstance(value, list) and _no_token(items) is None
+    if not good:
+        msg = "{got} is not a text, a list of texts, a list of token ids, or a list of such lists"
+        raise wrong(msg, got=shown(value))
+    return value
+
+
+Tokens = Annotated[list[Annotated[int, Field(ge=0, le=INT32, strict=True)]], WrapValidator(_tokens)]
+Texts = Annotated[str | list[str] | list[int] | list[list[int]], WrapValidator(_texts)]
+Stop = Annotated[str | Annotated[list[str], few(MOST_STOPS)], shaped(f"a text or up to {MOST_STOPS}")]
 Bias = Annotated[dict[str, float], shaped("a mapping of tokens to numbers")]
 
 

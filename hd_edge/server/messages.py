@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .fields import shaped, shown, wrong
+from .fields import few, shaped, shown, wrong
 
 NAMES = "^[a-zA-Z0-9_-]{1,64}$"  # of functions and schemas, as in OpenAI's API
+MOST_TOOLS = 128
+MOST_PIECES = 16_384  # messages of a conversation, with the parts and calls in them: each is several tokens
 
 
 class Part(BaseModel):
@@ -57,6 +59,22 @@ class Message(BaseModel):
         return self
 
 
+def _countable(messages: Any) -> Any:
+    """Refuses a conversation of too many pieces before they are read one by one, which everybody waits for."""
+    if isinstance(messages, list):
+        inner = [
+            message.get(key) for message in messages if isinstance(message, dict) for key in ("content", "tool_calls")
+        ]
+        pieces = len(messages) + sum(len(each) for each in inner if isinstance(each, list))
+        if pieces > MOST_PIECES:
+            msg = "the conversation has {got} messages, parts and calls, at most {most} are taken: send less"
+            raise wrong(msg, got=str(pieces), most=str(MOST_PIECES))
+    return messages
+
+
+Messages = Annotated[list[Message], BeforeValidator(_countable)]
+
+
 class Function(BaseModel):
     """A function that the model may call; ``parameters`` is a JSON schema."""
 
@@ -91,7 +109,7 @@ class Subset(BaseModel):
     """Some of the tools, and whether one must be called."""
 
     mode: Literal["auto", "required"]
-    tools: list[NamedTool] = Field(min_length=1)
+    tools: Annotated[list[NamedTool], few(MOST_TOOLS)] = Field(min_length=1)
 
 
 class AllowedTools(BaseModel):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from .fields import INT32, Bias, Body, Stop, Texts, Tokens, separate, wrong
-from .messages import Message, ResponseFormat, Tool, ToolChoice
+from .fields import INT32, Bias, Body, Stop, Texts, Tokens, few, separate, wrong
+from .messages import MOST_TOOLS, Messages, ResponseFormat, Tool, ToolChoice
 
 MOST_CHOICES = 128  # of one request, as in OpenAI's API
 MOST_TOP = 20  # top_logprobs, as in OpenAI's API
-MOST_TOOLS = 128
+MOST_EMBEDDED = 2048  # texts of one request, as in OpenAI's API
 
 
 class GenerationRequest(Body):
@@ -81,17 +81,19 @@ class CompletionRequest(GenerationRequest):
 class ChatRequest(GenerationRequest):
     """Body of ``POST /v1/chat/completions``."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Messages = Field(min_length=1)
     max_completion_tokens: int | None = Field(default=None, ge=0, le=INT32, description="Newer name of max_tokens.")
     logprobs: bool = False
     top_logprobs: int | None = Field(default=None, ge=0, le=MOST_TOP, description="Needs logprobs.")
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = Field(default=None, max_length=MOST_TOOLS)
+    tools: Annotated[list[Tool] | None, few(MOST_TOOLS)] = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning_format: Literal["none", "auto"] = Field(default="auto", description="auto: thoughts come apart.")
     chat_template_kwargs: dict[str, Any] | None = Field(default=None, description="Variables for the chat template.")
-    functions: list[dict[str, Any]] | None = Field(default=None, description="Older name of tools.")
+    functions: Annotated[list[dict[str, Any]] | None, few(MOST_TOOLS)] = Field(
+        default=None, description="Older name of tools."
+    )
     function_call: str | dict[str, Any] | None = Field(default=None, description="Older name of tool_choice.")
 
     @model_validator(mode="after")
@@ -99,6 +101,11 @@ class ChatRequest(GenerationRequest):
         if self.top_logprobs is not None and not self.logprobs:
             msg = f"top_logprobs={self.top_logprobs} needs logprobs=true"
             raise wrong(msg, param="top_logprobs")
+        held = {"response_format": self.response_format is not None and self.response_format.type != "text"}
+        held |= {name: bool(getattr(self, name)) for name in ("tools", "functions")}
+        if self.grammar is not None and (other := next((name for name, given in held.items() if given), None)):
+            msg = f"grammar and {other} are both given, an answer can follow one of them: leave one out"
+            raise wrong(msg, param="grammar")
         return self
 
 
@@ -108,6 +115,13 @@ class EmbeddingRequest(Body):
     input: Texts
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(default=None, description="Not supported: a model has its own.")
+
+    @model_validator(mode="after")
+    def _check(self) -> EmbeddingRequest:
+        if (texts := len(separate(self.input))) > MOST_EMBEDDED:
+            msg = f"{texts} texts are given, at most {MOST_EMBEDDED} are embedded at a time: send less"
+            raise wrong(msg, param="input")
+        return self
 
 
 class TokenizeRequest(Body):

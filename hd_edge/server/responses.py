@@ -6,12 +6,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from .errors import RefusedError, invalid
-from .fields import INT32, Body
+from .fields import INT32, Body, few
+from .messages import MOST_PIECES, MOST_TOOLS
 from .requests import ChatRequest
 
 Json = dict[str, Any]
@@ -26,13 +27,13 @@ NOT_SUPPORTED = {
 class ResponsesRequest(Body):
     """Body of ``POST /v1/responses``; fields that are not known are ignored."""
 
-    input: str | list[dict[str, Any]]
+    input: Annotated[str | list[dict[str, Any]], few(MOST_PIECES)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(default=None, ge=1, le=INT32)
     temperature: float | None = None
     top_p: float | None = None
     stream: bool = False
-    tools: list[dict[str, Any]] = Field(default_factory=list)
+    tools: Annotated[list[dict[str, Any]], few(MOST_TOOLS)] = Field(default_factory=list)
     tool_choice: str | dict[str, Any] = "auto"
     parallel_tool_calls: bool | None = None
     text: dict[str, Any] | None = None

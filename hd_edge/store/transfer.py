@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORMAT = "hd_edge n-grams"
 LENGTHS = (1, 2, 3, 4, 6, 8)  # tokens of a key
 BATCH = 20_000  # records per transaction
+SHOWN = 60  # characters of a wrong line
 MAX_COUNT = (1 << 32) - 1
 
 
@@ -202,7 +203,7 @@ def check_header(line: str) -> Identity | None:
             raise ValueError(header["version"])
         return Identity.from_dict(header)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        msg = f"the first line is not the header of an export of hd_edge ({error})"
+        msg = f"the first line is not the header of an export of hd_edge, of version 1: {line[:SHOWN]!r}"
         raise CorpusError(msg) from error
 
 
@@ -241,8 +242,8 @@ class _Entry:
             texts, counts = [text for text, _ in pairs], [count for _, count in pairs]
             numbers = [entry["total"], *counts, *context, *tokens]
             strings = [entry["key"], *texts]
-        except (KeyError, TypeError, RecursionError) as error:
-            msg = f"its fields are not key, next, total and ids: {error!r}"
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            msg = f"not JSON with the fields key, next, total and ids: {line[:SHOWN]!r}"
             raise ValueError(msg) from error
         if not all(isinstance(text, str) for text in strings) or len(tokens) != len(texts):
             msg = "a text is none, or there are not as many texts as ids"
@@ -275,7 +276,8 @@ def _ranked(followers: dict[int, int]) -> list[tuple[int, int]]:
 
 def _key(context: tuple[Any, ...], n_vocab: int) -> int:
     if len(context) not in LENGTHS or not all(isinstance(t, int) and 0 <= t < n_vocab for t in context):
-        raise ValueError(context)
+        msg = f"its key is of {len(context)} ids, expected {' or '.join(map(str, LENGTHS))}, each below {n_vocab}"
+        raise ValueError(msg)
     return int(context[-1] if len(context) == 1 else (context[-2] + 1) << 32 | context[-1])
 
 

@@ -134,8 +134,9 @@ def test_merge_of_two_kinds_is_refused(model, store, identity, tmp_path):
 @pytest.mark.parametrize("text", ["", "{}\n", "hello\n", "[" * 99_999])
 def test_nothing_to_import_makes_no_store(model, tmp_path, text):
     new = tmp_path / "new.sqlite3"
-    with pytest.raises(CorpusError, match="the first line is not the header"):
+    with pytest.raises(CorpusError, match="the first line is not the header") as refused:
         run("import", new, "-", "-m", model, input=text)
+    assert str(refused.value).endswith(repr(text[:60]))  # the line, and no word of Python's
     assert not new.exists()
 
 
@@ -146,7 +147,9 @@ def test_a_torn_export_changes_nothing(model, store, tmp_path, tear):
     torn.write_text(tear((tmp_path / "whole.jsonl").read_text()))
     before = store.read_bytes()
     for target in (new, store):
-        with pytest.raises(CorpusError, match="is not of an export"):
+        with pytest.raises(
+            CorpusError, match=r"is not of an export .not JSON with the fields key, next, total and ids: '"
+        ):
             run("import", target, torn, "-m", model)
     assert not new.exists()
     assert store.read_bytes() == before

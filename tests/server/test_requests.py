@@ -111,7 +111,7 @@ HALF = "half a surrogate pair, '\\ud800' at 0: send whole characters"
         (b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}", "body"),
         (b'{"prompt": "\\ud800"}', HALF),
         (b'{"prompt": "a", "stop": ["\\ud800"]}', HALF),
-        (b'{"prompt": "a", "grammar": "\\ud800"}', "a name is expected in line 1"),
+        (b'{"prompt": "a", "grammar": "\\ud800"}', "half a surrogate pair"),
         (
             b'{"prompt": "a", "logit_bias_type": "tokens", "logit_bias": {"\\ud800": 1}}',
             HALF,
