@@ -10,6 +10,8 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ContextFullError, TokenError
 
+from .control_tokens import Cuts
+
 PLENTY = 8  # bytes per token: shorter prompts are tokenized without asking for the longest token
 LONGEST = 1024  # bytes per token where the tokenizer drops text that no token stands for
 KEEPS_ALL = (1, 2)  # vocabulary types (SentencePiece, byte pairs) that spell every byte of a text
@@ -55,7 +57,7 @@ def token_ids(tokens: Any, n_vocab: int) -> list[int]:
     return ids
 
 
-def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int]:
+def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool, cuts: Cuts | None = None) -> list[int]:
     """Token ids of a text.
 
     Args:
@@ -63,11 +65,22 @@ def tokens_of(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int
         text: Any bytes, read as UTF-8; see ``tokenizable``.
         add_bos: Whether a beginning-of-sequence token comes first, where the model has one.
         special: Whether control tokens are read as such.
+        cuts: Of this vocabulary; texts of many control tokens take seconds without.
 
     Raises:
         TokenError: llama.cpp cannot tokenize it.
     """
     text = tokenizable(vocab, text)
+    if cuts is None or not special:
+        return _read(vocab, text, add_bos, special)
+    first, *more = cuts.pieces(vocab, text, add_bos)
+    tokens = _read(vocab, first, add_bos, special)
+    for piece in more:
+        tokens += _read(vocab, piece, False, special)
+    return tokens
+
+
+def _read(vocab: Any, text: bytes, add_bos: bool, special: bool) -> list[int]:
     room = len(text) + 2
     while True:
         ids = (lib.llama_token * room)()

@@ -9,6 +9,7 @@ from typing import Any
 from llama_cpp import llama_cpp as lib
 from llama_cpp.llama_tokenizer import LlamaTokenizer
 
+from hd_edge.backend.control_tokens import Cuts
 from hd_edge.backend.tokens import token_bytes, token_ids, tokens_of
 
 
@@ -40,10 +41,11 @@ class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]
         self._read = llama._life.read
         self._pieces: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
         self._bos = self._model.token_bos()
+        self._cuts = Cuts()
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         """As llama_cpp, which makes an array of the trained context for it: gigabytes where a file says so."""
-        return list(self._read(tokens_of, self._model.vocab, text, add_bos, special))
+        return list(self._read(tokens_of, self._model.vocab, text, add_bos, special, self._cuts))
 
     def detokenize(self, tokens: Any, prev_tokens: list[int] | None = None, special: bool = False) -> bytes:  # noqa: ARG002
         """Bytes of tokens; a leading space after a beginning-of-sequence token is dropped, as llama_cpp does.

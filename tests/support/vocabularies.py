@@ -38,8 +38,11 @@ def byte_characters():
 WORDS = [" the", " cat", " sat", "ing", " jump", " photo", "graph", " caf", "\u00e9", " \U0001f389", " 12", "ab"]
 
 
-def write_byte_pairs(path, words=WORDS):
-    """A GGUF file with a vocabulary of byte pairs: single bytes, what merging makes of words, two control tokens."""
+def write_byte_pairs(path, words=WORDS, more=()):
+    """A GGUF file with a vocabulary of byte pairs: single bytes, what merging makes of words, two control tokens.
+
+    ``more``: texts and types (3: control, 4: the user's) of further tokens that are looked for in a text.
+    """
     of = byte_characters()
     tokens = [of[byte] for byte in range(256)]
     merges = []
@@ -59,8 +62,8 @@ def write_byte_pairs(path, words=WORDS):
     writer.add_head_count(2)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([*tokens, "<|begin|>", "<|end|>"])
-    writer.add_token_types([1] * len(tokens) + [3, 3])
+    writer.add_token_list([*tokens, "<|begin|>", "<|end|>", *(text for text, _ in more)])
+    writer.add_token_types([1] * len(tokens) + [3, 3, *(kind for _, kind in more)])
     writer.add_token_merges(merges)
     writer.add_bos_token_id(len(tokens))
     writer.add_eos_token_id(len(tokens) + 1)
