@@ -36,6 +36,10 @@ class Shape(Protocol):
         """The last events of a stream."""
         ...
 
+    def told(self, error: dict[str, Any]) -> dict[str, Any]:
+        """An error object in that API's words."""
+        ...
+
     def failed(self, error: dict[str, Any]) -> dict[str, Any]:
         """The event of an error."""
         ...
@@ -167,7 +171,7 @@ class Answer(Response):
         if first.error is not None:
             self._answered = True
             self._requests.failed += 1
-            await error_response(first.error)(scope, receive, send)
+            await self._refusal(first.error)(scope, receive, send)
         elif self._job.stream:
             await self._events(buffer, first, send)
         else:
@@ -182,7 +186,7 @@ class Answer(Response):
         self._answered = True
         if arrival.error is not None:
             self._requests.failed += 1
-            await error_response(arrival.error)(scope, receive, send)
+            await self._refusal(arrival.error)(scope, receive, send)
             return
         self._requests.done += 1
         whole, shape = self._joined(made), self._job.shape
@@ -219,7 +223,7 @@ class Answer(Response):
         if arrival.error is not None:
             self._requests.failed += 1
             error = describe(arrival.error)[1]
-            await _event(send, {"error": error} if shape is None else shape.failed(error))
+            await _event(send, {"error": error} if shape is None else shape.failed(shape.told(error)))
         else:
             self._requests.done += 1
             total = self._total
@@ -229,6 +233,10 @@ class Answer(Response):
                 await _event(send, event)
         self._answered = True
         await _event(send, None)
+
+    def _refusal(self, error: BaseException) -> Json:
+        status, what = describe(error)
+        return Json({"error": what if self._job.shape is None else self._job.shape.told(what)}, status)
 
     async def _cut_off(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server ends: tells the client so, whatever it had of its answer."""

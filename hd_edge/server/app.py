@@ -102,7 +102,7 @@ async def responses(request: Request, body: ResponsesRequest) -> Answer:
         if body.store:
             state.kept.keep(response, items)
 
-    return _answer(state, replace(job, shape=ResponseShape(body, state.name, keep)))
+    return _answer(state, replace(job, shape=ResponseShape(body, state.name, body.names(items), keep)))
 
 
 @router.get("/v1/responses/{name}", tags=["OpenAI"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -117,12 +117,17 @@ def _why(request: Request, error: HTTPException) -> str:
     return str(error.detail)
 
 
-def invalid(errors: Sequence[Any]) -> RefusedError:
-    """What is wrong with a body, and the first field that is, as OpenAI's API names it: ``messages[0].role``."""
+def invalid(errors: Sequence[Any], names: Callable[[str], str] = str) -> RefusedError:
+    """What is wrong with a body, and the first field that is, as OpenAI's API names it: ``messages[0].role``.
+
+    Args:
+        errors: Of pydantic.
+        names: The client's name of a field.
+    """
     said, param = [], None
     for error in errors[:MOST_SAID]:
         place = "" if error["type"] == "json_invalid" else _place(error["loc"][1:])
-        place = place or str(error.get("ctx", {}).get("param", ""))
+        place = names(place or str(error.get("ctx", {}).get("param", "")))
         param = param or place or None
         said.append(f"{place or 'body'}: {error['msg']}")
     if len(errors) > MOST_SAID:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from .errors import RefusedError, invalid
 from .fields import INT32, Body, few
+from .items import Names, messages
 from .messages import MOST_PIECES, MOST_TOOLS
 from .requests import ChatRequest
 
@@ -65,7 +66,7 @@ class ResponsesRequest(Body):
                 raise RefusedError(400, msg, code="unsupported_parameter", param=name)
         given: Json = {"model": self.model, "temperature": self.temperature, "top_p": self.top_p, "stream": self.stream}
         given |= {"max_tokens": self.max_output_tokens, "parallel_tool_calls": self.parallel_tool_calls}
-        given["messages"] = list(_messages(self.instructions, items))
+        given["messages"] = [message for message, _ in messages(self.instructions, items, self.places(items))]
         if self.tools or self.tool_choice not in ("auto", "none"):
             given["tools"] = [_tool(tool, place) for place, tool in enumerate(self.tools)]
             given["tool_choice"] = _choice(self.tool_choice)
@@ -80,8 +81,20 @@ class ResponsesRequest(Body):
         try:
             asked: ChatRequest = ChatRequest.model_validate(given)
         except ValidationError as error:
-            raise invalid([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+            places = error.errors(include_input=False)
+            raise invalid([{**one, "loc": ("body", *one["loc"])} for one in places], self.names(items)) from error
         return asked
+
+    def places(self, items: list[Json]) -> list[str]:
+        """For each item of the conversation, the field of this request that it comes from."""
+        if isinstance(self.input, str):
+            return [*["previous_response_id"] * (len(items) - 1), "input"]
+        before = len(items) - len(self.input)
+        return [*["previous_response_id"] * before, *(f"input[{place}]" for place in range(len(self.input)))]
+
+    def names(self, items: list[Json]) -> Names:
+        """Names of this request's fields by those of the chat completion that it becomes."""
+        return Names(list(messages(self.instructions, items, self.places(items))))
 
 
 def _tool(tool: Json, place: int) -> Json:
@@ -106,42 +119,18 @@ def _choice(choice: str | Json) -> str | Json:
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
 
 
-def _messages(instructions: str | None, items: list[Json]) -> Iterator[Json]:
-    """Messages of a conversation; calls that follow each other are one message's."""
-    if instructions:
-        yield {"role": "system", "content": instructions}
-    calls: list[Json] = []
-    for place, item in enumerate(items):
-        kind = item.get("type", "message")
-        if kind == "function_call":
-            function = {"name": item.get("name"), "arguments": item.get("arguments")}
-            calls.append({"id": item.get("call_id", ""), "type": "function", "function": function})
-            continue
-        if calls:
-            yield {"role": "assistant", "content": None, "tool_calls": calls}
-            calls = []
-        if kind == "function_call_output":
-            yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
-        elif kind == "message":
-            yield {"role": item.get("role"), "content": item.get("content")}
-        elif kind != "reasoning":
-            msg = f"input[{place}] is of type {kind!r}, expected message, function_call or function_call_output"
-            raise RefusedError(400, msg, param=f"input[{place}].type")
-    if calls:
-        yield {"role": "assistant", "content": None, "tool_calls": calls}
-
-
 class ResponseShape:
     """A response, or the events of one, from a chat completion.
 
     Args:
         body: What was asked.
         name: Of the model.
+        names: Of the request's fields.
         done: Called with the response when it is whole.
     """
 
-    def __init__(self, body: ResponsesRequest, name: str, done: Callable[[Json], None]) -> None:
-        self._done = done
+    def __init__(self, body: ResponsesRequest, name: str, names: Names, done: Callable[[Json], None]) -> None:
+        self._done, self._names = done, names
         self._head: Json = {
             "id": f"resp_{uuid.uuid4().hex}",
             "object": "response",
@@ -195,6 +184,10 @@ class ResponseShape:
         yield from self._close()
         response = self._response(usage)
         yield self._event(f"response.{response['status']}", response=response)
+
+    def told(self, error: Json) -> Json:
+        """An error object with this API's names of fields."""
+        return {**error, **self._names.told(error["message"], error["param"])}
 
     def failed(self, error: Json) -> Json:
         """The event of an error."""

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from hd_edge.errors import ConfigError
 
 from .protocol import Protocol
+from .room import make_room
 
 BACKLOG = 2048  # uvicorn's
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)  # a terminal was closed; Windows has no such signal
@@ -52,6 +53,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, host: str, listening: socket.socket, ready: Callable[[str], None]) -> None:
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, http=Protocol, ws="none")
         super().__init__(config)
+        make_room()
         self._app = app
         self.socket = listening
         self._ready = ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Literal
 
 import openai
@@ -25,6 +26,7 @@ class Weather(BaseModel):
     city: Literal["Oslo", "Rome"]
 
 
+CALL = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
 TOOL = {"type": "function", "name": "weather", "description": "Weather.", "parameters": Weather.model_json_schema()}
 
 
@@ -106,16 +108,41 @@ def test_the_client_parses_a_form(client):
         ({"tool_choice": {"type": "function", "name": "nope"}}, "tool_choice"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"input": [{"type": "image"}]}, "input[0].type"),
-        ({"input": [{"role": "robot", "content": "a"}]}, "messages[0].role"),
+        ({"input": [{"role": "robot", "content": "a"}]}, "input[0].role"),
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user", "content": [{"type": "image"}]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": "a"}, CALL, {**CALL, "arguments": {}}]}, "input[2].arguments"),
+        ({"input": [CALL, {"type": "function_call_output", "output": 5}]}, "input[1].output"),
+        ({"tools": [{"type": "function", "name": "a b"}]}, "tools[0].name"),
         ({"temperature": -1}, "temperature"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}}, "response_format"),
+        ({"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}}, "text.format"),
+        ({"text": {"format": {"type": "json_schema", "name": "a"}}}, "text.format.schema"),
     ],
 )
 def test_a_mistake_is_named(client, more, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(**{"input": ASKED, **SETTINGS, **more})
     assert caught.value.param == param
+    assert "messages" not in str(caught.value)
+    assert "response_format" not in str(caught.value)
+
+
+def test_a_mistake_in_a_stream_is_named(client):
+    form = {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}
+    with pytest.raises(openai.BadRequestError) as caught:
+        list(client.responses.create(input=ASKED, text=form, stream=True, **SETTINGS))
+    assert caught.value.param == "text.format"
+
+
+def test_a_mistake_behind_a_response_is_named(client):
+    """By its place in this request, whatever was before."""
+    first = client.responses.create(input=ASKED, **SETTINGS)
+    for item, param in (({"role": "robot", "content": "a"}, "input[1].role"), ({"type": "image"}, "input[1].type")):
+        with pytest.raises(openai.BadRequestError) as caught:
+            items = [{"role": "user", "content": "a"}, item]
+            client.responses.create(input=items, previous_response_id=first.id, **SETTINGS)
+        assert caught.value.param == param
 
 
 def test_a_response_goes_on_from_one_before(client):
@@ -163,6 +190,20 @@ def test_what_is_not_stored_is_not_there(client):
     made = client.responses.create(input=ASKED, store=False, **SETTINGS)
     assert made.store is False
     gone(lambda: client.responses.retrieve(made.id), None)
+
+
+def test_what_is_kept_takes_its_bytes_and_no_more():
+    """Empty lists take twenty times as much as objects."""
+    kept = KeptResponses()
+    tracemalloc.start()
+    for number in range(10):
+        response = json.loads('{"output": [], "metadata": [' + ",".join(["[]"] * 100_000) + "]}")
+        kept.keep({"id": f"r{number}", **response}, [])
+    del response
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 2 * 10 * 300_000
+    assert kept.find("r9").response == {"id": "r9", "output": [], "metadata": [[]] * 100_000}
 
 
 def test_what_is_kept_is_bounded():

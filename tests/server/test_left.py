@@ -1,0 +1,159 @@
+"""Connections: clients that send no more and wait, clients that left, requests that never arrive as a whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+
+import pytest
+from served import Served
+
+from hd_edge import Llama
+from hd_edge.server import create_app, protocol
+
+CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def llm(models):
+    with Llama(str(models("Q4_0")), n_ctx=32_768, n_threads=1, n_threads_batch=1, store=None) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def served(llm):
+    server = Served(create_app(llm, "tiny"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def logged(caplog):
+    """What the server logs, also below its own level."""
+    log = logging.getLogger("uvicorn.error")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    log.addHandler(caplog.handler)
+    yield caplog.records
+    log.removeHandler(caplog.handler)
+    log.setLevel(level)
+
+
+def completion(version="1.1", **body):
+    data = json.dumps({"prompt": "the cat", "temperature": 0.0, "logit_bias": {"2": -100}, **body}).encode()
+    lines = (f"POST /v1/completions HTTP/{version}", "Host: localhost", "Content-Type: application/json")
+    return "\r\n".join([*lines, f"Content-Length: {len(data)}", "", ""]).encode() + data
+
+
+def connect(served, data=b""):
+    connection = socket.create_connection(("127.0.0.1", int(served.url.rsplit(":", 1)[1])), timeout=60)
+    connection.sendall(data)
+    return connection
+
+
+def answer(connection):
+    said = b""
+    while not said.endswith(b"}"):
+        said += connection.recv(65_536)
+    return said
+
+
+def everything(connection):
+    said = b""
+    while got := connection.recv(65_536):
+        said += got
+    return said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_sends_no_more_has_its_answers(served, stream):
+    with connect(served, completion(max_tokens=200, stream=stream) + HEALTH) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        said = everything(connection)
+    assert said.startswith(b"HTTP/1.1 102 ")
+    assert said.count(b"HTTP/1.1 200 ") == 2
+    assert (b"[DONE]" if stream else b'"finish_reason":"length"') in said
+    assert said.endswith(b'{"status":"ok"}')
+
+
+def test_who_sends_no_more_and_leaves_is_noticed(served):
+    before = served.metric(CANCELLED)
+    with connect(served, completion(max_tokens=30_000)) as connection:
+        served.wait_for("llamacpp:requests_processing", 1)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 102 ")
+        assert served.metric("llamacpp:requests_processing") == 1
+    served.wait_for(CANCELLED, before + 1)
+    served.wait_for("llamacpp:requests_processing", 0)
+
+
+@pytest.mark.parametrize("data", [completion("1.0", max_tokens=30_000), completion(max_tokens=9)[:-3], HEALTH[:-3]])
+def test_what_cannot_be_answered_any_more_is_closed(served, data):
+    """Clients of HTTP/1.0 know no interim answers; the others have not said all."""
+    with connect(served, data) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert everything(connection) == b""
+    served.wait_for("llamacpp:requests_processing", 0)
+
+
+@pytest.mark.parametrize("data", [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 60])
+def test_what_is_no_http_is_refused_in_the_words_of_the_api(served, data):
+    with connect(served, data) as connection:
+        head, _, body = everything(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body)["error"] == {
+        "message": "the request is not HTTP/1.1: send plain HTTP, without TLS",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_http",
+    }
+
+
+def test_a_websocket_is_answered_as_any_request_and_nothing_is_logged(served, logged):
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
+    with connect(served, HEALTH[:-2].replace(b"/health", b"/v1/completions") + upgrade) as connection:
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 405 ")
+    assert logged == []
+
+
+@pytest.mark.parametrize("data", [b"", HEALTH[:-3], completion(max_tokens=9)[:-3]], ids=["nothing", "head", "body"])
+def test_a_request_that_does_not_arrive_ends_its_connection(served, monkeypatch, data):
+    monkeypatch.setattr(protocol, "READ_TIME", 0.2)
+    with connect(served, data) as connection:
+        said = everything(connection)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in said
+
+
+def test_a_request_that_arrived_has_no_such_end(served):
+    with connect(served, HEALTH) as connection:
+        assert b'"ok"' in answer(connection)
+        known = [each for each in served.server.server_state.connections if each.client == connection.getsockname()]
+        assert [each._timer for each in known] == [None]
+
+
+def test_more_connections_than_files_are_refused(served, monkeypatch):
+    monkeypatch.setattr(protocol, "most_connections", lambda: 5)
+    connections = [connect(served, HEALTH) for _ in range(8)]
+    said = [answer(connection) for connection in connections]
+    for connection in connections:
+        connection.close()
+    refused = sum(b'"code":"too_many"' in each for each in said)
+    assert 3 <= refused < 8  # connections of the test before may not be gone yet
+    assert refused + sum(b'"ok"' in each for each in said) == 8
+
+
+def test_a_body_that_still_arrives_does_not_keep_the_server(models, logged):
+    llm = Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None)
+    served = Served(create_app(llm, "tiny"))
+    with connect(served, completion(max_tokens=9)[:-3]) as connection:
+        with connect(served, HEALTH) as other:
+            answer(other)  # what was sent before is read
+        served.stop()
+        said = everything(connection)
+    assert said.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"server_stopping"' in said
+    assert logged == []
