@@ -143,7 +143,8 @@ def test_eight_clients_at_once_get_their_own_answers(served, client):
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_goes_away_stops_the_generation(served, client, answer, stream):
     left = served.metric('hd_edge:requests_total{outcome="cancelled"}')
-    long = {"messages": [{"role": "user", "content": "Write a very long story."}], "max_tokens": 900, "stream": stream}
+    ask = [{"role": "user", "content": "Write a very long story."}]
+    long = {"messages": ask, "max_tokens": 900, "min_tokens": 900, "stream": stream}  # more than is made ahead
     if stream:
         with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=long, timeout=60) as response:
             next(response.iter_lines())
