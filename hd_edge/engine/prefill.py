@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def prefill(
     Returns:
         False if the generation was cancelled meanwhile; what was computed until then is kept.
     """
-    known = llama.input_ids[: llama.n_tokens]
+    known, found = llama.input_ids[: llama.n_tokens], []
     if reset:
         n = min(len(known), len(tokens))
         differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
@@ -64,13 +65,15 @@ def prefill(
             llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
             keep = prefixes.fetch(computed(llama, known), tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
-        elif isinstance(prefixes, StateCache) and keep < len(known):
-            prefixes.saver.take(computed(llama, known))
+        elif isinstance(prefixes, StateCache):
+            found = prefixes.find(tokens)
+            if keep < len(known):
+                prefixes.saver.take(computed(llama, known))
     else:
         tokens, keep = [*known.tolist(), *tokens], len(known)
     keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is known: the last token again
-    if reset and isinstance(prefixes, StateCache):
-        keep = resume(llama, verifier, tokens, prefixes)
+    if found and isinstance(prefixes, StateCache):
+        keep = resume(llama, verifier, tokens, partial(prefixes.resume, found))
     tokens = tokens[keep:]
     llama.stats.cached_tokens = llama.n_tokens
     try:

@@ -11,12 +11,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .base import PrefixBase
 from .cache import LEAST_GAIN
 from .checkpoints import Checkpoints
 from .pieces import Piece, cut
-from .saver import Saver
+from .saver import Blob, Saver
+
+
+@dataclass(frozen=True)
+class Known:
+    """A stored state that a prompt can go on from.
+
+    Args:
+        piece: The last of its tokens.
+        size: Bytes to be read.
+        blob: The state, if it is in memory.
+    """
+
+    piece: Piece
+    size: int
+    blob: Blob | None
 
 
 class StateCache(PrefixBase):
@@ -28,50 +44,59 @@ class StateCache(PrefixBase):
         about = (self._root, self._name, self.memory, self.disk, self.price)
         return StateSaver(self._state, self._turn, self._live, *about, advance=lambda: False)
 
-    def resume(self, tokens: Sequence[int], keep: int) -> int:
-        """Puts the latest known state of a prompt's beginning into the memory, if that pays.
+    def find(self, tokens: Sequence[int]) -> list[Known]:
+        """The latest known states of a prompt's beginning, those in memory held: one at most of each place."""
+        if self._closed:
+            return []
+        chain, found = list(cut(self._root, tokens[:-1])), []
+        piece = self.memory.latest(chain)
+        if piece is not None and (blob := self.memory.get(piece)):
+            found.append(Known(piece, len(blob), blob))
+        there = self.disk.latest(chain) if self.disk is not None else None
+        if there is not None and (not found or there[0].stop > found[0].piece.stop):
+            found.insert(0, Known(*there, None))
+        return found
+
+    def resume(self, found: Sequence[Known], keep: int) -> int:
+        """Puts one of the found states into the memory, if that pays.
 
         Args:
-            tokens: The prompt.
+            found: Of the prompt, by ``find``.
             keep: How many of its tokens the memory holds, and nothing else.
 
         Returns:
             How many it holds now; 0: llama.cpp refused the state, and the memory holds nothing good.
         """
-        if self._closed:
-            return keep
-        chain = list(cut(self._root, tokens[:-1]))
-        here, there = self.memory.latest(chain), self.disk.latest(chain) if self.disk is not None else None
-        started = time.perf_counter()
-        if there is not None and self._pays(there[0], keep if here is None else max(keep, here.stop), there[1], 0):
-            piece, size = there
-            blob = self.disk.read(piece, bytearray(size)) if self.disk is not None else None
+        for i, one in enumerate(found):
+            started = time.perf_counter()
+            if not self._pays(one, max([keep, *(other.piece.stop for other in found[i + 1 :])])):
+                continue
+            blob = one.blob
+            if blob is None and self.disk is not None:
+                blob = self.disk.read(one.piece, bytearray(one.size))
             if blob is not None:
-                return self._restored(piece, blob, started)
-        if here is not None and (found := self.memory.get(here)) and self._pays(here, keep, 0, len(found)):
-            return self._restored(here, found, None)
+                return self._restored(one, blob, started)
         return keep
 
-    def _pays(self, piece: Piece, keep: int, on_disk: int, in_memory: int) -> bool:
-        gain = piece.stop - keep
+    def _pays(self, one: Known, keep: int) -> bool:
+        on_disk, in_memory = (one.size, 0) if one.blob is None else (0, one.size)
+        gain = one.piece.stop - keep
         return gain >= LEAST_GAIN and self.price.worth_restoring(gain, on_disk, in_memory)
 
-    def _restored(self, piece: Piece, blob: bytearray | memoryview, started: float | None) -> int:
-        """Puts a state in; ``started``: when its file was opened."""
-        begun = time.perf_counter()
-        if not self._state.restore_whole(blob, piece.stop):
-            self.memory.drop(piece)
+    def _restored(self, one: Known, blob: Blob, started: float) -> int:
+        if not self._state.restore_whole(blob, one.piece.stop):
+            self.memory.drop(one.piece)
             if self.disk is not None:
-                self.disk.drop(piece)
+                self.disk.drop(one.piece)
             return 0
-        now = time.perf_counter()
-        if started is None:
-            self.price.copied(len(blob), now - begun)
-            self.memory.touch([piece])
+        seconds = time.perf_counter() - started
+        if one.blob is None:
+            self.price.read(len(blob), seconds)
+            self.saver.used.append(one.piece)
         else:
-            self.price.read(len(blob), now - started)
-            self.saver.used.append(piece)
-        return piece.stop
+            self.price.copied(len(blob), seconds)
+            self.memory.touch([one.piece])
+        return one.piece.stop
 
 
 class StateSaver(Saver):
@@ -81,9 +106,12 @@ class StateSaver(Saver):
 
     def take(self, live: Sequence[int]) -> None:
         """Copies what the memory, which holds the state of these tokens, is about to lose, if that pays."""
-        for piece, gain in self._chosen(live):
+        chosen = self._chosen(live)
+        pieces = [piece for piece, _ in chosen]
+        for piece, gain in chosen:
             if not self._known(piece) and self._worth(piece, gain) and (blob := self._copy(piece)):
-                self._keep(piece, blob, [piece], gain)
+                self._keep(piece, blob, [*pieces, piece], gain)
+        self._memory.touch(pieces)
 
     def _known(self, piece: Piece) -> bool:
         return piece in self._memory or (self._disk is not None and self._disk.has(piece))
@@ -114,6 +142,7 @@ class StateSaver(Saver):
         with self._turn.spare() as free:
             held = free and self._holds(live, len(live))
             chosen = self._chosen(live) if held else []
+        pieces = [piece for piece, _ in chosen]
         for piece, gain in chosen:
             if self._disk is not None and self._disk.has(piece):
                 self.used.append(piece)
@@ -126,8 +155,8 @@ class StateSaver(Saver):
                     held = free and self._holds(live, len(live))
                     blob = self._copy(piece) if held else None
             if blob is not None:
-                self._keep(piece, blob, [piece], gain)
+                self._keep(piece, blob, [*pieces, piece], gain)
             if self._waiting() > self._memory.budget // 2:
                 self._write()
         self._unsaved = self._unsaved or not held  # later, whatever the memory holds then
-        self._memory.touch([piece for piece, _ in chosen])
+        self._memory.touch(pieces)
