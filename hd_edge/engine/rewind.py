@@ -39,20 +39,20 @@ def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:
     return int(llama.n_tokens)
 
 
-def resume(llama: Any, verifier: _native.Verifier, tokens: list[int], states: Callable[[int], int]) -> int:
+def resume(llama: Any, verifier: _native.Verifier, tokens: list[int], put: Callable[[int], int]) -> int:
     """Brings in the latest stored state of a prompt's beginning, where that is ahead of what is left and pays.
 
     Args:
         llama: Its memory holds nothing but tokens of the prompt.
         verifier: Of its context.
         tokens: The prompt.
-        states: Told how many tokens are left, puts in a state of more, and says of how many; 0: nothing is left.
+        put: Told how many tokens are left, puts in a state of more, and says of how many; 0: nothing is left.
 
     Returns:
         How many of the prompt's tokens the memory holds now; ``llama.n_tokens`` says so, too.
     """
     keep, llama.n_tokens = llama.n_tokens, 0  # nothing is known while a state goes in, should a signal end it
-    got = states(keep)
+    got = put(keep)
     if got > keep:
         verifier.begin(got)
         llama.input_ids[:got] = tokens[:got]

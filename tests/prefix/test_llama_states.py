@@ -128,3 +128,15 @@ def test_another_context_size_takes_what_fits(path, tmp_path):
     assert same(llm, plain, TEXT[:400]) >= 300 - APART - CLOSE
     llm.close()
     plain.close()
+
+
+def test_little_behind_a_state(path, tmp_path):
+    """All of the window and of the recurrent state shows in the very next tokens."""
+    plain, llm = load(path, None), load(path, tmp_path)
+    same(llm, plain, TEXT)
+    llm.close()
+    for end in (512, len(TEXT) - CLOSE):
+        llm = load(path, tmp_path)
+        assert same(llm, plain, [*TEXT[:end], 700, 701]) == end
+        llm.close()
+    plain.close()
