@@ -175,8 +175,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             **limits(self, self._draft_config),
         )
         self._take_abort(self._verifier)
-        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         self.checkpoints = open_checkpoints(self, prefix_cache)
+        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         if drafter is not None:
             self._loaded_drafter = load_drafter(self, drafter, Llama)
         if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
