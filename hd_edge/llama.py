@@ -287,9 +287,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         return planner_for(config, self._n_vocab, memory, drafter), memory
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        state.update(self._arguments)
-        return state
+        return {**super().__getstate__(), **self._arguments}
 
     def _free(self) -> None:
         with ExitStack() as parts:
