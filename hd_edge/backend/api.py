@@ -51,6 +51,11 @@ def version_tuple(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def release(version: str) -> str:
+    """``"0.3.36.post1+cu124"`` as ``"0.3.36"``: what a build of it is made of."""
+    return ".".join(map(str, version_tuple(version)[:3]))
+
+
 def check_version(version: str) -> None:
     """Refuses llama-cpp-python versions outside the tested range.
 
@@ -113,7 +118,7 @@ def load() -> _native.LlamaApi:
     check_version(llama_cpp.__version__)
     check_native()
     check_layout(lib.llama_batch)
-    check_library()
+    check_library(release(llama_cpp.__version__))
     addresses = {}
     for name in FUNCTIONS:
         function = getattr(lib._lib, name, None)
