@@ -77,6 +77,8 @@ def check_library(release: str, library: Any = None) -> None:
     for name, expected in DEFAULTS.items():
         params = getattr(lib, name)()
         for field, value in expected.items():
+            if not hasattr(params, field):
+                raise _unsupported(library, f"is described without a field {field} in {name}", repr(value))
             if getattr(params, field) != value:
                 raise _unsupported(library, f"gives {field}={getattr(params, field)!r} in {name}", repr(value))
     check_batch(lambda embd: _raw_batch(library, embd), library)

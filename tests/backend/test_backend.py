@@ -140,6 +140,20 @@ def test_wrong_defaults_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         library.check_library(RELEASE)
 
 
+def test_a_description_without_a_field_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of 0.3.34 and before are, which have no load_mtp."""
+
+    class Older(ctypes.Structure):
+        _fields_ = [pair for pair in lib.llama_model_params._fields_ if pair[0] != "load_mtp"]
+
+    params, older = lib.llama_model_default_params(), Older()
+    for field, *_ in Older._fields_:
+        setattr(older, field, getattr(params, field))
+    monkeypatch.setattr(lib, "llama_model_default_params", lambda: older)
+    with pytest.raises(UnsupportedBackendError, match="without a field load_mtp in llama_model_default_params"):
+        library.check_library(RELEASE)
+
+
 def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
     """The same files but for the version that libllama says of itself."""
     home = Path(backend.library_path()).parent
