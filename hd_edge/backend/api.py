@@ -21,7 +21,7 @@ from hd_edge.backend.library import check_library
 from hd_edge.errors import UnsupportedBackendError
 from hd_edge.extras import install
 
-TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
+TESTED = ((0, 3, 35), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
 
 FUNCTIONS = (
     "llama_decode",

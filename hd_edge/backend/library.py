@@ -18,6 +18,7 @@ from hd_edge.errors import UnsupportedBackendError
 
 # Release of llama-cpp-python: what functions of the library that it carries must say, up to a dash.
 VERSIONS: dict[str, dict[str, str]] = {
+    "0.3.35": {"llama_version": "0.1.0", "ggml_version": "0.20.0"},
     "0.3.36": {"llama_version": "0.5.0", "ggml_version": "0.25.3"},
 }
 
