@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from hd_edge import Llama
 
+from .engine.life import OTHER_USE
 from .engine.running import Arrival, RunningStream
-from .errors import ConfigError
+from .errors import ConfigError, DecodeError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,8 +30,9 @@ class AsyncLlama:
     """The calls of ``Llama`` as coroutines; a stream is an asynchronous iterator.
 
     Calls wait for each other. Where a task is cancelled, or a stream closed (``aclose``), the generation ends within
-    one forward on the CPU, and the next call begins after it. One event loop at a time: the next one may use the model
-    once no call of the one before runs or waits.
+    one forward on the CPU, and the next call begins after it. A task that calls again before it has read a stream to
+    its end would wait for itself: that ends the stream, as with ``Llama``. One event loop at a time: the next one may
+    use the model once no call of the one before runs or waits.
 
     Args:
         model: A loaded ``Llama``, or what ``Llama`` takes as ``model_path``.
@@ -46,6 +49,7 @@ class AsyncLlama:
     def __init__(self, model: Llama | str | PathLike[str], **settings: Any) -> None:
         self.llm = model if isinstance(model, Llama) else Llama(model, **settings)
         self._turn = LoopTurn()
+        self._resting: Resting | None = None
 
     async def create_chat_completion(self, *args: Any, stream: bool = False, **kwargs: Any) -> Any:
         """As ``Llama.create_chat_completion``; with ``stream=True`` an asynchronous iterator of chunks."""
@@ -83,6 +87,22 @@ class AsyncLlama:
             return await anext(results)
 
     async def _stream(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
+        """What a stream gives; it rests while its reader has a chunk, and ends if that task calls again."""
+        if (other := self._resting) is not None and other.task is asyncio.current_task():
+            other.ended = True
+            await other.chunks.aclose()
+        async with contextlib.aclosing(self._running(begin)) as chunks:
+            async for chunk in chunks:
+                resting = self._resting = Resting(chunks, asyncio.current_task())
+                try:
+                    yield chunk
+                finally:
+                    if self._resting is resting:
+                        self._resting = None
+                if resting.ended:
+                    raise DecodeError(OTHER_USE)
+
+    async def _running(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
         """What a stream gives, in a thread of its own that ends with this generator."""
         loop, room, closed = asyncio.get_running_loop(), threading.Semaphore(AHEAD), threading.Event()
         arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
@@ -113,6 +133,21 @@ class AsyncLlama:
                 closed.set()
                 room.release()
                 await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+
+
+@dataclass
+class Resting:
+    """A stream whose reader has a chunk.
+
+    Attributes:
+        chunks: What holds the turn.
+        task: Who reads.
+        ended: By another call of that task.
+    """
+
+    chunks: AsyncGenerator[Any, None]
+    task: asyncio.Task[Any] | None
+    ended: bool = False
 
 
 class LoopTurn:

@@ -37,6 +37,7 @@ from .engine.options import as_bytes, check_options, criteria_list, needed_crite
 from .engine.pace import pace_of
 from .engine.plain import count_plain
 from .engine.prefill import check_prompt, prefill
+from .engine.rewind import known
 from .engine.sampling import Samplers, close_chain
 from .model import gguf as gguf_file
 from .model.cache_memory import check_context
@@ -227,6 +228,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         """One generation over token ids, counted in ``stats``."""
         stats = self.stats = GenerationStats(kernels=self._kernels)
         try:
+            known(self)
             if self._verifier is None:
                 plain = super().generate(tokens, **settings)
                 yield from count_plain(plain, stats, len(tokens), lambda: self._life.cancelled)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hd_edge import AsyncLlama, Llama, async_llama
-from hd_edge.errors import ClosedError, ConfigError
+from hd_edge.errors import ClosedError, ConfigError, DecodeError
 
 TALK = [{"role": "user", "content": "the cat"}]
 GREEDY = {"max_tokens": 12, "temperature": 0.0}
@@ -86,6 +86,39 @@ def test_a_stream_that_is_closed_stops(llm):
         assert not own._turn.locked()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("kind", ["completion", "chat", "generate"])
+def test_a_task_that_left_a_stream_may_call_again(llm, kind):
+    """It would wait for itself for ever. The stream ends, and says so to whoever reads on; other tasks wait for it."""
+    want = llm.create_completion("the cat", **GREEDY)["choices"][0]["text"]
+
+    async def begin(own: AsyncLlama):
+        if kind == "generate":
+            return own.generate("the cat", temp=0.0)
+        given = "the cat" if kind == "completion" else TALK
+        call = own.create_completion if kind == "completion" else own.create_chat_completion
+        return await call(given, max_tokens=500, temperature=0.0, stream=True)
+
+    async def ask() -> None:
+        own = AsyncLlama(llm)
+        left = [await begin(own) for _ in range(3)]
+        for stream in left:
+            async for _ in stream:
+                break
+        assert (await own.create_completion("the cat", **GREEDY))["choices"][0]["text"] == want
+        for stream in left:
+            with pytest.raises(DecodeError, match="ended when another generation"):
+                await anext(stream)
+        assert not own._turn.locked()
+        stream = await own.create_completion("the cat", stream=True, **GREEDY)
+        chunks = [await anext(stream)]
+        waiting = asyncio.create_task(own.create_completion("the cat", **GREEDY))
+        chunks += [chunk async for chunk in stream]
+        assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == want
+        assert (await waiting)["choices"][0]["text"] == want
+
+    asyncio.run(asyncio.wait_for(ask(), 60))
 
 
 def test_errors_and_the_end(models):

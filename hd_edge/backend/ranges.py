@@ -18,6 +18,7 @@ from hd_edge.errors import ConfigError
 DEFAULTS = inspect.signature(llama_cpp.Llama.__init__).parameters
 INT32 = 2**31 - 1
 LONGEST_PATH = 4096  # what Linux takes
+LONGEST_NAME = 255  # of one part of it, in bytes
 MOST_FLOAT = float(np.finfo(np.float32).max)
 MOST_THREADS = 512  # GGML_MAX_N_THREADS
 MOST_LAST_TOKENS = 2**20  # last_n_tokens_size: a buffer of so many is made for every generation
@@ -126,7 +127,8 @@ def place(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, str) and value == "default"):
         return value
     path = as_path(name, value)
-    if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH:
+    parts = os.fsencode(path).split(os.fsencode(os.sep))
+    if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
         short = path if len(path) < 80 else path[:77] + "..."
         msg = f"{name}={short!r} is no path of a file: give one, 'default', or None to keep everything in memory"
         raise ConfigError(msg)

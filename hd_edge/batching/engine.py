@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
 from hd_edge.draft.guard import Guard
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
@@ -76,7 +77,7 @@ class Engine:
     ) -> None:
         _check("parallel", parallel, 1, MOST_PARALLEL)
         _check("n_ctx", n_ctx, 0, 2**31 - 1)
-        n_ctx = n_ctx or trained_context(read_header(os.fspath(model_path)))
+        n_ctx = n_ctx or trained_context(read_header(as_path("model_path", model_path)))
         _check("queue", queue, 0, 2**31 - 1)
         _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
         for name in ("drafter", "logits_all", "draft_model"):
@@ -85,7 +86,9 @@ class Engine:
                 raise ConfigError(msg)
         cells = parallel * n_ctx if n_cells is None else n_cells
         number = min(KEPT * parallel, MOST_PARALLEL)
-        batch = min(int(settings.get(name) or 512) for name in ("n_batch", "n_ubatch"))
+        rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
+        check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})
+        batch = min(rows.values())
         needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
         if batch < needed:
             msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
@@ -172,6 +175,7 @@ class Engine:
         if (prompt is None) == (messages is None):
             msg = "give either a prompt or messages, exactly one of them"
             raise ConfigError(msg)
+        expect("user", user, isinstance(user, str), "a text")
         options["stream"] = stream
 
         def begin(seat: Seat) -> Any:

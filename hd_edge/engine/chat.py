@@ -11,6 +11,7 @@ from typing import Any
 from llama_cpp import LlamaGrammar
 
 from hd_edge.backend.lazy_grammar import LazyGrammar
+from hd_edge.backend.ranges import expect
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
@@ -71,6 +72,9 @@ class Chats(Completions):
         if reasoning_format not in REASONING:
             msg = f"reasoning_format is {reasoning_format!r}, expected one of {', '.join(REASONING)}"
             raise ConfigError(msg, "reasoning_format")
+        variables: Any = {} if chat_template_kwargs is None else chat_template_kwargs
+        fits = isinstance(variables, dict) and all(isinstance(name, str) for name in variables)
+        expect("chat_template_kwargs", variables, fits, "a dict from names to values")
         check_schemas(settings.get("tools"), settings.get("functions"))
         if settings.get("response_format") is not None:
             settings["grammar"] = response_grammar(settings.pop("response_format")) or settings.get("grammar")
@@ -86,7 +90,7 @@ class Chats(Completions):
             expected = None if prediction is None else self._prediction_ids(prediction)
             hints = Hints(expected, message_texts(settings["messages"]))
             if ours and template.writes_prompts and not settings.get("functions"):
-                prepared = self._prepare(template, settings, chat_template_kwargs or {}, **form)
+                prepared = self._prepare(template, settings, variables, **form)
                 chunks = self._chunks(self._reply(*prepared), hints)
                 if not stream:
                     return whole(list(chunks), len(prepared[0].tokens), self.stats)

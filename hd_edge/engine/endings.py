@@ -48,10 +48,15 @@ def _end_all() -> None:
             ends.callback(_end, found, deadline)
 
 
+def _tell(found: weakref.ref[Ending]) -> None:
+    if (one := found()) is not None:
+        one.after_fork()
+
+
 def _forked() -> None:
-    for found in _all.keyrefs():
-        if (one := found()) is not None:
-            one.after_fork()
+    with ExitStack() as told:  # all of them, whatever one raises
+        for found in _all.keyrefs():
+            told.callback(_tell, found)
 
 
 atexit.register(_end_all)

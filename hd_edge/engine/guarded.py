@@ -24,8 +24,8 @@ from .closed import abandon, bury
 from .forked import computes
 from .life import Life
 from .loaded import load
-from .options import SAMPLE, arguments, as_bytes
-from .rewind import rewind
+from .options import SAMPLE, arguments, as_bytes, check_cache
+from .rewind import known, rewind
 from .sampling import close_chain
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
                 roll back, at an earlier token, which ``n_tokens`` tells.
         """
         with self._life.part():
-            tokens, room = token_ids(tokens, self._n_vocab), self._n_ctx - self.n_tokens
+            tokens, room = token_ids(tokens, self._n_vocab), self._n_ctx - known(self)
             if len(tokens) > room:
                 msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
                 raise ContextFullError(msg)
@@ -145,7 +145,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             settings = arguments(SAMPLE, self, *args, **kwargs) if own else kwargs
             idx = settings.pop("idx", None)
             expect("idx", idx, idx is None or is_integer(idx), "the number of a token, or None")
-            row = -1 if idx is None else idx - self.n_tokens
+            row = -1 if idx is None else idx - known(self)
             if self.n_tokens and row == -1 and self._requires_eval and self._verifier is not None:
                 self._again()  # the last forward was over a draft tree, or made for another state
             if not self.n_tokens or not lib.llama_get_logits_ith(self.ctx, row):
@@ -187,7 +187,12 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             load(self, state, super().load_state)
 
     def set_cache(self, cache: Any) -> None:
-        """As ``llama_cpp.Llama.set_cache``."""
+        """As ``llama_cpp.Llama.set_cache``.
+
+        Raises:
+            ConfigError: It is no cache.
+        """
+        check_cache(cache)
         with self._life.part():
             super().set_cache(cache)
 

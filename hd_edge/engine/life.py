@@ -283,6 +283,8 @@ class Life(Turn):
             if not getattr(self, name)._is_owned():
                 setattr(self, name, threading.RLock())
         reason = "" if self.renew() else "another thread was computing with it"
+        if self._closed:  # there is nothing left that could be used or freed
+            return
         if self.threads > 1:
             reason = f"the {self.threads} threads it computes with stayed behind"
         if self.check is not None:

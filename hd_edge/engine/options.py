@@ -21,6 +21,7 @@ SEEDS = 2**32
 COMPLETION = inspect.signature(llama_cpp.Llama.create_completion)
 CHAT = inspect.signature(llama_cpp.Llama.create_chat_completion)
 SAMPLE = inspect.signature(llama_cpp.Llama.sample)
+NAMES = ((COMPLETION, "create_completion"), (CHAT, "create_chat_completion"), (SAMPLE, "sample"))
 
 # The code of the criterion that a chat format of llama_cpp brings.
 END_TEST = next(
@@ -141,6 +142,17 @@ def _only_ends(criterion: Any, ends: Callable[[int], int]) -> bool:
     return isinstance(form, Jinja2ChatFormatter) and all(ends(token) for token in form.stop_token_ids)
 
 
+def check_cache(cache: Any) -> None:
+    """Checks what ``set_cache`` is given: it is asked with lists of tokens, which no dict takes.
+
+    Raises:
+        ConfigError: It is no cache.
+    """
+    asked = all(hasattr(cache, name) for name in ("__getitem__", "__setitem__"))
+    fits = cache is None or (asked and not isinstance(cache, (dict, list, bytearray)))
+    expect("cache", cache, fits, "a cache of llama_cpp, such as LlamaRAMCache(), or None")
+
+
 def check_seed(seed: Any, most: int = SEEDS - 1) -> None:
     """Checks a seed.
 
@@ -157,4 +169,9 @@ def arguments(signature: inspect.Signature, *args: Any, **kwargs: Any) -> dict[s
     Raises:
         TypeError: The signature does not take them.
     """
-    return dict(signature.bind_partial(*args, **kwargs).arguments)
+    try:
+        return dict(signature.bind_partial(*args, **kwargs).arguments)
+    except TypeError as error:  # inspect knows no name
+        name = next(name for known, name in NAMES if known is signature)
+        msg = f"{name}() {error}; it takes {', '.join([*signature.parameters][1:])}"
+        raise TypeError(msg) from None

@@ -15,7 +15,7 @@ from hd_edge.prefix.cache import LEAST_GAIN
 from hd_edge.prefix.checkpoints import APART, CLOSE
 from hd_edge.prefix.keeping import computed
 
-from .rewind import rewind
+from .rewind import known, rewind
 
 if TYPE_CHECKING:
     from hd_edge.prefix.cache import PrefixCache
@@ -29,9 +29,10 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
     Raises:
         TokenError: No ids at all, something else than ids, or an id outside the vocabulary.
         ContextFullError: More tokens than the context has room for.
+        DecodeError: ``n_tokens`` was set to what no context holds.
     """
     n_ctx, ids = llama.n_ctx(), token_ids(tokens, llama.n_vocab())
-    held = 0 if reset else llama.n_tokens
+    held = 0 if reset else known(llama)
     if not ids and not held:
         msg = "the prompt is empty: at least 1 token is needed, got 0; begin with token_bos() if the model has one"
         raise TokenError(msg)
@@ -50,22 +51,22 @@ def prefill(
     Returns:
         False if the generation was cancelled meanwhile; what was computed until then is kept.
     """
-    known = llama.input_ids[: llama.n_tokens]
+    held = llama.input_ids[: llama.n_tokens]
     if reset:
-        n = min(len(known), len(tokens))
-        differ = np.flatnonzero(known[:n] != np.asarray(tokens[:n], dtype=np.intc))
+        n = min(len(held), len(tokens))
+        differ = np.flatnonzero(held[:n] != np.asarray(tokens[:n], dtype=np.intc))
         keep = int(differ[0]) if len(differ) else n
         if llama._lent and keep < LEAST_GAIN:
             llama._forget()  # of a loaded state nothing is left, not even what lies where no prompt reaches
-            known, keep = known[:0], 0
+            held, keep = held[:0], 0
         if prefixes is not None:
             verifier.release(llama.n_tokens)  # the cache needs a free sequence
-            llama.n_tokens = 0  # nothing is known while pieces go in, should a signal end it
-            keep = prefixes.fetch(computed(llama, known), tokens, keep)
+            llama.n_tokens = 0  # nothing is held while pieces go in, should a signal end it
+            keep = prefixes.fetch(computed(llama, held), tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
     else:
-        tokens, keep = [*known.tolist(), *tokens], len(known)
-    keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is known: the last token again
+        tokens, keep = [*held.tolist(), *tokens], len(held)
+    keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is held: the last token again
     tokens = tokens[keep:]
     llama.stats.cached_tokens = llama.n_tokens
     try:

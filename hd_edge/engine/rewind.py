@@ -9,8 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.backend.ranges import is_integer
+from hd_edge.errors import DecodeError
+
 if TYPE_CHECKING:
     from hd_edge import _native
+
+
+def known(llama: Any) -> int:
+    """How many tokens the context holds: ``llama.n_tokens``, which anybody may set.
+
+    Raises:
+        DecodeError: To what no context holds; nothing is known any more.
+    """
+    n, most = llama.n_tokens, llama._n_ctx
+    if is_integer(n) and 0 <= n <= most:
+        return int(n)
+    llama._forget()
+    msg = f"n_tokens was set to {n!r}, which is not an integer from 0 to {most}: nothing is known any more"
+    raise DecodeError(msg)
 
 
 def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:

@@ -85,6 +85,9 @@ def test_errors_are_the_request_s_own(models):
             engine.submit([10**6]).result()
         with pytest.raises(ZeroDivisionError, match="of the user's"):
             engine.submit([1, 300], logits_processor=LogitsProcessorList([breaks])).result()
+        for user in (None, 5, ["a"]):
+            with pytest.raises(ConfigError, match=r"user=.* is not a text"):
+                engine.submit("the cat", user=user)
         with pytest.raises(ConfigError, match="exactly one"):
             engine.submit()
         with pytest.raises(ConfigError, match="no stream"):
@@ -101,6 +104,8 @@ def test_errors_are_the_request_s_own(models):
         ({"parallel": 0}, "parallel=0 is not an integer from 1"),
         ({"n_ctx": "many"}, "n_ctx='many' is not an integer"),
         ({"n_ctx": 512, "n_cells": 256}, "n_cells=256 is not an integer from 512"),
+        ({"n_batch": "many"}, "n_batch='many' is not an integer"),
+        ({"n_ubatch": -1}, "n_ubatch=-1 is not an integer from 1"),
         ({"n_batch": 16}, "forwards over 16 rows .* at least 34 are needed"),
         ({"drafter": "demo"}, "drafter='demo' is for one conversation at a time"),
         ({"logits_all": True}, "logits_all=True is for one conversation"),
@@ -109,6 +114,12 @@ def test_errors_are_the_request_s_own(models):
 def test_what_an_engine_cannot_be_is_said(models, settings, message):
     with pytest.raises(ConfigError, match=message):
         Engine(str(models("Q4_0")), **settings)
+
+
+def test_a_model_that_is_no_path_is_refused():
+    for n_ctx in (0, 64):
+        with pytest.raises(ConfigError, match="model_path=5 is of type int"):
+            Engine(5, n_ctx=n_ctx)
 
 
 def test_a_window_of_0_is_the_models(models):

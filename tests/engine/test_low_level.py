@@ -134,3 +134,22 @@ def test_what_a_processor_returns_is_scores(models, mamba, kind, returned):
         said = llm(PROMPT, max_tokens=5, temperature=0.0, logits_processor=lambda _, scores, form=form: form(scores))
         assert said["choices"][0]["text"] == wanted
     llm.close()
+
+
+@pytest.mark.parametrize("wrong", [-5, 1 << 20, "x", None])
+@pytest.mark.parametrize("call", ["eval", "sample", "generate", "go_on"])
+def test_a_number_of_tokens_that_no_context_holds(llm, call, wrong):
+    """Nobody knows any more what the memory holds: said once, and what comes next computes all of its prompt."""
+    prompt = prompt_of(llm)
+    want = list(islice(llm.generate(prompt, temp=0.0), 20))
+    llm.n_tokens = wrong
+    calls = {
+        "eval": lambda: llm.eval([300]),
+        "sample": lambda: llm.sample(idx=0),
+        "generate": lambda: next(llm.generate(prompt)),
+        "go_on": lambda: next(llm.generate([300], reset=False)),
+    }
+    with pytest.raises(DecodeError, match=r"n_tokens was set to .*: nothing is known any more"):
+        calls[call]()
+    assert llm.n_tokens == 0
+    assert list(islice(llm.generate(prompt, temp=0.0), 20)) == want

@@ -151,3 +151,17 @@ def test_biases_and_processors_of_a_wrong_kind(llm, wrong):
         llm(PROMPT, logit_bias=wrong)
     with pytest.raises(ConfigError, match=r"logits_processor=.* is no function and no list"):
         llm(PROMPT, logits_processor=wrong)
+
+
+def test_an_argument_that_no_call_knows_is_told_with_the_calls_name(llm):
+    for call, given in (("create_completion", "x"), ("create_chat_completion", [{"role": "user", "content": "x"}])):
+        with pytest.raises(TypeError, match=rf"^{call}\(\) got an unexpected .* 'best_of'; it takes .*stop"):
+            getattr(llm, call)(given, best_of=2)
+    with pytest.raises(TypeError, match=r"^sample\(\) got an unexpected .* it takes top_k"):
+        llm.sample(best_of=2)
+
+
+@pytest.mark.parametrize("wrong", [5, "x", [1], {1: 2}])
+def test_variables_of_a_template_that_are_none_are_refused(llm, wrong):
+    with pytest.raises(ConfigError, match=r"chat_template_kwargs=.* is not a dict"):
+        llm.create_chat_completion([{"role": "user", "content": "x"}], chat_template_kwargs=wrong)

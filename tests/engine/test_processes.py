@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-import hd_edge
-
-
-def child(code, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(hd_edge.__file__).parent.parent), *sys.path])}
-    return subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
-        capture_output=True, text=True, timeout=300, env=environment,
-    )  # fmt: skip
-
+from children import run_code as child
 
 LOAD = """
 import os, sys, threading

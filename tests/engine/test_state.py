@@ -11,7 +11,7 @@ import pytest
 from llama_cpp import LlamaRAMCache
 from one_model import OTHER, PROMPT, make, prompt_of, take
 
-from hd_edge import ContextFullError, DecodeError
+from hd_edge import ConfigError, ContextFullError, DecodeError
 
 
 def test_state_of_a_generation_under_way(llm):
@@ -83,6 +83,13 @@ def test_llama_cpps_cache_goes_with_it(llm, base):
         each.set_cache(None)
     assert all(theirs.startswith(ours) for ours, theirs in zip(*texts, strict=True))
     assert all(texts[0])
+
+
+@pytest.mark.parametrize("wrong", ["x", 5, True, {}, []])
+def test_what_is_no_cache_is_refused(llm, wrong):
+    with pytest.raises(ConfigError, match="is not a cache of llama_cpp"):
+        llm.set_cache(wrong)
+    assert llm(PROMPT, max_tokens=1)["choices"]
 
 
 WRONG = {

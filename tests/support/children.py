@@ -12,6 +12,8 @@ from typing import Any
 
 import make_random_gguf
 
+import hd_edge
+
 FOLDER = Path(__file__).parent
 SCRIPTS = str(Path(make_random_gguf.__file__).parent)
 
@@ -32,6 +34,19 @@ def caller(program: str, seconds: float) -> Callable[..., Any]:
         return json.loads(done.stdout)
 
     return child
+
+
+def run_code(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that is given as its text, with what this process can import."""
+    places = [str(Path(hd_edge.__file__).parent.parent), *sys.path]
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        check=False,
+    )
 
 
 def outcomes(kind: str, folder: Path, seconds: float = 1800) -> dict[str, str]:

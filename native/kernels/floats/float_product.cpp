@@ -54,7 +54,8 @@ void FloatProduct::multiply(const char* work, int64_t chunk, int threads) const 
     const int64_t part = chunk / s.inputs, share = chunk % s.inputs;
     const int64_t first = bound(part, s.weights, threads) * kGroupRows;
     const int64_t last = std::min(weights_.rows, bound(part + 1, s.weights, threads) * kGroupRows);
-    for (int64_t pass = passes_ * share / s.inputs; pass < passes_ * (share + 1) / s.inputs; pass++) {
+    const int64_t from = passes_ * share / s.inputs;
+    for (int64_t pass = from; pass < passes_ * (share + 1) / s.inputs; pass++) {
         const int64_t begin = first_input(pass), count = first_input(pass + 1) - begin;
         const float* x[kMaxInputs];
         float* out[kMaxInputs];
@@ -63,8 +64,8 @@ void FloatProduct::multiply(const char* work, int64_t chunk, int threads) const 
             x[i] = reinterpret_cast<const float*>(at);
             out[i] = reinterpret_cast<float*>(const_cast<char*>(out_.at(begin + i))) + first;
         }
-        kernels_.types[static_cast<int>(weights_.type)][count](weights_.data + first * weights_.step, weights_.step,
-                                                               last - first, weights_.columns, x, out);
+        const Dots dots = kernels_.types[static_cast<int>(weights_.type)][pass > from][count];
+        dots(weights_.data + first * weights_.step, weights_.step, last - first, weights_.columns, x, out);
     }
 }
 

@@ -18,7 +18,9 @@ HD_INLINE typename V::F last_vector(const char* row, int64_t v, int64_t left) {
 }
 
 // R weight rows and N inputs at a time. Rows beyond the last are the last once more.
-template <class V, CellType T, int R, int N>
+// The next R rows are fetched meanwhile: one row after the other where only that counts, as the memory is fastest so
+// and the same columns of rows fall into one set of the first cache; column by column where several inputs leave time.
+template <class V, CellType T, int R, int N, From W>
 void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, const float* const* x,
              float* const* out) {
     using F = typename V::F;
@@ -28,6 +30,7 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
         const char* row[R];
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) row[r] = weights + (first + r < rows ? first + r : rows - 1) * step;
+        const char* next = weights + (first + R) * step;
         F a[kSums];
 #pragma GCC unroll 32
         for (int i = 0; i < kSums; i++) a[i] = V::zero();
@@ -38,7 +41,11 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
                 const F w = V::template single<T>(row[r], v);
-                if (v * kBytes % 64 < kBytes) __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 2);
+                if constexpr (N == 1 || W == From::cache) {
+                    if ((v * R + r) * kBytes % 64 < kBytes) __builtin_prefetch(next + (v * R + r) * kBytes, 0, 3);
+                } else if (v * kBytes % 64 < kBytes) {
+                    __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 3);
+                }
 #pragma GCC unroll 8
                 for (int i = 0; i < N; i++) a[i * R + r] = V::fma(w, in[i], a[i * R + r]);
             }
@@ -62,11 +69,16 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
     }
 }
 
-// One input wants many rows in flight, to hide the latency of its sums.
-template <class V, CellType T, int R, int Most, int N = 1>
+template <class V, CellType T, int R, From W, int Most, int N = 1>
 constexpr void set_dots(Dots* kernels) {
-    kernels[N] = dots_of < V, T, N == 1 ? kGroupRows : R, N > ;
-    if constexpr (N < Most) set_dots<V, T, R, Most, N + 1>(kernels);
+    kernels[N] = dots_of<V, T, R, N, W>;
+    if constexpr (N < Most) set_dots<V, T, R, W, Most, N + 1>(kernels);
+}
+
+template <class V, CellType T, int R, int Most>
+constexpr void set_type(Dots (*kernels)[kMaxInputs + 1]) {
+    set_dots<V, T, R, From::memory, Most>(kernels[0]);
+    set_dots<V, T, R, From::cache, Most>(kernels[1]);
 }
 
 // `R` rows of weights times `Most` inputs fill the registers.
@@ -74,9 +86,9 @@ template <class V, int R, int Most>
 constexpr FloatSet float_kernels(const char* isa) {
     static_assert(Most <= kMaxInputs && kGroupRows % R == 0);
     FloatSet set{isa, Most, {}};
-    set_dots<V, CellType::f16, R, Most>(set.types[0]);
-    set_dots<V, CellType::bf16, R, Most>(set.types[1]);
-    set_dots<V, CellType::f32, R, Most>(set.types[2]);
+    set_type<V, CellType::f16, R, Most>(set.types[0]);
+    set_type<V, CellType::bf16, R, Most>(set.types[1]);
+    set_type<V, CellType::f32, R, Most>(set.types[2]);
     return set;
 }
 

@@ -12,16 +12,19 @@ namespace hd::kernels {
 
 constexpr int kFloatTypes = 3;  // the first of the cell types: F16, BF16, F32
 constexpr int kMaxInputs = 6;   // that share a load of weights
-constexpr int kGroupRows = 8;   // weight rows that are visited side by side, at most
+constexpr int kGroupRows = 8;   // weight rows that one chunk has at least; a multiple of those visited side by side
 
 // out[i][r] = <row r, x[i]> for `rows` rows of `columns` weights, `step` bytes apart, and the inputs of one call.
 using Dots = void (*)(const char* weights, int64_t step, int64_t rows, int64_t columns, const float* const* x,
                       float* const* out);
 
+// Where the weights are before a call: those of all passes but the first are in a cache.
+enum class From { memory, cache };
+
 struct FloatSet {
     const char* isa;
     int most_inputs;  // the largest number of inputs that has a kernel; so have all smaller ones
-    Dots types[kFloatTypes][kMaxInputs + 1];  // by number of inputs; [0] is unused
+    Dots types[kFloatTypes][2][kMaxInputs + 1];  // by where the weights are and number of inputs; [0] is unused
 };
 
 // Each is defined in the file of its instruction set, if this build has it.
