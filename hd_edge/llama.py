@@ -175,8 +175,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             **limits(self, self._draft_config),
         )
         self._take_abort(self._verifier)
-        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         self.checkpoints = open_checkpoints(self, prefix_cache)
+        self._prefixes = open_cache(self, self._header, prefix_cache, prefix_cache_bytes, exact=exact, kernels=kernels)
         if drafter is not None:
             self._loaded_drafter = load_drafter(self, drafter, Llama)
         if self._draft_config.profile != "off" and (reason := why_no_draft(self)):
@@ -287,9 +287,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         return planner_for(config, self._n_vocab, memory, drafter), memory
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        state.update(self._arguments)
-        return state
+        return {**super().__getstate__(), **self._arguments}
 
     def _free(self) -> None:
         with ExitStack() as parts:

@@ -21,7 +21,7 @@ from hd_edge.backend.library import check_library
 from hd_edge.errors import UnsupportedBackendError
 from hd_edge.extras import install
 
-TESTED = ((0, 3, 36), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
+TESTED = ((0, 3, 35), (0, 3, 37))  # llama-cpp-python, from and below; the same range stands in pyproject.toml
 
 FUNCTIONS = (
     "llama_decode",
@@ -49,6 +49,11 @@ def version_tuple(version: str) -> tuple[int, ...]:
             break
         numbers.append(int(digits))
     return tuple(numbers)
+
+
+def release(version: str) -> str:
+    """``"0.3.36.post1+cu124"`` as ``"0.3.36"``: what a build of it is made of."""
+    return ".".join(map(str, version_tuple(version)[:3]))
 
 
 def check_version(version: str) -> None:
@@ -113,7 +118,7 @@ def load() -> _native.LlamaApi:
     check_version(llama_cpp.__version__)
     check_native()
     check_layout(lib.llama_batch)
-    check_library()
+    check_library(release(llama_cpp.__version__))
     addresses = {}
     for name in FUNCTIONS:
         function = getattr(lib._lib, name, None)

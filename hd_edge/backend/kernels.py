@@ -25,7 +25,7 @@ from hd_edge.errors import ConfigError, KernelWarning
 
 log = logging.getLogger("hd_edge")
 
-TESTED = ("0.3.36",)  # llama-cpp-python: its ggml has the structures of native/kernels/ggml_abi.hpp
+TESTED = ("0.3.36", "0.3.35")  # llama-cpp-python: its ggml has the structures of native/kernels/ggml_abi.hpp
 VARIABLE = "HD_EDGE_ROW_KERNELS"
 OFF = ("0", "off", "false", "no")
 

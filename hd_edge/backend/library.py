@@ -16,8 +16,11 @@ from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import UnsupportedBackendError
 
-# Function of the library, what it must begin with: the versions that llama-cpp-python 0.3.36 is made of.
-VERSIONS = {"llama_version": "0.5.0", "ggml_version": "0.25.3"}
+# Release of llama-cpp-python: what functions of the library that it carries must say, up to a dash.
+VERSIONS: dict[str, dict[str, str]] = {
+    "0.3.35": {"llama_version": "0.1.0", "ggml_version": "0.20.0"},
+    "0.3.36": {"llama_version": "0.5.0", "ggml_version": "0.25.3"},
+}
 
 # Defaults that llama.cpp gives to fields near the ends and at the places where fields were added and moved before.
 DEFAULTS: dict[str, dict[str, object]] = {
@@ -53,17 +56,20 @@ BATCH = ("token", "embd", "pos", "n_seq_id", "seq_id", "logits")  # pointers, in
 RawBatch = Callable[[int], bytes]
 
 
-def check_library(library: Any = None) -> None:
-    """Compares the loaded library with what hd_edge was tested with.
+def check_library(release: str, library: Any = None) -> None:
+    """Compares the loaded library with the one that the suite has seen in this release.
 
     Args:
+        release: Of llama-cpp-python, as ``0.3.36``.
         library: The ctypes library; None: the one that llama_cpp has loaded.
 
     Raises:
         UnsupportedBackendError: Names the library, what differs, and both values.
     """
     library = library or lib._lib
-    for name, tested in VERSIONS.items():
+    if release not in VERSIONS:
+        raise _unsupported(library, f"is that of llama-cpp-python {release}", " and ".join(VERSIONS))
+    for name, tested in VERSIONS[release].items():
         if not hasattr(library, name):
             raise _unsupported(library, f"has no function {name}", f"version {tested}")
         found = ctypes.CFUNCTYPE(ctypes.c_char_p)(_address(library, name))() or b""
@@ -72,6 +78,8 @@ def check_library(library: Any = None) -> None:
     for name, expected in DEFAULTS.items():
         params = getattr(lib, name)()
         for field, value in expected.items():
+            if not hasattr(params, field):
+                raise _unsupported(library, f"is described without a field {field} in {name}", repr(value))
             if getattr(params, field) != value:
                 raise _unsupported(library, f"gives {field}={getattr(params, field)!r} in {name}", repr(value))
     check_batch(lambda embd: _raw_batch(library, embd), library)

@@ -13,19 +13,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import llama_cpp
 from llama_cpp import llama_cpp as lib
 
+from hd_edge.backend.api import version_tuple
 from hd_edge.config import MAX_LEAVES
 
 if TYPE_CHECKING:
     from hd_edge.config import DraftConfig
     from hd_edge.model.gguf import GGUFHeader
 
-# Architectures of which llama.cpp keeps snapshots (llm_arch_supports_rs_rollback); others get a second sequence.
-ROLLBACK = (
-    *("qwen35", "qwen35moe", "qwen4exp", "nemotron_h", "nemotron_h_moe", "lfm2", "lfm2moe", "bailingmoe3"),
-    *("kimi-k3", "deepseek4", "glm5-next"),
-)
+# Architectures of which llama.cpp keeps snapshots (llm_arch_supports_rs_rollback), by the first tested release of
+# llama-cpp-python that does; others get a second sequence.
+ROLLBACK: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("qwen35", "qwen35moe", "nemotron_h", "nemotron_h_moe", "deepseek4"), (0, 3, 35)),
+    **dict.fromkeys(("qwen4exp", "lfm2", "lfm2moe", "bailingmoe3", "kimi-k3", "glm5-next"), (0, 3, 36)),
+}
 SNAPSHOTS = 7  # of the recurrent state: drafts of so many tokens. Each costs memory and, drafted or not, a little time
 
 
@@ -49,10 +52,21 @@ class Wanted:
             micro = min(rows, int(settings.get("n_ubatch", 512)))  # llama.cpp asserts n_ubatch > n_rs_seq + 1
             drafts = config.profile != "off" and not _is_llama_cpps(settings)
             most = min(SNAPSHOTS, config.max_rows - 1) if drafts else 0
-            if header.architecture not in ROLLBACK and most:
+            if most and not takes_back(header.architecture):
                 return cls(min(2, rows), 0)
             return cls(1, max(min(most, micro - 2), 0))
         return cls(1 if header.windowed and settings.get("swa_full") is False else min(MAX_LEAVES, rows), 0)
+
+
+def takes_back(architecture: str, version: str = llama_cpp.__version__) -> bool:
+    """Whether llama.cpp itself takes back the recurrent state of an architecture.
+
+    Args:
+        architecture: ``general.architecture`` of the file.
+        version: Of llama-cpp-python.
+    """
+    since = ROLLBACK.get(architecture)
+    return since is not None and version_tuple(version) >= since
 
 
 def _is_llama_cpps(settings: dict[str, Any]) -> bool:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from hd_edge.backend.kv_state import KVState
 from hd_edge.engine.prefill import LEAST_MEASURED
+from hd_edge.prefix.cache import PrefixCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hd_edge.prefix.cache import PrefixCache
     from hd_edge.prefix.saver import Blob
 
     from .shared_llama import SharedLlama
@@ -31,7 +31,7 @@ class SlotState:
         self._state = KVState(model.ctx, self._verifier.scratch)
         self._slot: Slot | None = None
         self._ended: deque[Slot] = deque()  # conversations that went on since they were saved, the earliest first
-        self.cache: PrefixCache | None = model._prefixes
+        self.cache = model._prefixes if isinstance(model._prefixes, PrefixCache) else None
         if self.cache is not None:
             self.cache.share(self, self.live, self.advance)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,15 @@ import numpy as np
 from hd_edge import _native
 from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, TokenError
-from hd_edge.prefix.cache import LEAST_GAIN
+from hd_edge.prefix.cache import LEAST_GAIN, PrefixCache
 from hd_edge.prefix.checkpoints import APART, CLOSE
 from hd_edge.prefix.keeping import computed
+from hd_edge.prefix.states import StateCache
 
-from .rewind import known, rewind
+from .rewind import known, resume, rewind
 
 if TYPE_CHECKING:
-    from hd_edge.prefix.cache import PrefixCache
+    from hd_edge.prefix.base import PrefixBase
 
 LEAST_MEASURED = 32  # tokens of a prefill that tell its rate
 
@@ -42,7 +44,7 @@ def check_prompt(llama: Any, tokens: Sequence[int], reset: bool) -> list[int]:
 
 
 def prefill(
-    llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool, prefixes: PrefixCache | None = None
+    llama: Any, verifier: _native.Verifier, tokens: list[int], reset: bool, prefixes: PrefixBase | None = None
 ) -> bool:
     """Brings the prompt into the KV cache; what the cache already holds of it, or ``prefixes`` knows, is kept.
 
@@ -51,7 +53,7 @@ def prefill(
     Returns:
         False if the generation was cancelled meanwhile; what was computed until then is kept.
     """
-    held = llama.input_ids[: llama.n_tokens]
+    held, found = llama.input_ids[: llama.n_tokens], []
     if reset:
         n = min(len(held), len(tokens))
         differ = np.flatnonzero(held[:n] != np.asarray(tokens[:n], dtype=np.intc))
@@ -59,14 +61,20 @@ def prefill(
         if llama._lent and keep < LEAST_GAIN:
             llama._forget()  # of a loaded state nothing is left, not even what lies where no prompt reaches
             held, keep = held[:0], 0
-        if prefixes is not None:
+        if isinstance(prefixes, PrefixCache):
             verifier.release(llama.n_tokens)  # the cache needs a free sequence
             llama.n_tokens = 0  # nothing is held while pieces go in, should a signal end it
             keep = prefixes.fetch(computed(llama, held), tokens, keep)
             llama.input_ids[:keep] = tokens[:keep]
+        elif isinstance(prefixes, StateCache):
+            found = prefixes.find(tokens)
+            if keep < len(held):
+                prefixes.saver.take(computed(llama, held))
     else:
         tokens, keep = [*held.tolist(), *tokens], len(held)
     keep = rewind(llama, verifier, min(keep, len(tokens) - 1))  # if everything is held: the last token again
+    if found and isinstance(prefixes, StateCache):
+        keep = resume(llama, verifier, tokens, partial(prefixes.resume, found))
     tokens = tokens[keep:]
     llama.stats.cached_tokens = llama.n_tokens
     try:
@@ -84,7 +92,7 @@ def _ends(n: int, most: int, *, close: bool) -> list[int]:
     return [*range(most, first, most), first, *range(first + most, n, most), *([n] if first < n else [])]
 
 
-def _compute(llama: Any, tokens: list[int], prefixes: PrefixCache | None) -> None:
+def _compute(llama: Any, tokens: list[int], prefixes: PrefixBase | None) -> None:
     """Forwards over the tokens, one batch after the other, with a word to whoever watches after each."""
     started = perf_counter()
     tell = llama.on_prefill and llama._life.callback(llama.on_prefill)

@@ -1,4 +1,4 @@
-"""Rewind: ends the context at an earlier token, or as near to it as its memory can go back.
+"""Rewind: ends the context at an earlier token, or as near to it as its memory can go back; resume: goes on from there.
 
 llama.cpp says yes to what it cannot do: a recurrent state goes back to a snapshot that may be none of this prefix, and
 the cells that a sliding window needs may be overwritten. The native verifier knows which of its forwards can be taken
@@ -13,6 +13,8 @@ from hd_edge.backend.ranges import is_integer
 from hd_edge.errors import DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hd_edge import _native
 
 
@@ -52,3 +54,27 @@ def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:
     if checkpoints is not None:
         checkpoints.cut(llama.n_tokens)
     return int(llama.n_tokens)
+
+
+def resume(llama: Any, verifier: _native.Verifier, tokens: list[int], put: Callable[[int], int]) -> int:
+    """Brings in the latest stored state of a prompt's beginning, where that is ahead of what is left and pays.
+
+    Args:
+        llama: Its memory holds nothing but tokens of the prompt.
+        verifier: Of its context.
+        tokens: The prompt.
+        put: Told how many tokens are left, puts in a state of more, and says of how many; 0: nothing is left.
+
+    Returns:
+        How many of the prompt's tokens the memory holds now; ``llama.n_tokens`` says so, too.
+    """
+    keep, llama.n_tokens = llama.n_tokens, 0  # nothing is known while a state goes in, should a signal end it
+    got = put(keep)
+    if got > keep:
+        verifier.begin(got)
+        llama.input_ids[:got] = tokens[:got]
+        llama._requires_eval = True
+    elif got < keep:
+        llama._forget()
+    llama.n_tokens = got
+    return int(got)

@@ -8,24 +8,16 @@ tenth of computing it again.
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hd_edge.backend.kv_state import is_part
-from hd_edge.errors import StoreWarning
 
-from .memory import MemoryPieces
+from .base import PrefixBase
 from .pieces import PIECE, TOKEN, Piece, pack
-from .price import Price
-from .saver import Blob, Saver, Spare, State
-
-if TYPE_CHECKING:
-    from .disk import Disk
+from .saver import Blob, Saver, State
 
 LEAST_GAIN = 16  # tokens: fewer are computed
 
@@ -45,50 +37,15 @@ class Found:
     size: int
 
 
-class PrefixCache:
-    """Prefixes of one ``Llama``.
+class PrefixCache(PrefixBase):
+    """Prefixes in pieces, for a KV cache that can be cut anywhere; arguments as for ``PrefixBase``."""
 
-    Args:
-        state: Its KV cache.
-        root: Fingerprint of model and settings.
-        name: The model's name, for people.
-        memory: Pieces in memory.
-        disk: Pieces on disk; None: none.
-        price: What computing and reading cost here.
-        turn: Tells when the KV cache may be read.
-        live: The tokens whose state it holds then.
-    """
+    _state: State
+    _advance: Callable[[], bool] | None = None
 
-    def __init__(
-        self,
-        state: State,
-        root: bytes,
-        name: str,
-        memory: MemoryPieces,
-        disk: Disk | None,
-        price: Price | None = None,
-        *,
-        turn: Spare,
-        live: Callable[[], Sequence[int] | None],
-    ) -> None:
-        self.memory = memory
-        self.disk = disk
-        self.price = price or Price()
-        if disk is not None:
-            compute, rate = disk.rates()
-            self.price.compute = self.price.compute or compute
-            self.price.disk = rate or self.price.disk
-        self._state, self._root, self._name = state, root, name
-        self._turn, self._live = turn, live
-        self._advance: Callable[[], bool] = _one_only
-        self._closed = False
-        self._told = False
-        self._begin()
-
-    def _begin(self) -> None:
+    def _saver(self) -> Saver:
         about = (self._root, self._name, self.memory, self.disk, self.price)
-        self.saver = Saver(self._state, self._turn, self._live, *about, advance=self._advance)
-        self._pid = os.getpid()
+        return Saver(self._state, self._turn, self._live, *about, advance=self._advance or _one_only)
 
     def share(self, state: State, live: Callable[[], Sequence[int] | None], advance: Callable[[], bool]) -> None:
         """From now on for many conversations; before the first generation.
@@ -100,32 +57,6 @@ class PrefixCache:
         """
         self._state, self._live, self._advance = state, live, advance
         self._begin()
-
-    def enter(self) -> None:
-        """A generation begins: until it ends nothing is saved."""
-        self._renew()
-        self._tell()
-        self.saver.begun()
-
-    def _renew(self) -> None:
-        """After a fork, which copied locks but no threads: begins anew, and leaves files to the parent."""
-        if self._pid != os.getpid():
-            self.memory, self.disk = MemoryPieces(self.memory.budget), None
-            self._begin()
-
-    def _tell(self) -> None:
-        if self.disk is not None and self.disk.trouble and not self._told:
-            self._told = True
-            warnings.warn(self.disk.trouble, StoreWarning, stacklevel=3)
-
-    def leave(self) -> None:
-        """A generation ended; in a forked child one of its parent's, of which the parent keeps what is to be kept."""
-        if self._pid == os.getpid():  # else it may be the interpreter's end that ends it: no thread begins then
-            self.saver.finished()
-
-    def computed(self, tokens: int, seconds: float) -> None:
-        """Takes note of what a prefill cost."""
-        self.price.computed(tokens, seconds)
 
     def fetch(self, live: Sequence[int], tokens: Sequence[int], keep: int) -> int:
         """Puts the longest known beginning of a prompt into the KV cache.
@@ -224,22 +155,6 @@ class PrefixCache:
         elif not any(one.size for one in found):
             self.price.copied(size, seconds)
         return stop
-
-    def close(self, live: Sequence[int]) -> None:
-        """Saves what is left, within ten seconds, and closes; a second call does nothing.
-
-        Args:
-            live: The tokens whose state the KV cache holds; it must still be there, and this thread's.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        self._renew()
-        self.saver.close(live)
-        self.memory.clear()
-        if self.disk is not None:
-            self.disk.close()
-        self._tell()
 
 
 def _one_only() -> bool:

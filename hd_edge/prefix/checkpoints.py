@@ -15,6 +15,8 @@ from typing import Any
 from llama_cpp import llama_cpp as lib
 
 TRUNK = 0  # sequence of the conversation
+WHOLE, PART = 0, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_HEAD = 8  # bytes: u32 magic, i32 sequence
 APART = 64  # tokens between two checkpoints, at least: fewer are computed again
 CLOSE = 16  # tokens before a prompt's end, where chat templates begin to differ from turn to turn
 
@@ -48,13 +50,14 @@ class Checkpoints:
         at = bisect_right(self._positions, tokens)
         if tokens < APART or (at and tokens - self._positions[at - 1] < APART):
             return
-        size = lib.llama_state_seq_get_size_ext(self._context, TRUNK, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        if lib.llama_memory_seq_pos_max(self._memory, TRUNK) != tokens - 1:
+            return  # a draft's end is still in it
+        size = lib.llama_state_seq_get_size_ext(self._context, TRUNK, PART)
         if not 0 < size <= self.budget:
             return
         while self.bytes + size > self.budget:
             self._drop(self._dispensable())
-        blob = bytearray(size)
-        if self._copy(lib.llama_state_seq_get_data_ext, blob) == size:
+        if blob := self._saved(PART):
             self._positions.insert(bisect_right(self._positions, tokens), tokens)
             self._blobs[tokens] = blob
             self.bytes += size
@@ -69,19 +72,48 @@ class Checkpoints:
         if not at:
             return 0
         tokens = self._positions[at - 1]
-        if self._copy(lib.llama_state_seq_set_data_ext, self._blobs[tokens]) != len(self._blobs[tokens]):
-            return 0
-        return tokens if lib.llama_memory_seq_rm(self._memory, TRUNK, tokens, -1) else 0
+        return tokens if self._put(self._blobs[tokens], PART, tokens) else 0
+
+    def whole(self, tokens: int) -> bytearray | None:
+        """All state after the first tokens: that of a checkpoint, behind the KV cells that the memory holds by now.
+
+        Returns:
+            What ``restore_whole`` takes, in memory of its own; None: there is no such checkpoint, or llama.cpp does not
+            lay the state out as expected.
+        """
+        part, now, out = self._blobs.get(tokens), self._saved(PART), self._saved(WHOLE)
+        if part is None or not now or not out.endswith(memoryview(now)[_HEAD:]):
+            return None
+        del out[len(out) - len(now) + _HEAD :]
+        return out + memoryview(part)[_HEAD:]
+
+    def restore_whole(self, blob: bytearray | memoryview, tokens: int) -> bool:
+        """Brings the memory to what ``whole`` gave; False: llama.cpp refused it, and the memory holds nothing good."""
+        return self._put(blob, WHOLE, tokens)
 
     def cut(self, tokens: int) -> None:
         """The memory holds the first tokens only: checkpoints behind them are of another conversation."""
         while self._positions and self._positions[-1] > tokens:
             self._drop(self._positions[-1])
 
-    def _copy(self, function: Any, blob: bytearray) -> int:
+    def _saved(self, flags: int) -> bytearray:
+        """The state of the conversation as llama.cpp saves it; empty if it does not."""
+        size = lib.llama_state_seq_get_size_ext(self._context, TRUNK, flags)
+        blob = bytearray(size)
+        if size and self._copy(lib.llama_state_seq_get_data_ext, blob, flags) != size:
+            return bytearray()
+        return blob
+
+    def _put(self, blob: bytearray | memoryview, flags: int, tokens: int) -> bool:
+        """The way back; what lies behind the first tokens goes."""
+        if self._copy(lib.llama_state_seq_set_data_ext, blob, flags) != len(blob):
+            return False
+        return bool(lib.llama_memory_seq_rm(self._memory, TRUNK, tokens, -1))
+
+    def _copy(self, function: Any, blob: bytearray | memoryview, flags: int) -> int:
         buffer = (ctypes.c_uint8 * len(blob)).from_buffer(blob)
         try:
-            return int(function(self._context, buffer, len(blob), TRUNK, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY))
+            return int(function(self._context, buffer, len(blob), TRUNK, flags))
         finally:
             del buffer
 

@@ -7,7 +7,7 @@ in ``trouble`` for whoever talks to the user.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,16 +34,19 @@ class Disk:
         folder: Shared by models and processes; made by the first write.
         fingerprint: Of model and settings.
         budget: Most bytes of all models; None: the default.
+        whole: A piece's file has the state of all tokens up to its end, which cannot be cut: a longer one does not
+            replace it.
 
     Attributes:
         trouble: What went wrong first; empty if nothing did.
     """
 
-    def __init__(self, folder: Path, fingerprint: bytes, budget: int | None = None) -> None:
+    def __init__(self, folder: Path, fingerprint: bytes, budget: int | None = None, *, whole: bool = False) -> None:
         self.folder = folder
         self.trouble = ""
         self._fingerprint = fingerprint
         self._budget = budget
+        self._whole = whole
         self._full = False
         self._swept = False
         self._failed = False
@@ -84,6 +87,15 @@ class Disk:
             self._note(error)
             return None
 
+    def latest(self, chain: Sequence[Piece]) -> tuple[Piece, int] | None:
+        """The whole state that holds most of a prompt, cut into these pieces, and nothing else; and its bytes."""
+        index = self._opened()
+        try:
+            return index.latest(chain) if index is not None else None
+        except StoreError as error:
+            self._note(error)
+            return None
+
     def read(self, piece: Piece, buffer: bytearray) -> memoryview | None:
         """The state of a piece, in ``buffer``; None, and the piece is forgotten, if it is not there whole."""
         blob = files.read(self.folder, self._fingerprint, piece, buffer)
@@ -101,8 +113,12 @@ class Disk:
             self._note(error)
 
     def has(self, piece: Piece) -> bool:
-        """True if the piece, or a longer one that begins with it, is there."""
-        found = self.find(piece.parent, piece.start, piece.tokens)
+        """True if the piece, or a longer one that begins with it and is no whole state, is there."""
+        if self._whole:
+            last = self.latest([piece])
+            found = (last[0], last[0].stop - piece.start, last[1]) if last else None
+        else:
+            found = self.find(piece.parent, piece.start, piece.tokens)
         if found is None or piece.start + found[1] != piece.stop:
             return False
         if not files.is_there(self.folder, found[0].name, found[2]):
@@ -142,7 +158,7 @@ class Disk:
             for name in index.evict(self._limit() - len(blob) - files.MOST_HEAD):
                 files.remove(self.folder, name)
             size = files.write(self.folder, self._fingerprint, piece, blob, pause)
-            for name in index.add(self._fingerprint, piece, size, now):
+            for name in index.add(self._fingerprint, piece, size, now, whole=self._whole):
                 files.remove(self.folder, name)
         except FileExistsError:
             return False

@@ -15,7 +15,7 @@ from hd_edge.store.file import StoreFile
 from .pieces import PIECE, TOKEN, Piece, common
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlite_utils import Database
 
@@ -98,14 +98,29 @@ class Index:
             return None
         return Piece(parent, tokens, start), common(tokens, rest), size[0][0]
 
-    def add(self, fingerprint: bytes, piece: Piece, size: int, now: float) -> list[bytes]:
-        """Adds a piece, used now; returns the names of those that it contains, which are gone."""
+    def latest(self, chain: Sequence[Piece]) -> tuple[Piece, int] | None:
+        """The whole state that holds most of a prompt, cut into these pieces, and nothing else; and its bytes."""
+        query = (
+            "SELECT tokens, bytes FROM pieces WHERE parent = ? AND tokens <= ?"
+            " AND substr(?, 1, length(tokens)) = tokens ORDER BY tokens DESC LIMIT 1"
+        )
+        with self.file.reading() as db:
+            for piece in reversed(chain):
+                for tokens, size in db.execute(query, (piece.parent, piece.tokens, piece.tokens)).fetchall():
+                    sound = isinstance(tokens, bytes) and tokens and len(tokens) % TOKEN == 0 and isinstance(size, int)
+                    if sound and size > 0:
+                        return Piece(piece.parent, tokens, piece.start), size
+        return None
+
+    def add(self, fingerprint: bytes, piece: Piece, size: int, now: float, *, whole: bool = False) -> list[bytes]:
+        """Adds a piece, used now; returns the names of those that it contains, which are gone. None, if ``whole``."""
         with self.file.writing() as db:
             shorter = db.execute(
                 "SELECT tokens, name FROM pieces WHERE parent = ? AND tokens < ? AND length(tokens) < ?"
                 " AND substr(?, 1, length(tokens)) = tokens",
                 (piece.parent, piece.tokens, len(piece.tokens), piece.tokens),
             ).fetchall()
+            shorter = [] if whole else shorter
             keys = [(piece.parent, tokens) for tokens, _ in shorter]
             db.conn.executemany("DELETE FROM pieces WHERE parent = ? AND tokens = ?", keys)
             db.execute(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cache import PrefixCache
+    from .base import PrefixBase
     from .checkpoints import Checkpoints
 
 
@@ -28,7 +28,7 @@ class Keeping:
         on_prefill: Called after each batch of a prompt with tokens done, tokens to do, and seconds so far.
     """
 
-    _prefixes: PrefixCache | None = None
+    _prefixes: PrefixBase | None = None
     checkpoints: Checkpoints | None = None
     on_prefill: Callable[[int, int, float], None] | None = None
 

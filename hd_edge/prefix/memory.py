@@ -15,10 +15,12 @@ class MemoryPieces:
 
     Args:
         budget: Most bytes of state.
+        whole: As for ``Disk``.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, *, whole: bool = False) -> None:
         self.budget = budget
+        self._whole = whole
         self.bytes = 0
         self._blobs: OrderedDict[bytes, tuple[Piece, bytearray]] = OrderedDict()
         self._children: dict[bytes, list[bytes]] = {}  # parent -> packed tokens of its pieces, sorted
@@ -30,6 +32,19 @@ class MemoryPieces:
 
     def __len__(self) -> int:
         return len(self._blobs)
+
+    def emptied(self) -> MemoryPieces:
+        """Another one of this kind, which holds nothing yet."""
+        return MemoryPieces(self.budget, whole=self._whole)
+
+    def latest(self, chain: Sequence[Piece]) -> Piece | None:
+        """The whole state that holds most of a prompt that was cut into these pieces, and nothing else."""
+        with self._lock:
+            for piece in reversed(chain):
+                children = self._children.get(piece.parent, ())
+                if found := [tokens for tokens in children if piece.tokens.startswith(tokens)]:
+                    return Piece(piece.parent, max(found, key=len), piece.start)
+        return None
 
     def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int] | None:
         """The child of ``parent`` that shares most tokens with the packed ``rest``, and how many."""
@@ -67,7 +82,7 @@ class MemoryPieces:
         """
         with self._lock:
             for tokens in list(self._children.get(piece.parent, ())):
-                if piece.tokens.startswith(tokens):
+                if tokens == piece.tokens or (piece.tokens.startswith(tokens) and not self._whole):
                     self._drop(Piece(piece.parent, tokens, piece.start))
             excess = self.bytes + len(blob) - self.budget
             leaving = []

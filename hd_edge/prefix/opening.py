@@ -16,6 +16,7 @@ from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import why_plain
 from hd_edge.errors import ConfigError
 
+from .base import PrefixBase
 from .cache import PrefixCache
 from .checkpoints import Checkpoints
 from .disk import Disk
@@ -23,6 +24,7 @@ from .fingerprint import fingerprint
 from .keeping import computed
 from .memory import MemoryPieces
 from .places import cache_folder, memory_budget
+from .states import StateCache
 
 if TYPE_CHECKING:
     from hd_edge.backend.kernels import Status
@@ -49,17 +51,17 @@ def check_arguments(where: Any, budget: Any) -> None:
 
 
 def why_no_state(llama: Any) -> str:
-    """Why parts of this model's KV state cannot be saved and restored; empty if they can."""
+    """Why neither parts of this model's state nor whole ones can be saved and restored; empty if they can."""
     if reason := why_plain(llama):
         return reason
-    if keeps_state(llama):
-        return "a recurrent state cannot be cut into pieces"
+    if llama._logits_all:
+        return "logits_all=True keeps logits of every token, which a restored prefix has not"
+    if llama.checkpoints is not None:
+        return ""
     if lib.llama_model_n_swa(llama.model) > 0:
         return "models with a sliding window are not restored yet"
     if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:
         return "flash attention is off, so V lies transposed in the KV cache"
-    if llama._logits_all:
-        return "logits_all=True keeps logits of every token, which a restored prefix has not"
     if llama.context_params.n_seq_max < 2:
         return "n_batch=1 leaves no scratch sequence"
     return ""
@@ -70,12 +72,12 @@ def open_checkpoints(llama: Any, where: Any) -> Checkpoints | None:
 
     Args:
         llama: A loaded ``Llama``.
-        where: ``prefix_cache`` of the constructor; checkpoints are kept in memory only.
+        where: ``prefix_cache`` of the constructor.
     """
     windowed = lib.llama_model_n_swa(llama.model) > 0 and not llama.context_params.swa_full
     if where is None or not (keeps_state(llama) or windowed):
         return None
-    return Checkpoints(llama.ctx, memory_budget())
+    return Checkpoints(llama.ctx, memory_budget() // 2)
 
 
 def open_cache(
@@ -86,11 +88,13 @@ def open_cache(
     *,
     exact: bool,
     kernels: Status,
-) -> PrefixCache | None:
+) -> PrefixBase | None:
     """The prefix cache of a loaded model; None if there is to be none, or its state cannot be restored.
 
+    Of whole states where the model has checkpoints, of pieces elsewhere.
+
     Args:
-        llama: A loaded ``Llama``.
+        llama: A loaded ``Llama``; its checkpoints are open.
         header: Of its file.
         where: ``"auto"``, a folder, ``"memory"``, or None.
         budget: Most bytes of the folder; None: the default; 0: in memory only.
@@ -107,12 +111,15 @@ def open_cache(
     except OSError as error:
         log.info("the prefix cache is off: the model's file cannot be read again (%s)", error)
         return None
-    disk = None
+    disk, whole = None, llama.checkpoints is not None
     if where != MEMORY and budget != 0:
-        disk = Disk(cache_folder() if where == AUTO else Path(where).expanduser(), root, budget)
-    state = KVState(llama.ctx, llama.context_params.n_seq_max - 1)
+        disk = Disk(cache_folder() if where == AUTO else Path(where).expanduser(), root, budget, whole=whole)
     name = str(header.scalars.get("general.name") or Path(llama.model_path).stem)
-    return PrefixCache(state, root, name, MemoryPieces(memory_budget()), disk, turn=llama._life, live=_tokens_of(llama))
+    if whole:
+        about = (root, name, MemoryPieces(memory_budget() // 2, whole=True), disk)
+        return StateCache(llama.checkpoints, *about, turn=llama._life, live=_tokens_of(llama))
+    state, memory = KVState(llama.ctx, llama.context_params.n_seq_max - 1), MemoryPieces(memory_budget())
+    return PrefixCache(state, root, name, memory, disk, turn=llama._life, live=_tokens_of(llama))
 
 
 def _tokens_of(llama: Any) -> Callable[[], Sequence[int] | None]:

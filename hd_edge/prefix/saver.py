@@ -71,7 +71,7 @@ class Saver:
     """What is kept of the conversations of one ``Llama``.
 
     Args:
-        state: Its KV cache.
+        state: Its KV cache, a ``State``.
         turn: Tells when the cache may be read.
         live: The tokens whose state it holds, when asked in a turn; None: the model is gone.
         root: Fingerprint of model and settings.
@@ -89,7 +89,7 @@ class Saver:
 
     def __init__(
         self,
-        state: State,
+        state: Any,
         turn: Spare,
         live: Callable[[], Sequence[int] | None],
         root: bytes,
@@ -128,7 +128,7 @@ class Saver:
             blob = self._copy(piece)
             if blob is None:
                 break
-            self._keep(piece, blob, chain)
+            self._keep(piece, blob, chain, chain[-1].stop)
         self._memory.touch(chain)
 
     def begun(self) -> None:
@@ -161,17 +161,17 @@ class Saver:
 
     def _copy(self, piece: Piece) -> bytearray | None:
         started = time.perf_counter()
-        blob = self._state.save(piece.start, piece.stop)
+        blob: bytearray | None = self._state.save(piece.start, piece.stop)
         if blob is not None:
             self._price.copied(len(blob), time.perf_counter() - started)
             self.token_bytes = len(blob) // (piece.stop - piece.start)
         return blob
 
-    def _keep(self, piece: Piece, blob: bytearray, chain: Sequence[Piece]) -> None:
-        """Keeps a piece of a conversation: in memory, and for the disk if reading the whole will pay."""
+    def _keep(self, piece: Piece, blob: bytearray, chain: Sequence[Piece], gain: int) -> None:
+        """Keeps a piece of a conversation: in memory, and for the disk if reading what saves ``gain`` tokens pays."""
         self._memory.put(piece, blob, {one.name for one in chain})
-        disk, tokens = self._disk, chain[-1].stop
-        if disk is None or not self._price.worth_writing(tokens, tokens * self.token_bytes):
+        disk = self._disk
+        if disk is None or not self._price.worth_writing(gain, chain[-1].stop * self.token_bytes):
             return
         waiting = self._waiting()
         fits = not waiting or waiting + len(blob) <= self._memory.budget
@@ -241,7 +241,7 @@ class Saver:
                     self._unsaved = True  # later, whatever the KV cache holds then
                 if blob is None:
                     break
-            self._keep(piece, blob, chain)
+            self._keep(piece, blob, chain, chain[-1].stop)
             if self._waiting() > self._memory.budget // 2:
                 self._write()
         self._memory.touch(chain)

@@ -46,8 +46,8 @@ FOOT = """
 - **Sliding windows** (Gemma, gpt-oss): llama.cpp's default is a cache of full size, which takes trees.
   `swa_full=False` saves its memory, and takes one chain.
 - **Checkpoints**: where a memory cannot go back to any token, states of the conversation are kept as it grows, at
-  most a sixteenth of the machine's memory (64 MiB to 2 GiB), `prefix_cache=None` for none. They are of the
-  conversation in the context: another one begins anew.
+  most half of the prefix cache's memory (a sixteenth of the machine's, 64 MiB to 2 GiB), `prefix_cache=None` for none.
+  Whole states of other conversations, and of earlier processes, come from the [prefix cache](prefix-cache.md).
 - Embedding and vision models, `draft_model` of llama_cpp and attention that is not causal decode plainly.
 """
 NO_PRODUCT = re.compile(r"token_embd|ssm_(conv1d|a|d|norm)\b|shortconv\.conv\b|\.bias$")  # looked up, added, convolved

@@ -5,8 +5,8 @@
 
 Each release gets an environment in ``build/llama-cpp-VERSION`` with a copy of the last commit, in which the release is
 admitted: the range in pyproject.toml and hd_edge/backend/api.py, the versions that the library must say of itself, and
-those that the kernels were tested with. ``--admit`` makes the same changes here for those that passed. A release
-without a wheel is built (minutes); ``--only-wheels`` leaves it out.
+those that the kernels were tested with. What pytest said lies beside it. ``--admit`` makes the same changes here for
+those that passed. A release without a wheel is built (minutes); ``--only-wheels`` leaves it out.
 """
 
 from __future__ import annotations
@@ -57,11 +57,13 @@ def admitted(texts: dict[str, str], version: str, says: dict[str, str]) -> dict[
     low, high = min(low, new), max(high, (*new[:-1], new[-1] + 1))
     wanted = ">={},<{}".format(*(".".join(map(str, one)) for one in (low, high)))
     out = dict(texts)
+    told = ", ".join(f'"{name}": "{value.split("-")[0]}"' for name, value in says.items())
+    entry = f'    "{version}": {{{told}}},\n'
     changes = [
         (API, r"^TESTED = \(\(.*?\)\)", f"TESTED = ({low}, {high})"),
         (PROJECT, r"llama-cpp-python>=[^\"]*", f"llama-cpp-python{wanted}"),
         (KERNELS, r"^TESTED = \((.*?),?\)", rf'TESTED = (\1, "{version}")'),
-        *((LIBRARY, rf'"{name}": "[^"]*"', f'"{name}": "{value}"') for name, value in says.items()),
+        (LIBRARY, r"^(VERSIONS: .*= \{\n)", rf"\1{entry}"),
     ]
     for file, pattern, text in changes:
         out[file], n = re.subn(pattern, text, out[file], count=1, flags=re.MULTILINE)
@@ -101,6 +103,7 @@ def tried(version: str, tests: list[str], *, only_wheels: bool) -> dict[str, obj
     if done.returncode:
         return result | {"says": says, "why": f"hd_edge does not install: {last_line(done)}"}
     done = run(python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=copy)
+    (folder / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     counts = {name: int(n) for n, name in re.findall(r"(\d+) (passed|failed|error)", last_line(done))}
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return result | {

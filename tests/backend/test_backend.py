@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llama_cpp
 import pytest
 from llama_cpp import llama_cpp as lib
 
@@ -18,15 +19,18 @@ from hd_edge.backend import api as backend
 from hd_edge.backend import library
 from hd_edge.errors import UnsupportedBackendError
 
+RELEASE = backend.release(llama_cpp.__version__)
+
 
 def test_the_installed_library_is_bound():
     assert isinstance(backend.load(), _native.LlamaApi)
     assert "llama" in backend.library_path()
 
 
-@pytest.mark.parametrize("version", ["0.3.35", "0.2.90", "0.3.37", "1.0.0", "0.4"])
+@pytest.mark.parametrize("version", ["0.3.2", "0.2.90", "0.3.99", "1.0.0", "0.4"])
 def test_other_versions_are_refused(version):
-    with pytest.raises(UnsupportedBackendError, match=rf"{re.escape(version)} is installed, .* >=0.3.36,<0.3.37"):
+    low, high = (".".join(map(str, v)) for v in backend.TESTED)
+    with pytest.raises(UnsupportedBackendError, match=rf"{re.escape(version)} is installed, .* >={low},<{high}"):
         backend.check_version(version)
 
 
@@ -39,6 +43,15 @@ def test_the_range_is_that_of_pyproject():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     low, high = (".".join(map(str, v)) for v in backend.TESTED)
     assert f'"llama-cpp-python>={low},<{high}"' in text
+
+
+def test_each_release_of_the_range_says_what_its_library_is():
+    low, high = backend.TESTED
+    assert all(low <= backend.version_tuple(one) < high for one in library.VERSIONS)
+    with pytest.raises(
+        UnsupportedBackendError, match=r"is that of llama-cpp-python 0\.1\.2, .* tested with .*0\.3\.36"
+    ):
+        library.check_library("0.1.2")
 
 
 def test_a_moved_field_is_named():
@@ -98,7 +111,7 @@ def raw_batch(*pointers: int, n_tokens: int = 0) -> bytes:
 
 def test_the_library_shows_where_its_batch_fields_lie() -> None:
     library.check_batch(lambda embd: raw_batch(*((0, 1) if embd else (1, 0)), 1, 1, 1, 1))
-    library.check_library()
+    library.check_library(RELEASE)
 
 
 @pytest.mark.parametrize(
@@ -124,17 +137,33 @@ def test_wrong_defaults_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(lib, "llama_context_default_params", shifted)
     with pytest.raises(UnsupportedBackendError, match=r"type_k=0 in llama_context_default_params, .* tested with 1"):
-        library.check_library()
+        library.check_library(RELEASE)
+
+
+def test_a_description_without_a_field_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of 0.3.34 and before are, which have no load_mtp."""
+
+    class Older(ctypes.Structure):
+        _fields_ = [pair for pair in lib.llama_model_params._fields_ if pair[0] != "load_mtp"]
+
+    params, older = lib.llama_model_default_params(), Older()
+    for field, *_ in Older._fields_:
+        setattr(older, field, getattr(params, field))
+    monkeypatch.setattr(lib, "llama_model_default_params", lambda: older)
+    with pytest.raises(UnsupportedBackendError, match="without a field load_mtp in llama_model_default_params"):
+        library.check_library(RELEASE)
 
 
 def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
     """The same files but for the version that libllama says of itself."""
     home = Path(backend.library_path()).parent
+    tested = library.VERSIONS[RELEASE]["llama_version"]
+    said, other = f"{tested}-dev\0".encode(), f"9{tested[1:]}-dev\0".encode()
     for file in home.iterdir():
         if file.name == Path(backend.library_path()).name:
             data = file.read_bytes()
-            assert data.count(b"0.5.0-dev\0") == 1
-            (tmp_path / file.name).write_bytes(data.replace(b"0.5.0-dev\0", b"0.4.9-dev\0"))
+            assert data.count(said) == 1
+            (tmp_path / file.name).write_bytes(data.replace(said, other))
         elif file.is_file():
             (tmp_path / file.name).symlink_to(file)
     code = "from hd_edge.backend import api\napi.load()"
@@ -147,7 +176,7 @@ def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
     )
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("hd_edge.errors.UnsupportedBackendError: "), done.stderr
-    assert "says llama_version 0.4.9-dev, hd_edge is tested with 0.5.0" in last
+    assert f"says llama_version 9{tested[1:]}-dev, hd_edge is tested with {tested}" in last
     assert "LLAMA_CPP_LIB_PATH" in last
 
 

@@ -75,7 +75,7 @@ def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
     chat.expect("> ")
     chat.type("Write the numbers from one to three hundred, each with its square.\n")
     chat.expect("square.\n")
-    chat.expect(" ")  # the answer has begun
+    chat.expect_answer()
     chat.interrupt()
     chat.expect("stopped; what was said is kept")
     chat.expect("> ")
@@ -146,7 +146,7 @@ def test_what_is_typed_during_an_answer_waits_for_the_next_prompt(terminal, smol
     chat.expect("> ")
     chat.type("Tell me about the sea.\n")
     chat.expect("sea.\n")
-    chat.expect(" ")  # the answer has begun
+    chat.expect_answer()
     chat.type("And the sky?\n")
     before = chat.expect("> And the sky?")
     assert " tokens · " in before

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hd_edge import ContextFullError, DraftConfig, ExactModeError, Llama, _native
+from hd_edge.backend.memory import takes_back
 from hd_edge.check.adversary import Adversary
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "prefix_cache": None}
@@ -73,9 +74,17 @@ def test_one_chain(shapes, name):
     llm = make(shapes, name)
     assert llm.verifier.max_leaves == 1
     assert llm.verifier.max_rows == 8
-    assert llm.verifier.copies == (name not in HYBRID)
+    assert llm.verifier.copies != takes_back(llm.metadata["general.architecture"])
     assert llm.plain_reason == ""
     llm.close()
+
+
+def test_an_older_release_takes_back_fewer_states():
+    """LFM2 has a copy of its state there, as Mamba has."""
+    assert all(takes_back(one, "0.3.36") for one in ("qwen35", "qwen35moe", "lfm2"))
+    assert takes_back("qwen35", "0.3.35")
+    assert not takes_back("lfm2", "0.3.35")
+    assert not takes_back("mamba2", "0.3.36")
 
 
 @pytest.mark.parametrize("name", HYBRID)
@@ -83,6 +92,8 @@ def test_one_chain(shapes, name):
 def test_rows_have_the_bits_of_single_steps(shapes, name, threads):
     llm = make(shapes, name, n_threads=threads, n_threads_batch=threads)
     assert llm.exact
+    if llm.verifier.copies:
+        pytest.skip("this llama.cpp keeps no snapshots of it: what is taken back here would be computed again")
     verifier, tokens = llm.verifier, prompt(5, 500)
     for length, rows in ((20, 8), (400, 5)):
         llm.reset()

@@ -57,7 +57,7 @@ def fail_each(failing, survival, scenario, check, codes, stride=1):
                 check()
             failing.failed = reached
             n += stride
-        assert n > 5
+        assert n > 3  # conversations that share forwards need few
 
 
 def load(path, kind, **more):

@@ -8,6 +8,8 @@ import pytest
 from prefix_llama import SETTINGS, TEXT, answer, load
 
 from hd_edge import ConfigError, Llama
+from hd_edge.prefix.cache import PrefixCache
+from hd_edge.prefix.states import StateCache
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,12 @@ def test_off_with_a_reason(models, tmp_path, caplog, more, why):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_off_for_models_that_cannot_roll_back(mamba, tmp_path):
-    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path)
+def test_whole_states_for_models_that_cannot_roll_back(mamba, models, tmp_path):
+    for path, kind in ((mamba, StateCache), (models("Q4_0"), PrefixCache)):
+        llm = Llama(str(path), n_ctx=256, prefix_cache=tmp_path)
+        assert type(llm._prefixes) is kind
+        llm.close()
+    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path, logits_all=True)
     assert llm._prefixes is None
     llm.close()
 

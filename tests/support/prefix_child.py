@@ -1,19 +1,20 @@
 """Child of the kill and sharing tests: answers numbered prompts with a prefix cache over a fake KV cache.
 
-Usage: prefix_child.py FOLDER FIRST COUNT; prints each number once its state is saved.
+Usage: prefix_child.py FOLDER FIRST COUNT [whole]; prints each number once its state is saved.
 """
 
 import sys
 import warnings
 from pathlib import Path
 
+from fake_checkpoints import StateConversation
 from fake_state import Conversation
 
 from hd_edge.errors import StoreWarning
 
 warnings.simplefilter("error", StoreWarning)
 folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-talk = Conversation(folder)
+talk = (StateConversation if "whole" in sys.argv else Conversation)(folder)
 print("ready", flush=True)
 for number in range(first, first + count):
     talk.answer([*range(100), number, *range(1000)])

@@ -267,24 +267,5 @@ def accuracy(types: list[str]) -> dict[str, list[float]]:
     return out
 
 
-def perplexity(path: str, setting: Any, chunks: int) -> dict[str, Any]:
-    """Perplexity on the reference manual that Python itself carries, in chunks of 512 tokens."""
-    from pydoc_data.topics import topics
-
-    model, facts = load(path, setting, threads=1, context=512)
-    text = "\n".join(topics[name] for name in sorted(topics))
-    ids = model.tokenize(text[: chunks * 4096].encode(), add_bos=False)
-    total, count = 0.0, 0
-    for start in range(0, chunks * 512, 512):
-        part = ids[start : start + 512]
-        assert len(part) == 512
-        rows = logits(model, part, 0)[255:-1].astype(np.float64)
-        rows -= rows.max(axis=1, keepdims=True)
-        log_probability = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
-        total -= float(log_probability[np.arange(len(rows)), part[256:]].sum())
-        count += len(rows)
-    return facts | {"perplexity": float(np.exp(total / count)), "tokens": count}
-
-
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -77,21 +78,28 @@ class Terminal:
 
     def expect(self, text: str, seconds: float = 120) -> str:
         """Waits until `text` is shown behind what was expected before; returns what came before it."""
+        return self._expect(re.compile(re.escape(text)), seconds)
+
+    def expect_answer(self) -> None:
+        """Waits for the first word of an answer: a line that is not the progress of reading the prompt."""
+        self._expect(re.compile(r"^(?!reading)\S+ ", re.MULTILINE), 120)
+
+    def _expect(self, pattern: re.Pattern[str], seconds: float) -> str:
         deadline = time.monotonic() + seconds
-        while (at := self.screen.find(text, self.seen)) < 0:
+        while (found := pattern.search(screen := self.screen, self.seen)) is None:
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self.master], [], [], max(left, 0))
             if not ready:
-                raise AssertionError(f"no {text!r} within {seconds} s in: {self.screen[self.seen :]!r}")
+                raise AssertionError(f"no {pattern.pattern!r} within {seconds} s in: {screen[self.seen :]!r}")
             try:
                 data = os.read(self.master, 65536)
             except OSError:
                 data = b""
             if not data:
-                raise AssertionError(f"the program ended without {text!r}: {self.screen[self.seen :]!r}")
+                raise AssertionError(f"the program ended without {pattern.pattern!r}: {screen[self.seen :]!r}")
             self._show(data)
-        before = self.screen[self.seen : at]
-        self.seen = at + len(text)
+        before = screen[self.seen : found.start()]
+        self.seen = found.end()
         return before
 
     def type(self, text: str) -> None:

@@ -13,7 +13,7 @@ VOCAB = 512
 WIDTH, FEED_FORWARD, HEADS, LAYERS = 512, 1024, 8, 2
 
 FILE_TYPES = {"Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18, "IQ4_NL": 25}
-OTHER_FILE_TYPES = {"F16": 1, "BF16": 32, "Q2_K": 10}
+OTHER_FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32, "Q2_K": 10}
 
 
 def _vocabulary(writer: gguf.GGUFWriter) -> None:
