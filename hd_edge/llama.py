@@ -110,10 +110,9 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
-        kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn}
-        kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
+        kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn, "prefix_cache": prefix_cache}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
-        self._arguments |= {"drafter": drafter, "rpc_servers": rpc_servers}
+        self._arguments |= {"drafter": drafter, "rpc_servers": rpc_servers, "prefix_cache_bytes": prefix_cache_bytes}
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
@@ -187,9 +186,8 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             self._planner, self._hierarchy = self.make_planner(
                 self._draft_config, self._drafter_tier, store=store, statistics=statistics, learn=learn
             )
-        self._pace = pace_of(
-            self, self._verifier, None if chosen else settings["n_threads"], own_attention=self.own_attention
-        )
+        most = None if chosen else settings["n_threads"]
+        self._pace = pace_of(self, self._verifier, most, own_attention=self.own_attention)
 
     # -- generation ------------------------------------------------------------------------------------------------
 
