@@ -32,7 +32,7 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.chat import Chats
 from .engine.decode import Decoder
-from .engine.forked import check_threads, loading
+from .engine.forked import check_threads, loads
 from .engine.options import as_bytes, check_options, criteria_list, needed_criteria
 from .engine.pace import pace_of
 from .engine.plain import count_plain
@@ -87,6 +87,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
 
     samplers: Callable[..., Samplers] = Samplers  # what a generation draws with: a seam for tools
 
+    @loads
     def __init__(
         self,
         model_path: str | PathLike[str],
@@ -109,10 +110,9 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         self.stats = GenerationStats()
         self.total_stats = GenerationStats()
         self._draft_config = DraftConfig.of(draft)
-        kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn}
-        kept |= {"prefix_cache": prefix_cache, "prefix_cache_bytes": prefix_cache_bytes}
+        kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn, "prefix_cache": prefix_cache}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
-        self._arguments |= {"drafter": drafter, "rpc_servers": rpc_servers}
+        self._arguments |= {"drafter": drafter, "rpc_servers": rpc_servers, "prefix_cache_bytes": prefix_cache_bytes}
         self._exact: exact_mode.ExactSettings | None = None
         check_settings({"exact": exact, "verbose": verbose, "learn": learn}, settings)
         check_arguments(prefix_cache, prefix_cache_bytes)
@@ -136,7 +136,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         if exact:
             exact_mode.switch_tiling_off()  # before the kernels' own test: llama.cpp reads the switch once
         adapter = None if lora is None else gguf_file.read_header(as_path("lora_path", lora))
-        with loading(), offered(row_kernels) as kernels, held_signals() as self._held:
+        with offered(row_kernels) as kernels, held_signals() as self._held:
             if exact:
                 self._exact = exact_mode.plan(self._header, settings, kernels, adapter)
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)

@@ -58,7 +58,7 @@ def told(model_path: str, settings: dict[str, Any]) -> Iterator[None]:
     except MemoryError as error:
         msg = f"n_batch={settings['n_batch']} needs more memory than there is: {error}; give a smaller one"
         raise ConfigError(msg) from error
-    except (ValueError, TemplateError) as error:
+    except (ValueError, TemplateError, RecursionError) as error:  # a chat template is read, too
         if isinstance(error, HDEdgeError):
             raise
         msg = f"llama.cpp cannot load {model_path}: {error}; verbose=True shows its log"

@@ -15,7 +15,7 @@ from hd_edge.backend.ranges import expect
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
-from hd_edge.model.chat_template import ChatTemplate, Prompt
+from hd_edge.model.chat_template import ChatTemplate, Prompt, refusals
 from hd_edge.model.harmony import HarmonyParser
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
@@ -95,7 +95,7 @@ class Chats(Completions):
                 if not stream:
                     return whole(list(chunks), len(prepared[0].tokens), self.stats)
             else:
-                with self.hinted(hints):
+                with self.hinted(hints), refusals(len(settings["messages"])):
                     chunks = super().create_chat_completion(**settings)
                 if isinstance(chunks, dict):
                     add_counts(chunks, self.stats)

@@ -13,6 +13,8 @@ import weakref
 from contextlib import ExitStack
 from typing import Protocol
 
+from .forked import loading
+
 EXIT_SECONDS = 10.0  # most seconds that the end of the interpreter waits for steps under way, all together
 
 
@@ -43,6 +45,7 @@ def _end(found: weakref.ref[Ending], deadline: float) -> None:
 
 def _end_all() -> None:
     deadline = time.monotonic() + EXIT_SECONDS
+    loading().acquire(timeout=EXIT_SECONDS)  # what loads in a thread is whole now; it is never given back
     with ExitStack() as ends:  # the last one first; all of them, whatever one raises
         for found in _all.keyrefs():
             ends.callback(_end, found, deadline)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 from llama_cpp import _internals
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ClosedError, ConfigError
+
+P = ParamSpec("P")
 
 _computed = False  # with several threads, in this process or before it was forked
 _loading = threading.RLock()
@@ -69,6 +74,17 @@ def _others_computed() -> bool:
 def loading() -> threading.RLock:
     """Held while a model loads: llama_cpp turns the process's stdout and stderr around meanwhile."""
     return _loading
+
+
+def loads(begin: Callable[P, None]) -> Callable[P, None]:
+    """A constructor that holds ``loading()`` to its end: the interpreter's end frees no half of a model."""
+
+    @wraps(begin)
+    def held(*args: P.args, **kwargs: P.kwargs) -> None:
+        with loading():
+            begin(*args, **kwargs)
+
+    return held
 
 
 def _forked() -> None:

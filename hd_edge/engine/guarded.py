@@ -20,11 +20,11 @@ from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .answers import UNTOUCHED, code_of, decode_error
-from .closed import abandon, bury
+from .closed import abandon, bury, keep, let_go
 from .forked import computes
 from .life import Life
 from .loaded import load
-from .options import SAMPLE, arguments, as_bytes, check_cache
+from .options import EMBED, SAMPLE, arguments, check_cache, check_texts
 from .rewind import known, rewind
 from .sampling import close_chain
 
@@ -59,7 +59,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     def _take_abort(self, flag: _native.AbortFlag | _native.Verifier) -> None:
         """The model is loaded: from now on it can be cancelled."""
         self._abort = flag
-        self._ctx._exit_stack.callback(flag.detach)  # whoever frees the context, the garbage collector too
+        self._ctx._exit_stack.callback(flag.detach)
+        keep(self)
         self._life.threads = max(self.n_threads, self.n_threads_batch)
         self._life.attach(flag)
         quiet_aborts()
@@ -87,6 +88,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
                 if self._remote is not None and self._remote.gone():
                     abandon(self)
                 parts.callback(super().close)
+                let_go(self)
             if self._remote is not None:
                 parts.callback(self._remote.close)
         self._abort = self._verifier = None
@@ -204,18 +206,10 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         Raises:
             ConfigError: The input is no text and no list of texts.
             TokenError: A text without any token.
+            ContextFullError: With ``truncate=False``, a text of more tokens than a batch.
             DecodeError: The forward failed or was cancelled, or the model was not loaded with ``embedding=True``.
         """
-        texts = [input] if isinstance(input, str) else input
-        fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
-        expect("input", input, fits, "a text or a list of texts")
-        for place, text in enumerate(texts):
-            if not self.tokenize(as_bytes("input", text)):
-                msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
-                raise TokenError(msg)
-        if not texts:
-            msg = "there is nothing to embed: at least 1 text is needed, got 0"
-            raise TokenError(msg)
+        count = check_texts(self, arguments(EMBED, self, input, *args, **kwargs))
         with self._life.operation():
             self._check_weights()
             if not self.context_params.embeddings:
@@ -223,12 +217,12 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
                 raise DecodeError(msg)
             try:
                 return super().embed(input, *args, **kwargs)
-            except RuntimeError as error:
-                code = code_of(error)
+            except BaseException as error:  # whatever ended it, the memory may hold some of these texts
                 self._forget()
-                if not code:
-                    raise
-                raise decode_error(self, code, len(texts)) from error
+                code = code_of(error) if isinstance(error, RuntimeError) else 0
+                if code:
+                    raise decode_error(self, code, count) from error
+                raise
 
     # -- what reads the model only -------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Life(Turn):
     def __init__(self, free: Callable[[], None]) -> None:
         super().__init__()
         self.threads = 1
-        self._free_at_exit = weakref.WeakMethod(free)
+        self._free_at_exit: weakref.WeakMethod[Any] = weakref.WeakMethod(free)
         self._flag: AbortFlag | None = None
         self._state: Any = threading.RLock()  # for moments: whom a cancel is for. Signal handlers take it again
         self._reading: Any = threading.RLock()  # nobody frees the model while it is held
@@ -265,7 +265,10 @@ class Life(Turn):
     def end_with_interpreter(self, wait: float) -> None:
         """Closes the model while the interpreter is whole: a thread in the middle of a forward would crash later."""
         self._exiting = True
-        if (free := self._free_at_exit()) is not None:
+        if self._flag is None and not self._closed:  # a thread has not loaded it yet: half a model is not freed
+            self._abandon()
+            self._closed = True
+        elif (free := self._free_at_exit()) is not None:
             self.close(free, wait)
             if not self._closed:  # whoever still computes does so until the process ends
                 self._abandon()
@@ -273,8 +276,7 @@ class Life(Turn):
 
     def _abandon(self) -> None:
         """The model is never freed, by the garbage collector neither."""
-        free: Any = self._free_at_exit()
-        if free is not None:
+        if (free := self._free_at_exit()) is not None:
             abandon(free.__self__)
 
     def after_fork(self) -> None:

@@ -11,7 +11,7 @@ from llama_cpp import StoppingCriteriaList
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from hd_edge.backend.ranges import INT32, expect, is_integer, is_number
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, ContextFullError, TokenError
 
 SHARES = ("top_p", "min_p", "typical_p")
 FROM_ZERO = ("temperature", "temp", "mirostat_tau", "mirostat_eta")
@@ -21,6 +21,7 @@ SEEDS = 2**32
 COMPLETION = inspect.signature(llama_cpp.Llama.create_completion)
 CHAT = inspect.signature(llama_cpp.Llama.create_chat_completion)
 SAMPLE = inspect.signature(llama_cpp.Llama.sample)
+EMBED = inspect.signature(llama_cpp.Llama.embed)
 NAMES = ((COMPLETION, "create_completion"), (CHAT, "create_chat_completion"), (SAMPLE, "sample"))
 
 # The code of the criterion that a chat format of llama_cpp brings.
@@ -73,6 +74,36 @@ def check_options(options: Mapping[str, Any]) -> None:
                 as_bytes(name, text)
         elif name == "stopping_criteria" and value is not None:
             criteria_list(value)
+
+
+def check_texts(llama: Any, asked: Mapping[str, Any]) -> int:
+    """Checks the texts that a model shall embed; returns how many.
+
+    Args:
+        llama: The model.
+        asked: The arguments of ``embed()``.
+
+    Raises:
+        ConfigError: The input is no text and no list of texts.
+        TokenError: There is none, or one without any token.
+        ContextFullError: With ``truncate=False``, one of more tokens than a batch.
+    """
+    texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+    fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
+    expect("input", texts, fits, "a text or a list of texts")
+    most = None if asked.get("truncate", True) else int(llama.n_batch)
+    for place, text in enumerate(texts):
+        tokens = llama.tokenize(as_bytes("input", text))
+        if not tokens:
+            msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
+            raise TokenError(msg)
+        if most is not None and len(tokens) > most:
+            msg = f"text {place} has {len(tokens)} tokens, a batch {most}: shorten it, or load with a larger n_batch"
+            raise ContextFullError(msg)
+    if not texts:
+        msg = "there is nothing to embed: at least 1 text is needed, got 0"
+        raise TokenError(msg)
+    return len(texts)
 
 
 def as_bytes(name: str, text: str) -> bytes:

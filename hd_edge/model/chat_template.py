@@ -6,14 +6,18 @@ template makes of tools, of calls and of a system's text is found out by looking
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from traceback import walk_tb
 from typing import Any
 
 from llama_cpp import llama_chat_format
 
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, HDEdgeError
 
 from .call_format import GENERIC, HARMONY, CallFormat, format_of
 from .messages import called
@@ -25,6 +29,7 @@ TOOL = {
 }
 CALL = {"id": "qzx000001", "type": "function", "function": {"name": MARK, "arguments": {MARK + "a": 1}}}
 USER = {"role": "user", "content": "u"}
+RENDERS = inspect.unwrap(llama_chat_format.Jinja2ChatFormatter.__call__).__code__
 PROMPT_WRITER = "chat_formatter_to_chat_completion_handler."
 DESCRIPTION = """You may call one or more functions to assist with the user query.
 
@@ -142,9 +147,7 @@ class ChatTemplate:
         try:
             caught = self._write(messages, tools, settings)
         except Exception as error:  # a template may fail with anything
-            why = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
-            msg = f"the model's chat template refuses a conversation of {len(messages)} messages: {why}"
-            raise ConfigError(msg, "messages") from error
+            raise refusal(len(messages), error) from error
         text = caught.text.decode("utf-8")
         thinking = text.rstrip().endswith("<think>")
         llama.check_size(len(caught.text))  # the template adds to each message, however short
@@ -161,6 +164,32 @@ class ChatTemplate:
         catcher = _Catcher()
         self._handler(llama=catcher, messages=messages, tools=tools, **settings)
         return catcher
+
+
+def refusal(messages: int, error: Exception) -> ConfigError:
+    """What a template raised over so many messages, in words."""
+    why = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
+    return ConfigError(f"the model's chat template refuses a conversation of {messages} messages: {why}", "messages")
+
+
+@contextmanager
+def refusals(messages: int) -> Iterator[None]:
+    """A chat handler of llama_cpp writes its prompt, and answers, in this block.
+
+    Args:
+        messages: How many there are.
+
+    Raises:
+        ConfigError: The template failed; what anything else raised stays what it is.
+    """
+    try:
+        yield
+    except HDEdgeError:
+        raise
+    except Exception as error:  # a template may fail with anything
+        if all(frame.f_code is not RENDERS for frame, _ in walk_tb(error.__traceback__)):
+            raise
+        raise refusal(messages, error) from error
 
 
 class _Catcher:

@@ -128,7 +128,14 @@ class Disk:
 
     def room_for(self, size: int) -> bool:
         """True if a prompt may take so many bytes: half of the budget at most."""
-        return not self._failed and not self._full and size <= self._limit() // 2
+        if self._failed or self._full:
+            return False
+        try:
+            return size <= self._limit() // 2
+        except OSError as error:  # a folder above it was closed to us
+            self._full = True
+            self._note(error)
+            return False
 
     def _limit(self) -> int:
         if self._budget is not None:

@@ -80,3 +80,8 @@ def test_interrupts_find_nothing_to_disturb_where_a_generator_is_dropped(llm, mo
     generation.close()
     assert np.array_equal(llm._hierarchy._ended[0][0][:2], [1, 300])
     monkeypatch.undo()
+
+
+def test_the_collector_frees_no_part_of_a_model_before_its_owner_has_kept_what_is_in_it(models):
+    """It ends the objects of a cycle in the order in which it found them: here the weights and the context first."""
+    assert child("order", model=str(models("Q4_0"))) == ["kept", "context", "model"]

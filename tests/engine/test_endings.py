@@ -61,3 +61,29 @@ os.wait()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_tells_all_whatever_one_raises():
     assert sorted(child(FAILS).stdout.split()) == ["a", "b", "c"]
+
+
+def test_the_interpreter_ends_in_the_middle_of_a_load(models):
+    """It waits for a constructor in a daemon thread: half a model is not freed, and nothing computes any more."""
+    code = """
+import atexit, sys, threading
+leaving, begun, steps = threading.Event(), threading.Event(), []
+atexit.register(lambda: print(steps, flush=True))  # the last of all
+import hd_edge.llama
+open_cache, pace_of = hd_edge.llama.open_cache, hd_edge.llama.pace_of
+def slow(*arguments, **settings):
+    begun.set()
+    leaving.wait()
+    return open_cache(*arguments, **settings)
+def last(*arguments, **settings):
+    steps.append("loaded")
+    return pace_of(*arguments, **settings)
+hd_edge.llama.open_cache, hd_edge.llama.pace_of = slow, last
+kept = dict(store=None, statistics=None)
+load = lambda: hd_edge.Llama(sys.argv[1], n_ctx=256, n_threads=1, n_threads_batch=1, **kept)
+threading.Thread(target=load, daemon=True).start()
+begun.wait()
+atexit.register(leaving.set)  # the first
+"""
+    done = child(code, str(models("Q4_0")))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['loaded']\n", "")

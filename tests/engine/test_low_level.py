@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from llama_cpp import LogitsProcessorList
-from one_model import OTHER, PROMPT, make, prompt_of
+from one_model import OTHER, PROMPT, make, prompt_of, take
 
 from hd_edge import ConfigError, ContextFullError, DecodeError, Llama
 
@@ -153,3 +153,29 @@ def test_a_number_of_tokens_that_no_context_holds(llm, call, wrong):
         calls[call]()
     assert llm.n_tokens == 0
     assert list(islice(llm.generate(prompt, temp=0.0), 20)) == want
+
+
+@pytest.mark.parametrize("broken", ["too long", "interrupted"])
+def test_embeddings_that_end_half_way_leave_nothing_in_the_memory(models, monkeypatch, broken):
+    settings = {"embedding": True, "n_ctx": 128, "n_threads": 1, "n_threads_batch": 1, "prefix_cache": None}
+    with Llama(str(models("Q4_0")), store=None, statistics=None, **settings) as llm:
+        want = take(llm.generate(OTHER, temp=0.0), 8)
+        take(llm.generate(OTHER[:-1], temp=0.0), 1)
+        texts = ["the cat " * 12] * 3
+        if broken == "too long":
+            with pytest.raises(ContextFullError, match=r"text 3 has \d+ tokens, a batch 128: .*larger n_batch"):
+                llm.embed([*texts, "the cat " * 90], truncate=False)
+        else:
+            decode, calls = llm._ctx.decode, []
+
+            def second(batch):
+                calls.append(batch)
+                if len(calls) == 2:
+                    raise KeyboardInterrupt
+                decode(batch)
+
+            monkeypatch.setattr(llm._ctx, "decode", second)
+            with pytest.raises(KeyboardInterrupt):
+                llm.embed(texts * 2)
+            monkeypatch.undo()
+        assert take(llm.generate(OTHER, temp=0.0), 8) == want

@@ -221,3 +221,16 @@ def test_a_path_that_is_too_long_is_trouble(tmp_path):
     with pytest.warns(StoreWarning, match="in memory only"):
         conversation.answer(PROMPT)
     conversation.close()
+
+
+def test_a_folder_above_that_is_closed_meanwhile(tmp_path, monkeypatch):
+    def closed(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    talk = Conversation(tmp_path)
+    talk.answer(PROMPT)
+    monkeypatch.setattr(disk_module, "free_bytes", closed)
+    talk.answer([1] * 400)
+    with pytest.warns(StoreWarning, match=r"Permission denied.*in memory only"):
+        assert talk.answer(PROMPT) == len(PROMPT) - 1
+    talk.close()
