@@ -152,8 +152,10 @@ class StoreFile:
             db.vacuum()
 
     def size(self) -> int:
-        """Bytes of the file."""
+        """Bytes of the file, asked without a lock: another process may be writing."""
         with self.reading() as db:
+            if self.path is not None:
+                return self.path.stat().st_size
             return int(db.execute("PRAGMA page_count").fetchone()[0] * db.execute("PRAGMA page_size").fetchone()[0])
 
     def in_place(self) -> bool:

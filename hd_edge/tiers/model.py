@@ -71,7 +71,7 @@ class ModelTier(StoredTier):
         """
         self.safe.resume()
         if self._pending and self.safe.write(self._write, wait=wait):
-            self.safe.write(_prune_if_large, wait=wait)
+            self.safe.write(_prune_if_large)  # where others hold the file, the next flush does it
 
     def _write(self, store: Store) -> None:
         answers = list(self._pending)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from store_helpers import IDENTITY, N_VOCAB, OTHER_TOKENIZER, answer, rows_of, use
 
+from hd_edge.config import CLOSE_WAIT
 from hd_edge.errors import StoreError, StoreWarning
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
@@ -74,6 +75,24 @@ def test_answers_wait_shortly_for_a_lock_and_are_learned_after_it(filled_store, 
     with pytest.warns(StoreWarning, match="is lost"):  # nothing can wait any longer
         tier.close()
     assert max(waits) >= 10
+
+
+def test_lock_right_behind_a_write_loses_nothing(filled_store, blocker, waits, monkeypatch):
+    tier = ModelTier(SafeStore(filled_store, IDENTITY))
+    write = ModelTier._write
+
+    def write_and_lock(tier, store):
+        write(tier, store)
+        blocker.execute("BEGIN EXCLUSIVE")
+
+    monkeypatch.setattr(ModelTier, "_write", write_and_lock)
+    tier.learn(answer(20), 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tier.flush(CLOSE_WAIT)
+    assert tier.store.file.size() == filled_store.stat().st_size
+    blocker.execute("ROLLBACK")
+    assert tier.store.counters()["answers"] == 3 + 1
 
 
 def test_lock_inside_a_step_is_waited_for_once_per_generation(filled_store, blocker, waits, monkeypatch):
