@@ -22,12 +22,11 @@ def rows_of(content: Any) -> list[dict[str, Any]]:
 
 
 def collected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each thing that was tried."""
+    """One row for each thing that was tried, whatever the parameters of its test."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        into = found.setdefault(
-            row["what"], {"what": row["what"], "tried": 0, "survived": 0, "seconds": 0.0, "note": ""}
-        )
+        what = row["what"].partition("[")[0]
+        into = found.setdefault(what, {"what": what, "tried": 0, "survived": 0, "seconds": 0.0, "note": ""})
         for name in ("tried", "survived", "seconds"):
             into[name] += row[name]
         if row["note"] and row["note"] not in into["note"]:

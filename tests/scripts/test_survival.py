@@ -26,7 +26,8 @@ def test_one(survival):
         pass
 
 @pytest.mark.soak
-def test_that_does_not_count(): pass
+@pytest.mark.parametrize("n", [1, 2])
+def test_that_does_not_count(n): pass
 
 @pytest.mark.slow
 def test_nothing_to_try(): pytest.skip("no such machine")
@@ -40,18 +41,18 @@ def test_what_tests_report_becomes_a_table(pytester):
     pytester.makeini("[pytest]\nmarkers =\n slow: s\n soak: s\n")
     pytester.makepyfile(TESTS)
     pytester.runpytest("-p", "no:cacheprovider", "--survival", "out.json").assert_outcomes(
-        passed=3, failed=1, skipped=1
+        passed=4, failed=1, skipped=1
     )
     rows = survival_table.collected(json.loads((pytester.path / "out.json").read_text()))
     assert [(row["what"], row["tried"], row["survived"]) for row in rows] == [
         ("kills", 14, 13),
-        ("that does not count", 1, 1),
+        ("that does not count", 2, 2),
         ("nothing to try", 0, 0),
     ]
     assert rows[2]["note"] == "Skipped: no such machine"
     lines = survival_table.table(rows).splitlines()
     assert lines[2].startswith("| kills | 14 | **13** |")
-    assert lines[-1].startswith("| all | 15 | 14 |")
+    assert lines[-1].startswith("| all | 16 | 15 |")
 
 
 def test_the_table_is_written_between_its_marks():
