@@ -57,15 +57,17 @@ def refused(*handles):
 
 def test_close_within_a_stopping_criterion(engine, freed):
     """It runs in the engine's own thread, which cannot wait for itself."""
-    called = []
+    called, asked = [], threading.Event()
 
     def stop(*_):
+        asked.wait(60)
         if not called:
             called.append(engine.close())
         return False
 
     handle = engine.submit([1, 300], stopping_criteria=StoppingCriteriaList([stop]), **LONG)
     others = [engine.submit([1, 301], **LONG) for _ in range(3)]
+    asked.set()
     refused(handle, *others)
     assert freed[0].wait(60)
     engine.close()
