@@ -16,6 +16,7 @@ import llama_cpp
 from hd_edge.errors import ConfigError, ExactModeError
 
 from .kernels import Status, computes_attention
+from .memory import keeps_state
 
 if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
@@ -229,8 +230,9 @@ def check_rows(llama: llama_cpp.Llama, widths: tuple[int, ...] = (9, 16)) -> Non
     """Compares, bit by bit, the last logits of one forward of several rows with those of a single step.
 
     The settings above are what was measured; this is the proof on the user's own machine, file and library. It costs
-    two forwards per width and leaves the KV cache empty. The widths are no round numbers of rows: llama.cpp's kernels
-    take rows in groups, and the last row of a full group can come out equal where others do not.
+    two forwards per width, three where a recurrent state cannot go back to the single step, and leaves the memory
+    empty. The widths are no round numbers of rows: llama.cpp's kernels take rows in groups, and the last row of a full
+    group can come out equal where others do not.
 
     Raises:
         ExactModeError: The logits differ.
@@ -243,6 +245,10 @@ def check_rows(llama: llama_cpp.Llama, widths: tuple[int, ...] = (9, 16)) -> Non
         llama.eval(tokens)
         several = _last_logits(llama)
         llama.n_tokens = rows - 1
+        if keeps_state(llama):
+            llama._ctx.kv_cache_clear()
+            llama.reset()
+            llama.eval(tokens[:-1])
         llama.eval(tokens[-1:])
         one = _last_logits(llama)
         llama._ctx.kv_cache_clear()

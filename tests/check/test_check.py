@@ -184,6 +184,16 @@ def test_exact_mode_that_is_unavailable(models, monkeypatch):
     assert CliRunner().invoke(check_command, [*arguments, "--mode", "exact"]).exit_code == 1
 
 
+def test_both_modes_of_a_recurrent_model(mamba):
+    arguments = ["-m", str(mamba), "-t", "1", "-c", "256", "-n", "24", "--limit", "2", "--seeds", "1"]
+    result = CliRunner().invoke(cli, ["check", *arguments, "--json", "-"])
+    assert result.exit_code == 0, result.output
+    assert "exact mode: 2/2 identical (greedy) · 2/2" in result.stderr
+    assert "default mode: 2/2 identical (greedy) · 2/2" in result.stderr
+    result = CliRunner().invoke(cli, ["models", "info", str(mamba), "--json"])
+    assert not str(json.loads(result.stdout)["exact mode"]).startswith("no")
+
+
 def test_default_mode_says_whether_it_promises_the_same_text(models):
     arguments = ["-m", str(models("Q4_0")), "-t", "2", "-c", "1024", "-n", "24", "--limit", "2", "--seeds", "1"]
     result = CliRunner().invoke(cli, ["check", *arguments, "--context", "600", "--mode", "default", "--json", "-"])

@@ -258,6 +258,14 @@ def test_a_window_whose_cells_are_reused(shapes, name):
     full.close()
 
 
+@pytest.mark.parametrize("draft", ["auto", "off"])
+@pytest.mark.parametrize("name", STATES)
+def test_exact_mode_is_proved_for_a_state_that_cannot_go_back(shapes, name, draft):
+    with make(shapes, name, exact=True, draft=draft) as llm:
+        assert llm.exact
+        assert llm.n_tokens == 0
+
+
 def test_exact_mode_of_a_hybrid_model(shapes):
     make(shapes, "qwen35-tiny", "Q4_K_M", exact=True).close()
     with pytest.raises(ExactModeError):
