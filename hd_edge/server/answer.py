@@ -165,6 +165,7 @@ class Answer(Response):
             self._total.add(llm.stats)
             if index % self._job.samples:
                 self._total.prompt_tokens -= llm.stats.prompt_tokens
+                self._total.cached_tokens -= llm.stats.cached_tokens
 
     async def _send(self, buffer: Buffer, scope: Scope, receive: Receive, send: Send) -> None:
         first = await buffer.get()

@@ -1,0 +1,38 @@
+"""Usage and timings of answers of several choices, one conversation at a time and several side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from served import Served
+
+from hd_edge import Engine, Llama
+from hd_edge.server import create_app
+
+GREEDY = {"max_tokens": 3, "temperature": 0.0}
+ONE = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+
+
+@pytest.fixture(scope="module", params=[1, 4])
+def served(models, request):
+    path = str(models("Q4_0"))
+    model = Llama(path, **ONE) if request.param == 1 else Engine(path, parallel=request.param, **ONE)
+    served = Served(create_app(model, "tiny"))
+    yield served
+    served.stop()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_more_of_a_prompt_is_cached_than_there_is(served, stream):
+    body = {"prompt": ["the cat", "a dog and more"], "n": 4, "stream": stream, **GREEDY}
+    body |= {"stream_options": {"include_usage": True}} if stream else {}
+    for _ in range(2):
+        text = served.post("/v1/completions", body).text
+        made = json.loads(re.findall(r"^data: (\{.*)$", text, re.MULTILINE)[-1] if stream else text)
+        usage = made["usage"]
+        assert 0 <= usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
+        if not stream:
+            assert made["timings"]["prompt_n"] + made["timings"]["cache_n"] == usage["prompt_tokens"]
+            assert made["timings"]["prompt_n"] > 0
