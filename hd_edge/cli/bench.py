@@ -73,7 +73,7 @@ def bench(**options: Any) -> None:
     from hd_edge.bench.plot import check_plot
     from hd_edge.model.questions import per_category, read_questions
 
-    names = _names(options["arms"] + (",auto-drafter" if options["drafter"] else ""))
+    names = _names(options["arms"], "auto-drafter" if options["drafter"] else "")
     if options["plot_file"]:
         check_plot(options["plot_file"])
     questions = per_category(read_questions(options["prompts"]), options["count"])
@@ -96,13 +96,16 @@ def bench(**options: Any) -> None:
         sys.exit(130)
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str, more: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        msg = f"--arms: {text!r} names none: give some of {', '.join(ARM_NAMES)}, or leave the option out"
+        raise click.BadParameter(msg)
     unknown = [name for name in names if name not in ARM_NAMES]
     if unknown:
         msg = f"--arms: {unknown[0]!r} is not one of {', '.join(ARM_NAMES)}"
         raise click.BadParameter(msg)
-    return list(dict.fromkeys(["plain", *names]))
+    return list(dict.fromkeys(["plain", *names, *more.split()]))
 
 
 def _tiers(names: list[str], path: str, options: dict[str, Any]) -> Tiers:

@@ -26,7 +26,12 @@ def cache() -> None:
 def _folder(folder: Path | None) -> Path:
     from hd_edge.prefix.places import cache_folder
 
-    return cache_folder() if folder is None else folder
+    if folder is None:
+        return cache_folder()
+    if not folder.exists():
+        msg = f"--folder: {folder} does not exist: give one that a model kept state in, or leave the option out"
+        raise click.BadParameter(msg)
+    return folder
 
 
 @cache.command()

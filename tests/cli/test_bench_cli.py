@@ -71,6 +71,10 @@ def test_plain_is_always_among_the_arms_and_unknown_ones_are_refused(models, pro
     done = bench(models("Q4_0"), "-p", prompts, "--count", 1, "--arms", "paper", "--json", "-")
     assert list(json.loads(done.stdout)["arms"]) == ["plain", "paper"]
     assert bench(models("Q4_0"), "--arms", "plain,quick").exit_code == 2
+    for nothing in ("", " ,"):
+        done = bench(models("Q4_0"), "-p", prompts, "--arms", nothing)
+        assert done.exit_code == 2
+        assert "names none: give some of plain, auto" in done.stderr
     assert bench(models("Q4_0"), "--json", "/no/such/folder/x.json").exit_code == 2
 
 

@@ -68,6 +68,13 @@ def test_an_empty_cache(run):
     assert run("cache", "clear").returncode == 0
 
 
+@pytest.mark.parametrize("verb", ["info", "verify", "clear"])
+def test_a_named_folder_that_is_not_there(run, tmp_path, verb):
+    done = run("cache", verb, "--folder", tmp_path / "nosuch")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nosuch does not exist: give one that a model kept state in" in done.stderr
+
+
 def test_damage_is_status_1(run, ask, tmp_path):
     ask("Where?")
     path = max((tmp_path / "home" / "prefix").glob("*/*.kv"), key=lambda p: p.stat().st_size)
