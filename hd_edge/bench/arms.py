@@ -221,8 +221,8 @@ class Arms:
         """Writes the store that ``auto-warm`` begins with."""
         from hd_edge.build.model import BuildProgress, build_model
         from hd_edge.model.vocabulary import identify
+        from hd_edge.store.merge import merge
         from hd_edge.store.store import Store
-        from hd_edge.store.transfer import merge
 
         tiers, llm = self.tiers, self.llm
         if tiers.warm_store is None and not tiers.warm_texts and not tiers.warm_prompts:
@@ -238,7 +238,7 @@ class Arms:
         with Store(path, identity) as store:
             if tiers.warm_store is not None:
                 with Store(tiers.warm_store, identity, read_only=True) as source:
-                    merge(store, source)
+                    merge(store, [source])
             counter = _native.AnswerCounter(identity.n_vocab)
             for tokens, prompt_len in tiers.warm_texts:
                 store.add(dict(counter.records(np.array(tokens, np.int32), prompt_len)))

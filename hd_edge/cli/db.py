@@ -8,17 +8,15 @@ import sys
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
 from hd_edge.errors import printable
 
+from .any_store import in_turn, open_any
 from .options import DRAFTER, MODEL, model_path
 from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, THREADS, FilePath, Name, Writable
-
-if TYPE_CHECKING:
-    from hd_edge.store.store import Store
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 STORE = click.argument("store", type=FilePath(exists=True, dir_okay=False, path_type=Path))
@@ -64,7 +62,8 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
     elif not reports:
         click.echo("no store yet: the first generation makes one", err=True)
     else:
-        click.echo("\n".join(line for report in reports for line in lines(report)))
+        for report in reports:
+            click.echo("\n".join(lines(report)), err="error" in report)
     if store and "error" in reports[0]:
         sys.exit(1)
 
@@ -172,8 +171,9 @@ def progress_line(label: str) -> Any:
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
+    from hd_edge.store.merge import check_sources
+    from hd_edge.store.merge import merge as merge_stores
     from hd_edge.store.store import Store
-    from hd_edge.store.transfer import merge as merge_stores
 
     files = [os.path.realpath(path) for path in (into, *sources)]  # in a loop of links it ends
     if len(set(files)) < len(files):
@@ -184,11 +184,9 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     if into.exists():
         with open_any(into, read_only=True) as target:
             kind, identity = target.kind, target.identity
+    check_sources(in_turn(sources), identity)
     with Store(into, identity, kind=kind) as store:
-        read = 0
-        for path in sources:
-            with open_any(path, read_only=True) as source:
-                read += merge_stores(store, source)
+        read = merge_stores(store, in_turn(sources))
         show({"store": str(into), "records_read": read, "records": len(store)}, as_json)
 
 
@@ -276,21 +274,6 @@ def purge(store: Path, yes: bool) -> None:
     click.echo(f"{store} holds no text any more", err=True)
     for other in sorted(store.parent.glob(f"{store.name}.corrupt-*")):
         click.echo(f"a damaged copy is still there: {other}", err=True)
-
-
-def open_any(path: Path, *, read_only: bool = False) -> Store:
-    """A store of either kind.
-
-    Raises:
-        StoreError: And its children, as ``Store`` does.
-    """
-    from hd_edge.errors import StoreMismatchError
-    from hd_edge.store.store import Store
-
-    try:
-        return Store(path, kind="model", read_only=read_only)
-    except StoreMismatchError:
-        return Store(path, kind="statistics", read_only=read_only)
 
 
 def writer(out: str) -> Any:

@@ -143,19 +143,28 @@ class Store:
             counters: Named counters to add to.
             built: Hash of the prompt that was answered for ``hd-edge db build-model``.
         """
+        with self.file.writing() as db:
+            if built is not None:
+                db.table("built").insert({"prompt": built}, ignore=True)
+            return self._add(db, records, {"answers": answers, **(counters or {})})
+
+    def add_together(self, batches: Iterable[tuple[Mapping[int, bytes], int]]) -> None:
+        """Adds records and the answers they come from, all batches in one transaction."""
+        with self.file.writing() as db:
+            for records, answers in batches:
+                self._add(db, records, {"answers": answers})
+
+    def _add(self, db: Database, records: Mapping[int, bytes], counters: Mapping[str, int]) -> dict[int, bytes]:
         merged: dict[int, bytes] = {}
         written = []
         keys = list(records)
-        with self.file.writing() as db:
-            db.conn.executemany(_COUNT, [("answers", answers), *(counters or {}).items()])
-            now = db.execute(_ANSWERS).fetchone()[0]
-            if built is not None:
-                db.table("built").insert({"prompt": built}, ignore=True)
-            for at in range(0, len(keys), READ_TOGETHER):
-                for key, old in _fetch(db, keys[at : at + READ_TOGETHER], READ_TOGETHER).items():
-                    total, merged[key] = _sum(key, old, records[key], self.identity.n_vocab)
-                    written.append((key, total, now, merged[key]))
-            db.conn.executemany(_WRITE, written)
+        db.conn.executemany(_COUNT, list(counters.items()))
+        now = db.execute(_ANSWERS).fetchone()[0]
+        for at in range(0, len(keys), READ_TOGETHER):
+            for key, old in _fetch(db, keys[at : at + READ_TOGETHER], READ_TOGETHER).items():
+                total, merged[key] = _sum(key, old, records[key], self.identity.n_vocab)
+                written.append((key, total, now, merged[key]))
+        db.conn.executemany(_WRITE, written)
         return merged
 
     def write(self, records: Iterable[tuple[int, int, bytes]]) -> None:

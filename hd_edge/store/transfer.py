@@ -1,4 +1,4 @@
-"""Moves n-grams between stores: merge (same tokenizer), export and import as JSON lines of text.
+"""Moves n-grams between stores: export and import as JSON lines of text.
 
 An exported line is one n-gram list: the text of its key, the texts that followed with their counts, and the token ids.
 A store of the same tokenizer takes the ids back exactly; one of another tokenizer reads the texts anew: key and
@@ -34,26 +34,6 @@ LENGTHS = (1, 2, 3, 4, 6, 8)  # tokens of a key
 BATCH = 20_000  # records per transaction
 SHOWN = 60  # characters of a wrong line
 MAX_COUNT = (1 << 32) - 1
-
-
-def merge(into: Store, source: Store) -> int:
-    """Adds all counts of ``source`` to ``into``; returns how many records were read.
-
-    Raises:
-        StoreMismatchError: Another tokenizer.
-        StoreError: A file cannot be read or written.
-    """
-    source.identity.check(into.identity, of=f"store {source.path}", any_model=True)
-    records: dict[int, bytes] = {}
-    count = 0
-    for key, record in source.scan():
-        records[key] = record
-        count += 1
-        if len(records) >= BATCH:
-            into.add(records, answers=0)
-            records = {}
-    into.add(records, answers=source.counters().get("answers", 0))
-    return count
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from hd_edge.bench.turns import run
 from hd_edge.draft.cost import CostCurve
 from hd_edge.errors import ConfigError, ContextFullError
 from hd_edge.model.questions import Question
+from hd_edge.store.merge import merge
 from hd_edge.store.store import Store
-from hd_edge.store.transfer import merge
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_warm_store_is_copied_and_stays_as_it_is(arms, models, tmp_path):
     path = tmp_path / "warm.sqlite3"
     first = arms.make("auto-warm")
     with Store(path, first.hierarchy.model.store.identity) as store:
-        merge(store, first.hierarchy.model.store)
+        merge(store, [first.hierarchy.model.store])
         rows = len(store)
     before = path.read_bytes()
     other = Arms(str(models("Q4_0")), arms.settings, Tiers(warm_store=path))

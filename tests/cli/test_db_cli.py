@@ -1,12 +1,13 @@
 """``hd-edge db``: every command on small stores, results for programs, exit statuses."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 from foreign_files import FOREIGN, snapshot
-from store_helpers import answer, contents, run_sql
+from store_helpers import IDENTITY, answer, contents, run_sql
 from vocabularies import write_vocabulary
 
 from hd_edge import _native
@@ -75,7 +76,10 @@ def test_info_of_a_damaged_store_says_what_is_wrong(model, store):
     store.write_bytes(b"x" * 5000)
     (report,) = run_json("info")["stores"]
     assert "application id" in report["error"]
-    assert "application id" in run("info", "--store", store, status=1)
+    for arguments, status in ((["info", "--store", store], 1), (["info"], 0)):
+        told = CliRunner().invoke(cli, ["db", *map(str, arguments)])
+        assert (told.exit_code, told.stdout) == (status, "")
+        assert "application id" in told.stderr
 
 
 def test_build_statistics_from_stdin(model, identity):
@@ -167,6 +171,25 @@ def test_no_store_is_merged_twice(store, tmp_path):
     assert not (tmp_path / "new.sqlite3").exists()
 
 
+@pytest.mark.parametrize("kind", ["foreign", "torn", "another tokenizer"])
+def test_a_merge_adds_all_or_nothing(model, store, tmp_path, kind):
+    bad, target = tmp_path / "bad.sqlite3", tmp_path / "target.sqlite3"
+    if kind == "foreign":
+        bad.write_text("dear diary, " * 100)
+    elif kind == "another tokenizer":
+        Store(bad, IDENTITY).close()
+    else:
+        shutil.copy(store, bad)
+        run_sql(bad, "PRAGMA writable_schema=ON", "UPDATE sqlite_schema SET rootpage=3 WHERE name='ngrams'")
+    shutil.copy(store, target)
+    before = target.read_bytes()
+    for into in (tmp_path / "new.sqlite3", target):
+        with pytest.raises(StoreError):
+            run("merge", into, store, bad)
+    assert not (tmp_path / "new.sqlite3").exists()
+    assert target.read_bytes() == before
+
+
 def test_a_loop_of_links_is_told(store, tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
@@ -251,7 +274,8 @@ def test_no_command_touches_a_foreign_file(model, store, tmp_path, capsys, monke
         main()
     assert ended.value.code == 1
     said = capsys.readouterr()
-    assert "no store of hd_edge" in said.err + said.out
+    assert "no store of hd_edge" in said.err
+    assert said.out == ""
     assert snapshot(folder) == before
 
 

@@ -8,10 +8,11 @@ from store_helpers import contents
 from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
-from hd_edge.errors import CorpusError, StoreMismatchError
+from hd_edge.errors import CorpusError, StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+from hd_edge.store.merge import merge
 from hd_edge.store.store import Store
-from hd_edge.store.transfer import export, import_text, merge
+from hd_edge.store.transfer import export, import_text
 
 TEXTS = ["ab a ab a b", "ab a b b a ab", "a b ab ab a é"]
 
@@ -51,9 +52,23 @@ def test_merge_adds_up(model, tmp_path):
         learn(a, vocabulary, TEXTS[:2])
         learn(b, vocabulary, TEXTS[1:])
         learn(both, vocabulary, [*TEXTS[:2], *TEXTS[1:]])
-        merge(a, b)
+        merge(a, [b])
         assert contents(a) == contents(both)
         assert a.counters()["answers"] == 4
+
+
+def test_a_merge_that_fails_halfway_adds_nothing(model, tmp_path):
+    """The second source is lost after it was looked at, as a disk may be."""
+    vocabulary, identity = Vocabulary(model), identify(model)
+    with Store(tmp_path / "a", identity) as a, Store(tmp_path / "b", identity) as b, Store(None, identity) as lost:
+        learn(a, vocabulary, TEXTS[:2])
+        learn(b, vocabulary, TEXTS[1:])
+        before = dict(a.scan())
+        lost.close()
+        with pytest.raises(StoreError, match="closed"):
+            merge(a, [b, lost])
+        assert dict(a.scan()) == before
+        assert a.counters()["answers"] == 2
 
 
 def test_merge_of_another_tokenizer_is_refused(model, other_model, tmp_path):
@@ -62,7 +77,7 @@ def test_merge_of_another_tokenizer_is_refused(model, other_model, tmp_path):
         Store(None, identify(other_model)) as b,
         pytest.raises(StoreMismatchError, match="another tokenizer"),
     ):
-        merge(a, b)
+        merge(a, [b])
 
 
 def test_export_to_the_same_tokenizer_is_exact(model):

@@ -19,9 +19,10 @@ from store_helpers import IDENTITY, contents, expected_counts, numbered_answer, 
 
 from hd_edge.errors import HDEdgeError, StoreWarning
 from hd_edge.prefix.upkeep import verify as verify_prefixes
+from hd_edge.store.merge import merge
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.store.transfer import export_file, merge
+from hd_edge.store.transfer import export_file
 from hd_edge.store.upkeep import prune, verify
 from hd_edge.tiers.model import ModelTier
 
@@ -118,7 +119,7 @@ class Migrating:
             Store(folder / "source.sqlite3", IDENTITY, read_only=True) as source,
             Store(folder / "into.sqlite3", IDENTITY) as into,
         ):
-            merge(into, source)
+            merge(into, [source])
         with export_file(folder / "out.jsonl") as out:
             out.write(self.text)
             out.write("x" * 100_000)

@@ -1,0 +1,57 @@
+"""Adds the counts of stores of one tokenizer to another store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hd_edge.model.identity import Identity
+
+    from .store import Store
+
+BATCH = 20_000  # records in memory
+
+
+def merge(into: Store, sources: Iterable[Store]) -> int:
+    """Adds all counts of the sources to ``into``, all of them or none; returns how many records were read.
+
+    Raises:
+        StoreMismatchError: Another tokenizer.
+        StoreError: A file cannot be read or written.
+    """
+    count = 0
+
+    def batches() -> Iterator[tuple[Mapping[int, bytes], int]]:
+        nonlocal count
+        for source in sources:
+            _check(source, into.identity)
+            records: dict[int, bytes] = {}
+            for key, record in source.scan():
+                records[key] = record
+                count += 1
+                if len(records) >= BATCH:
+                    yield records, 0
+                    records = {}
+            yield records, source.counters().get("answers", 0)
+
+    into.add_together(batches())
+    return count
+
+
+def check_sources(sources: Iterable[Store], identity: Identity) -> None:
+    """Reads all that a merge will read, before a store is made for it.
+
+    Raises:
+        StoreMismatchError: Another tokenizer.
+        StoreError: A file cannot be read.
+    """
+    for source in sources:
+        _check(source, identity)
+        for _ in source.scan():
+            pass
+
+
+def _check(source: Store, identity: Identity) -> None:
+    source.identity.check(identity, of=f"store {source.path}", any_model=True)
