@@ -15,8 +15,16 @@ from starlette.responses import JSONResponse
 
 from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
 
+from .fields import shown
+
 MOST_SAID = 4  # mistakes in one message
 MOST_PATH = 100  # characters of a path in one
+
+BOUNDS = {  # pydantic's mistakes: the bound's name, and what happened and what to do
+    "greater_than_equal": ("ge", "{got} is below {bound}: send {bound} or more"),
+    "less_than_equal": ("le", "{got} is above {bound}: send {bound} or less"),
+    "greater_than": ("gt", "{got} is not above {bound}: send more"),
+}
 
 log = logging.getLogger("hd_edge")
 
@@ -129,10 +137,19 @@ def invalid(errors: Sequence[Any], names: Callable[[str], str] = str) -> Refused
         place = "" if error["type"] == "json_invalid" else _place(error["loc"][1:])
         place = names(place or str(error.get("ctx", {}).get("param", "")))
         param = param or place or None
-        said.append(f"{place or 'body'}: {error['msg']}")
+        said.append(f"{place or 'body'}: {_bound(error) or error['msg']}")
     if len(errors) > MOST_SAID:
         said.append(f"and {len(errors) - MOST_SAID} more")
     return RefusedError(400, "; ".join(said), param=param)
+
+
+def _bound(error: Any) -> str:
+    """A number out of bounds, in the words of the values; empty: it is another mistake."""
+    if error["type"] not in BOUNDS or "input" not in error:
+        return ""
+    name, words = BOUNDS[error["type"]]
+    bound = error["ctx"][name]
+    return words.format(got=shown(error["input"]), bound=int(bound) if bound == int(bound) else bound)
 
 
 def _place(parts: Sequence[Any]) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 INT32 = 2**31 - 1
+LEFT_OUT = "leave it out or send null"
 MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 MOST_STOPS = 64
 MOST_SHOWN = 60  # characters of a wrong value
@@ -45,6 +46,18 @@ def shown(value: Any) -> str:
     """The beginning of a value, for a message."""
     text = repr(value[:MOST_SHOWN] if isinstance(value, (str, list)) else value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def most_tokens(unlimited: str, least: int = 0) -> BeforeValidator:
+    """How many tokens there may be; a negative number, no limit in other programs, is told what is none here."""
+
+    def check(value: Any) -> Any:
+        if type(value) is int and value < 0:
+            msg = "{got} is below {least}: send {least} or more; for no limit, {unlimited}"
+            raise wrong(msg, got=shown(value), least=str(least), unlimited=unlimited)
+        return value
+
+    return BeforeValidator(check)
 
 
 def few(most: int) -> BeforeValidator:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from .fields import INT32, Bias, Body, Stop, Texts, Tokens, few, separate, wrong
+from .fields import INT32, LEFT_OUT, Bias, Body, Stop, Texts, Tokens, few, most_tokens, separate, wrong
 from .messages import MOST_TOOLS, Messages, ResponseFormat, Tool, ToolChoice
 
 MOST_CHOICES = 128  # of one request, as in OpenAI's API
@@ -18,7 +18,9 @@ class GenerationRequest(Body):
     """What completions and chat completions have in common."""
 
     n: int = Field(default=1, ge=1, le=MOST_CHOICES, description="Choices for each prompt.")
-    max_tokens: int | None = Field(default=None, ge=0, le=INT32, description="Most tokens of an answer.")
+    max_tokens: Annotated[int | None, most_tokens(LEFT_OUT)] = Field(
+        default=None, ge=0, le=INT32, description="Most tokens of an answer."
+    )
     min_tokens: int = Field(default=0, ge=0, le=INT32, description="No end of the answer before so many tokens.")
     temperature: float = Field(default=0.8, ge=0, le=1000, description="0: always the likeliest token.")
     top_p: float = Field(default=0.95, ge=0, le=1)
@@ -51,7 +53,9 @@ class CompletionRequest(GenerationRequest):
 
     prompt: Texts = Field(default="", description="One or several, text or tokens.")
     suffix: str | None = None
-    max_tokens: int | None = Field(default=16, ge=0, le=INT32, description="Most tokens of an answer.")
+    max_tokens: Annotated[int | None, most_tokens("as many as the context holds")] = Field(
+        default=16, ge=0, le=INT32, description="Most tokens of an answer."
+    )
     echo: bool = False
     logprobs: int | None = Field(default=None, ge=0, le=MOST_TOP, description="Likeliest tokens to tell at each place.")
     best_of: int | None = Field(default=None, description="Not supported, beside the value of n.")
@@ -82,7 +86,9 @@ class ChatRequest(GenerationRequest):
     """Body of ``POST /v1/chat/completions``."""
 
     messages: Messages = Field(min_length=1)
-    max_completion_tokens: int | None = Field(default=None, ge=0, le=INT32, description="Newer name of max_tokens.")
+    max_completion_tokens: Annotated[int | None, most_tokens(LEFT_OUT)] = Field(
+        default=None, ge=0, le=INT32, description="Newer name of max_tokens."
+    )
     logprobs: bool = False
     top_logprobs: int | None = Field(default=None, ge=0, le=MOST_TOP, description="Needs logprobs.")
     response_format: ResponseFormat | None = None

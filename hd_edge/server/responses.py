@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from .errors import RefusedError, invalid
-from .fields import INT32, Body, few
+from .fields import INT32, LEFT_OUT, Body, few, most_tokens
 from .items import Names, messages
 from .messages import MOST_PIECES, MOST_TOOLS
 from .requests import ChatRequest
@@ -30,7 +30,7 @@ class ResponsesRequest(Body):
 
     input: Annotated[str | list[dict[str, Any]], few(MOST_PIECES)]
     instructions: str | None = None
-    max_output_tokens: int | None = Field(default=None, ge=1, le=INT32)
+    max_output_tokens: Annotated[int | None, most_tokens(LEFT_OUT, 1)] = Field(default=None, ge=1, le=INT32)
     temperature: float | None = None
     top_p: float | None = None
     stream: bool = False
@@ -81,7 +81,7 @@ class ResponsesRequest(Body):
         try:
             asked: ChatRequest = ChatRequest.model_validate(given)
         except ValidationError as error:
-            places = error.errors(include_input=False)
+            places = error.errors()
             raise invalid([{**one, "loc": ("body", *one["loc"])} for one in places], self.names(items)) from error
         return asked
 

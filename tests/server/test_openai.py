@@ -131,7 +131,7 @@ def test_a_wrong_message_is_named(client, messages, param, message):
 @pytest.mark.parametrize(
     ("more", "param", "message"),
     [
-        ({"temperature": -1}, "temperature", "greater than or equal to 0"),
+        ({"temperature": -1}, "temperature", "-1 is below 0: send 0 or more"),
         ({"tool_choice": "maybe"}, "tool_choice", "'maybe' is not 'none', 'auto', 'required'"),
         ({"tool_choice": "required"}, "tool_choice", "tools is empty"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "there are none"),

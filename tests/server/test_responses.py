@@ -128,6 +128,11 @@ def test_a_mistake_is_named(client, more, param):
     assert "response_format" not in str(caught.value)
 
 
+def test_no_limit_is_told_how(client):
+    with pytest.raises(openai.BadRequestError, match="-1 is below 1: send 1 or more; for no limit, leave it out or"):
+        client.responses.create(**{"input": ASKED, **SETTINGS, "max_output_tokens": -1})
+
+
 def test_a_mistake_in_a_stream_is_named(client):
     form = {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}
     with pytest.raises(openai.BadRequestError) as caught:

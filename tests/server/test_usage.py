@@ -36,3 +36,9 @@ def test_no_more_of_a_prompt_is_cached_than_there_is(served, stream):
         if not stream:
             assert made["timings"]["prompt_n"] + made["timings"]["cache_n"] == usage["prompt_tokens"]
             assert made["timings"]["prompt_n"] > 0
+
+
+def test_more_tokens_than_the_context_holds_are_no_limit(served):
+    made = served.post("/v1/completions", {"prompt": "the cat", "temperature": 0.0, "max_tokens": 10**6})
+    usage = made.raise_for_status().json()["usage"]
+    assert usage["total_tokens"] == ONE["n_ctx"]
