@@ -219,6 +219,7 @@ class Answer(Response):
                     chunk["choices"][0]["tier"] = arrival.tier
             for event in [chunk] if shape is None else shape.events(chunk):
                 await _event(send, event)
+            await asyncio.sleep(0)  # the loop tells of a client that left between two writes, not in a row of them
             buffer.taken()
             arrival = await buffer.get()
         if arrival.error is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import struct
 
 import pytest
 from served import Served
@@ -157,3 +158,14 @@ def test_a_body_that_still_arrives_does_not_keep_the_server(models, logged):
     assert said.startswith(b"HTTP/1.1 503 ")
     assert b'"code":"server_stopping"' in said
     assert logged == []
+
+
+def test_nothing_is_written_to_who_left_in_the_middle_of_a_stream(served, caplog):
+    """asyncio logs the fifth write behind an end of the connection that the writer was not told of."""
+    for _ in range(60):
+        with connect(served, completion(max_tokens=400, stream=True)) as connection:
+            assert connection.recv(300)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+    with connect(served, completion(max_tokens=1)) as connection:  # all others have ended
+        assert b'"finish_reason"' in answer(connection)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
