@@ -1,7 +1,7 @@
 """CostCurve: what a forward of the target costs, by rows and context length, relative to a single-token forward.
 
-The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and flat on GPUs,
-so it is measured, never assumed), and each row attends to each token of the context L:
+The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and a
+staircase on GPUs, so it is measured, never assumed), and each row attends to each token of the context L:
 T(n, L) / T(1, L) = (base[n] + n * slope * L) / (1 + slope * L).
 
 Other programs slow all sizes alike. So a forward over several rows is only compared with the single-token forwards
@@ -195,15 +195,15 @@ class CostCurve:
     def _observe_one(self, context: int, seconds: float, before: float) -> None:
         """A single-token forward: what those over many are compared with, on both sides of them."""
         behind = self._behind
-        settled = seconds if behind is None or len(behind) == BACK else seconds / (1 + self._back[len(behind)])
+        back = behind is not None and len(behind) < BACK
+        settled = seconds / (1 + self._back[len(behind)]) if behind is not None and back else seconds
         self._near.append(settled)
-        if self._pending:
-            if 1 / AGREE < settled / before < AGREE:
-                between = 0.5 * (1 + settled / before)
-                for size, length, cost in self._pending:
-                    self._keep(size, length, cost / between)
+        agrees = bool(self._pending) and 1 / AGREE < settled / before < AGREE
+        for size, length, cost in self._pending if agrees else ():
+            self._keep(size, length, cost / (0.5 * (1 + settled / before)))
+        if agrees or not back:  # what the way back costs may not be known yet
             self._pending.clear()
-        if behind is not None and len(behind) < BACK:
+        if behind is not None and back:
             behind.append(seconds)
             return
         for first, more in zip(behind or (), self._more, strict=False):

@@ -101,6 +101,15 @@ def test_a_gpu_that_records_graphs_pays_twice_for_the_way_back():
     assert fresh[4] - behind[4] == pytest.approx(curve.change, abs=1e-5)
 
 
+def test_a_way_back_dearer_than_a_forward_hides_no_cost():
+    """A small model on a GPU: the forwards right behind a draft agree with none before it, the third one does."""
+    machine, curve = Machine(machines.quiet, change=1.6, record=1.7), CostCurve()
+    decode(curve, machine, 3 * cost.SPARED)
+    assert curve.known
+    decode(curve, machine, 3000)
+    assert abs(curve.change - 3.3) < 0.4
+
+
 def test_where_the_way_back_is_dear_probes_are_rare():
     def probes(**machine) -> int:
         curve, run = CostCurve(), Machine(machines.quiet, **machine)
