@@ -1,7 +1,7 @@
 """CostCurve: what a forward of the target costs, by rows and context length, relative to a single-token forward.
 
-The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and flat on GPUs,
-so it is measured, never assumed), and each row attends to each token of the context L:
+The weights are read once per forward, by kernels that take rows in groups (the curve is a saw on CPUs and a
+staircase on GPUs, so it is measured, never assumed), and each row attends to each token of the context L:
 T(n, L) / T(1, L) = (base[n] + n * slope * L) / (1 + slope * L).
 
 Other programs slow all sizes alike. So a forward over several rows is only compared with the single-token forwards
@@ -38,6 +38,12 @@ MOST_PENDING = 64  # forwards over several rows since the last one over one row
 CHECKED = 16  # samples between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
 CONTEXT_UNIT = 1024  # tokens of context: where the slope is read from stored records
+BACK = 2  # single-token forwards behind one over many that cost more: llama.cpp builds its graph anew in the first, and
+# a GPU that replays recorded graphs records the next one (ggml-cuda: the second graph in a row with the same shape)
+DEAREST_BACK = 4.0  # forwards; what one of these is believed to cost more at most,
+UNSURE_BACK = 0.5  # and while there are fewer than SETTLED samples
+SPACED = 12  # times the square of what the way back costs: how many times as far apart probes are where it is dear,
+FARTHEST = 32  # at most: what is dear by mistake must be found out
 
 
 class CostCurve:
@@ -48,13 +54,11 @@ class CostCurve:
         fixed: The curve never changes; for tests and replays.
 
     Attributes:
-        change: What a forward costs more after one of another size, as its graph is built anew.
         slope: What each row costs more per token of context.
         samples: How many forwards over several rows have counted so far.
     """
 
     def __init__(self, rows: Iterable[CostRow] = (), *, fixed: bool = False) -> None:
-        self.change = 0.0
         self.slope = 0.0
         self.samples = 0
         self._fixed = fixed
@@ -64,8 +68,9 @@ class CostCurve:
         self._ones: deque[float] = deque(maxlen=KEPT)  # the same, its samples
         self._near: deque[float] = deque(maxlen=NEAR)  # seconds of the last single-token forwards
         self._pending: list[tuple[int, int, float]] = []  # rows, context, seconds since the last of them
-        self._back = 0.0  # seconds of a single-token forward right after one over many, if that was the last
-        self._changes: deque[float] = deque(maxlen=KEPT)
+        self._behind: list[float] | None = None  # seconds of single-token forwards behind one over many; None: BACK ago
+        self._more: tuple[deque[float], ...] = tuple(deque(maxlen=KEPT) for _ in range(BACK))  # what these cost more
+        self._back = [0.0] * BACK  # what is believed of it
         self._fitted = 0  # samples when the slope was last looked at
         stored = {(size, length): (seconds, samples) for size, length, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
@@ -86,7 +91,7 @@ class CostCurve:
     def doubted(self) -> CostCurve:
         """What another number of threads begins with: these costs, each believed as one sample, to be sampled anew."""
         curve = CostCurve(((rows, length, seconds, 1) for rows, length, seconds, _ in self.rows()), fixed=self._fixed)
-        curve.change = self.change
+        curve._back = list(self._back)
         return curve
 
     @property
@@ -95,9 +100,14 @@ class CostCurve:
         return self._one > 0 and len(self._base) > 1
 
     @property
+    def change(self) -> float:
+        """What the way back from many rows to one costs, in single-token forwards."""
+        return sum(self._back)
+
+    @property
     def waiting(self) -> bool:
         """Whether the next single-token forward says what the last one over many has cost."""
-        return bool(self._pending) or self._back > 0
+        return bool(self._pending) or self._behind is not None
 
     def seconds(self, rows: int, context: int) -> float:
         """Expected seconds of a forward on an undisturbed machine; 0.0 where nothing is known."""
@@ -109,9 +119,10 @@ class CostCurve:
             return 0.0
         return (self._base[rows] + rows * self.slope * context) / (1 + self.slope * context)
 
-    def relative(self, context: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def relative(self, context: int, *, drafted: bool = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The sizes on offer and their costs, with the change to them and back to one row.
 
+        Behind a forward over many (``drafted``) the way back is owed already, and costs nothing more.
         Nothing is believed that cannot be: many rows cost no less than one, and no more than two parts of them.
         So sizes up to WIDE are on offer also where there was no time to measure them.
         """
@@ -123,7 +134,7 @@ class CostCurve:
                 limit = min((offered[m] + offered[k] for m, k in parts if m + k >= n), default=n)
                 slack = SLACK if len(self._samples.get(n, ())) > SETTLED else 1.0
                 offered[n] = min(max(sizes.get(n, limit), 1.0), slack * limit)
-            sizes = {n: cost + (self.change if n > 1 else 0.0) for n, cost in offered.items()}
+            sizes = {n: cost + (self.change if n > 1 and not drafted else 0.0) for n, cost in offered.items()}
         least = min(sizes.values(), default=1.0) if 1 not in sizes else 1.0  # a fixed curve may offer one size alone
         rows = list(sizes) or [1]
         return np.array(rows, np.int32), np.array([sizes.get(n, 1.0) / least for n in rows], np.float32)
@@ -133,27 +144,12 @@ class CostCurve:
         if seconds <= 0 or self._fixed:
             return max(seconds, 0.0)
         before = _middle(self._near) if self._near else 0.0
-        if rows > 1:
+        if rows == 1:
+            self._observe_one(context, seconds, before)
+        else:
             if rows in SIZES and before > 0:
                 self._pending.append((rows, context, seconds / before))
-            self._back = 0.0
-        elif self._pending:
-            self._near.append(seconds / (1 + self.change))
-            self._back = seconds
-            if 1 / AGREE < self._near[-1] / before < AGREE:
-                between = 0.5 * (1 + self._near[-1] / before)
-                for size, length, cost in self._pending:
-                    self._keep(size, length, cost / between)
-            self._pending.clear()
-        else:
-            if self._back > 0:
-                self._changes.append(self._back / seconds - 1)
-                self.change = min(max(_middle(self._changes), 0.0), 0.5)
-            self._back = 0.0
-            self._near.append(seconds)
-            self._ones.append(seconds / (1 + self.slope * context))
-            self._one = _middle(self._ones)
-            self._base.setdefault(1, 1.0)
+            self._behind = []
         if self.samples - self._fitted >= CHECKED:
             self._fit_slope()
         expected = self.cost(rows, context)
@@ -177,7 +173,7 @@ class CostCurve:
         if not open_sizes:
             return 0
         rows = min(open_sizes, key=counts.__getitem__)
-        every = PROBE_STEPS[min(counts[rows], len(PROBE_STEPS) - 1)]
+        every = PROBE_STEPS[min(counts[rows], len(PROBE_STEPS) - 1)] * min(1 + int(SPACED * self.change**2), FARTHEST)
         return rows if step % every == 0 and counts[rows] < KEPT else 0
 
     def table(self, context: int) -> list[str]:
@@ -195,6 +191,28 @@ class CostCurve:
         counts = {1: len(self._ones), **{n: len(samples) for n, samples in self._samples.items()}}
         kept = [(rows, 0, self.seconds(rows, 0), counts[rows]) for rows in sorted(self._base)]
         return [*kept, (1, 1, self.seconds(1, CONTEXT_UNIT), 1)] if self.known else kept
+
+    def _observe_one(self, context: int, seconds: float, before: float) -> None:
+        """A single-token forward: what those over many are compared with, on both sides of them."""
+        behind = self._behind
+        back = behind is not None and len(behind) < BACK
+        settled = seconds / (1 + self._back[len(behind)]) if behind is not None and back else seconds
+        self._near.append(settled)
+        agrees = bool(self._pending) and 1 / AGREE < settled / before < AGREE
+        for size, length, cost in self._pending if agrees else ():
+            self._keep(size, length, cost / (0.5 * (1 + settled / before)))
+        if agrees or not back:  # what the way back costs may not be known yet
+            self._pending.clear()
+        if behind is not None and back:
+            behind.append(seconds)
+            return
+        for first, more in zip(behind or (), self._more, strict=False):
+            more.append(first / seconds - 1)
+        self._back = [_back(more) for more in self._more]
+        self._behind = None
+        self._ones.append(seconds / (1 + self.slope * context))
+        self._one = _middle(self._ones)
+        self._base.setdefault(1, 1.0)
 
     def _keep(self, rows: int, context: int, cost: float) -> None:
         samples = self._samples.setdefault(rows, deque(maxlen=KEPT))
@@ -227,6 +245,13 @@ class CostCurve:
 def _without(cost: float, rows: int, attention: float) -> float:
     """The cost that would be without context, where attention adds ``attention`` per row to a forward of 1."""
     return cost * (1 + attention) - rows * attention
+
+
+def _back(samples: Iterable[float]) -> float:
+    """What a forward on the way back costs more: the lower quartile, as other programs only add to it."""
+    ordered = sorted(samples)
+    most = DEAREST_BACK if len(ordered) >= SETTLED else UNSURE_BACK
+    return min(max(ordered[(len(ordered) - 1) // 4], 0.0), most) if ordered else 0.0
 
 
 def _middle(values: Iterable[float]) -> float:

@@ -82,7 +82,7 @@ class TreePlanner:
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self.asking = None if drafter is None else Asking(drafter, self._drafter)
-        self._priced: tuple[int, bool, int, int] | None = None  # when the curve was last read
+        self._priced: tuple[int, bool, int, int, bool] | None = None  # when the curve was last read
         self._prices = self.cost.relative(0)  # sizes and costs as they were then
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
@@ -111,9 +111,9 @@ class TreePlanner:
         self._rests = self.guard.rests(self._steps)
         if self._rests:
             return root_alone(root)
-        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
+        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2, self._drafted)
         if priced != self._priced:
-            sizes, costs = self.cost.relative(self.context)
+            sizes, costs = self.cost.relative(self.context, drafted=self._drafted)
             self._prices = sizes, costs + np.where(sizes > 1, np.float32(self._redo), np.float32(0))
             self._priced = priced
         size = self.cost.probe(self._steps, rows)
@@ -140,11 +140,13 @@ class TreePlanner:
             if self.cost.waiting:
                 self.cost.observe(rows, self.context, step.seconds)
             self.guard.skip()
+            self._drafted = False
         else:
             self.lookups.allow(step.seconds)
             self._drafter.learn(step.tree, tokens)
             self._recycle(step)
             cost = self.cost.observe(rows, self.context, step.seconds)
+            owed = 0.0 if self._drafted else self.cost.change  # a run of drafts goes back to one row once
             if self._drafted:
                 self._redo += (max(cost - 1, 0.0) * (step.again > 0) - self._redo) / MEMORY
             self._drafted = len(step.tree) > 1
@@ -153,7 +155,7 @@ class TreePlanner:
             if rows == self._probed:
                 self.guard.skip()  # its size was not chosen for gain
             else:
-                cost += self.cost.change
+                cost += owed
                 spent = 0.0
                 if self.asking is not None:
                     spent = self.asking.spent

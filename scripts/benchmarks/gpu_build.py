@@ -138,7 +138,7 @@ def install_wheels(carried: Path, work: Path) -> Path:
 
 
 def complete_site(site: Path, carried: Path, work: Path, libraries: Path) -> None:
-    """Adds llama_cpp over the libraries built here, and hd_edge built here.
+    """Adds llama_cpp over the libraries built here, and hd_edge built here, or a wheel of it that was carried.
 
     Raises:
         SystemExit: hd_edge did not build; the end of the log is shown.
@@ -148,8 +148,9 @@ def complete_site(site: Path, carried: Path, work: Path, libraries: Path) -> Non
     lines = (carried / "METADATA").read_text(encoding="utf-8").splitlines()
     version = next(line.split()[1] for line in lines if line.startswith("Version"))
     _copy(carried / "METADATA", site / f"llama_cpp_python-{version}.dist-info" / "METADATA")
-    build = [*_install(site), "--no-build-isolation", f"-Cbuild-dir={work / 'hd_edge'}", str(REPOSITORY)]
-    _logged(build, work, {"PYTHONPATH": str(site)})
+    ready = [str(path) for path in carried.glob("hd_edge-*.whl")]
+    build = ["--no-build-isolation", f"-Cbuild-dir={work / 'hd_edge'}", str(REPOSITORY)]
+    _logged([*_install(site), *(ready or build)], work, {"PYTHONPATH": str(site)})
 
 
 def _install(site: Path) -> list[str]:

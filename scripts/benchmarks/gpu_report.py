@@ -67,6 +67,7 @@ class Runner:
             done = subprocess.run(
                 [sys.executable, *command, *self.common, "--json", str(path)],
                 env=self.environment,
+                cwd=self.out,  # in the repository, ``-c`` would import the sources there
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -119,8 +120,9 @@ def measure_model(
 
 def run(args: argparse.Namespace) -> int:
     started = perf_counter()
+    args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    work = args.work or args.out / "work"
+    work = (args.work or args.out / "work").resolve()
     work.mkdir(parents=True, exist_ok=True)
     card, site, times = "", None, {}
     vocabulary = traces = None
@@ -128,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         vocabulary, traces = args.carried / "vocab.gguf", args.carried / "traces"
         os.environ.setdefault("HD_EDGE_COMMIT", (args.carried / "commit").read_text().strip())
     traces = args.traces or traces
+    traces = traces and traces.resolve()
     if traces is None or not any(traces.glob("*.eval.jsonl")):
         raise SystemExit("no recorded answers: --carried, or --traces FOLDER with files named *.eval.jsonl")
     kinds = [(name, kind) for name in args.shape for kind in args.type]

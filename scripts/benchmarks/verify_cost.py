@@ -5,9 +5,10 @@
     verify_cost.py -m model.gguf --rows 1,2,4,8,16 --exact            what exact mode costs, beside a run without it
 
 Each forward is hd_edge's own: batch, sequences, llama_decode, the wait, the copy of the logits to the host. Sizes take
-turns. ``repeated`` is the median where a forward follows one of the same size, as in plain decoding; ``changed`` where
-the size before was another one, as in drafting (llama.cpp builds its graph anew, a GPU loses its recorded one).
-``wide`` is the same number of rows as a root with many children, each of them a branch of its own.
+turns. ``changed`` is the median where the size before was another one, as in drafting (llama.cpp builds its graph anew,
+a GPU loses its recorded one); ``second`` that of the next forward of this size, in which a GPU records; ``repeated``
+that of those behind it, as in plain decoding. ``wide`` is the same number of rows as a root with many children, each of
+them a branch of its own.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ import numpy as np
 
 from hd_edge import Llama, _native
 from hd_edge.backend import kernels as row_kernels
+from hd_edge.backend.threads import physical_cores
 from hd_edge.bench.arms import KV_TYPES
 from hd_edge.bench.hardware import hardware
 
 WIDE = (4, 8, 16, 32)
-REPEATS = 3  # forwards of one size in a row: the first has changed, the others are repeated
+KINDS = ("changed", "second", "repeated", "repeated")  # of forwards of one size in a row
 
 
 def tree_of(root: int, rows: int, wide: bool) -> _native.DraftTree:
@@ -73,14 +75,14 @@ class Forwards:
 def measure(llama: Llama, context: int, rows: list[int], rounds: int, seconds: float) -> dict[str, Any]:
     """Medians in seconds by rows, at one length of the prefix."""
     forwards = Forwards(llama, context, context)
-    times: dict[str, dict[int, list[float]]] = {"changed": {}, "repeated": {}, "wide": {}}
+    times: dict[str, dict[int, list[float]]] = {kind: {} for kind in (*KINDS, "wide")}
     end, made = perf_counter() + seconds, 0
     for n in rows:
         forwards.seconds(n)  # what is made once per size
     for number in range(rounds):
         for n in rows if number % 2 == 0 else rows[::-1]:
-            for repeat in range(REPEATS):
-                times["repeated" if repeat else "changed"].setdefault(n, []).append(forwards.seconds(n))
+            for kind in KINDS:
+                times[kind].setdefault(n, []).append(forwards.seconds(n))
         for n in WIDE:
             if n in rows and n <= llama.verifier.max_leaves:
                 times["wide"].setdefault(n, []).append(forwards.seconds(n, wide=True))
@@ -135,7 +137,7 @@ def main() -> int:
     parser.add_argument("--contexts", type=int, nargs="+", default=[64, 512, 1900])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60.0, help="begin no round after so long, per context length")
-    parser.add_argument("-t", "--threads", type=int, default=0, help="0: physical cores")
+    parser.add_argument("-t", "--threads", type=int, default=physical_cores())
     parser.add_argument("-ngl", "--gpu-layers", type=int, default=0)
     parser.add_argument("--no-row-kernels", dest="row_kernels", action="store_false", help="llama.cpp's own kernels")
     parser.add_argument("--exact", action="store_true", help="exact mode, which may choose another KV type")

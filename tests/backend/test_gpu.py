@@ -9,6 +9,7 @@ from hd_edge import ExactModeError, Llama, _native
 from hd_edge.backend import api as backend
 
 pytestmark = pytest.mark.gpu
+NEAR = 0.02  # standard deviations of a row: what kernels of several widths round differently
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,10 @@ def test_rows_of_a_tree_are_those_of_its_paths(llm):
     llm._verifier.begin(len(prompt))
     assert llm._verifier.decode(np.array([341], np.int32), tree) == 0
     rows = [llm._verifier.logits(node).copy() for node in range(len(tree))]
-    assert llm._verifier.commit(np.array([0, 4, 5], np.int32)) == 3
+    assert llm._verifier.commit(np.array([0, 4, 5], np.int32)) == 1  # the others do not follow it in the batch
     assert llm.verifier.check_integrity() == ""
     llm._verifier.release(0)
+    far = []  # the largest difference of each row
     for node, row in enumerate(rows):
         path, at = [], node
         while at >= 0:
@@ -43,7 +45,8 @@ def test_rows_of_a_tree_are_those_of_its_paths(llm):
         llm.n_tokens = 0
         llm.eval(prompt + path[::-1])
         alone = np.ctypeslib.as_array(llm._ctx.get_logits(), shape=(llm.n_vocab(),))
-        assert np.max(np.abs(row - alone)) < 0.02 * np.std(alone), node
+        far.append(float(np.max(np.abs(row - alone)) / np.std(alone)))
+    assert max(far) < NEAR, far
     llm._verifier.begin(0)
     llm.reset()
 

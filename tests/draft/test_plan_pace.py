@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import machine as machines
 import numpy as np
 import pytest
 from planned import FLAT, STEEP, VOCAB, decode, noise, planner, repeating
@@ -34,6 +35,19 @@ def test_what_a_change_of_size_costs_is_seen_also_while_planning_rests():
 
     decode(plan, repeating(), 200, max_rows=16, seconds=seconds)
     assert plan.cost.change == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gpu_that_records_its_graphs_is_not_slowed_down_and_copies_fast(seed):
+    """There a single draft costs two forwards more than its rows."""
+    gpu, plan = machines.recording_gpu(seed), TreePlanner(VOCAB, DraftConfig())
+    chat = np.random.default_rng(seed).choice(VOCAB, 3000, p=np.arange(VOCAB, 0, -1) / (VOCAB * (VOCAB + 1) / 2))
+    decode(plan, chat.astype(np.int32), 100, seconds=gpu.run)
+    plain = 2900 * 0.003 * gpu.cost(1) * (1 + machines.SLOPE * gpu.context)
+    assert gpu.now < 1.05 * plain
+    gpu.now = 0.0
+    rows = decode(plan, np.tile(noise(300), 10), 600, seconds=gpu.run)
+    assert gpu.now < 0.5 * plain * 2400 / 2900, rows
 
 
 def test_another_planners_tree_is_no_forward_over_one_row_while_planning_rests():
