@@ -47,15 +47,15 @@ _watched: WeakValueDictionary[int, Adapters] = WeakValueDictionary()
 _installing = threading.Lock()
 
 
-def watch(context: int) -> Adapters:
+def watch(context: Any) -> Adapters:
     """Counts the changes of a context from now on.
 
     Args:
-        context: Address of the ``llama_context``.
+        context: ``llama_context*``.
     """
     with _installing:
         _install()
-    _watched[context] = adapters = Adapters()
+    _watched[_address(context)] = adapters = Adapters()
     return adapters
 
 
@@ -79,10 +79,14 @@ def _counting(before: Check | None) -> Check:
     return check
 
 
+def _address(context: Any) -> int:
+    return int(ctypes.cast(context, ctypes.c_void_p).value or 0)
+
+
 def _count(context: Any) -> None:
     """A context that cannot be told may be any."""
     try:
-        adapters = _watched.get(ctypes.cast(context, ctypes.c_void_p).value or 0)
+        adapters = _watched.get(_address(context))
         changed = [] if adapters is None else [adapters]
     except (TypeError, ctypes.ArgumentError):
         changed = list(_watched.values())

@@ -17,7 +17,6 @@ from hd_edge.backend.adapters import watch
 from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.ranges import expect, is_integer
-from hd_edge.backend.settings import address
 from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
@@ -60,7 +59,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
 
     def _take_abort(self, flag: _native.AbortFlag | _native.Verifier) -> None:
         """The model is loaded: from now on it can be cancelled."""
-        self._abort, self._adapters = flag, watch(address(self.ctx))
+        self._abort, self._adapters = flag, watch(self.ctx)
         self._ctx._exit_stack.callback(flag.detach)
         keep(self)
         self._life.threads = max(self.n_threads, self.n_threads_batch)
