@@ -153,3 +153,13 @@ def test_all_errors_are_ours_and_those_of_llama_cpp():
     assert issubclass(ModelFileError, ValueError)
     assert issubclass(ContextFullError, ValueError)
     assert issubclass(ContextFullError, RuntimeError)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_prompt_in_bytes_is_no_list_of_token_ids(llm, kind):
+    for more in ({}, {"suffix": "x"}, {"stream": True}):
+        for call in (llm, llm.create_completion):
+            with pytest.raises(
+                TokenError, match=f"the prompt is of type {kind.__name__}, expected a text or token ids"
+            ):
+                call(kind(b"abc"), max_tokens=2, **more)

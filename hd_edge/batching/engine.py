@@ -99,7 +99,7 @@ class Engine:
         try:
             guard = Guard()
             self.slots = [Slot(index, partial(SharedPlanner.of, self.model, guard)) for index in range(number)]
-            self._cache = Slots(self.model.ctx, self.model.shared, self.slots)
+            self._cache = Slots(self.model.ctx, self.model.shared, self.slots, self.model._adapters)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
             self._loop = Loop(

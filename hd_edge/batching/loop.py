@@ -279,7 +279,7 @@ class Loop:
                     return path, drawn, False, None
                 path.append(child)
                 prefix.append(token)
-        except Exception as error:  # of the user's processors or criteria, or of the grammar: this request's alone
+        except BaseException as error:  # of the user's processors or criteria, or of the grammar: this request's alone
             return path, drawn, True, error
 
     def _end(self, request: Request, error: BaseException | None = None) -> None:

@@ -27,7 +27,7 @@ class SlotState:
     """
 
     def __init__(self, model: SharedLlama, slots: Slots) -> None:
-        self._verifier, self._slots = model.shared, slots
+        self._verifier, self._slots, self._adapters = model.shared, slots, model._adapters
         self._state = KVState(model.ctx, self._verifier.scratch)
         self._slot: Slot | None = None
         self._ended: deque[Slot] = deque()  # conversations that went on since they were saved, the earliest first
@@ -39,7 +39,7 @@ class SlotState:
 
     def fetch(self, slot: Slot, prompt: Sequence[int]) -> None:
         """Puts what is stored of a prompt into its slot, if that is more than the slot holds, and pays."""
-        if self.cache is None:
+        if self.cache is None or self._adapters.changes:
             return
         self._look_at(slot)
         known = len(slot.tokens)
@@ -48,12 +48,12 @@ class SlotState:
 
     def computed(self, tokens: int, each: float) -> None:
         """A prompt's tokens were computed, of which each took so many seconds."""
-        if self.cache is not None and tokens >= LEAST_MEASURED:
+        if self.cache is not None and not self._adapters.changes and tokens >= LEAST_MEASURED:
             self.cache.computed(tokens, tokens * each)
 
     def losing(self, slot: Slot) -> None:
         """A conversation is about to be forgotten: keeps its state, if that pays."""
-        if self.cache is not None and slot.tokens:
+        if self.cache is not None and not self._adapters.changes and slot.tokens:
             self._look_at(slot)
             self.cache.saver.take(slot.tokens)
 
@@ -81,7 +81,7 @@ class SlotState:
 
     def live(self) -> list[int]:
         """The tokens of the conversation that is to be saved next."""
-        if not self._ended:
+        if not self._ended or self._adapters.changes:
             return []
         self._look_at(self._ended[0])
         return list(self._ended[0].tokens)

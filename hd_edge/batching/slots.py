@@ -14,6 +14,7 @@ from hd_edge.errors import DecodeError
 
 if TYPE_CHECKING:
     from hd_edge import _native
+    from hd_edge.backend.adapters import Adapters
 
     from .planner import SharedPlanner
 
@@ -30,13 +31,14 @@ class Slot:
         promised: Cells that this request may come to need, all in all.
         used: When it was given away last, a count.
         output: Tokens that were generated in it.
+        changes: Of the context's adapters, when its first token was computed.
     """
 
     def __init__(self, number: int, make_planner: Callable[[], SharedPlanner]) -> None:
         self.number = number
         self.tokens: list[int] = []
         self.busy = False
-        self.promised = self.used = self.output = 0
+        self.promised = self.used = self.output = self.changes = 0
         self._make_planner = make_planner
         self._planner: SharedPlanner | None = None
 
@@ -61,14 +63,17 @@ class Slots:
         context: ``llama_context*``.
         verifier: Over its KV cache.
         slots: As many as the verifier has.
+        adapters: Of the context.
 
     Attributes:
         losing: Called with a conversation before it is forgotten.
         compactions: How often the cells were moved together.
     """
 
-    def __init__(self, context: Any, verifier: _native.SharedVerifier, slots: Sequence[Slot]) -> None:
-        self._context, self._verifier = context, verifier
+    def __init__(
+        self, context: Any, verifier: _native.SharedVerifier, slots: Sequence[Slot], adapters: Adapters
+    ) -> None:
+        self._context, self._verifier, self._adapters = context, verifier, adapters
         self.losing: Callable[[Slot], None] = lambda _: None
         self.all = list(slots)
         self._clock = 0
@@ -96,9 +101,16 @@ class Slots:
         free = [slot for slot in self.all if not slot.busy]
         if not free or (self.promised + cells > most and len(free) < len(self.all)):
             return None
-        ids = np.array(prompt[:-1], np.int32)
-        best = max(self.all, key=lambda slot: (slot.common(ids), not slot.busy))
-        keep = best.common(ids)
+        ids, now = np.array(prompt[:-1], np.int32), self._adapters.changes
+        for slot in free:
+            if slot.changes != now:
+                self.cut(slot, 0)
+
+        def common(slot: Slot) -> int:
+            return slot.common(ids) if slot.changes == now else 0
+
+        best = max(self.all, key=lambda slot: (common(slot), not slot.busy))
+        keep = common(best)
         if not best.busy and 2 * keep >= len(best.tokens):
             chosen = best
             self.cut(chosen, keep)
@@ -112,7 +124,7 @@ class Slots:
                     self._verifier.share(best.number, chosen.number, keep)
                     chosen.tokens = best.tokens[:keep]
         self._clock += 1
-        chosen.busy, chosen.promised, chosen.used = True, cells, self._clock
+        chosen.busy, chosen.promised, chosen.used, chosen.changes = True, cells, self._clock, now
         return chosen
 
     @staticmethod

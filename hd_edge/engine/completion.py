@@ -6,7 +6,7 @@ What would abort the process, or take minutes, is refused here before ``llama_cp
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,10 @@ class Completions(Guarded):
             nullcontext() if self._life.stepping else self._life.operation(ends=False, uses=False),
         ):
             self._hierarchy.catch_up()
+
+    def settling(self) -> AbstractContextManager[None]:
+        """For a generation: nobody cancels the forwards of this block."""
+        return self._life.settling()
 
     @contextmanager
     def _calling(self, stream: bool) -> Iterator[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from hd_edge.stats import TIER_NAMES, GenerationStats
 
 from .answers import ABORTED, NO_SLOT
 from .pace import Still
+from .rewind import change, check_unchanged, left
 
 if TYPE_CHECKING:
     from hd_edge import _native
@@ -76,6 +77,7 @@ class Decoder:
         self._begun = False  # whether the planner knows the conversation
         self._spans = [(target.n_tokens, target.n_tokens)]  # of the output tokens that have been handed out
         self._open: int | None = None  # token yielded last, not yet in input_ids
+        self._change: Any = None  # what the consumer has set ``n_tokens`` to
         self._since: float | None = None  # None while the consumer has the token
         self.tier = TIER_NAMES[0]  # of the token yielded last
 
@@ -212,7 +214,12 @@ class Decoder:
             self._stats.tokens += 1
             self._stats.last = self._open = token
             self._clock(running=False)
-            sent = yield token
+            held = self._target.n_tokens
+            try:
+                sent = yield token
+            finally:
+                self._change, self._target.n_tokens = change(self._target.n_tokens, held), held
+            check_unchanged(self._change, held)
             self._clock(running=True)
             self._open = None
             if sent is None:
@@ -259,7 +266,8 @@ class Decoder:
         """Between two tokens: leaves KV cache and target as plain decoding has them; the generation goes on."""
         self._learn()
         if self._refeed:
-            self._feed([])
+            with self._target.settling():  # what was cancelled is the generation, not its end
+                self._feed([])
         self._verifier.release(self._target.n_tokens)
         self._target._requires_eval = True
 
@@ -282,8 +290,10 @@ class Decoder:
             text = np.append(text, np.int32(self._open))
         self._spans[-1] = (self._spans[-1][0], len(text))
         if 0 < target.n_tokens < want and not verifier.cancelled:
-            target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
+            with target.settling():
+                target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
             verifier.begin(target.n_tokens)
+        target.n_tokens = left(self._change, target.n_tokens)
         self._clock(running=False)
         self._stats.draft_seconds += self._planning
         if self._on_end is not None:

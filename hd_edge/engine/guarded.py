@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp
 from llama_cpp import llama_cpp as lib
 
+from hd_edge.backend.adapters import watch
 from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.ranges import expect, is_integer
@@ -58,7 +59,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
 
     def _take_abort(self, flag: _native.AbortFlag | _native.Verifier) -> None:
         """The model is loaded: from now on it can be cancelled."""
-        self._abort = flag
+        self._abort, self._adapters = flag, watch(self.ctx)
         self._ctx._exit_stack.callback(flag.detach)
         keep(self)
         self._life.threads = max(self.n_threads, self.n_threads_batch)
@@ -289,4 +290,5 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         if self.checkpoints is not None:
             self.checkpoints.cut(0)
         self.n_tokens, self._lent = 0, False
+        self._adapters.forgotten()
         self._requires_eval = True

@@ -13,13 +13,14 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from hd_edge.errors import ClosedError, DecodeError
 
 from . import endings
 from .closed import abandon
 from .turn import Turn
+from .wish import AbortFlag, Wish
 
 T = TypeVar("T")
 Tokens = Generator[T, Sequence[int] | None, None]
@@ -27,23 +28,6 @@ Tokens = Generator[T, Sequence[int] | None, None]
 OTHER_USE = (
     "this generation ended when another generation, or another call, began on the same object: use one at a time"
 )
-
-
-class AbortFlag(Protocol):
-    """What llama.cpp asks during a forward: a native ``AbortFlag`` or ``Verifier``."""
-
-    @property
-    def cancelled(self) -> bool:
-        """True if the forward shall end."""
-        ...
-
-    def cancel(self) -> None:
-        """Any thread, at any moment."""
-        ...
-
-    def clear_cancel(self) -> None:
-        """In the thread whose forward was ended, if one was."""
-        ...
 
 
 class Life(Turn):
@@ -61,7 +45,7 @@ class Life(Turn):
         super().__init__()
         self.threads = 1
         self._free_at_exit: weakref.WeakMethod[Any] = weakref.WeakMethod(free)
-        self._flag: AbortFlag | None = None
+        self._flag: Wish | None = None
         self._state: Any = threading.RLock()  # for moments: whom a cancel is for. Signal handlers take it again
         self._reading: Any = threading.RLock()  # nobody frees the model while it is held
         self._open: weakref.ref[Any] | None = None  # the generation begun last, until it ends
@@ -71,7 +55,7 @@ class Life(Turn):
 
     def attach(self, flag: AbortFlag) -> None:
         """From now on ``cancel()`` reaches the forwards."""
-        self._flag = flag
+        self._flag = Wish(flag)
 
     # -- using the context ---------------------------------------------------------------------------------------
 
@@ -204,6 +188,19 @@ class Life(Turn):
     def cancelled(self) -> bool:
         """True from ``cancel()`` until what it was for has ended."""
         return self._flag is not None and self._flag.cancelled
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """What this block computes is not cancelled, by no wish: it leaves what was said as it is to be found."""
+        with self._state:
+            if self._flag is not None:
+                self._flag.hold()
+        try:
+            yield
+        finally:
+            with self._state:
+                if self._flag is not None:
+                    self._flag.let_go()
 
     def _clear(self) -> None:
         with self._state:

@@ -52,6 +52,7 @@ def load(llama: Guarded, state: Any, load_state: Callable[[Any], None]) -> None:
         raise DecodeError(msg) from error
     finally:
         llama.input_ids = ids  # of this context's length
+    llama._adapters.forgotten()
     if llama._ctx.memory is not None:
         llama._ctx.kv_cache_seq_keep(0)
     if llama.checkpoints is not None:

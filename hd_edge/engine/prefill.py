@@ -53,6 +53,10 @@ def prefill(
     Returns:
         False if the generation was cancelled meanwhile; what was computed until then is kept.
     """
+    if reset and llama._adapters.stale:
+        llama._forget()
+    if llama._adapters.changes:
+        prefixes = None  # what it knows is of the model as it was loaded
     held, found = llama.input_ids[: llama.n_tokens], []
     if reset:
         n = min(len(held), len(tokens))

@@ -32,6 +32,27 @@ def known(llama: Any) -> int:
     raise DecodeError(msg)
 
 
+def change(now: Any, held: int) -> Any:
+    """What ``n_tokens`` was set to while a generation rested that holds so many; None: nothing else."""
+    return None if is_integer(now) and now == held else now
+
+
+def check_unchanged(change: Any, held: int) -> None:
+    """A generation goes on from its own tokens.
+
+    Raises:
+        DecodeError: ``n_tokens`` was set while it rested.
+    """
+    if change is not None:
+        msg = f"n_tokens was set to {change!r} while a generation rested that holds {held} tokens: close it first"
+        raise DecodeError(msg)
+
+
+def left(change: Any, held: int) -> int:
+    """How many tokens an ended generation leaves: as many as ``n_tokens`` was set to, if it holds so many."""
+    return int(change) if is_integer(change) and 0 <= change < held else held
+
+
 def rewind(llama: Any, verifier: _native.Verifier, to: int) -> int:
     """Ends the context behind its first tokens.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,10 @@ class Target(Protocol):
 
     def n_ctx(self) -> int:
         """Size of the context window."""
+        ...
+
+    def settling(self) -> AbstractContextManager[None]:
+        """Nobody cancels the forwards of this block."""
         ...
 
 

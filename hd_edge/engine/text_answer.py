@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.backend.tokens import token_ids
+from hd_edge.errors import TokenError
 
 from .reply import Said, entry, replies
 
@@ -51,7 +52,7 @@ def text_prompt(llm: Completions, prompt: str | list[int], suffix: str | None) -
         TokenError: It is no text and holds something else than ids of the vocabulary.
     """
     if not isinstance(prompt, str):
-        prompt = token_ids(prompt, llm._n_vocab)
+        prompt = _ids(prompt, llm._n_vocab)
     if not isinstance(prompt, str) and suffix is None:
         text = _decoded(llm, prompt)
         return TextPrompt(prompt, text, bare=not prompt)
@@ -77,6 +78,14 @@ def text_prompt(llm: Completions, prompt: str | list[int], suffix: str | None) -
             stacklevel=4,
         )
     return TextPrompt(tokens, text, bare=not prompt)
+
+
+def _ids(prompt: Any, n_vocab: int) -> list[int]:
+    """Bytes are numbers, and meant as text."""
+    if isinstance(prompt, (bytes, bytearray, memoryview)):
+        msg = f"the prompt is of type {type(prompt).__name__}, expected a text or token ids: prompt.decode('utf-8')"
+        raise TokenError(msg)
+    return token_ids(prompt, n_vocab)
 
 
 def _suffix_tokens(llm: Completions, suffix: str) -> list[int]:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def computed(llama: Any, live: Any) -> Any:
-    """Of the tokens in the KV cache (an array) those whose state was computed here: none behind a loaded state.
+    """Of the tokens in the KV cache (an array) those whose state was computed here, by the model as it was loaded.
 
-    Such a state may be of another model, or damaged: in a conversation that is its owner's business, in a file that
-    other processes read it is not.
+    A state that was loaded may be of another model, or damaged, and an adapter that somebody put on the context makes
+    it another model: in a conversation that is its owner's business, in a file that other processes read it is not.
     """
-    return live[:0] if llama._lent else live
+    return live[:0] if llama._lent or llama._adapters.changes else live
 
 
 class Keeping:

@@ -5,6 +5,7 @@ A file that cannot be used costs drafts, never an answer (``SafeStore``). Files 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from hd_edge.stats import GenerationStats
 
     from .tier import StoredTier
+
+log = logging.getLogger("hd_edge")
 
 SAVED_EVERY = 32  # generations between two saves of calibration and cost curve
 
@@ -80,7 +83,7 @@ class Hierarchy:
     ) -> None:
         self.learner: Learner | None = None
         self._cost_settings = cost_settings
-        self._generations = 0
+        self._generations, self._n_vocab = 0, identity.n_vocab
         self._ended: deque[tuple[NDArray[np.int32], Sequence[tuple[int, int]]]] = deque()  # to be learned
         self._counted: dict[str, tuple[int, int]] = {}
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
@@ -124,6 +127,9 @@ class Hierarchy:
             self.model.count(f"{name}.accepted", stats.accepted[name])
         self.model.count("tokens", stats.tokens)
         self.model.count("forwards", stats.forwards)
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self._n_vocab:
+            log.warning("a generation is not learned: its tokens were overwritten with ids outside the vocabulary")
+            return
         self._ended.append((tokens, spans))
 
     def catch_up(self) -> None:

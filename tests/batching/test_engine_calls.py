@@ -66,6 +66,22 @@ def test_users_take_turns_and_a_full_queue_refuses(models):
     assert order == ["a", "b", "a", "a"]
 
 
+@pytest.mark.parametrize("kind", ["logits_processor", "stopping_criteria"])
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError])
+def test_whatever_a_callback_raises_ends_its_own_request_alone(models, kind, raised):
+    def breaks(_: object, __: object) -> None:
+        raise raised
+
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        want = engine.submit([1, 300, 301], max_tokens=60, temperature=0.0).result(timeout=60)["choices"]
+        other = engine.submit([1, 300, 301], max_tokens=60, temperature=0.0)
+        ends = RuntimeError if raised is StopIteration else raised  # as in any generator
+        with pytest.raises(ends):
+            engine.submit([1, 302], **{kind: [breaks]}).result(timeout=60)
+        assert other.result(timeout=60)["choices"] == want
+        assert engine.submit([1, 300, 301], max_tokens=60, temperature=0.0).result(timeout=60)["choices"] == want
+
+
 def test_errors_are_the_request_s_own(models):
     path = str(models("Q4_0"))
 

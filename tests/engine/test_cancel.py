@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import islice
 
 import llama_cpp
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from one_model import make, take
 
 from hd_edge import DecodeError, Llama, TokenError
+from hd_edge.check.adversary import Adversary
 
 
 @pytest.mark.parametrize("kind", ["drafted", "mamba", "draft_model"])
@@ -121,3 +123,32 @@ def test_two_hundred_cancels_at_random(models):
     assert [take(llm.generate(prompt, temp=0.0), 15) for prompt in prompts] == want
     assert llm.verifier.check_integrity() == ""
     llm.close()
+
+
+@pytest.mark.parametrize("name", ["mamba2-tiny", "granite-hybrid-tiny"])
+def test_a_wish_that_comes_while_a_generation_settles(shapes, monkeypatch, name):
+    """What was accepted and not fed is fed at its end, whoever cancels meanwhile; nothing is raised or lost."""
+    settings = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+    forwards = []
+    with Llama(str(shapes(name)), prefix_cache=None, **settings) as llm:
+        prompt = [1, *range(300, 320)]
+        want = take(llm.generate(prompt, temp=0.0), 60)
+        decode = llm._ctx.decode
+
+        def cancelling(batch):
+            forwards.append(batch)
+            llm.cancel()
+            decode(batch)
+
+        with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.8, 1)):
+            for n in range(1, 40):
+                llm.reset()
+                generation = llm.generate(prompt, temp=0.0)
+                said = list(islice(generation, n))
+                with monkeypatch.context() as patched:
+                    patched.setattr(llm._ctx, "decode", cancelling)
+                    generation.close()
+                assert llm.n_tokens == len(prompt) + n - 1
+                assert take(llm.generate(prompt + said, temp=0.0), 3) == want[n : n + 3]
+                assert llm.stats.cached_tokens == len(prompt) + n - 1
+    assert forwards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from itertools import islice
 
 import numpy as np
@@ -153,6 +154,33 @@ def test_a_number_of_tokens_that_no_context_holds(llm, call, wrong):
         calls[call]()
     assert llm.n_tokens == 0
     assert list(islice(llm.generate(prompt, temp=0.0), 20)) == want
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("ending", ["next", "close"])
+@pytest.mark.parametrize("wrong", [-5, "n - 2", "n + 40", 10**9, "x", None, 0])
+def test_a_number_of_tokens_set_while_a_generation_rests(llm, models, tmp_path, wrong, ending, learns):
+    """It is refused, or is how many the end leaves; what was said is learned as it was said."""
+    with ExitStack() as parts:
+        if learns:
+            llm = parts.enter_context(make(models, store=tmp_path / "store.sqlite3", prefix_cache=None))
+        prompt = prompt_of(llm)
+        want = list(islice(llm.generate(prompt, temp=0.0), 20))
+        for steps in (1, 4, 9):
+            generation = llm.generate(prompt, temp=0.0)
+            list(islice(generation, steps))
+            held = llm.n_tokens
+            llm.input_ids[held:] = -1890988704  # as what nobody has written may be
+            now = {"n - 2": held - 2, "n + 40": held + 40}.get(wrong, wrong)
+            llm.n_tokens = now
+            if ending == "next" and wrong is not None:
+                with pytest.raises(DecodeError, match=f"n_tokens was set to {now!r} while a generation rested that"):
+                    next(generation)
+            generation.close()
+            assert llm.n_tokens == (now if isinstance(now, int) and 0 <= now < held else held)
+            assert llm.verifier.check_integrity() == ""
+            llm.catch_up()
+            assert list(islice(llm.generate(prompt, temp=0.0), 20)) == want
 
 
 @pytest.mark.parametrize("broken", ["too long", "interrupted"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from copy import copy
 from itertools import islice
 
@@ -11,7 +12,14 @@ import pytest
 from llama_cpp import LlamaRAMCache
 from one_model import OTHER, PROMPT, make, prompt_of, take
 
-from hd_edge import ConfigError, ContextFullError, DecodeError
+from hd_edge import ConfigError, ContextFullError, DecodeError, Llama
+from hd_edge.check.adversary import Adversary
+from hd_edge.engine.decode import Decoder
+
+
+def make_shape(shapes, name):
+    settings = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+    return Llama(str(shapes(name)), prefix_cache=None, **settings)
 
 
 def test_state_of_a_generation_under_way(llm):
@@ -33,6 +41,50 @@ def test_state_of_a_generation_under_way(llm):
         assert take(llm.generate(tokens + said, temp=0.0), 8) == want[n : n + 8]
         llm.load_state(state)
         assert take(llm.generate(OTHER, temp=0.0), 20) == other
+
+
+@pytest.mark.parametrize("kind", ["tree", "granite-hybrid-tiny", "mamba2-tiny"])
+@pytest.mark.parametrize("when", ["before", "within a forward"])
+def test_state_of_a_cancelled_generation(llm, shapes, kind, when, monkeypatch):
+    """What was cancelled is the generation: what it has said is fed to its end, and the wish is not forgotten."""
+    fed = []
+    with ExitStack() as parts:
+        tokens = prompt_of(llm)
+        if kind != "tree":
+            llm = parts.enter_context(make_shape(shapes, kind))
+            want = take(llm.generate(tokens, temp=0.0), 60)
+            parts.enter_context(llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.8, 1)))
+        feed, decode = Decoder._feed, llm._ctx.decode
+
+        def counted(decoder, more):
+            fed.append(list(decoder._refeed))
+            feed(decoder, more)
+
+        def cancelling(batch):
+            if when != "before":
+                llm.cancel()
+            decode(batch)
+
+        want = take(llm.generate(tokens, temp=0.0), 50)
+        for n in range(1, 40):
+            llm.reset()
+            generation = llm.generate(tokens, temp=0.0)
+            said = list(islice(generation, n))
+            with monkeypatch.context() as patched:
+                patched.setattr(Decoder, "_feed", counted)
+                patched.setattr(llm._ctx, "decode", cancelling)
+                if when == "before":
+                    llm.cancel()
+                before = len(fed)
+                state = llm.save_state()
+            assert state.n_tokens == llm.n_tokens == len(tokens) + n - 1
+            if when == "before" or len(fed) > before:
+                assert llm._life.cancelled
+                assert len(list(generation)) < 16  # those that were verified already
+            generation.close()
+            llm.load_state(state)
+            assert take(llm.generate(tokens + said, temp=0.0), 3) == want[n : n + 3]
+    assert any(fed)
 
 
 def test_state_with_branches_of_a_tree_is_cleaned_when_it_is_loaded(llm, monkeypatch):

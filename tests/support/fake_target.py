@@ -6,6 +6,7 @@ import ctypes
 import random
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -79,6 +80,9 @@ class FakeTarget:
 
     def n_ctx(self) -> int:
         return self._n_ctx
+
+    def settling(self) -> nullcontext:
+        return nullcontext()
 
     def end(self, sequence: int) -> int:
         return max((pos for pos, _, seqs in self.cells if sequence in seqs), default=-1)

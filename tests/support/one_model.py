@@ -13,9 +13,8 @@ OTHER = [1, *range(300, 340)]
 
 def make(models, **more):
     """A model of its own, whose text is llama_cpp's."""
-    return Llama(
-        str(models("Q4_0")), exact=True, row_kernels=False, store=None, statistics=None, **{**SETTINGS, **more}
-    )
+    settings = {"exact": True, "row_kernels": False, "store": None, "statistics": None, **SETTINGS}
+    return Llama(str(models("Q4_0")), **{**settings, **more})
 
 
 def prompt_of(llm):

@@ -57,6 +57,23 @@ def test_answers_are_learned_and_looked_up(model, plain, path, monkeypatch):
     assert counters["model.hits"] > 0
 
 
+def test_overwritten_tokens_are_not_learned(model, plain, path, caplog):
+    """Nobody can learn them, and whoever comes later is not troubled by them."""
+    llm = Llama(model, store=path, **SETTINGS)
+    for wrong in (-7, llm.n_vocab()):
+        generation = llm.generate(llm.tokenize(PROMPTS[0].encode()), temp=0.0)
+        next(generation)
+        llm.input_ids[1] = wrong
+        generation.close()
+        assert "a generation is not learned" in caplog.text
+        caplog.clear()
+        llm.catch_up()
+        assert generate(llm, PROMPTS[1]) == plain[PROMPTS[1]]
+    llm.close()
+    with Store(path) as store:
+        assert store.counters()["answers"] == 2
+
+
 def test_what_the_consumer_sends_is_not_learned(model, path):
     llm = Llama(model, store=path, **SETTINGS)
     sent = list(range(400, 412))
