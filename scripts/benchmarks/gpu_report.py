@@ -115,6 +115,8 @@ def measure_model(
     for part, command in (("cost", cost), ("traces", replay), ("check", check)):
         script = [str(HERE / command[0]), *command[1:]] if command[0].endswith(".py") else command
         result[part] = runner.json(f"{name}-{part}", [*script, "-m", str(model)], 2 * limit[part] + 60)
+    if result["check"]:
+        result["check"]["settings"]["model"] = model.name  # as the others say it: the report names no folder
     return result
 
 

@@ -57,6 +57,7 @@ def report(out):
 def test_runs_to_its_end_with_every_measurement(report):
     assert report["failed"] == {}
     model = report["models"]["tiny-Q4_0"]
+    assert {model[part]["settings"]["model"] for part in ("cost", "traces", "check")} == {"random-tiny-Q4_0.gguf"}
     assert [curve["context"] for curve in model["cost"]["curves"]] == [8, 40]
     for curve in model["cost"]["curves"]:
         assert set(curve["changed"]) == set(curve["repeated"]) == {"1", "2", "3"}
