@@ -35,27 +35,35 @@ class SlotState:
         if self.cache is not None:
             self.cache.share(self, self.live, self.advance)
 
+    @property
+    def _usable(self) -> PrefixCache | None:
+        """None without a cache, and once an adapter has made another model of the one that it is for."""
+        return None if self._adapters.changes else self.cache
+
     # -- for the loop --------------------------------------------------------------------------------------------
 
     def fetch(self, slot: Slot, prompt: Sequence[int]) -> None:
         """Puts what is stored of a prompt into its slot, if that is more than the slot holds, and pays."""
-        if self.cache is None or self._adapters.changes:
+        cache = self._usable
+        if cache is None:
             return
         self._look_at(slot)
         known = len(slot.tokens)
-        got = self.cache.fetch(slot.tokens, prompt, known)
+        got = cache.fetch(slot.tokens, prompt, known)
         slot.tokens = list(prompt[:got])
 
     def computed(self, tokens: int, each: float) -> None:
         """A prompt's tokens were computed, of which each took so many seconds."""
-        if self.cache is not None and not self._adapters.changes and tokens >= LEAST_MEASURED:
-            self.cache.computed(tokens, tokens * each)
+        cache = self._usable
+        if cache is not None and tokens >= LEAST_MEASURED:
+            cache.computed(tokens, tokens * each)
 
     def losing(self, slot: Slot) -> None:
         """A conversation is about to be forgotten: keeps its state, if that pays."""
-        if self.cache is not None and not self._adapters.changes and slot.tokens:
+        cache = self._usable
+        if cache is not None and slot.tokens:
             self._look_at(slot)
-            self.cache.saver.take(slot.tokens)
+            cache.saver.take(slot.tokens)
 
     def begun(self) -> None:
         """Requests run: nothing is saved."""
@@ -81,7 +89,7 @@ class SlotState:
 
     def live(self) -> list[int]:
         """The tokens of the conversation that is to be saved next."""
-        if not self._ended or self._adapters.changes:
+        if not self._ended or self._usable is None:
             return []
         self._look_at(self._ended[0])
         return list(self._ended[0].tokens)
