@@ -91,28 +91,18 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
     std::remove(scratch("merged").c_str());
 }
 
-template <typename F>
-bool throws(F f) {
-    try {
-        f();
-    } catch (const std::exception&) {
-        return true;
-    }
-    return false;
-}
-
 void check_failures() {
     hd::CorpusBuffer buffer(kVocab);
     const int32_t outside[] = {1, kVocab};
-    CHECK(throws([&] { buffer.add(outside, 2); }));
+    CHECK(throws<std::exception>([&] { buffer.add(outside, 2); }));
     CHECK(buffer.tokens() == 0);
-    CHECK(throws([&] { buffer.spill("/dev/null/run"); }));
-    CHECK(throws([] { hd::RunReader("/dev/null/run", kVocab, 1); }));
+    CHECK(throws<std::exception>([&] { buffer.spill("/dev/null/run"); }));
+    CHECK(throws<std::exception>([] { hd::RunReader("/dev/null/run", kVocab, 1); }));
     const int32_t text[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     buffer.add(text, 10);
     const std::string path = scratch("damaged");
     buffer.spill(path);
-    CHECK(throws([&] {  // ids of another vocabulary
+    CHECK(throws<std::exception>([&] {  // ids of another vocabulary
         hd::RunReader reader(path, 5, 1);
         hd::CountedWindow item;
         while (reader.next(item)) continue;
@@ -120,7 +110,7 @@ void check_failures() {
     std::FILE* file = std::fopen(path.c_str(), "ab");
     std::fputc(1, file);
     std::fclose(file);
-    CHECK(throws([&] {
+    CHECK(throws<std::exception>([&] {
         hd::RunReader reader(path, kVocab, 1);
         hd::CountedWindow item;
         while (reader.next(item)) continue;

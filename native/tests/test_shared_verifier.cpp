@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "fake_api.hpp"
 #include "verify/shared_verifier.hpp"
 
 namespace {
@@ -96,24 +97,14 @@ int32_t fake_pos_max(void*, int32_t seq) {
 
 void fake_keep(void*, int32_t) {}
 int32_t fake_pos_min(void*, int32_t) { return 0; }
-void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
-hd::LlamaApi fake_api() {
-    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
-                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
-                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
-                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
-                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
-                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos_min)},
-                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
-                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
-}
+const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos_min, fake_pos_max};
 
 hd::SharedVerifier make_verifier() {
     cells.assign(n_cells, {});
     head = next_code = 0;
     int32_t context = 0;
-    return {fake_api(), &context, &context, {n_vocab, n_cells, 24, slots, leaves}};
+    return {fake_api(kFake), &context, &context, {n_vocab, n_cells, 24, slots, leaves}};
 }
 
 // What the owner does with llama.cpp's functions for a context's state: the cells in use, one behind the other.
@@ -250,42 +241,32 @@ void test_company_changes_nothing() {
     }
 }
 
-template <typename Action>
-bool refused(Action action) {
-    try {
-        action();
-    } catch (const std::invalid_argument&) {
-        return true;
-    }
-    return false;
-}
-
 void test_what_makes_no_sense_is_refused() {
     hd::SharedVerifier verifier = make_verifier();
     hd::DraftTree tree;
     tree.add(3, -1, hd::Tier::target, 1);
     const int32_t three = 3, four = 4, root = 0, beyond = 1;
-    CHECK(refused([&] { verifier.decode(); }));
-    CHECK(refused([&] { verifier.add(slots, &three, 1, tree, true); }));
-    CHECK(refused([&] { verifier.add(0, &four, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(slots, &three, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(0, &four, 1, tree, true); }));
     verifier.add(0, &three, 1, tree, true);
-    CHECK(refused([&] { verifier.add(0, &three, 1, tree, true); }));
-    CHECK(refused([&] { (void)verifier.row(0, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(0, &three, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0, 0); }));
     verifier.add(1, &three, 1, tree, false);
-    CHECK(refused([&] { verifier.commit(0, &root, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(0, &root, 1); }));
     CHECK(verifier.decode() == 0);
-    CHECK(refused([&] { (void)verifier.row(1, 0); }));
-    CHECK(refused([&] { (void)verifier.row(0, 1); }));
-    CHECK(refused([&] { verifier.commit(0, &beyond, 1); }));
-    CHECK(refused([&] { verifier.commit(2, &root, 1); }));
-    CHECK(refused([&] { verifier.cut(0, 0); }));
-    CHECK(refused([&] { verifier.drop_trash(); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(1, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(0, &beyond, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(2, &root, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.cut(0, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.drop_trash(); }));
     verifier.commit(0, &root, 1);
     verifier.commit(1, &root, 1);
     CHECK(verifier.used() == 2 && verifier.live() == 2);
     verifier.cut(0, 0);
     CHECK(verifier.used() == 2 && verifier.live() == 1);
-    CHECK(refused([&] { verifier.share(1, 0, 2); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.share(1, 0, 2); }));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "fake_api.hpp"
 #include "verify/verifier.hpp"
 
 namespace {
@@ -107,18 +108,8 @@ void fake_keep(void*, int32_t seq) {
 
 int32_t fake_pos_max(void*, int32_t seq) { return seq_end(seq); }
 int32_t fake_pos_min(void*, int32_t) { return 0; }
-void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
-hd::LlamaApi fake_api() {
-    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
-                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
-                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
-                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
-                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
-                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos_min)},
-                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
-                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
-}
+const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos_min, fake_pos_max};
 
 int32_t plain_next(const std::vector<int32_t>& text) {
     std::vector<std::pair<int32_t, int32_t>> seen;
@@ -136,7 +127,7 @@ void equals_plain(uint32_t seed) {
     for (int32_t i = 0; i < 2; i++) cells.push_back({i, text[static_cast<size_t>(i)], {0}});
     int jumped = 0;
     {
-        hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 100000, 16, 6});
+        hd::Verifier verifier(fake_api(kFake), &cells, &cells, {n_vocab, 100000, 16, 6});
         verifier.begin(2);
         std::vector<int32_t> pending = {3};
         for (int step = 0; step < 200; step++) {
@@ -192,36 +183,26 @@ void equals_plain(uint32_t seed) {
     CHECK(jumped > 0);
 }
 
-template <typename Action>
-bool throws_invalid(Action action) {
-    try {
-        action();
-    } catch (const std::invalid_argument&) {
-        return true;
-    }
-    return false;
-}
-
 void refuses_bad_input() {
     cells.clear();
-    hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 8, 4, 2});
+    hd::Verifier verifier(fake_api(kFake), &cells, &cells, {n_vocab, 8, 4, 2});
     verifier.begin(0);
     hd::DraftTree tree;
     tree.add(5, -1, hd::Tier::target, 1);
     const int32_t five = 5, wrong = 6, huge = n_vocab;
-    CHECK(throws_invalid([&] { verifier.decode(&wrong, 1, tree); }));
-    CHECK(throws_invalid([&] { verifier.decode(&five, 0, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&wrong, 1, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 0, tree); }));
     const int32_t bad_chain[] = {huge, five};
-    CHECK(throws_invalid([&] { verifier.decode(bad_chain, 2, tree); }));
-    CHECK(throws_invalid([&] { verifier.commit(&five, 1); }));
-    CHECK(throws_invalid([&] { (void)verifier.row(0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(bad_chain, 2, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(&five, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0); }));
     hd::DraftTree wide = tree;
     for (int32_t t = 0; t < 3; t++) wide.add(t, 0, hd::Tier::context, 0.1f);
-    CHECK(throws_invalid([&] { verifier.decode(&five, 1, wide); }));  // 3 leaves, 2 sequences
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 1, wide); }));  // 3 leaves, 2 sequences
     hd::DraftTree deep = tree;
     for (int32_t t = 0; t < 4; t++) deep.add(t, t, hd::Tier::context, 0.1f);
-    CHECK(throws_invalid([&] { verifier.decode(&five, 1, deep); }));  // 5 rows, 4 allowed
-    CHECK(throws_invalid([&] { hd::LlamaApi({{"llama_decode", 1}}); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 1, deep); }));  // 5 rows, 4 allowed
+    CHECK(throws<std::invalid_argument>([&] { hd::LlamaApi({{"llama_decode", 1}}); }));
     CHECK(cells.empty());
 
     for (const int32_t code : {1, 2, -1, -3}) {
