@@ -1,4 +1,4 @@
-#include "self_test.hpp"
+#include "../self_test.hpp"
 
 #include <thread>
 
@@ -100,10 +100,7 @@ const char* test_case(const Case& c) {
                     mask->nb[1]);
     }
 
-    r.backend = api.ggml_backend_cpu_init();
-    if (!r.backend) return "no CPU backend";
-    api.ggml_backend_cpu_set_n_threads(r.backend, kThreads);
-    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
+    if (const char* problem = r.compute(graph, kThreads)) return problem;
     const Problem p = problem_of(all), single = problem_of(alone);
     for (int64_t s = 0; s < c.streams; s++)
         for (int64_t h = 0; h < heads; h++)

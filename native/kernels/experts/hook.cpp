@@ -18,8 +18,7 @@ class ExpertTraits : public ggml::TensorTraits {
   public:
     bool work_size(int, const Tensor* op, size_t& size) override {
         if (op->op != ggml::kOpMulMatId) return false;
-        size = ExpertProduct::work_bytes(experts_of(op->src[0]).first.type, op->src[2]->ne[0] * op->src[2]->ne[1],
-                                         op->src[0]->ne[0]);
+        size = work_bytes(experts_of(op->src[0]).first.type, op->src[2]->ne[0] * op->src[2]->ne[1], op->src[0]->ne[0]);
         return true;
     }
 

@@ -2,10 +2,10 @@
 // any number of threads; a node of a tree and its path alone.
 #include <algorithm>
 #include <random>
-#include <string>
 
-#include "../kernel_sets.hpp"
+#include "../vector_set.hpp"
 #include "attention_scene.hpp"
+#include "each_set.hpp"
 
 using namespace hd::kernels;
 
@@ -164,19 +164,9 @@ void check_set(const AttentionSet& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    int sets = 0;
-    const AttentionSet* before = nullptr;
-    for (const char* isa : {"AVX-512 VNNI", "AVX2", "NEON dotprod"}) {
-        const KernelSet* kernels = kernels_named(isa);
-        if (!kernels || (argc > 1 && std::string(argv[1]) != isa)) continue;
-        const AttentionSet* set = attention_set(kernels->lanes);
-        CHECK(set && set != before);
-        if (!set) continue;
-        check_set(*set);
-        std::printf("attention: %s\n", set->isa);
-        before = set;
-        sets++;
-    }
-    if (argc > 1) CHECK(sets == 1);
-    return failures() != 0;
+    return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
+        const AttentionSet& set = vector_set(kernels.lanes)->attention;
+        check_set(set);
+        std::printf("attention: %s\n", set.isa);
+    });
 }

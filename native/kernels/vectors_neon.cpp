@@ -1,10 +1,10 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. NEON: 4 lanes.
-#pragma once
-
 #include <arm_neon.h>
 
 #define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "attention/kernel.hpp"
+#include "floats/kernel.hpp"
+#include "vector_set.hpp"
 
 namespace hd::kernels {
 namespace {
@@ -77,5 +77,11 @@ struct Neon {
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Neon>("NEON"), float_kernels<Neon, 4, 6>("NEON")};
+
 }  // namespace
+
+const VectorSet kNeonVectors = kSet;
+
 }  // namespace hd::kernels

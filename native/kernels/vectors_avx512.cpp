@@ -1,10 +1,10 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. AVX-512: 16 lanes.
-#pragma once
-
 #include <immintrin.h>
 
 #define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "attention/kernel.hpp"
+#include "floats/kernel.hpp"
+#include "vector_set.hpp"
 
 namespace hd::kernels {
 namespace {
@@ -89,5 +89,11 @@ struct Avx512 {
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Avx512>("AVX-512"), float_kernels<Avx512, 4, 6>("AVX-512")};
+
 }  // namespace
+
+const VectorSet kAvx512Vectors = kSet;
+
 }  // namespace hd::kernels

@@ -1,11 +1,11 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. AVX2 with FMA and F16C: 8
 // lanes.
-#pragma once
-
 #include <immintrin.h>
 
 #define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "attention/kernel.hpp"
+#include "floats/kernel.hpp"
+#include "vector_set.hpp"
 
 namespace hd::kernels {
 namespace {
@@ -95,5 +95,11 @@ struct Avx2 {
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Avx2>("AVX2"), float_kernels<Avx2, 4, 3>("AVX2")};
+
 }  // namespace
+
+const VectorSet kAvx2Vectors = kSet;
+
 }  // namespace hd::kernels
