@@ -76,12 +76,8 @@ def check_ranges(settings: dict[str, Any]) -> None:
             fits = is_number(value) and value >= NUMBERS[name]
             expect(name, value, fits, "a finite number" + (" of at least 0" if NUMBERS[name] == 0 else ""))
         elif name in SWITCHES:
-            expect(
-                name,
-                value,
-                isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)),
-                "True or False",
-            )
+            fits = isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1))
+            expect(name, value, fits, "True or False")
         elif name in ("type_k", "type_v"):
             known = ", ".join(f"{number} ({kind})" for number, kind in CACHE_TYPES.items())
             expect(name, value, is_integer(value) and value in CACHE_TYPES, f"one of {known}")
