@@ -17,13 +17,9 @@ def open_any(path: Path, *, read_only: bool = False) -> Store:
     Raises:
         StoreError: And its children, as ``Store`` does.
     """
-    from hd_edge.errors import StoreMismatchError
     from hd_edge.store.store import Store
 
-    try:
-        return Store(path, kind="model", read_only=read_only)
-    except StoreMismatchError:
-        return Store(path, kind="statistics", read_only=read_only)
+    return Store(path, kind=None, read_only=read_only)
 
 
 def in_turn(paths: Iterable[Path]) -> Iterator[Store]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge import _native
 from hd_edge.config import data_folder
-from hd_edge.errors import StoreError, StoreMismatchError
+from hd_edge.errors import StoreError
 from hd_edge.model.vocabulary import identify
 from hd_edge.stats import TIERS
 
@@ -39,11 +39,7 @@ def report(path: Path, vocabulary: Vocabulary | None = None, top: int = 10) -> d
     """
     result: dict[str, Any] = {"path": str(path)}
     try:
-        try:
-            store = Store(path, kind="model", read_only=True)
-        except StoreMismatchError:
-            store = Store(path, kind="statistics", read_only=True)
-        with store:
+        with Store(path, kind=None, read_only=True) as store:
             counters = store.counters()
             result |= {
                 "kind": store.kind,
