@@ -16,10 +16,10 @@ from hd_edge.errors import printable
 
 from .any_store import in_turn, open_any
 from .options import DRAFTER, MODEL, model_path
-from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, THREADS, FilePath, Name, Writable
+from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, STORE_FILE, TEXT, THREADS, FilePath, Name, Writable
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-STORE = click.argument("store", type=FilePath(exists=True, dir_okay=False, path_type=Path))
+STORE = click.argument("store", type=STORE_FILE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,7 +39,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 @db.command()
 @click.option("-m", "--model", type=Name(), help="Its stores, with texts; default: all stores, without texts.")
-@click.option("--store", type=FilePath(exists=True, dir_okay=False, path_type=Path), help="This file.")
+@click.option("--store", type=STORE_FILE, help="This file.")
 @click.option("--top", type=COUNT, default=10, show_default=True, help="Continuations to show.")
 @AS_JSON
 def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
@@ -70,7 +70,7 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 
 @db.command("build-model")
 @MODEL
-@click.argument("prompts", type=FilePath(exists=True, dir_okay=False))
+@click.argument("prompts", type=TEXT)
 @click.option("--store", type=FilePath(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
 @click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
@@ -167,7 +167,7 @@ def progress_line(label: str) -> Any:
 
 @db.command()
 @click.argument("into", type=FilePath(dir_okay=False, path_type=Path))
-@click.argument("sources", nargs=-1, required=True, type=FilePath(exists=True, dir_okay=False, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=STORE_FILE)
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
