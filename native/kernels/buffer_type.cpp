@@ -30,25 +30,13 @@ thread_local int64_t taken = 0;  // bytes since the last offer
 // The tensor as a matrix of ours, or one without rows.
 Matrix matrix_of(const Tensor* t) { return t->ne[2] == 1 ? first_matrix(*kernels, t) : Matrix{}; }
 
-class Traits : public ggml::TensorTraits {
-  public:
-    bool work_size(int, const Tensor* op, size_t& size) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        size = work_bytes(matrix_of(op->src[0]).type, rows_of(op->src[1]).total(), op->src[0]->ne[0]);
-        return true;
-    }
+size_t bytes_of(const Tensor* op) {
+    return work_bytes(matrix_of(op->src[0]).type, rows_of(op->src[1]).total(), op->src[0]->ne[0]);
+}
 
-    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        const Product product(*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op));
-        auto* work = static_cast<uint8_t*>(p->wdata);
-        product.quantize(work, p->ith, p->nth);
-        multiply_chunks(p, product, work);
-        return true;
-    }
-};
+Product product_of(const Tensor* op) { return {*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op)}; }
 
-Traits traits;
+ProductTraits<ggml::kOpMulMat, bytes_of, product_of> traits;
 BufferType* our_type();
 
 // What multiplies with a weight, or nullptr.

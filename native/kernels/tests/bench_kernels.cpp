@@ -35,7 +35,7 @@ void bench(const KernelSet& set, WeightType type) {
         const Rows in{reinterpret_cast<char*>(x.data()), {n, 1, 1}, {kColumns * 4, 0, 0}, 4};
         const Rows out{reinterpret_cast<char*>(y.data()), {n, 1, 1}, {kRows * 4, 0, 0}, 4};
         std::vector<uint8_t> work(work_bytes(type, n, kColumns));
-        Product(set, matrices[0], in, out).quantize(work.data(), 0, 1);
+        Product(set, matrices[0], in, out).prepare(work.data(), 0, 1);
         const double seconds = fastest(9, kThreads, [&](Team& team) {
             for (const Matrix& m : matrices) {
                 const Product product(set, m, in, out);

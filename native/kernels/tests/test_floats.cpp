@@ -57,9 +57,9 @@ struct Case {
         const Rows from{reinterpret_cast<const char*>(x.data()), {count, 1, 1}, {x_row, x_row * n, x_row * n}, s * 4};
         const Rows to{reinterpret_cast<const char*>(y.data()), {count, 1, 1}, {y_row, y_row * n, y_row * n}, 4};
         const FloatProduct p(set, matrix, from, to);
-        std::vector<char> work(p.work_bytes());
+        std::vector<uint8_t> work(p.work_bytes());
         with_team(threads, [&](Team& team) {
-            p.gather(work.data(), team.thread, threads);
+            p.prepare(work.data(), team.thread, threads);
             if (team.thread == 0) team.restart(threads);
             team.barrier();
             for (int64_t c = team.thread; c < p.chunks(threads); c = team.claim()) p.multiply(work.data(), c, threads);

@@ -42,7 +42,7 @@ struct Case {
         const Rows to{reinterpret_cast<const char*>(y.data()), {count, 1, 1}, {y_row, y_row * n, y_row * n}, 4};
         const Product p(set, matrix, from, to);
         std::vector<uint8_t> work(work_bytes(matrix.type, count, matrix.columns));
-        for (int t = 0; t < threads; t++) p.quantize(work.data(), t, threads);
+        for (int t = 0; t < threads; t++) p.prepare(work.data(), t, threads);
         for (int64_t c = p.chunks(threads); c-- > 0;) p.multiply(work.data(), c, threads);
         return y;
     }
