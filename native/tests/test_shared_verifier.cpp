@@ -1,38 +1,16 @@
 // SharedVerifier against a fake KV cache that gives out cells as llama.cpp does: from its head on, around the end, into
-// any that is free. A row's logits are the hash of the tokens it sees in the order of their CELLS, so a conversation
-// whose cells are out of order, or that sees another's, has other logits than its tokens alone.
-#include <algorithm>
-#include <random>
-#include <set>
+// any that is free. So a conversation whose cells are out of order, or that sees another's, has other logits than its
+// tokens alone.
 #include <stdexcept>
-#include <vector>
 
 #include "check.hpp"
-#include "fake_api.hpp"
+#include "fake_cells.hpp"
 #include "verify/shared_verifier.hpp"
 
 namespace {
 
-constexpr int32_t n_vocab = 11, n_cells = 96, slots = 4, leaves = 3;
-
-struct Cell {
-    int32_t pos = -1, token = 0;
-    std::set<int32_t> seqs;
-};
-
-std::vector<Cell> cells(n_cells);
-int32_t head = 0, next_code = 0;
-std::vector<float> outputs;
-std::vector<int32_t> output_of;
-
-uint32_t add_to_hash(uint32_t h, int32_t pos, int32_t token) {
-    return (h ^ static_cast<uint32_t>(token + 31 * pos)) * 16777619u;
-}
-
-void append_logits(uint32_t h, std::vector<float>& to) {
-    std::mt19937 random(h);
-    for (int32_t i = 0; i < n_vocab; i++) to.push_back(static_cast<float>(random() % 1000));
-}
+constexpr int32_t n_cells = 96, slots = 4, leaves = 3;
+int32_t head = 0;
 
 int32_t fake_decode(void*, hd::LlamaBatch batch) {
     if (next_code == 1) return 1;
@@ -54,22 +32,9 @@ int32_t fake_decode(void*, hd::LlamaBatch batch) {
         head = taken.front();
         return next_code;
     }
-    outputs.clear();
-    output_of.assign(static_cast<size_t>(batch.n_tokens), -1);
-    int32_t asked = 0;
-    for (int32_t i = 0; i < batch.n_tokens; i++) {
-        if (batch.logits[i] == 0) continue;
-        uint32_t h = 2166136261u;
-        for (const Cell& c : cells) {
-            if (c.seqs.count(batch.seq_id[i][0]) && c.pos <= batch.pos[i]) h = add_to_hash(h, c.pos, c.token);
-        }
-        append_logits(h, outputs);
-        output_of[static_cast<size_t>(i)] = asked++;
-    }
+    compute(batch);
     return 0;
 }
-
-float* fake_logits(void*, int32_t row) { return outputs.data() + output_of.at(static_cast<size_t>(row)) * n_vocab; }
 
 bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     for (int32_t i = n_cells; i-- > 0;) {
@@ -81,22 +46,7 @@ bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     return true;
 }
 
-void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
-    for (Cell& c : cells) {
-        if (c.seqs.count(source) && c.pos >= from && (to < 0 || c.pos < to)) c.seqs.insert(target);
-    }
-}
-
-int32_t fake_pos_max(void*, int32_t seq) {
-    int32_t end = -1;
-    for (const Cell& c : cells) {
-        if (c.seqs.count(seq)) end = std::max(end, c.pos);
-    }
-    return end;
-}
-
 void fake_keep(void*, int32_t) {}
-int32_t fake_pos_min(void*, int32_t) { return 0; }
 
 const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos_min, fake_pos_max};
 
@@ -144,7 +94,7 @@ hd::DraftTree random_tree(std::mt19937& random, int32_t root) {
 std::vector<float> alone(const Conversation& of, int32_t node) {
     std::vector<int32_t> path;
     for (int32_t at = node; at > 0; at = of.tree.parent[static_cast<size_t>(at)]) path.insert(path.begin(), at);
-    uint32_t h = 2166136261u;
+    uint32_t h = kHashOfNothing;
     int32_t pos = 0;
     for (const int32_t token : of.tokens) h = add_to_hash(h, pos++, token);
     for (const int32_t token : of.pending) h = add_to_hash(h, pos++, token);
