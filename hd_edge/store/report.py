@@ -6,7 +6,6 @@ import heapq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge import _native
 from hd_edge.config import data_folder
 from hd_edge.errors import StoreError
 from hd_edge.model.vocabulary import identify
@@ -70,15 +69,10 @@ def _rates(counters: dict[str, int], tier: str) -> dict[str, float | int]:
 
 def _continuations(store: Store, vocabulary: Vocabulary, top: int) -> list[dict[str, Any]]:
     best: list[tuple[int, tuple[int, ...], int]] = []
-    for key, record in store.scan():
-        try:
-            lists = _native.decode_record(key, record, store.identity.n_vocab)
-        except ValueError:  # `hd-edge db verify` names damaged records
-            continue
-        for context, _, followers in lists:
-            if len(context) == SHOWN_KEY:
-                item = (followers[0][1], context, followers[0][0])
-                (heapq.heappush if len(best) < top else heapq.heappushpop)(best, item)
+    for context, _, followers in store.lists():
+        if len(context) == SHOWN_KEY:
+            item = (followers[0][1], context, followers[0][0])
+            (heapq.heappush if len(best) < top else heapq.heappushpop)(best, item)
     return [
         {"count": count, "text": vocabulary.decode(context), "next": vocabulary.decode([token])}
         for count, context, token in sorted(best, reverse=True)

@@ -194,6 +194,15 @@ class Store:
             yield from ((key, record) for key, record in found if isinstance(record, bytes))
             after = found[-1][0]
 
+    def lists(self) -> Iterator[_native.NgramList]:
+        """All n-gram lists in key order. A damaged record counts as absent; ``hd-edge db verify`` names it."""
+        for key, record in self.scan():
+            try:
+                lists = _native.decode_record(key, record, self.identity.n_vocab)
+            except ValueError:
+                continue
+            yield from lists
+
     def __len__(self) -> int:
         with self.file.reading() as db:
             return int(db.table("ngrams").count)
