@@ -107,9 +107,9 @@ class Conversation:
         self.turn.last(lambda: self.cache.close(np.array(self.live, dtype=np.intc)), None)
 
 
-def again(folder, prompt=PROMPT):
+def again(folder, prompt=PROMPT, kind=Conversation, **settings):
     """How many tokens of a prompt the folder still gives; the state is checked on the way."""
-    talk = Conversation(folder)
+    talk = kind(folder, **settings)
     known = talk.answer(prompt)
     talk.close()
     return known
