@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from terminal import Terminal
+from children import hd_edge
 
 from hd_edge.cli import offer
-
-HD_EDGE = [sys.executable, "-m", "hd_edge"]
 
 
 @pytest.fixture
@@ -29,35 +25,29 @@ def home(tmp_path, monkeypatch, models):
     return tmp_path
 
 
-def test_a_person_chooses_by_number(home):
-    chat = Terminal([*HD_EDGE, "chat", "-t", "1", "-c", "128", "-n", "4"], columns=300)
-    try:
-        before = chat.expect("\nnumber [1]")
-        assert [line.split()[:2] for line in before.splitlines()[1:]] == [
-            ["1", "mine"],
-            ["2", "llama.cpp:found.gguf"],
-            ["3", "demo"],
-        ]
-        chat.type("2\n")
-        chat.expect("\n> ")
-        chat.type("\x04")
-        assert chat.end() == 0
-    finally:
-        chat.close()
+def test_a_person_chooses_by_number(home, terminal):
+    chat = terminal("chat", "-t", "1", "-c", "128", "-n", "4", columns=300)
+    before = chat.expect("\nnumber [1]")
+    assert [line.split()[:2] for line in before.splitlines()[1:]] == [
+        ["1", "mine"],
+        ["2", "llama.cpp:found.gguf"],
+        ["3", "demo"],
+    ]
+    chat.type("2\n")
+    chat.expect("\n> ")
+    chat.type("\x04")
+    assert chat.end() == 0
 
 
-def test_leaving_is_an_answer_too(home):
-    chat = Terminal([*HD_EDGE, "chat"])
-    try:
-        chat.expect("number [1]")
-        chat.type("\x04")
-        assert chat.end() == 130
-    finally:
-        chat.close()
+def test_leaving_is_an_answer_too(home, terminal):
+    chat = terminal("chat")
+    chat.expect("number [1]")
+    chat.type("\x04")
+    assert chat.end() == 130
 
 
 def test_where_nobody_can_be_asked_the_names_are_told(home):
-    done = subprocess.run([*HD_EDGE, "chat"], input="hello\n", capture_output=True, text=True, check=False)
+    done = hd_edge("chat", stdin="hello\n")
     assert done.returncode == 2
     assert "-m MODEL is missing; on this machine there are: mine, llama.cpp:found.gguf, demo" in done.stderr
 
