@@ -74,7 +74,7 @@ class Composer:
         parts = []
         for one, given in zip(answering, budget.choose(chances, extra), strict=True):
             root = one.tokens[-1]
-            parts.append(Part(one, [root], slot_of(one).planner.take(root, given, leaves)))
+            parts.append(Part(one, [root], slot_of(one).planner.take(root, given)))
         for one, piece in zip(reading, pieces, strict=False):
             last = len(slot_of(one).tokens) + len(piece) == len(one.prompt)
             parts.append(Part(one, piece, root_alone(piece[-1]), draws=last))

@@ -12,7 +12,7 @@ from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.guard import Guard
 from hd_edge.draft.jump_forward import LEAST_TOKENS, ForcedTokens
 from hd_edge.draft.planner import root_alone
-from hd_edge.draft.tree_planner import TreePlanner, one_size
+from hd_edge.draft.tree_planner import TreePlanner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,7 @@ class SharedPlanner(TreePlanner):
         self._right, self._tried = RIGHT, DRAFTED
         self._chain: list[int] = []  # forced tokens that were proposed, or are in the tree of this step
         self._proposed: _native.DraftTree | None = None
+        self._reckoned = (0, 0.0)  # rows and price that the drafter knows
         self._spent = 0.0  # seconds of planning, and of learning from the step before
 
     @classmethod
@@ -112,8 +113,11 @@ class SharedPlanner(TreePlanner):
         self._rests = self.guard.rests(self._steps)
         chances = NOTHING
         if not self._rests and not self.guard.paused and rows > 1:
-            sizes = np.arange(1, rows + 1, dtype=np.int32)
-            self._drafter.set_cost(sizes, 1 + np.float32(price) * (sizes - 1).astype(np.float32))
+            reckoned = rows, round(price, 2)
+            if reckoned != self._reckoned:
+                sizes = np.arange(1, rows + 1, dtype=np.int32)
+                self._drafter.set_cost(sizes, 1 + np.float32(reckoned[1]) * (sizes - 1).astype(np.float32))
+                self._reckoned = reckoned
             self._proposed = self._grow(rows, leaves)
             chances = np.sort(self._proposed.probability[1:])[::-1]
         if self._forced is not None and rows > LEAST_TOKENS:
@@ -124,7 +128,7 @@ class SharedPlanner(TreePlanner):
                 return sure.astype(np.float32)
         return chances
 
-    def take(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
+    def take(self, root: int, rows: int) -> _native.DraftTree:
         """The likeliest part of what was proposed: so many rows, root aside."""
         if rows == 0:
             self._chain = []
@@ -138,11 +142,7 @@ class SharedPlanner(TreePlanner):
             return tree
         if self._proposed is not None and len(self._proposed) == rows + 1:
             return self._proposed
-        started = perf_counter()
-        self._drafter.set_cost(*one_size(rows + 1))
-        tree = self._drafter.grow(rows + 1, leaves)
-        self._spent += perf_counter() - started
-        return tree
+        return self._drafter.cut(rows + 1)
 
     def learn_shared(self, step: Step, price: float, share: float) -> None:
         """After a forward that others shared.

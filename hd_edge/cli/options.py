@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,21 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def model_path(name: str) -> str:
-    """The file that ``-m`` names: 'demo', a file, or a name of ``hd-edge models list``."""
-    from hd_edge.model.find import resolve
+    """The file that ``-m`` names: 'demo', a file, or a name of ``hd-edge models list``.
 
-    return resolve(name)
+    Raises:
+        ModelFileError: There is nothing of that name.
+    """
+    from hd_edge.errors import ModelFileError
+    from hd_edge.model.find import HUB, resolve
+
+    path = resolve(name)
+    if os.path.lexists(path):
+        return path
+    fetch = f"; `hd-edge models add {name}` downloads it" if name.startswith(HUB) else ""
+    given = "give the path of a .gguf file, 'demo', or a name that `hd-edge models list` tells"
+    msg = f"model file {name} does not exist: {given}{fetch}"
+    raise ModelFileError(msg)
 
 
 def load_llama(options: dict[str, Any], **more: Any) -> Llama:

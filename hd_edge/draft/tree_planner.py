@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from .planner import Step, TokenArray
 
+Prices = tuple["NDArray[np.int32]", "NDArray[np.float32]"]  # sizes, and what each costs in single-token forwards
+
 MEMORY = 32  # drafts over which what they cost afterwards is averaged
 RECYCLED = 0.003  # share of the forwards that reading their rows may take
 
@@ -43,7 +45,7 @@ def default_calibration() -> bytes:
     return files(__package__).joinpath("calibration.bin").read_bytes()
 
 
-def one_size(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def one_size(rows: int) -> Prices:
     """A curve that offers one size alone."""
     return np.array([rows], np.int32), np.ones(1, np.float32)
 
@@ -82,8 +84,9 @@ class TreePlanner:
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self.asking = None if drafter is None else Asking(drafter, self._drafter)
-        self._priced: tuple[int, bool, int, int, bool] | None = None  # when the curve was last read
-        self._prices = self.cost.relative(0)  # sizes and costs as they were then
+        self._priced: tuple[int, bool, int, int] | None = None  # when the curve was last read
+        self._prices: dict[bool, Prices] = {}  # as they were then, by whether the step before was drafted
+        self._told: Prices | None = None  # what the drafter reckons with
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
         self._probed = 0  # rows of this step, if it should tell what so many cost
@@ -111,20 +114,30 @@ class TreePlanner:
         self._rests = self.guard.rests(self._steps)
         if self._rests:
             return root_alone(root)
-        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2, self._drafted)
-        if priced != self._priced:
-            sizes, costs = self.cost.relative(self.context, drafted=self._drafted)
-            self._prices = sizes, costs + np.where(sizes > 1, np.float32(self._redo), np.float32(0))
-            self._priced = priced
         size = self.cost.probe(self._steps, rows)
         self._probed = size if 1 < size <= rows else 0
-        self._drafter.set_cost(*(one_size(size) if self._probed else self._prices))
+        prices = one_size(size) if self._probed else self._current_prices()
+        if prices is not self._told:
+            self._drafter.set_cost(*prices)
+            self._told = prices
         if self.guard.paused or size == 1:
             rows = 1
         tree = self._grow(rows, leaves)
         if self.asking is None or rows == 1 or self._probed:
             return tree
         return self.asking.extend(tree, partial(self._drafter.grow, rows, leaves), self.cost, self.context)
+
+    def _current_prices(self) -> Prices:
+        """Sizes and what they cost here, read from the curve once in a while."""
+        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
+        if priced != self._priced:
+            self._prices.clear()
+            self._priced = priced
+        if (prices := self._prices.get(self._drafted)) is None:
+            sizes, costs = self.cost.relative(self.context, drafted=self._drafted)
+            prices = sizes, costs + np.where(sizes > 1, np.float32(self._redo), np.float32(0))
+            self._prices[self._drafted] = prices
+        return prices
 
     def _grow(self, rows: int, leaves: int) -> _native.DraftTree:
         """The drafter's tree, with the records that it missed."""

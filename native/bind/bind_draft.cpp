@@ -126,6 +126,8 @@ void register_draft(nb::module_& m) {
             },
             "max_rows"_a, "max_leaves"_a, "spent"_a = 0.0f)
         .def(
+            "cut", [](BoundDrafter& d, int rows) { return d.drafter.cut(rows); }, "rows"_a)
+        .def(
             "foretell",
             [](BoundDrafter& d, Ids path, int32_t token, float chance, Said kind) {
                 d.check(path);

@@ -170,6 +170,12 @@ const DraftTree& Drafter::grow(int max_rows, int max_leaves, float spent) {
     return tree_;
 }
 
+const DraftTree& Drafter::cut(int rows) {
+    if (tree_.size() > std::max(rows, 1))
+        lay_out(static_cast<size_t>(std::max(rows, 1)));  // nodes entered likeliest first
+    return tree_;
+}
+
 // The first `rows` nodes in pre-order. Siblings entered likeliest first already.
 void Drafter::lay_out(size_t rows) {
     tree_.clear();

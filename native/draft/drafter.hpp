@@ -45,8 +45,12 @@ class Drafter {
     // `spent` was paid for this step already, in forwards over one row: whatever the size, it counts.
     const DraftTree& grow(int max_rows, int max_leaves, float spent = 0);
 
+    // The likeliest part of the last grown tree, so many rows of it, the root included.
+    const DraftTree& cut(int rows);
+
     // The target verified `tree` and went on with `tokens`: teaches the mixer, with all candidates of the nodes that
-    // they passed, drafted or not. Of a tree that the last grow() did not make, only the root teaches. Then append().
+    // they passed, drafted or not. Of a tree that the last grow() or cut() did not make, only the root teaches. Then
+    // append().
     void learn(const DraftTree& tree, const int32_t* tokens, int n);
     void append(const int32_t* tokens, int n);
     // The target's row at a node of a verified tree; call before append().

@@ -24,7 +24,7 @@ def test_planning_counts_against_a_share_of_the_forward(share: float, rests: int
     root = 31
     for step in range(STEPS):
         one.propose(root, 8, 4)
-        tree = one.take(root, 0, 4)
+        tree = one.take(root, 0)
         root = (root * 5 + step) % 64  # nothing that a context foretells
         one.learn_shared(Step(tree, [0], [root], 1.0, 0.0, None), price=0.1, share=share)
     assert any(one.guard.rests(step) for step in range(16)) == bool(rests)
@@ -35,5 +35,5 @@ def test_a_draft_that_is_wanted_whole_is_not_grown_again():
     one.begin(np.array([1, 2, 3, 4, 5, 6] * 8, np.int32), NO_PREDICTION)
     chances = one.propose(6, 8, 4)
     assert len(chances) > 1
-    assert one.take(6, len(chances), 4) is one.take(6, len(chances), 4)
-    assert len(one.take(6, 1, 4)) == 2
+    assert one.take(6, len(chances)) is one.take(6, len(chances))
+    assert len(one.take(6, 1)) == 2

@@ -199,3 +199,11 @@ def test_download_goes_through_the_hub(home, models, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
     assert registry.add("hf:owner/name/sub/file.gguf", "far")[1] == Path(os.fspath(models("Q4_0")))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("nosuch", "tells$"), ("hf:o/r/f.gguf", r"`hd-edge models add hf:o/r/f\.gguf` downloads it$")]
+)
+def test_a_model_that_is_not_there_is_told_where_others_are(home, name, said):
+    with pytest.raises(ModelFileError, match=rf"{name} does not exist: .* 'demo', or a name .*{said}"):
+        CliRunner().invoke(cli, ["generate", "-m", name, "-p", "x"], catch_exceptions=False)

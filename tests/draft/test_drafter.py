@@ -43,6 +43,36 @@ def test_every_tree_is_well_formed_and_within_its_limits(text, rows, leaves, siz
     assert drafter.check_integrity() == ""
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.lists(st.integers(0, 7), min_size=2, max_size=120),
+    rows=st.integers(2, 24),
+    share=st.floats(0, 1),
+)
+def test_a_tree_that_is_cut_is_one_grown_to_that_size(text, rows, share):
+    cut, grown = _native.Drafter(VOCAB), _native.Drafter(VOCAB)
+    for drafter in (cut, grown):
+        drafter.begin(ids(text))
+        curve(drafter, {rows: 1.0})
+    tree = cut.grow(rows, 4)
+    size = max(round(share * len(tree)), 1)
+    part = cut.cut(size)
+    curve(grown, {size: 1.0})
+    same = grown.grow(size, 4)
+    assert (part.token.tolist(), part.parent.tolist()) == (same.token.tolist(), same.parent.tolist())
+    assert part.check(VOCAB) == ""
+    cut.learn(part, ids([3]))
+    grown.learn(same, ids([3]))
+    assert cut.save_calibration() == grown.save_calibration()  # the cut tree is the one that is learned from
+    assert len(cut.cut(size + 5)) == size
+
+
+def test_nothing_grown_is_nothing_cut():
+    drafter = _native.Drafter(VOCAB)
+    drafter.begin(ids([1, 2]))
+    assert len(drafter.cut(3)) == 0
+
+
 def test_recycled_rows_are_drafted_from():
     drafter = _native.Drafter(VOCAB)
     curve(drafter, {1: 1.0, 4: 1.2})
