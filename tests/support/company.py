@@ -62,9 +62,11 @@ class Oracle:
         assert self._answers[tuple(prompt)][0] == first
 
     def propose(self, root: int, rows: int, leaves: int, price: float) -> np.ndarray:
+        self._leaves = leaves
         return np.full(self._choose.randrange(max(rows, 1)), 0.9, np.float32)
 
-    def take(self, root: int, rows: int, leaves: int) -> _native.DraftTree:
+    def take(self, root: int, rows: int) -> _native.DraftTree:
+        leaves = self._leaves
         tree, node, right = root_alone(root), 0, self._choose.randrange(rows + 1)
         for token in self._coming[:right]:
             for _ in range(self._choose.randrange(2)):
