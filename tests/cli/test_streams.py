@@ -173,8 +173,8 @@ hd_edge.Llama = Loading
 
 
 @pytest.mark.parametrize("verb", ["generate", "chat", "serve"])
-def test_ctrl_c_while_a_model_loads(verb):
-    done = python("-c", LOADING + MAIN, verb, "-m", "model.gguf", stdin="a")
+def test_ctrl_c_while_a_model_loads(model, verb):
+    done = python("-c", LOADING + MAIN, verb, "-m", model, stdin="a")
     assert (done.returncode, done.stderr) == (130, "")
 
 
