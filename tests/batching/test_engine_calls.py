@@ -14,6 +14,7 @@ from llama_cpp import LogitsProcessorList
 from one_model import ONE
 
 from hd_edge import BusyError, ClosedError, ConfigError, ContextFullError, Engine, Llama
+from hd_edge.draft.cost import CostCurve
 from hd_edge.errors import DecodeError, TokenError
 
 
@@ -199,6 +200,7 @@ def test_what_is_learned_is_what_was_read(models, store_path):
         for handle in [engine.submit([1, 300 + i] * 5, max_tokens=40, temperature=0.0) for i in range(6)]:
             handle.result()
     with Llama(path, n_ctx=WINDOW, **settings) as alone:
+        alone.planner.cost = CostCurve.of({1: 1.0, 8: 1.1})  # what rows cost here and now is not asked
         alone.create_completion([1, 300] * 5, max_tokens=40, temperature=0.0)
         assert alone.stats.accepted["model"] > 5
 

@@ -52,6 +52,7 @@ class Oracle:
     def __init__(self, answers: dict[tuple[int, ...], list[int]], seed: int) -> None:
         self._answers, self._choose = answers, random.Random(seed)
         self._coming: list[int] = []
+        self._leaves = 1
 
     def follow(self, forced: object) -> None:
         pass
@@ -66,21 +67,20 @@ class Oracle:
         return np.full(self._choose.randrange(max(rows, 1)), 0.9, np.float32)
 
     def take(self, root: int, rows: int) -> _native.DraftTree:
-        leaves = self._leaves
         tree, node, right = root_alone(root), 0, self._choose.randrange(rows + 1)
         for token in self._coming[:right]:
             for _ in range(self._choose.randrange(2)):
-                self._add_wrong(tree, node, token, leaves, rows)
+                self._add_wrong(tree, node, token, rows)
             if len(tree) > rows:
                 break
             node = tree.add(token, node, _native.Tier.context)
-        while len(tree) <= rows and self._add_wrong(tree, len(tree) - 1, -1, leaves, rows):
+        while len(tree) <= rows and self._add_wrong(tree, len(tree) - 1, -1, rows):
             pass
         return tree
 
-    def _add_wrong(self, tree: _native.DraftTree, node: int, right: int, leaves: int, rows: int) -> bool:
+    def _add_wrong(self, tree: _native.DraftTree, node: int, right: int, rows: int) -> bool:
         token = self._choose.randrange(300, 500)
-        if len(tree) > rows or tree.leaves >= leaves or token == right or tree.child(node, token) >= 0:
+        if len(tree) > rows or tree.leaves >= self._leaves or token == right or tree.child(node, token) >= 0:
             return False
         tree.add(token, node, _native.Tier.context)
         return True
