@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from children import hd_edge
@@ -11,21 +10,17 @@ from children import hd_edge
 from hd_edge.cli import offer
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch, models):
-    """A data folder in which one model has a name, and a cache with another; no demo."""
-    for name in ("OLLAMA_MODELS", "HF_HOME", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
-    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    Path(tmp_path / "cache" / "found.gguf").symlink_to(models("Q4_0"))
-    (tmp_path / "models.json").write_text(json.dumps({"models": {"mine": str(models("Q4_0"))}}), encoding="utf-8")
-    return tmp_path
+@pytest.fixture(autouse=True)
+def two_models(home, models):
+    """One that has a name, and one in a cache; no demo."""
+    for folder in ("hd_edge", ".cache/llama.cpp"):
+        (home / folder).mkdir(parents=True)
+    (home / ".cache/llama.cpp/found.gguf").symlink_to(models("Q4_0"))
+    named = {"models": {"mine": str(models("Q4_0"))}}
+    (home / "hd_edge" / "models.json").write_text(json.dumps(named), encoding="utf-8")
 
 
-def test_a_person_chooses_by_number(home, terminal):
+def test_a_person_chooses_by_number(terminal):
     chat = terminal("chat", "-t", "1", "-c", "128", "-n", "4", columns=300)
     before = chat.expect("\nnumber [1]")
     assert [line.split()[:2] for line in before.splitlines()[1:]] == [
@@ -39,14 +34,14 @@ def test_a_person_chooses_by_number(home, terminal):
     assert chat.end() == 0
 
 
-def test_leaving_is_an_answer_too(home, terminal):
+def test_leaving_is_an_answer_too(terminal):
     chat = terminal("chat")
     chat.expect("number [1]")
     chat.type("\x04")
     assert chat.end() == 130
 
 
-def test_where_nobody_can_be_asked_the_names_are_told(home):
+def test_where_nobody_can_be_asked_the_names_are_told():
     done = hd_edge("chat", stdin="hello\n")
     assert done.returncode == 2
     assert "-m MODEL is missing; on this machine there are: mine, llama.cpp:found.gguf, demo" in done.stderr

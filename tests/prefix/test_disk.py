@@ -8,7 +8,7 @@ import stat
 import warnings
 
 import pytest
-from fake_state import PIECES, PROMPT, Conversation, again
+from fake_state import PIECES, PROMPT, Conversation, again, put_back
 
 from hd_edge.errors import ConfigError, StoreWarning
 from hd_edge.prefix import disk as disk_module
@@ -25,7 +25,7 @@ def test_files_are_the_users_own(filled):
 def test_200_mutated_files(filled, tmp_path):
     generator = random.Random(7)
     original = {path: path.read_bytes() for path in filled.glob("*/*.kv")}
-    index = (filled / "index.sqlite3").read_bytes()
+    index = {filled / "index.sqlite3": (filled / "index.sqlite3").read_bytes()}
     paths = sorted(original)
     lost = 0
     for turn in range(200):
@@ -45,10 +45,7 @@ def test_200_mutated_files(filled, tmp_path):
             data[at : at + 8] = generator.randbytes(8)
         path.write_bytes(data)
         lost += again(filled) < len(PROMPT) - 1
-        for good, content in original.items():
-            good.parent.mkdir(exist_ok=True)
-            good.write_bytes(content)
-        (filled / "index.sqlite3").write_bytes(index)
+        put_back(original | index)
     assert lost == 200  # every one was noticed
 
 

@@ -11,7 +11,7 @@ import fake_state
 import pytest
 from children import ended
 from fake_checkpoints import SIZE, StateConversation
-from fake_state import PROMPT
+from fake_state import PROMPT, put_back
 from prefix_processes import kill_rounds, start
 
 from hd_edge.prefix.upkeep import clear, report, verify
@@ -88,7 +88,8 @@ def test_a_state_that_saves_little_is_not_written(tmp_path, opened):
 def test_100_mutated_files(filled):
     generator = random.Random(7)
     original = {path: path.read_bytes() for path in filled.glob("*/*.kv")}
-    index, paths, lost = (filled / "index.sqlite3").read_bytes(), sorted(original), 0
+    index = {filled / "index.sqlite3": (filled / "index.sqlite3").read_bytes()}
+    paths, lost = sorted(original), 0
     for turn in range(100):
         path = paths[turn % len(paths)]
         data = bytearray(original[path])
@@ -103,10 +104,7 @@ def test_100_mutated_files(filled):
             data[8] += 1  # a later version
         path.write_bytes(data)
         lost += again(filled, [*PROMPT, 1]) < len(PROMPT)  # wrong state would raise
-        for good, content in original.items():
-            good.parent.mkdir(exist_ok=True)
-            good.write_bytes(content)
-        (filled / "index.sqlite3").write_bytes(index)
+        put_back(original | index)
     assert lost == 20  # whenever the state that the prompt needs was hit
 
 
