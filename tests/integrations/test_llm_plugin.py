@@ -56,19 +56,8 @@ def test_prompt_conversation_and_log(llm, folder):
 
 
 def test_schema(llm):
-    done = llm(
-        "-m",
-        "hd-edge/smol",
-        "-o",
-        "max_tokens",
-        "60",
-        "-o",
-        "n_threads",
-        "1",
-        "--schema",
-        "name, age int",
-        "Invent a dog.",
-    )
+    options = ["-m", "hd-edge/smol", "-o", "max_tokens", "60", "-o", "n_threads", "1"]
+    done = llm(*options, "--schema", "name, age int", "Invent a dog.")
     assert done.stdout.startswith("{")
 
 
