@@ -32,7 +32,7 @@ def completion_job(body: CompletionRequest, name: str) -> Job:
     }
     settings = {**_settings(body, name), **more}
     calls = [lambda llm, prompt=prompt: partial(llm.create_completion, prompt, **settings) for prompt in body.prompts()]
-    return _job(body, calls, body.max_tokens)
+    return _job(body, calls, body.max_tokens, [str(prompt) if body.echo else "" for prompt in body.prompts()])
 
 
 def chat_job(body: ChatRequest, name: str) -> Job:
@@ -46,19 +46,25 @@ def chat_job(body: ChatRequest, name: str) -> Job:
     own = ("logprobs", "top_logprobs", "parallel_tool_calls", "reasoning_format", "chat_template_kwargs")
     more: dict[str, Any] = {**{field: getattr(body, field) for field in own}, "max_tokens": limit}
     settings = {**_settings(body, name), **given, **more}
-    return _job(body, [lambda llm: partial(llm.create_chat_completion, **settings)], limit)
+    return _job(body, [lambda llm: partial(llm.create_chat_completion, **settings)], limit, [""])
 
 
 def _settings(body: CompletionRequest | ChatRequest, name: str) -> dict[str, Any]:
     return {**{field: getattr(body, field) for field in SAMPLING}, "model": body.model or name}
 
 
-def _job(body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]], limit: int | None) -> Job:
-    def call(one: Callable[..., Any], sample: int, llm: Llama) -> Any:
+def _job(
+    body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]], limit: int | None, echoes: list[str]
+) -> Job:
+    """Each call ``n`` times; ``echoes`` are the texts that stand before their answers."""
+
+    def call(one: Callable[..., Any], echo: str, sample: int, llm: Llama) -> Any:
         before = llm.stats
         own, answer = _own(llm, body, sample), one(llm)
         try:
-            return _unsaid(llm, answer(**own, max_tokens=1, stream=False), body) if limit == 0 else answer(**own)
+            if limit == 0:
+                return _unsaid(llm, answer(**own, max_tokens=1, stream=False), echo, stream=body.stream)
+            return answer(**own)
         except Exception as error:
             if isinstance(error, (HDEdgeError, ValueError)) or llm.stats is not before:
                 raise
@@ -67,7 +73,7 @@ def _job(body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]],
             raise ConfigError(msg) from error
 
     return Job(
-        [partial(call, one, sample) for one in calls for sample in range(body.n)],
+        [partial(call, one, echo, sample) for one, echo in zip(calls, echoes, strict=True) for sample in range(body.n)],
         samples=body.n,
         stream=body.stream,
         usage=body.wants_usage(),
@@ -77,17 +83,20 @@ def _job(body: CompletionRequest | ChatRequest, calls: list[Callable[..., Any]],
     )
 
 
-def _unsaid(llm: Llama, made: dict[str, Any], body: CompletionRequest | ChatRequest) -> Any:
+def _unsaid(llm: Llama, made: dict[str, Any], echo: str, *, stream: bool) -> Any:
     """An answer of no tokens: the prompt was read, one token drawn and not said; llama_cpp knows no such limit."""
     choice, usage = made["choices"][0], made["usage"]
     choice["finish_reason"] = "length"
+    told, drawn = choice["logprobs"], usage["completion_tokens"]
     if "text" in choice:
-        choice["text"] = body.prompt if getattr(body, "echo", False) else ""
+        choice["text"] = echo
+        told = told and {name: entries[: len(entries) - drawn] for name, entries in told.items()}  # those of an echo
+        choice["logprobs"] = told if told and told["tokens"] else None
     else:
-        choice["message"] = {"role": "assistant", "content": ""}
+        choice["message"], choice["logprobs"] = {"role": "assistant", "content": ""}, None
     usage["completion_tokens"], usage["total_tokens"] = 0, usage["prompt_tokens"]
     llm.stats.ends = llm.stats.tokens
-    if not body.stream:
+    if not stream:
         return made
     del made["usage"]
     if "message" in choice:

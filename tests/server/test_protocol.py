@@ -55,3 +55,7 @@ def test_logprobs_are_answered_where_the_server_keeps_logits(tiny, serve):
     served = serve(tiny(logits_all=True))
     answer = served.post("/v1/completions", {"prompt": "a", "max_tokens": 3, "logprobs": 2}).json()
     assert len(answer["choices"][0]["logprobs"]["token_logprobs"]) == 3
+    body = {"prompt": ["the cat", "x"], "echo": True, "logprobs": 2, "temperature": 0.0}
+    said, unsaid = (served.post("/v1/completions", {**body, "max_tokens": most}).json() for most in (1, 0))
+    for one, none in zip(said["choices"], unsaid["choices"], strict=True):
+        assert none["logprobs"] == {name: entries[:-1] for name, entries in one["logprobs"].items()}

@@ -192,6 +192,23 @@ def test_prompts_of_tokens(served, llm):
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_every_prompt_of_a_list_is_echoed_where_nothing_is_said(served, stream):
+    body = {"prompt": ["the cat", "x"], "n": 2, "echo": True, "max_tokens": 0, "stream": stream}
+    assert texts(served.post("/v1/completions", body)) == {0: "the cat", 1: "the cat", 2: "x", 3: "x"}
+    assert texts(served.post("/v1/completions", {**body, "n": 1, "prompt": ["x"]})) == {0: "x"}
+    assert texts(served.post("/v1/completions", {**body, "n": 1, "echo": False})) == {0: "", 1: ""}
+
+
+def test_who_says_nothing_tells_no_probabilities(served):
+    nothing = {"max_tokens": 0, "logprobs": 1}
+    for stream in (False, True):
+        answer = served.post("/v1/completions", {"prompt": ["the cat", "x"], "stream": stream, **nothing}).text
+        assert answer.count('"logprobs":null') == 2
+        body = {"messages": [{"role": "user", "content": "a"}], "stream": stream, **nothing, "logprobs": True}
+        assert served.post("/v1/chat/completions", body).text.count('"logprobs":null') == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_choices_of_one_prompt_differ_and_a_seed_repeats_them(served, stream):
     body = {"prompt": ["the cat", "x"], "n": 3, "max_tokens": 8, "temperature": 1.5, "seed": 7, "stream": stream}
     made = texts(served.post("/v1/completions", body))
