@@ -48,37 +48,49 @@ class Conversation:
         self.dropped = 0  # oldest turns that no longer fit the context
         self.cancelled = False  # the last answer was stopped
         self.cut = False  # the last answer ended at the most tokens, or at the end of the context
-        self.answered = False  # something was said; else the question was taken back
+        self.answered = False  # something was said; else the conversation is what it was
 
-    def messages(self) -> list[dict[str, str]]:
-        """What the model is given."""
+    def messages(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
+        """What the model is given of these turns."""
         system = [{"role": "system", "content": self.system}] if self.system else []
-        return system + self.turns[self.dropped :]
+        return system + turns[self.dropped :]
 
     def ask(self, text: str) -> Pieces:
-        """Pieces of the answer to a new question, each with its tier."""
-        self.turns.append({"role": "user", "content": text})
-        return self.answer()
-
-    def answer(self) -> Pieces:
-        """Pieces of the answer to the last question, each with its tier; Ctrl-C ends it and keeps what was said.
+        """Pieces of the answer to a new question, each with its tier; Ctrl-C ends it and keeps what was said.
 
         Raises:
-            ContextFullError: The last question alone does not fit the context.
+            ContextFullError: The question alone does not fit the context.
         """
-        self._make_room()
+        return self._answer([*self.turns, {"role": "user", "content": text}])
+
+    def ask_again(self) -> Pieces:
+        """Pieces of another answer to the last question; the old one stays where nothing new is said.
+
+        Raises:
+            ContextFullError: The question alone does not fit the context.
+        """
+        return self._answer(self.turns[:-1])
+
+    @property
+    def has_answer(self) -> bool:
+        """The last turns are a question and its answer."""
+        return [turn["role"] for turn in self.turns[-2:]] == ["user", "assistant"]
+
+    def _answer(self, turns: list[dict[str, str]]) -> Pieces:
+        """Answers the last of these turns; they become the conversation's with the first word that is said."""
+        self._make_room(turns)
         said: list[str] = []
         self.cancelled = self.cut = False
         try:
             while True:
                 try:
-                    for piece in self._stream():
+                    for piece in self._stream(turns):
                         if not piece.thought:
                             said.append(piece.text)
                         yield piece
                     break
                 except ContextFullError:
-                    if said or not self._drop_turn():
+                    if said or not self._drop_turn(turns):
                         raise
         except KeyboardInterrupt:
             self.cancelled = True
@@ -86,16 +98,7 @@ class Conversation:
             text = "".join(said)
             self.answered = bool(text)
             if text:
-                self.turns.append({"role": "assistant", "content": text})
-            else:
-                self.turns.pop()
-
-    def forget_answer(self) -> bool:
-        """Takes the last answer back; False if there is none."""
-        if not self.turns or self.turns[-1]["role"] != "assistant":
-            return False
-        self.turns.pop()
-        return True
+                self.turns = [*turns, {"role": "assistant", "content": text}]
 
     def reset(self) -> None:
         """Forgets all turns."""
@@ -125,10 +128,9 @@ class Conversation:
         self.system, self.turns = read(path)
         self.dropped = 0
 
-    def _stream(self) -> Pieces:
-        make = partial(
-            self.llm.create_chat_completion, self.messages(), stream=True, reasoning_format="auto", **self.settings
-        )
+    def _stream(self, turns: list[dict[str, str]]) -> Pieces:
+        messages = self.messages(turns)
+        make = partial(self.llm.create_chat_completion, messages, stream=True, reasoning_format="auto", **self.settings)
         for arrival in in_thread(self.llm, make):
             choice = arrival.chunk["choices"][0]
             self.cut = choice["finish_reason"] == "length"
@@ -137,22 +139,22 @@ class Conversation:
             elif text := choice["delta"].get("reasoning_content"):
                 yield Piece(text, arrival.tier, thought=True)
 
-    def _make_room(self) -> None:
+    def _make_room(self, turns: list[dict[str, str]]) -> None:
         """Drops the oldest turns until an answer fits too."""
         size = self.llm.n_ctx()
         reserve = min(size // 4, 512)
-        while self._tokens() + reserve > size and self._drop_turn():
+        while self._tokens(turns) + reserve > size and self._drop_turn(turns):
             pass
 
-    def _tokens(self) -> int:
+    def _tokens(self, turns: list[dict[str, str]]) -> int:
         return sum(
             len(self.llm.tokenize(message["content"].encode("utf-8"), add_bos=False)) + TEMPLATE_TOKENS
-            for message in self.messages()
+            for message in self.messages(turns)
         )
 
-    def _drop_turn(self) -> bool:
+    def _drop_turn(self, turns: list[dict[str, str]]) -> bool:
         """Leaves out the oldest question and its answer; never the last question."""
-        if self.dropped + 2 >= len(self.turns):
+        if self.dropped + 2 >= len(turns):
             return False
         self.dropped += 2
         return True

@@ -102,7 +102,7 @@ class Talk:
             return
         command = COMMAND.fullmatch(text)
         if command is None:
-            self.show(self.conversation.ask, text)
+            self.show(self.conversation.ask(text), "the question is taken back")
         elif command[2] and command[1] in ALONE:  # a slip of the keyboard must not forget a conversation
             self.ui.note(f"/{command[1]} takes nothing behind it; /help lists the commands")
         elif command[1] in FILES and not command[2]:
@@ -112,10 +112,15 @@ class Talk:
         else:
             self.ui.note(f"/{command[1]} is no command; /help lists them")
 
-    def show(self, answer: Callable[..., Pieces], *arguments: str) -> None:
-        """Prints an answer while it is made, then what there is to know about it."""
+    def show(self, pieces: Pieces, unsaid: str) -> None:
+        """Prints an answer while it is made, then what there is to know about it.
+
+        Args:
+            pieces: Of the answer; not begun.
+            unsaid: What it means that nothing was said.
+        """
         self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
-        pieces, shown = answer(*arguments), self.ui.answer(self.drafts)
+        shown = self.ui.answer(self.drafts)
         try:
             with self.keyboard.silent(), once():
                 try:
@@ -130,7 +135,7 @@ class Talk:
                     shown.close()
         finally:
             self.keep()  # also where the terminal was closed meanwhile
-        self.hints()
+        self.hints(unsaid)
         stats = self.conversation.llm.stats
         if stats.tokens and not self.quiet:
             self.ui.note(stats.summary())
@@ -141,12 +146,12 @@ class Talk:
             self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.conversation.save(self.session)
 
-    def hints(self) -> None:
+    def hints(self, unsaid: str) -> None:
         """Says what happened to the answer, or to the turns before it."""
         talk, size = self.conversation, self.conversation.llm.n_ctx()
         most = talk.settings["max_tokens"]
         if not talk.answered:
-            self.ui.note(f"{'stopped' if talk.cancelled else 'the model said nothing'}; the question is taken back")
+            self.ui.note(f"{'stopped' if talk.cancelled else 'the model said nothing'}; {unsaid}")
         elif talk.cancelled:
             self.ui.note("stopped; what was said is kept")
         elif talk.cut and talk.llm.stats.tokens == most:
@@ -174,12 +179,12 @@ class Talk:
 
     def regenerate(self, _: str) -> None:
         """Answers the last question again, with another seed."""
-        if not self.conversation.forget_answer():
+        if not self.conversation.has_answer:
             self.ui.note("there is no answer yet")
             return
         if self.seed is not None:
             self.seed += 1
-        self.show(self.conversation.answer)
+        self.show(self.conversation.ask_again(), "the last answer stays")
 
     def edit(self, name: str) -> None:
         """Has the model change a file; the conversation stays as it is."""
@@ -245,7 +250,7 @@ class Talk:
         self.ui.note(f"loaded {len(self.conversation.turns)} messages from {path.absolute()}{instead}")
         if self.conversation.system:
             self.ui.note(f"system prompt: {self.conversation.system}")
-        if self.keyboard.terminal and [turn["role"] for turn in self.conversation.turns[-2:]] == ["user", "assistant"]:
+        if self.keyboard.terminal and self.conversation.has_answer:
             question, answer = self.conversation.turns[-2:]  # where you stopped
             self.ui.note(f"> {question['content']}")
             shown = self.ui.answer(drafts=False)

@@ -31,7 +31,7 @@ def test_the_oldest_turns_go_when_the_context_is_full(llm):
         assert len(talk.turns) == 2 * number + 2
     assert talk.dropped > 0
     assert talk.dropped % 2 == 0
-    sent = talk.messages()
+    sent = talk.messages(talk.turns)
     assert sent[0] == {"role": "system", "content": "Be short."}
     assert sent[1]["role"] == "user"
     assert sent[-2]["content"].startswith("Number 11")

@@ -8,6 +8,7 @@ import sys
 import pytest
 from talker import Talker
 
+from hd_edge import ContextFullError
 from hd_edge.cli.conversation import Conversation
 from hd_edge.cli.talk import Talk
 from hd_edge.cli.ui import UI
@@ -49,7 +50,7 @@ def test_turns_that_are_left_out_are_told_each_time_there_are_more(chat):
 
 
 def test_a_late_ctrl_c_ends_no_chat(chat, monkeypatch):
-    def late(self):
+    def late(self, unsaid):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Talk, "hints", late)
@@ -65,6 +66,29 @@ def test_a_question_without_an_answer_is_taken_back(chat, answer, told):
     notes, answers, conversation = chat(Talker("fine", answer, "well"), "first", "second", "third")
     assert notes[0].startswith(told)
     assert [turn["content"] for turn in conversation.turns] == ["first", "fine", "third", "well"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [(None, "stopped; the last answer stays"), ("", "the model said nothing; the last answer")]
+)
+def test_an_answer_stays_until_there_is_another(chat, answer, told):
+    notes, _, conversation = chat(Talker("fine", answer, "well"), "first", "/regenerate")
+    assert notes[0].startswith(told)
+    assert [turn["content"] for turn in conversation.turns] == ["first", "fine"]
+    _, _, conversation = chat(Talker("fine", answer, "well"), "first", "/regenerate", "/regenerate")
+    assert [turn["content"] for turn in conversation.turns] == ["first", "well"]
+
+
+def test_an_answer_stays_where_making_another_fails(chat, monkeypatch):
+    class Broken(Talker):
+        def create_chat_completion(self, messages, **settings):
+            if self.calls:
+                raise ContextFullError("the context is full")
+            yield from super().create_chat_completion(messages, **settings)
+
+    notes, _, conversation = chat(Broken("fine"), "first", "/regenerate", "second")
+    assert notes == ["the context is full"] * 2
+    assert [turn["content"] for turn in conversation.turns] == ["first", "fine"]
 
 
 def test_thoughts_are_no_part_of_the_conversation(chat, monkeypatch):
