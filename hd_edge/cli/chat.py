@@ -13,6 +13,7 @@ from hd_edge.config import data_folder
 from .conversation import Conversation
 from .offer import choose
 from .options import ASKED_MODEL, load_llama, loading_options, sampling, sampling_options
+from .session import Session
 from .streams import as_utf8
 from .talk import Talk
 from .ui import UI
@@ -37,15 +38,15 @@ def chat(**options: Any) -> None:
     system, drafts, load = as_utf8(options.pop("system")), options.pop("show_drafts"), options.pop("load")
     quiet, name = options.pop("quiet"), options.pop("session")
     history = None if options.pop("no_history") else data_folder() / "chat_history"
-    session = session_path(name) if name is not None else None
+    session = Session(session_path(name)) if name is not None else None
     options["model"] = options["model"] or choose()
     llm = load_llama(options)
     try:
         talk = Talk(Conversation(llm, system, settings), UI(), drafts, quiet, session, history)
         if load is not None:
             talk.load(str(load))
-        elif session is not None and session.exists():
-            talk.load(str(session))
+        elif session is not None and session.path.exists():
+            talk.load(str(session.path))
         talk.run()
     finally:
         llm.close()

@@ -15,6 +15,7 @@ from .edit import Edit
 from .interrupt import once
 from .keyboard import Keyboard
 from .progress import PrefillLine
+from .session import Session
 from .streams import sentence
 from .ui import UI
 
@@ -22,7 +23,7 @@ HELP = """\
 /help               this list
 /reset              forget the conversation
 /system [TEXT]      show or set the system prompt; "/system clear": none
-/regenerate         take the last answer back and answer again
+/regenerate         answer again, in place of the last answer
 /edit FILE          have the model change a text; you see it and decide
 /drafts [on|off]    show which tokens were drafted, by tier
 /stats              counts of this session
@@ -45,7 +46,7 @@ class Talk:
         ui: Where it is shown.
         drafts: Show which tokens were drafted.
         quiet: No statistics after answers.
-        session: File that keeps the conversation after each answer.
+        session: Keeps the conversation after each answer.
         history: File that keeps what was typed.
     """
 
@@ -55,7 +56,7 @@ class Talk:
         ui: UI,
         drafts: bool,
         quiet: bool,
-        session: Path | None = None,
+        session: Session | None = None,
         history: Path | None = None,
     ) -> None:
         self.conversation, self.ui, self.drafts, self.quiet = conversation, ui, drafts, quiet
@@ -133,18 +134,14 @@ class Talk:
                     pieces.close()
                     self.reading.close()
                     shown.close()
-        finally:
-            self.keep()  # also where the terminal was closed meanwhile
+        finally:  # also where the terminal was closed meanwhile
+            moved = self.session.keep(self.conversation) if self.session is not None else None
+        if moved is not None:
+            self.ui.note(f"another chat has gone on with this session: this one is kept as --session {moved}")
         self.hints(unsaid)
         stats = self.conversation.llm.stats
         if stats.tokens and not self.quiet:
             self.ui.note(stats.summary())
-
-    def keep(self) -> None:
-        """Saves a named conversation."""
-        if self.session is not None:
-            self.session.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.conversation.save(self.session)
 
     def hints(self, unsaid: str) -> None:
         """Says what happened to the answer, or to the turns before it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 from hd_edge.config import data_folder
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
+from hd_edge.store.lock import locked
+from hd_edge.store.ownership import new_text
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -77,7 +78,8 @@ def add(model: str, alias: str | None = None) -> tuple[str, Path]:
     if not NAME.fullmatch(name) or name == "demo":
         msg = f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-', and not 'demo'"
         raise ConfigError(msg)
-    _write({**names(), name: path})
+    with locked(data_folder()):
+        _write({**names(), name: path})
     return name, path
 
 
@@ -87,12 +89,13 @@ def remove(name: str) -> Path:
     Raises:
         ConfigError: There is no such name.
     """
-    known = names()
-    if name not in known:
-        msg = f"no model is named {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
-        raise ConfigError(msg)
-    path = known.pop(name)
-    _write(known)
+    with locked(data_folder()):
+        known = names()
+        if name not in known:
+            msg = f"no model is named {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
+            raise ConfigError(msg)
+        path = known.pop(name)
+        _write(known)
     return path
 
 
@@ -194,7 +197,5 @@ def _write(models: dict[str, Path]) -> None:
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = {"models": {name: str(path) for name, path in sorted(models.items())}}
-    handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+    with new_text(file, replaces=True) as stream:
         json.dump(document, stream, indent=1)
-    Path(part).replace(file)

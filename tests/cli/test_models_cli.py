@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from hd_edge import ConfigError, ModelFileError
+from hd_edge import ConfigError, ModelFileError, StoreBusyError
 from hd_edge.cli import cli
 from hd_edge.model import find as registry
+from hd_edge.store import lock
 
 
 def run(*arguments):
@@ -79,6 +81,25 @@ def test_a_list_that_is_not_ours_is_named_and_stays(home, models, text):
     assert (home / "hd_edge" / "models.json").read_text() == text
 
 
+def test_names_that_are_given_at_once_are_all_kept(home, models):
+    model = str(models("Q4_0"))
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: registry.add(model, f"m{number}"), range(64)))
+        assert len(registry.names()) == 64
+        list(pool.map(lambda number: registry.remove(f"m{number}"), range(63)))
+    assert registry.names().keys() == {"m63"}
+
+
+def test_names_wait_for_who_changes_them(home, models, monkeypatch):
+    monkeypatch.setattr(lock, "WAIT", 0.0)
+    registry.add(str(models("Q4_0")), "tiny")
+    with lock.locked(home / "hd_edge"):
+        for change in (lambda: registry.add(str(models("Q8_0")), "big"), lambda: registry.remove("tiny")):
+            with pytest.raises(StoreBusyError, match="another process has been changing the files in .*hd_edge"):
+                change()
+    assert registry.names().keys() == {"tiny"}
+
+
 def test_a_list_that_is_no_file_or_a_link_stays_one(home, models):
     (home / "hd_edge").mkdir()
     path = home / "hd_edge" / "models.json"
@@ -129,7 +150,7 @@ def test_models_of_other_tools_are_found(home, models):
     assert "ollama:llama3.2:latest" in run("list").stdout
     name, path = registry.add("ollama:llama3.2:latest", "three")
     assert (name, path) == ("three", blob)
-    assert sorted(p.name for p in (home / "hd_edge").iterdir()) == ["models.json"]
+    assert sorted(p.name for p in (home / "hd_edge").iterdir()) == [".lock", "models.json"]
 
 
 def test_names_of_files_cannot_write_to_the_terminal(home, models):
