@@ -75,10 +75,41 @@ class DraftConfig:
         return config
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path as a person writes it: ``~`` is a home folder.
+
+    Raises:
+        ConfigError: It is the home folder of nobody whom this system knows.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        start = Path(path).parts[0]
+        msg = f"{os.fspath(path)!r} begins with {start}, which is no home folder that this system knows: write it out"
+        raise ConfigError(msg) from error
+
+
 def data_folder() -> Path:
-    """Folder of the stores: ``HD_EDGE_HOME``, or the user's data folder of this system. Not created here."""
+    """Folder of the stores: ``HD_EDGE_HOME``, or the user's data folder of this system. Not created here.
+
+    Raises:
+        ConfigError: The user's home folder, or the one that ``HD_EDGE_HOME`` begins with, is not known.
+    """
     if home := os.environ.get("HD_EDGE_HOME"):
-        return Path(home).expanduser()
+        return user_path(home)
+    return system_folder("data")
+
+
+def system_folder(kind: Literal["data", "cache"]) -> Path:
+    """hd_edge's folder of this kind, as this system has it for each user. Not created here.
+
+    Raises:
+        ConfigError: The user has no home folder.
+    """
     import platformdirs
 
-    return platformdirs.user_data_path("hd_edge")
+    try:
+        return (platformdirs.user_data_path if kind == "data" else platformdirs.user_cache_path)("hd_edge")
+    except RuntimeError as error:
+        msg = f"there is no folder for hd_edge's {kind}: {error}"
+        raise ConfigError(msg) from error

@@ -22,6 +22,8 @@ def test_missing_file(tmp_path):
         Llama(str(tmp_path / "no.gguf"))
     with pytest.raises(ModelFileError, match="is a directory"):
         Llama(str(tmp_path))
+    with pytest.raises(ModelFileError, match=r"cannot be read: .*too long"):
+        Llama("x" * 300)
 
 
 def test_a_file_that_cannot_be_read():

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import llama_cpp
 import numpy as np
+import platformdirs
 import pytest
 from children import python
 from tiny_gguf import WIDTH, write_lora
 
-from hd_edge import ConfigError, DecodeError, ExactModeError, Llama, ModelFileError, TokenError
+from hd_edge import ConfigError, DecodeError, ExactModeError, Llama, ModelFileError, StoreWarning, TokenError
 
 SETTINGS = {"n_ctx": 64, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 
@@ -65,6 +66,39 @@ def test_what_is_no_place_of_a_store_is_refused(models, name, value, tmp_path, m
     with pytest.raises(ConfigError, match=f"{name}=.*(is no path of a file|expected a path)"):
         Llama(str(models("Q4_0")), **{**SETTINGS, name: value})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["store", "statistics", "prefix_cache", "HD_EDGE_HOME"])
+def test_the_home_of_nobody_is_refused(models, name, monkeypatch):
+    place = {name: "~no-such-user/x"}
+    if name == "HD_EDGE_HOME":
+        monkeypatch.setenv(*place.popitem())
+        place = {"store": "default"}
+    with pytest.raises(ConfigError, match="'~no-such-user/x' begins with ~no-such-user, which is no home folder"):
+        Llama(str(models("Q4_0")), **{**SETTINGS, **place})
+
+
+def test_a_user_without_a_home_is_told(models, monkeypatch):
+    for name in ("HD_EDGE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(platformdirs, "user_data_path", nowhere)
+    monkeypatch.setattr(platformdirs, "user_cache_path", nowhere)
+    for place in ({"store": "default"}, {"prefix_cache": "auto"}):
+        with pytest.raises(ConfigError, match=r"no folder for hd_edge's (data|cache): set HOME"):
+            Llama(str(models("Q4_0")), **{**SETTINGS, **place})
+
+
+def nowhere(*_):
+    raise RuntimeError("set HOME")
+
+
+def test_a_home_that_no_file_system_can_hold_costs_the_store_alone(models, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", "x" * 300)
+    with (
+        pytest.warns(StoreWarning, match="too long; going on without this store"),
+        Llama(str(models("Q4_0")), **{**SETTINGS, "store": "default", "prefix_cache": "memory"}) as llm,
+    ):
+        assert llm("the cat", max_tokens=3)["usage"]["completion_tokens"] == 3
 
 
 def test_a_store_may_be_named_in_bytes(models, tmp_path):

@@ -100,14 +100,12 @@ def _store() -> dict[str, Any]:
 
 def _places() -> dict[str, str]:
     """Everything that hd_edge writes lies in these folders."""
-    import platformdirs
-
-    from hd_edge.config import data_folder
+    from hd_edge.config import data_folder, system_folder
     from hd_edge.prefix.places import cache_folder
 
     return {
         "data folder": str(data_folder()),
-        "cache folder": str(platformdirs.user_cache_path("hd_edge")),
+        "cache folder": str(system_folder("cache")),
         "state of prompts": str(cache_folder()),
     }
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from hd_edge.config import user_path
 from hd_edge.errors import HDEdgeError
 from hd_edge.extras import install
 
@@ -185,7 +186,7 @@ class Talk:
 
     def edit(self, name: str) -> None:
         """Has the model change a file; the conversation stays as it is."""
-        edit = Edit(Path(name).expanduser())
+        edit = Edit(user_path(name))
         change = self.keyboard.ask("what should change? ")
         if not change:
             self.ui.note("nothing was asked for")
@@ -234,13 +235,13 @@ class Talk:
 
     def save(self, name: str) -> None:
         """Writes the conversation to a file."""
-        path = Path(name).expanduser()
+        path = user_path(name)
         self.conversation.save(path)
         self.ui.note(f"saved {len(self.conversation.turns)} messages to {path.absolute()}")
 
     def load(self, name: str) -> None:
         """Goes on with a saved conversation."""
-        path, before = Path(name).expanduser(), len(self.conversation.turns)
+        path, before = user_path(name), len(self.conversation.turns)
         self.conversation.load(path)
         self.dropped = 0
         instead = f", in place of {before}" if before else ""

@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from hd_edge.config import system_folder
 from hd_edge.errors import ModelFileError
 from hd_edge.extras import install
 
@@ -41,12 +42,12 @@ def demo_model() -> Path:
 
     Raises:
         ModelFileError: The package is not installed, or llama.cpp cannot requantize it.
+        ConfigError: The user has no home folder.
     """
     import llama_cpp
-    import platformdirs
     from llama_cpp._utils import suppress_stdout_stderr
 
-    cached = platformdirs.user_cache_path("hd_edge") / _CACHED_FILE
+    cached = system_folder("cache") / _CACHED_FILE
     if cached.is_file():
         return cached
     source = package_model()

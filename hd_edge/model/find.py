@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.config import data_folder
+from hd_edge.config import data_folder, user_path
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
 from hd_edge.store.lock import locked
@@ -68,11 +68,12 @@ def add(model: str, alias: str | None = None) -> tuple[str, Path]:
 
     Raises:
         ModelFileError: There is no such file, or it is no GGUF.
-        ConfigError: The name has other characters than letters, digits, ``.``, ``_`` and ``-``, or is taken.
+        ConfigError: The name has other characters than letters, digits, ``.``, ``_`` and ``-``, or is taken; or the
+            file is in a home folder that is not known.
     """
     from .gguf import read_header
 
-    path = Path(resolve(model, download=True)).expanduser().absolute()
+    path = user_path(resolve(model, download=True)).absolute()
     read_header(str(path))
     name = alias or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)
     if not NAME.fullmatch(name) or name == "demo":
@@ -105,7 +106,7 @@ def resolve(model: str, download: bool = False) -> str:
         from .demo import demo_model
 
         return str(demo_model())
-    if Path(model).is_file():
+    if os.path.isfile(model):  # noqa: PTH113 - Path raises where a name is too long
         return model
     if (path := names().get(model)) is not None:
         return str(path)
@@ -126,8 +127,23 @@ def found() -> list[Found]:
     return sorted(seen.values(), key=lambda one: one.name)
 
 
+def _home() -> Path:
+    """The user's; where this system knows none, a folder that is not there."""
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path raises there
+
+
+def _cache() -> Path:
+    """What programs keep of the user's, in the same way."""
+    import platformdirs
+
+    try:
+        return platformdirs.user_cache_path()
+    except RuntimeError:  # of platformdirs' newer versions
+        return _home() / ".cache"
+
+
 def _ollama() -> Iterator[Found]:
-    root = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models")
+    root = Path(os.environ.get("OLLAMA_MODELS") or _home() / ".ollama" / "models")
     for manifest in _files(root / "manifests", "*"):
         try:
             layers: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
@@ -147,19 +163,17 @@ def _ollama() -> Iterator[Found]:
 
 def _folders() -> Iterator[Found]:
     """Of tools whose models are files in a folder."""
-    import platformdirs
-
     for tool, root in (
-        ("lmstudio", Path.home() / ".lmstudio" / "models"),
-        ("lmstudio", Path.home() / ".cache" / "lm-studio" / "models"),
-        ("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or platformdirs.user_cache_path() / "llama.cpp")),
+        ("lmstudio", _home() / ".lmstudio" / "models"),
+        ("lmstudio", _home() / ".cache" / "lm-studio" / "models"),
+        ("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or _cache() / "llama.cpp")),
     ):
         for path in _files(root, "*.gguf"):
             yield Found(f"{tool}:{path.relative_to(root).as_posix()}", path)
 
 
 def _hugging_face() -> Iterator[Found]:
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    home = os.environ.get("HF_HOME") or _home() / ".cache" / "huggingface"
     root = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
     for path in _files(root, "models--*/snapshots/*/**/*.gguf", deep=False):
         repository, _, _, *inside = path.relative_to(root).parts

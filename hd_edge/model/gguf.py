@@ -114,15 +114,15 @@ def read_header(path: str | Path) -> GGUFHeader:
             truncated file.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
-        msg = f"model file {path} {what}: give the path of a .gguf file"
-        raise ModelFileError(msg)
     try:
-        return _read(path)
+        if path.is_file():
+            return _read(path)
+        what = "is a directory" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
     except OSError as error:
         msg = f"model file {path} cannot be read: {error.strerror or error}"
         raise ModelFileError(msg) from error
+    msg = f"model file {path} {what}: give the path of a .gguf file"
+    raise ModelFileError(msg)
 
 
 def _read(path: Path) -> GGUFHeader:

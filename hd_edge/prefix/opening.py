@@ -14,6 +14,7 @@ from llama_cpp import llama_cpp as lib
 from hd_edge.backend.kv_state import KVState
 from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import why_plain
+from hd_edge.config import user_path
 from hd_edge.errors import ConfigError
 
 from .base import PrefixBase
@@ -113,7 +114,7 @@ def open_cache(
         return None
     disk, whole = None, llama.checkpoints is not None
     if where != MEMORY and budget != 0:
-        disk = Disk(cache_folder() if where == AUTO else Path(where).expanduser(), root, budget, whole=whole)
+        disk = Disk(cache_folder() if where == AUTO else user_path(where), root, budget, whole=whole)
     name = str(header.scalars.get("general.name") or Path(llama.model_path).stem)
     if whole:
         about = (root, name, MemoryPieces(memory_budget() // 2, whole=True), disk)

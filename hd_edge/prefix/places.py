@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from hd_edge.config import system_folder, user_path
+
 DEFAULT_BUDGET = 4 << 30  # bytes on disk
 SHARE_OF_FREE = 0.25  # of the disk's free space, if that is less
 LEAST_FREE = 1 << 30  # bytes of the disk that are left free in any case
@@ -13,12 +15,14 @@ MEMORY_SHARE, MEMORY_MOST, MEMORY_LEAST = 16, 2 << 30, 64 << 20
 
 
 def cache_folder() -> Path:
-    """``HD_EDGE_HOME/prefix``, or a folder in the user's cache folder of this system. Not created here."""
-    if home := os.environ.get("HD_EDGE_HOME"):
-        return Path(home).expanduser() / "prefix"
-    import platformdirs
+    """``HD_EDGE_HOME/prefix``, or a folder in the user's cache folder of this system. Not created here.
 
-    return platformdirs.user_cache_path("hd_edge") / "prefix"
+    Raises:
+        ConfigError: The user's home folder, or the one that ``HD_EDGE_HOME`` begins with, is not known.
+    """
+    if home := os.environ.get("HD_EDGE_HOME"):
+        return user_path(home) / "prefix"
+    return system_folder("cache") / "prefix"
 
 
 def free_bytes(folder: Path) -> int:

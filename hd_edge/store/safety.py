@@ -158,7 +158,8 @@ class SafeStore:
             return self._store(None)
         if not os.path.lexists(self.path) and not self.learning and (self._default or self.kind == "model"):
             return None
-        protected = self.learning and self.path.is_file() and not _writable(self.path)
+        there = os.path.isfile(self.path)  # noqa: PTH113 - Path raises where a name is too long
+        protected = self.learning and there and not _writable(self.path)
         try:
             store = self._store(self.path, read_only=protected or not self.learning)
         except (StoreForeignError, StoreCorruptError) as error:

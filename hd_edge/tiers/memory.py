@@ -6,12 +6,12 @@ A file that cannot be used costs drafts, never an answer (``SafeStore``). Files 
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from hd_edge import _native
-from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT
+from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, user_path
 from hd_edge.errors import StoreForeignError
 from hd_edge.store.safety import SafeStore, default_path
 
@@ -20,7 +20,6 @@ from .model import ModelTier
 from .statistics import StatisticsTier
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     import numpy as np
@@ -179,10 +178,11 @@ def _safe_store(where: str | os.PathLike[str] | None, identity: Identity, kind: 
     """``"default"``, a file, a folder of files, or None.
 
     Raises:
+        ConfigError: It begins with a home folder that is not known.
         StoreForeignError: The file that was named is no store of hd_edge.
     """
     default = where == "default"
-    path = default_path(identity, kind) if default or where is None else Path(where).expanduser()
-    if path.is_dir() and not default:
+    path = default_path(identity, kind) if default or where is None else user_path(where)
+    if not default and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
         path /= default_path(identity, kind).name
     return SafeStore(None if where is None else path, identity, kind=kind, learn=learn, default=default)

@@ -95,9 +95,18 @@ def test_names_wait_for_who_changes_them(home, models, monkeypatch):
     registry.add(str(models("Q4_0")), "tiny")
     with lock.locked(home / "hd_edge"):
         for change in (lambda: registry.add(str(models("Q8_0")), "big"), lambda: registry.remove("tiny")):
-            with pytest.raises(StoreBusyError, match="another process has been changing the files in .*hd_edge"):
+            with pytest.raises(StoreBusyError, match=r"changing the files in .*hd_edge"):
                 change()
     assert registry.names().keys() == {"tiny"}
+
+
+def test_homes_that_are_not_known(home, models, monkeypatch):
+    with pytest.raises(ConfigError, match="begins with ~no-such-user"):
+        registry.add("~no-such-user/a.gguf")
+    run("add", str(models("Q4_0")))
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # a user without an entry, and without HOME
+    assert run("list").exit_code == 0
+    assert registry.found() == []
 
 
 def test_a_list_that_is_no_file_or_a_link_stays_one(home, models):

@@ -154,6 +154,13 @@ def test_a_person_sees_where_a_loaded_conversation_stopped(chat, tmp_path, monke
     assert answers == ["yes, of course"]
 
 
+def test_the_home_of_nobody_ends_no_chat(chat):
+    notes, answers, _ = chat(Talker("yes"), *(f"/{name} ~no-such-user/x" for name in ("save", "load", "edit")), "a")
+    assert len(notes) == 3
+    assert all("'~no-such-user/x' begins with ~no-such-user" in note for note in notes)
+    assert answers == ["yes"]
+
+
 def test_the_legend_says_what_the_colours_mean(chat):
     notes, _, _ = chat(Talker("yes"), "/drafts on", "/drafts off", "/drafts")
     assert notes[0] == notes[7] == "drafted tokens are shown:"
