@@ -20,6 +20,7 @@ from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, dumps, error_response
 from .metrics import Requests
 from .turn import Turn, stopped
+from .unread import hang_up
 
 if TYPE_CHECKING:
     from .responses import ResponseShape
@@ -79,8 +80,12 @@ class Answer(Response):
             done, _ = await asyncio.wait({sending, making, gone, ending}, return_when=asyncio.FIRST_COMPLETED)
             if making in done and not making.result():  # the reader fell behind
                 sending.cancel()
+                hang_up(scope)
             elif making in done:  # the turn is another's; what is left is sent while the client reads it
-                await asyncio.wait({sending, gone}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                awaited = {sending, gone}
+                done, _ = await asyncio.wait(awaited, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    hang_up(scope)
         finally:
             buffer.close()
             left = not self._answered and not sending.done()

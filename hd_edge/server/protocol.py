@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -10,9 +11,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .errors import RefusedError, describe, dumps
 from .room import most_connections
 from .turn import stopped
+from .unread import HANG_UP, CountedTransport
 
 MOST_AHEAD = 64 * 1024  # bytes behind a request that is being answered
 READ_TIME = 120.0  # seconds in which a request must arrive
+WRITE_TIME = 30.0  # seconds between two looks whether a client takes what waits for it
 FIRST_PROBE, LAST_PROBE = 0.05, 1.0  # seconds between interim answers to a client that sends no more
 
 
@@ -24,15 +27,20 @@ class Protocol(H11Protocol):
 
     A client that ended its side and one that left look the same, until something is sent: who left refuses it. Until
     the answer begins, that is an interim answer (102).
+
+    A client that does not read is left, whatever it is sent.
     """
 
     _sends_no_more = False
     _timer: asyncio.TimerHandle | None = None  # the time that a request has to arrive
     _probing: asyncio.TimerHandle | None = None
+    _looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """As uvicorn's; of more connections than there are files for, the last is refused."""
-        super().connection_made(transport)
+        self._counted = CountedTransport(transport)
+        super().connection_made(cast("asyncio.Transport", self._counted))
+        self._looking = self.loop.call_later(WRITE_TIME, self._look)
         most = most_connections()
         if len(self.connections) > most:
             self._refuse(RefusedError(503, f"{most} connections are open, no more are taken: close some", "too_many"))
@@ -41,7 +49,7 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's."""
         super().connection_lost(exc)
-        for timer in (self._timer, self._probing):
+        for timer in (self._timer, self._probing, self._looking):
             if timer is not None:
                 timer.cancel()
 
@@ -74,6 +82,8 @@ class Protocol(H11Protocol):
     def handle_events(self) -> None:
         """As uvicorn's; what comes before its time waits, up to a bound."""
         super().handle_events()
+        if self.cycle is not None:  # its application runs later
+            self.cycle.scope.setdefault("extensions", {})[HANG_UP] = self._hang_up
         waits = self.conn.their_state is h11.DONE and self.conn.our_state is not h11.DONE
         if waits and len(self.conn.trailing_data[0]) <= MOST_AHEAD:
             self.flow.resume_reading()
@@ -110,6 +120,23 @@ class Protocol(H11Protocol):
             msg = f"the request did not arrive within {READ_TIME:.0f} s: send it faster"
             self._refuse(RefusedError(408, msg, code="request_timeout"))
 
+    def _look(self) -> None:
+        if self._counted.is_stuck():
+            self._hang_up()
+        else:
+            self._looking = self.loop.call_later(WRITE_TIME, self._look)
+
+    def _hang_up(self) -> None:
+        """Leaves a client that does not read; closing would wait until it has read."""
+        self._release()
+        self.transport.abort()
+
+    def _release(self) -> None:
+        """Tells the application that nobody waits for its answer any more."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def _probe(self, pause: float) -> None:
         if self._probing is not None:
             self._probing.cancel()
@@ -122,9 +149,7 @@ class Protocol(H11Protocol):
 
         uvicorn would send two answers, or one behind the other, and log what h11 says of that.
         """
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._release()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status, what = describe(error)
             body = dumps({"error": what})
