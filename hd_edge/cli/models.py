@@ -46,14 +46,14 @@ def list_models(as_json: bool) -> None:
 def add(model: str, alias: str | None) -> None:
     """Give MODEL (a file, a found model, or hf:owner/repository/file.gguf) a name. The file stays where it is."""
     name, path = registry.add(model, alias)
-    click.echo(f"{name}: {path}", err=True)
+    click.echo(f"{name}: {_shown(path)}", err=True)
 
 
 @models.command()
 @click.argument("name", type=Name())
 def remove(name: str) -> None:
     """Forget NAME; its file stays."""
-    click.echo(f"{name} is forgotten; its file stays at {registry.remove(name)}", err=True)
+    click.echo(f"{name} is forgotten; its file stays at {_shown(registry.remove(name))}", err=True)
 
 
 @models.command()
@@ -71,3 +71,7 @@ def info(model: str, drafter: str | None, as_json: bool) -> None:
         lines = value if isinstance(value, list) else [value]
         for number, line in enumerate(lines):
             click.echo(f"{key if number == 0 else '':<14} {line}")
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path)).replace("\n", "\\n")

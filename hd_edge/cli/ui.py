@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hd_edge.errors import printable
 from hd_edge.tiers.colours import COLOURS, PLAIN
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class UI:
         return Answer(self, drafts)
 
     def note(self, text: str) -> None:
-        """Prints a remark to stderr, in a terminal dimmed and wrapped between words."""
+        """Prints a remark, which may name files, to stderr; in a terminal dimmed and wrapped between words."""
+        text = printable(text.expandtabs())
         if sys.stderr.isatty():
             columns = max(shutil.get_terminal_size().columns, 20)
             lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns) or [""]]

@@ -20,7 +20,7 @@ from hd_edge.store.lock import locked
 from hd_edge.store.ownership import new_text
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")  # no longer than a file's
 HUB = "hf:"  # hf:owner/repository/file.gguf
 
 
@@ -68,8 +68,8 @@ def add(model: str, alias: str | None = None) -> tuple[str, Path]:
 
     Raises:
         ModelFileError: There is no such file, or it is no GGUF.
-        ConfigError: The name has other characters than letters, digits, ``.``, ``_`` and ``-``, or is taken; or the
-            file is in a home folder that is not known.
+        ConfigError: The name has other characters than letters, digits, ``.``, ``_`` and ``-``, more than 255, or is
+            taken; or the file is in a home folder that is not known.
     """
     from .gguf import read_header
 
@@ -77,7 +77,8 @@ def add(model: str, alias: str | None = None) -> tuple[str, Path]:
     read_header(str(path))
     name = alias or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)
     if not NAME.fullmatch(name) or name == "demo":
-        msg = f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-', and not 'demo'"
+        shown = name if len(name) < 80 else f"{name[:80]}... ({len(name)} characters)"
+        msg = f"{shown!r} cannot be a model's name: up to 255 letters, digits, '.', '_' and '-', and not 'demo'"
         raise ConfigError(msg)
     with locked(data_folder()):
         _write({**names(), name: path})

@@ -21,6 +21,7 @@ from .buffer import PATIENCE
 from .calls import chat_job, completion_job
 from .embeddings import embed
 from .guard import MOST_BYTES, Guard
+from .head import HeadAsGet
 from .kept import KeptResponses
 from .metrics import Requests, company, metrics
 from .requests import ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, TokenizeRequest
@@ -71,6 +72,7 @@ def create_app(
     state.turn = Turn(state.requests, seats)
     state.kept = KeptResponses()
     errors.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, host=host, api_key=api_key, origins=origins, most_bytes=most_bytes)
     if origins:  # outside the guard: browsers ask without a key
         app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
@@ -183,7 +185,6 @@ def _model(state: Any) -> dict[str, Any]:
     return {"id": state.name, "object": "model", "created": state.created, "owned_by": "hd_edge", "meta": window}
 
 
-@router.head("/health", include_in_schema=False)
 @router.get("/health", tags=["Server"])
 async def health() -> dict[str, str]:
     """The model is loaded."""

@@ -65,14 +65,12 @@ def _file(path: Path) -> File:
 router = APIRouter(include_in_schema=False)
 
 
-@router.head("/")
 @router.get("/")
 async def start(request: Request) -> Response:
     """The page."""
     return _response(request, START)
 
 
-@router.head(FOLDER + "{name:path}")
 @router.get(FOLDER + "{name:path}")
 async def part(request: Request, name: str) -> Response:
     """A file that the page asks for."""

@@ -22,7 +22,9 @@ NOT_SUPPORTED = {
     "conversation": "send the conversation as input, or previous_response_id",
     "prompt": "send its text as instructions and input",
     "background": "wait for the response, or stream it",
+    "top_logprobs": "POST /v1/chat/completions tells them",
 }
+LOGPROBS = "message.output_text.logprobs"  # an item of include; what else there is to include, this server never has
 
 
 class ResponsesRequest(Body):
@@ -45,6 +47,8 @@ class ResponsesRequest(Body):
     conversation: Any = Field(default=None, description="Not supported.")
     prompt: Any = Field(default=None, description="Not supported.")
     background: bool = Field(default=False, description="Not supported.")
+    include: Annotated[list[Any], few(MOST_PIECES)] = Field(default_factory=list)
+    top_logprobs: int | None = Field(default=None, ge=0, description="Not supported above 0.")
 
     def items(self, before: list[Json]) -> list[Json]:
         """The conversation: what was before, and what is new."""
@@ -62,8 +66,9 @@ class ResponsesRequest(Body):
         """
         for name, instead in NOT_SUPPORTED.items():
             if getattr(self, name):
-                msg = f"{name} is not supported: {instead}"
-                raise RefusedError(400, msg, code="unsupported_parameter", param=name)
+                raise _unsupported(name, name, instead)
+        if LOGPROBS in self.include:
+            raise _unsupported(LOGPROBS, "include", NOT_SUPPORTED["top_logprobs"])
         given: Json = {"model": self.model, "temperature": self.temperature, "top_p": self.top_p, "stream": self.stream}
         given |= {"max_tokens": self.max_output_tokens, "parallel_tool_calls": self.parallel_tool_calls}
         given["messages"] = [message for message, _ in messages(self.instructions, items, self.places(items))]
@@ -95,6 +100,10 @@ class ResponsesRequest(Body):
     def names(self, items: list[Json]) -> Names:
         """Names of this request's fields by those of the chat completion that it becomes."""
         return Names(list(messages(self.instructions, items, self.places(items))))
+
+
+def _unsupported(what: str, param: str, instead: str) -> RefusedError:
+    return RefusedError(400, f"{what} is not supported: {instead}", code="unsupported_parameter", param=param)
 
 
 def _tool(tool: Json, place: int) -> Json:
@@ -264,7 +273,7 @@ class ResponseShape:
                 f"response.{part['type']}.done", text=part["text"], content_index=0, **self._place(), **more
             )
             yield self._event("response.content_part.done", part=part, content_index=0, **self._place())
-        item["status"] = "completed"
+        item["status"] = "incomplete" if self._finish == "length" else "completed"
         yield self._event("response.output_item.done", item=item, output_index=len(self._output) - 1)
 
     def _place(self) -> Json:

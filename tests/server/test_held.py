@@ -69,7 +69,15 @@ def test_the_model_is_found_by_its_name(served):
     assert httpx.get(f"{served.url}/v1/models/tiny").json()["id"] == "tiny"
     missing = httpx.get(f"{served.url}/v1/models/other/one")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
-    assert httpx.head(f"{served.url}/health").status_code == httpx.head(served.url).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "/health", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/models/x", "/none"])
+def test_what_can_be_got_can_be_asked_about(served, path):
+    asked, got = (httpx.request(method, served.url + path) for method in ("HEAD", "GET"))
+    assert (asked.status_code, asked.content) == (got.status_code, b"")
+    if path != "/metrics":  # which counts on
+        assert asked.headers["content-length"] == got.headers["content-length"]
+    assert httpx.head(f"{served.url}/v1/completions").status_code == 405
 
 
 def test_more_text_than_the_context_holds_is_not_tokenized(served):

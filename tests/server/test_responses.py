@@ -39,7 +39,7 @@ def test_the_text_is_that_of_a_chat(client):
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASKED}]
     chat = client.chat.completions.create(model="any", messages=messages, temperature=0.0, max_tokens=12)
     assert made.output_text == chat.choices[0].message.content
-    assert made.status == "incomplete"
+    assert made.status == made.output[0].status == "incomplete"
     assert made.incomplete_details.reason == "max_output_tokens"
     assert (made.usage.input_tokens, made.usage.output_tokens) == (chat.usage.prompt_tokens, 12)
     parts = [{"role": "user", "content": [{"type": "input_text", "text": ASKED}]}]
@@ -49,7 +49,7 @@ def test_the_text_is_that_of_a_chat(client):
 def test_a_stream_is_put_together_by_the_client(client):
     settings = {**SETTINGS, "input": "Say only: yes", "max_output_tokens": 100}
     whole = client.responses.create(**settings)
-    assert whole.status == "completed"
+    assert whole.status == whole.output[0].status == "completed"
     with client.responses.stream(**settings) as stream:
         events = list(stream)
         final = stream.get_final_response()
@@ -59,6 +59,7 @@ def test_a_stream_is_put_together_by_the_client(client):
     assert events[0].type == "response.created"
     cut = list(client.responses.create(input=ASKED, stream=True, **SETTINGS))
     assert (cut[-1].type, cut[-1].response.status) == ("response.incomplete", "incomplete")
+    assert [event.item.status for event in cut if event.type == "response.output_item.done"] == ["incomplete"]
     assert [event.sequence_number for event in cut] == list(range(len(cut)))
 
 
@@ -99,6 +100,8 @@ def test_the_client_parses_a_form(client):
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"background": True}, "background"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}, "include"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "name": "nope"}}, "tool_choice"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
