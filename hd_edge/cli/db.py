@@ -71,11 +71,12 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
         paths = [store] if store else store_report.all_stores()
         reports = [store_report.report(path) for path in paths]
     else:
-        from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+        from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 
         with vocabulary_of(model_path(model)) as loaded:
             paths = [store] if store else store_report.stores_of(loaded)
-            reports = [store_report.report(path, Vocabulary(loaded), top) for path in paths]
+            about = (Vocabulary(loaded), identify(loaded), top)
+            reports = [store_report.report(path, *about) for path in paths]
     if as_json:
         click.echo(json.dumps({"stores": reports}, indent=2))
     elif not reports:
@@ -208,13 +209,13 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
 @click.option("-o", "--out", default="-", show_default=True, help="File of JSON lines; '-': stdout.")
 def export(store: Path, model: str, out: str) -> None:
     """Write a store as JSON lines of text."""
-    from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+    from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
     from hd_edge.store.transfer import export as export_store
     from hd_edge.store.transfer import export_file
 
     target = nullcontext(sys.stdout) if out == "-" else export_file(Path(out))
     with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, target as file:
-        keys = export_store(opened, Vocabulary(loaded), file)
+        keys = export_store(opened, Vocabulary(loaded), identify(loaded), file)
     click.echo(f"{keys:,} keys", err=True)
 
 

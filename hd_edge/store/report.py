@@ -15,6 +15,7 @@ from .safety import default_path
 from .store import Store
 
 if TYPE_CHECKING:
+    from hd_edge.model.identity import Identity
     from hd_edge.model.vocabulary import Vocabulary
 
 SHOWN_KEY = 4  # tokens of the keys whose continuations are shown
@@ -31,10 +32,18 @@ def stores_of(model: Any) -> list[Path]:
     return [path for kind in ("model", "statistics") if (path := default_path(identity, kind)).exists()]
 
 
-def report(path: Path, vocabulary: Vocabulary | None = None, top: int = 10) -> dict[str, Any]:
-    """Size, counts and hit rates; with a vocabulary also the most used continuations as text.
+def report(
+    path: Path, vocabulary: Vocabulary | None = None, identity: Identity | None = None, top: int = 10
+) -> dict[str, Any]:
+    """Size, counts and hit rates; with the vocabulary of a model also the most used continuations as text.
 
     Never raises for a bad file: then ``error`` says what is wrong.
+
+    Args:
+        path: The store.
+        vocabulary: Of a model.
+        identity: Of that model; texts are told if the store is of this tokenizer.
+        top: How many continuations.
     """
     result: dict[str, Any] = {"path": str(path)}
     try:
@@ -51,7 +60,7 @@ def report(path: Path, vocabulary: Vocabulary | None = None, top: int = 10) -> d
                 "corpus_tokens": store.numbers().get("corpus.tokens", 0),
                 "tiers": {tier: _rates(counters, tier) for tier in TIERS} if store.kind == "model" else {},
             }
-            if vocabulary is not None and vocabulary.n_tokens == store.identity.n_vocab:
+            if vocabulary is not None and identity is not None and identity.tokenizer == store.identity.tokenizer:
                 result["continuations"] = _continuations(store, vocabulary, top)
     except StoreError as error:
         result["error"] = str(error)

@@ -66,14 +66,24 @@ def _check_export(real: Path, path: Path) -> None:
         raise StoreForeignError(msg) from error
 
 
-def export(store: Store, vocabulary: Vocabulary, out: IO[str]) -> int:
+def export(store: Store, vocabulary: Vocabulary, identity: Identity, out: IO[str]) -> int:
     """Writes a header line and one line per key; returns how many keys.
 
+    Args:
+        store: What is written.
+        vocabulary: Of a model with the store's tokenizer.
+        identity: Of that model.
+        out: Where to.
+
     Raises:
-        StoreMismatchError: ``vocabulary`` is not the store's.
+        StoreMismatchError: The model has another tokenizer: its texts would be wrong.
     """
-    if vocabulary.n_tokens != store.identity.n_vocab:
-        msg = f"store {store.path} has {store.identity.n_vocab} tokens, the model {vocabulary.n_tokens}"
+    own = store.identity
+    if identity.tokenizer != own.tokenizer:
+        msg = (
+            f"store {store.path} is of {own.name} (tokenizer {own.tokenizer[:12]}, {own.n_vocab} tokens), the model is"
+            f" {identity.name} ({identity.tokenizer[:12]}, {identity.n_vocab} tokens): name the store's with -m"
+        )
         raise StoreMismatchError(msg)
     header = {"format": FORMAT, "version": 1, "kind": store.kind, **store.identity.to_dict()}
     out.write(json.dumps(header, ensure_ascii=False) + "\n")

@@ -134,7 +134,7 @@ def exported(model, tmp_path):
 
     def write(path):
         with vocabulary_of(model) as loaded, Store(None, identify(loaded)) as store, export_file(path) as file:
-            return export(store, Vocabulary(loaded), file)
+            return export(store, Vocabulary(loaded), identify(loaded), file)
 
     return write
 

@@ -72,6 +72,14 @@ def test_info_tells_sizes_rates_and_texts(model, store):
     assert "accepted 75%" in text
 
 
+def test_info_tells_no_texts_of_another_tokenizer(model, identity, store):
+    """Not even where both have as many tokens."""
+    run_sql(store, f"UPDATE meta SET value = '{'0' * 64}' WHERE name = 'tokenizer'")
+    (report,) = run_json("info", "-m", model, "--store", store)["stores"]
+    assert (report["answers"], report["n_vocab"]) == (3, identity.n_vocab)
+    assert "continuations" not in report
+
+
 def test_info_of_a_damaged_store_says_what_is_wrong(model, store):
     store.write_bytes(b"x" * 5000)
     (report,) = run_json("info")["stores"]

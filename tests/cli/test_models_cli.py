@@ -61,7 +61,7 @@ def test_refused(home, models, tmp_path):
     page.write_text("<html>not found</html>")
     with pytest.raises(ModelFileError):
         registry.add(str(page))
-    for alias in ("demo", "a/b", "-x", "a b"):
+    for alias in ("demo", "a/b", "-x", "a b", "a" * 5000):
         with pytest.raises(ConfigError, match="cannot be a model's name"):
             registry.add(str(models("Q4_0")), alias)
     assert registry.names() == {}
@@ -169,6 +169,11 @@ def test_names_of_files_cannot_write_to_the_terminal(home, models):
     assert "\x1b" not in out
     assert "\x07" not in out
     assert len([line for line in out.splitlines() if "line.gguf" in line]) == 1
+    (found,) = registry.found()
+    for command in (("add", str(found.path), "-a", "x"), ("remove", "x")):
+        said = run(*command).stderr
+        assert r"x\x1b]0;PWNED\x07" in said
+        assert len(said.splitlines()) == 1
 
 
 def test_caches_are_found_once_per_file(home, models, monkeypatch):

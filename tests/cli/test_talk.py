@@ -161,6 +161,11 @@ def test_the_home_of_nobody_ends_no_chat(chat):
     assert answers == ["yes"]
 
 
+def test_names_of_files_cannot_write_to_the_terminal(chat, tmp_path):
+    notes, _, _ = chat(Talker("yes"), "a", f"/save {tmp_path}/x\x1b[31m.json")
+    assert notes == [rf"saved 2 messages to {tmp_path}/x\x1b[31m.json"]
+
+
 def test_the_legend_says_what_the_colours_mean(chat):
     notes, _, _ = chat(Talker("yes"), "/drafts on", "/drafts off", "/drafts")
     assert notes[0] == notes[7] == "drafted tokens are shown:"

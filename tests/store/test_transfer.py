@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from store_helpers import contents
@@ -41,7 +42,7 @@ def learn(store, vocabulary, texts):
 
 def exported(store, vocabulary):
     out = io.StringIO()
-    keys = export(store, vocabulary, out)
+    keys = export(store, vocabulary, store.identity, out)
     assert keys == out.getvalue().count("\n") - 1
     return out.getvalue()
 
@@ -88,6 +89,17 @@ def test_export_to_the_same_tokenizer_is_exact(model):
         import_text(again, vocabulary, io.StringIO(text))
         assert dict(again.scan()) == dict(store.scan())
         assert exported(again, vocabulary) == text
+
+
+def test_a_store_of_another_tokenizer_is_not_exported(model):
+    """Not even where both have as many tokens."""
+    own = identify(model)
+    other = replace(own, tokenizer="0" * 64, name="another")
+    with (
+        Store(None, other) as store,
+        pytest.raises(StoreMismatchError, match=rf"of another \(tokenizer 0+, .*{own.name}"),
+    ):
+        export(store, Vocabulary(model), own, io.StringIO())
 
 
 def test_export_is_text_that_people_can_read(model):
