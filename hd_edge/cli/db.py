@@ -213,9 +213,13 @@ def export(store: Path, model: str, out: str) -> None:
     from hd_edge.store.transfer import export as export_store
     from hd_edge.store.transfer import export_file
 
+    from .interrupt import once
+
     target = nullcontext(sys.stdout) if out == "-" else export_file(Path(out))
-    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, target as file:
-        keys = export_store(opened, Vocabulary(loaded), identify(loaded), file)
+    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded:
+        about = Vocabulary(loaded), identify(loaded)
+        with once(), target as file:  # a signal leaves no half file behind
+            keys = export_store(opened, *about, file)
     click.echo(f"{keys:,} keys", err=True)
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
+from children import run_code
 from foreign_files import FOREIGN, snapshot
 from store_helpers import asides
 
@@ -15,6 +17,19 @@ from hd_edge.errors import CorpusError, StoreError, StoreForeignError, StoreMism
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, export_file, import_text
+
+ENDED = """
+import os, signal, sys
+from hd_edge.cli import main
+from hd_edge.store import transfer
+
+number = getattr(signal, sys.argv.pop(1))
+for name in ("SIGTERM", "SIGHUP", "SIGINT"):  # whatever who runs this has made of them
+    signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+transfer.export = lambda *given: (given[-1].write("half a li"), os.kill(os.getpid(), number))
+sys.argv[:1] = ["hd-edge", "db", "export"]
+main()
+"""  # the signal comes in the middle of it
 
 
 @pytest.fixture
@@ -155,6 +170,19 @@ def test_export_leaves_a_store_alone(model, out, exported):
     with pytest.raises(StoreForeignError):
         exported(out)
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_an_export_that_is_ended_leaves_nothing_behind(model, out, exported, tmp_path, name):
+    exported(out)
+    before = out.read_text()
+    store = tmp_path / "store.sqlite3"
+    with vocabulary_of(model) as loaded:
+        Store(store, identify(loaded)).close()
+    done = run_code(ENDED, name, store, "-m", model, "-o", out)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert list(out.parent.iterdir()) == [out]
+    assert out.read_text() == before
 
 
 def test_export_replaces_an_older_one_when_it_is_complete(model, out, exported):
