@@ -18,8 +18,6 @@ from .engine.running import Arrival, RunningStream
 from .errors import ConfigError, DecodeError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
@@ -74,9 +72,7 @@ class AsyncLlama:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -132,7 +128,7 @@ class AsyncLlama:
             finally:
                 closed.set()
                 room.release()
-                await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+                await ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
 
 
 @dataclass
@@ -177,9 +173,7 @@ class LoopTurn:
             self._leave(loop)
             raise
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._lock.release()
         self._leave(asyncio.get_running_loop())
 
@@ -193,8 +187,9 @@ class LoopTurn:
                 self._users -= 1
 
 
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Waits until it has ended, also where this task is cancelled again."""
-    while not task.done():
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Waits until all have ended, also while this task itself is cancelled."""
+    waiting = asyncio.ensure_future(asyncio.wait(tasks))
+    while not waiting.done():
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
+            await asyncio.shield(waiting)

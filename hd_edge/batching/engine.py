@@ -29,7 +29,6 @@ from .slots import Slot, Slots
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -282,13 +281,10 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        msg = f"{name}={value!r} is not an integer from {least} to {most}"
-        raise ConfigError(msg)
+    fits = type(value) is int and least <= value <= most
+    expect(name, value, fits, f"an integer from {least} to {most}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,23 @@ class Piece:
     text: str
     token: int
     tier: str
+
+
+def up_to(text: str, marks: Sequence[str]) -> tuple[str, str, bool]:
+    """Cuts a text that is not whole yet before the first of several marks.
+
+    Returns:
+        The text before the mark, what is left, and True; without a mark what is certain to hold none, what may begin
+        one, and False.
+    """
+    places = [place for mark in marks if (place := text.find(mark)) >= 0]
+    at = min(places) if places else len(text) - max((_begun(text, mark) for mark in marks), default=0)
+    return text[:at], text[at:], bool(places)
+
+
+def _begun(text: str, mark: str) -> int:
+    """How many characters at the end may begin a mark."""
+    return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)
 
 
 class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]

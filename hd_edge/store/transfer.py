@@ -78,24 +78,16 @@ def export(store: Store, vocabulary: Vocabulary, out: IO[str]) -> int:
     header = {"format": FORMAT, "version": 1, "kind": store.kind, **store.identity.to_dict()}
     out.write(json.dumps(header, ensure_ascii=False) + "\n")
     keys = 0
-    for key, record in store.scan():
-        for context, total, followers in _lists(key, record, store.identity.n_vocab):
-            line = {
-                "key": vocabulary.decode(context),
-                "next": [[vocabulary.decode([token]), count] for token, count in followers],
-                "total": total,
-                "ids": [list(context), [token for token, _ in followers]],
-            }
-            out.write(json.dumps(line) + "\n")  # ASCII: half a character stands as a lone surrogate
-            keys += 1
+    for context, total, followers in store.lists():
+        line = {
+            "key": vocabulary.decode(context),
+            "next": [[vocabulary.decode([token]), count] for token, count in followers],
+            "total": total,
+            "ids": [list(context), [token for token, _ in followers]],
+        }
+        out.write(json.dumps(line) + "\n")  # ASCII: half a character stands as a lone surrogate
+        keys += 1
     return keys
-
-
-def _lists(key: int, record: bytes, n_vocab: int) -> list[_native.NgramList]:
-    try:
-        return _native.decode_record(key, record, n_vocab)
-    except ValueError:  # a damaged record counts as absent; `hd-edge db verify` names it
-        return []
 
 
 def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> int:

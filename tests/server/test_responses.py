@@ -208,7 +208,7 @@ def test_what_is_kept_takes_its_bytes_and_no_more():
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken < 2 * 10 * 300_000
-    assert kept.find("r9").response == {"id": "r9", "output": [], "metadata": [[]] * 100_000}
+    assert json.loads(kept.find("r9").document) == {"id": "r9", "output": [], "metadata": [[]] * 100_000}
 
 
 def test_what_is_kept_is_bounded():

@@ -28,7 +28,7 @@ PREFIX = 70
 def load(
     path: str, setting: Any = "auto", threads: int = 2, context: int = 256, **settings: Any
 ) -> tuple[llama_cpp.Llama, dict[str, Any]]:
-    before = row_kernels.bytes_in_use()
+    before = 0 if setting == "auto" else taken()  # an offer begins the count anew
     with row_kernels.offered(setting) as status:
         model = llama_cpp.Llama(
             path, n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
@@ -36,7 +36,12 @@ def load(
         )  # fmt: skip
         status = row_kernels.used(status)
     facts = {"active": status.active, "reason": status.reason, "isa": status.isa}
-    return model, facts | {"bytes": row_kernels.bytes_in_use() - before}
+    return model, facts | {"bytes": taken() - before}
+
+
+def taken() -> int:
+    """Bytes of weights that this thread has loaded for the kernels."""
+    return int(row_kernels._library.hd_rows_taken()) if row_kernels._library is not None else 0
 
 
 def logits(model: llama_cpp.Llama, tokens: list[int], position: int) -> np.ndarray:
