@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from one_model import ONE
 
 from hd_edge import AsyncLlama, Llama, async_llama
 from hd_edge.errors import ClosedError, ConfigError, DecodeError
@@ -18,9 +19,8 @@ GREEDY = {"max_tokens": 12, "temperature": 0.0}
 
 @pytest.fixture
 def llm(models):
-    llm = Llama(str(models("Q4_0")), n_ctx=4096, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    yield llm
-    llm.close()
+    with Llama(str(models("Q4_0")), n_ctx=4096, **ONE) as llm:
+        yield llm
 
 
 def text(done) -> str:

@@ -9,8 +9,9 @@ from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
-from company import ONE, WINDOW, asked, in_company
+from company import WINDOW, asked, in_company
 from llama_cpp import LogitsProcessorList
+from one_model import ONE
 
 from hd_edge import BusyError, ClosedError, ConfigError, ContextFullError, Engine, Llama
 from hd_edge.draft.cost import CostCurve

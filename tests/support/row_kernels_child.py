@@ -1,14 +1,9 @@
-"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on.
-
-python row_kernels_child.py FUNCTION JSON-ARGUMENTS
-"""
+"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import json
-import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -270,7 +265,3 @@ def accuracy(types: list[str]) -> dict[str, list[float]]:
             errors.append(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)))
         out[name] = errors
     return out
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))
