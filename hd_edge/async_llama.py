@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge import Llama
 
-from .engine.life import OTHER_USE
 from .engine.running import Arrival, RunningStream
-from .errors import ConfigError, DecodeError
+from .errors import OTHER_USE, ConfigError, DecodeError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
