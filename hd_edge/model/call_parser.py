@@ -134,9 +134,7 @@ class AnswerParser:
 
     def _up_to(self, mark: str, ended: bool) -> tuple[str, bool]:
         """Takes the text before a mark, and the mark; without one all that cannot be its beginning."""
-        text, rest, found = up_to(self._text, (mark,))
-        if ended and not found:
-            text, rest = self._text, ""
+        text, rest, found = up_to(self._text, (mark,), ended)
         self._text = rest.removeprefix(mark) if found else rest
         return text, found
 

@@ -72,14 +72,13 @@ class HarmonyParser:
         return [{"content": "<think>"}] if self._kind == "thoughts" and not self._reasoning else []
 
     def _body(self, ended: bool) -> list[Delta]:
-        text, rest, over = up_to(self._text, ENDS)
-        if ended and not over:
-            text, rest = self._text, ""
-        for mark in ENDS[:3] if over else ():
-            rest = rest.removeprefix(mark)
-        self._text = rest
+        text, self._text, over = up_to(self._text, ENDS, ended)
         deltas = self._told(text)
-        return deltas + self._close() if over else deltas
+        if over:
+            for mark in ENDS[:3]:
+                self._text = self._text.removeprefix(mark)
+            deltas += self._close()
+        return deltas
 
     def _close(self) -> list[Delta]:
         """The message is over."""
