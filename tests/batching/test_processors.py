@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from company import ONE, WINDOW
+from company import WINDOW
 from llama_cpp import LogitsProcessorList, MinTokensLogitsProcessor, StoppingCriteriaList
+from one_model import ONE
 
 from hd_edge import Engine, Llama
 
