@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge import Llama
 
-from .engine.life import OTHER_USE
 from .engine.running import Arrival, RunningStream
-from .errors import ConfigError, DecodeError
+from .errors import OTHER_USE, ConfigError, DecodeError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,10 +85,12 @@ class AsyncLlama:
         """What a stream gives; it rests while its reader has a chunk, and ends if that task calls again."""
         if (other := self._resting) is not None and other.task is asyncio.current_task():
             other.ended = True
-            await other.chunks.aclose()
-        async with contextlib.aclosing(self._running(begin)) as chunks:
+            await other.ending.wait()
+        chunks = self._running(begin)
+        ending = Ending(chunks)
+        try:
             async for chunk in chunks:
-                resting = self._resting = Resting(chunks, asyncio.current_task())
+                resting = self._resting = Resting(ending, asyncio.current_task())
                 try:
                     yield chunk
                 finally:
@@ -97,6 +98,8 @@ class AsyncLlama:
                         self._resting = None
                 if resting.ended:
                     raise DecodeError(OTHER_USE)
+        finally:
+            await ending.wait()
 
     async def _running(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
         """What a stream gives, in a thread of its own that ends with this generator."""
@@ -131,17 +134,32 @@ class AsyncLlama:
                 await ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
 
 
+class Ending:
+    """Closes a generator once, whoever asks: its reader's next call, and asyncio where the reader has dropped it."""
+
+    def __init__(self, chunks: AsyncGenerator[Any, None]) -> None:
+        self._chunks = chunks
+        self._closing: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Until the generator has ended."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._chunks.aclose())
+        await ended(self._closing)
+        self._closing.result()
+
+
 @dataclass
 class Resting:
     """A stream whose reader has a chunk.
 
     Attributes:
-        chunks: What holds the turn.
+        ending: Of what holds the turn.
         task: Who reads.
         ended: By another call of that task.
     """
 
-    chunks: AsyncGenerator[Any, None]
+    ending: Ending
     task: asyncio.Task[Any] | None
     ended: bool = False
 

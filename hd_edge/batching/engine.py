@@ -7,7 +7,7 @@ import threading
 import weakref
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
 from hd_edge.draft.guard import Guard
@@ -273,6 +273,10 @@ class Engine:
 
     def after_fork(self) -> None:
         """Nothing: ``submit`` and ``close`` know whose it is."""
+
+    def __reduce__(self) -> NoReturn:
+        msg = "an Engine is a thread over a context of its own, no value to be copied or pickled: make another one"
+        raise ConfigError(msg)
 
     def __del__(self) -> None:
         if hasattr(self, "_pid"):  # else it was never made

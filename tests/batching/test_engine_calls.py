@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import random
 import threading
 from concurrent.futures import CancelledError
@@ -190,6 +192,14 @@ def test_asyncio_waits_streams_and_cancels(models):
 
 async def _await(handle: object) -> dict:
     return await handle
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_it_is_neither_copied_nor_pickled(models, take):
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        with pytest.raises(ConfigError, match="no value to be copied or pickled"):
+            take(engine)
+        assert engine.submit([1, 300], max_tokens=2).result(timeout=60)["choices"]
 
 
 def test_what_is_learned_is_what_was_read(models, store_path):
