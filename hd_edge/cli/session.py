@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hd_edge.errors import ConfigError
-from hd_edge.store.lock import locked
+from hd_edge.model.lock import locked
 
 from .conversation import Conversation, read
 

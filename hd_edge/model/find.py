@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 from hd_edge.config import data_folder, user_path
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
-from hd_edge.store.lock import locked
-from hd_edge.store.ownership import new_text
+
+from .lock import locked
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")  # no longer than a file's
@@ -212,5 +213,7 @@ def _write(models: dict[str, Path]) -> None:
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = {"models": {name: str(path) for name, path in sorted(models.items())}}
-    with new_text(file, replaces=True) as stream:
+    handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(document, stream, indent=1)
+    Path(part).replace(file)

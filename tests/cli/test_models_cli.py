@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from hd_edge import ConfigError, ModelFileError, StoreBusyError
 from hd_edge.cli import cli
 from hd_edge.model import find as registry
-from hd_edge.store import lock
+from hd_edge.model import lock
 
 
 def run(*arguments):
