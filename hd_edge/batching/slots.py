@@ -10,6 +10,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
+from hd_edge.backend.cell_order import go_on_behind, reuses_cells
 from hd_edge.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -167,10 +168,18 @@ class Slots:
         buffer = (ctypes.c_uint8 * size)()
         got = lib.llama_state_get_data(context, buffer, size)
         put = lib.llama_state_set_data(context, buffer, got)
-        if not got or put != got:
+        if not got or put != got or not self._go_on_behind():
             for slot in self.all:
                 self.cut(slot, 0)
             msg = f"llama.cpp took {put} of the {got} bytes of its own state: the conversations are forgotten"
             raise DecodeError(msg)
         verifier.compacted()
         self.compactions += 1
+
+    def _go_on_behind(self) -> bool:
+        """Has the log go on behind the cells that were put back; False if that cannot be."""
+        verifier = self._verifier
+        if not reuses_cells(self._context) or verifier.live == verifier.n_cells:  # no room: no forward either
+            return True
+        trunks = [verifier.sequence(slot.number) for slot in self.all]
+        return go_on_behind(self._context, trunks, verifier.trash, verifier.scratch)
