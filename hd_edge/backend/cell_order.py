@@ -1,4 +1,4 @@
-"""The order of cells behind a state that was put back whole, in models with a sliding window.
+"""The order of cells behind a state that was put back whole, in full-size caches of sliding windows.
 
 llama.cpp then looks for free cells from the first one on. In a window's cache it takes a cell for free whose position
 the window has left, if that cell is of one sequence only; the earlier ones of that sequence go with it. So new tokens

@@ -78,7 +78,7 @@ def _is_llama_cpps(settings: dict[str, Any]) -> bool:
 def limits(llama: Any, config: DraftConfig) -> dict[str, Any]:
     """The limits of a loaded model's native ``Verifier``."""
     rows, params = min(config.max_rows, llama.n_batch), llama.context_params
-    window = int(lib.llama_model_n_swa(llama.model))
+    window = int(lib.llama_model_n_swa(llama.model))  # a full cache, too, may begin with a state that lacks cells
     if not keeps_state(llama):
         return {"max_rows": rows, "max_sequences": params.n_seq_max, "window": window}
     window = 0 if params.swa_full else window

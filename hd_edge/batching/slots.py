@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -168,13 +168,20 @@ class Slots:
         buffer = (ctypes.c_uint8 * size)()
         got = lib.llama_state_get_data(context, buffer, size)
         put = lib.llama_state_set_data(context, buffer, got)
-        if not got or put != got or not self._go_on_behind():
-            for slot in self.all:
-                self.cut(slot, 0)
-            msg = f"llama.cpp took {put} of the {got} bytes of its own state: the conversations are forgotten"
-            raise DecodeError(msg)
+        if not got or put != got:
+            self._lost(f"llama.cpp took {put} of the {got} bytes of its own state")
+        if not self._go_on_behind():
+            self._lost("llama.cpp refused to put one of its own cells behind all others")
         verifier.compacted()
         self.compactions += 1
+
+    def _lost(self, why: str) -> NoReturn:
+        for slot in self.all:
+            self.cut(slot, 0)
+        self._verifier.drop_trash()
+        self._verifier.compacted()  # the log begins anew
+        msg = f"{why}: the conversations are forgotten"
+        raise DecodeError(msg)
 
     def _go_on_behind(self) -> bool:
         """Has the log go on behind the cells that were put back; False if that cannot be."""

@@ -10,7 +10,8 @@ import pytest
 from company import ONE, WINDOW, Asked, Oracle, asked, in_company, integrity
 from llama_cpp import LlamaGrammar
 
-from hd_edge import Engine, Llama
+from hd_edge import DecodeError, Engine, Llama
+from hd_edge.batching import slots
 from hd_edge.model.questions import read_questions
 
 
@@ -77,6 +78,24 @@ def test_nothing_changes_where_the_cells_are_few(models, shapes, name):
             slot._planner = Oracle(answers, slot.number)
         assert in_company(engine, everything, 2) == expected
         assert engine.compactions > 3
+        assert integrity(engine) == ""
+
+
+def test_a_compaction_that_fails_ends_what_runs_and_nothing_else(shapes, monkeypatch):
+    path, few = str(shapes("gpt-oss-tiny")), {"n_ctx": WINDOW, "n_batch": 50, "n_ubatch": 50}
+    with Engine(path, parallel=1, **few, **ONE) as engine, Llama(path, n_ctx=WINDOW, **ONE) as alone:
+        prompts = [random.Random(seed).choices(range(300, alone.n_vocab()), k=150) for seed in range(20)]
+        options = {"max_tokens": 20, "temperature": 0.0, "logprobs": 1}
+        monkeypatch.setattr(slots, "go_on_behind", lambda *_: False)
+        with pytest.raises(DecodeError, match="the conversations are forgotten"):
+            for prompt in prompts:
+                engine.submit(prompt, **options).result()
+        assert engine.compactions == engine.model.shared.used == 0
+        monkeypatch.undo()
+        for prompt in prompts:
+            want = alone.create_completion(prompt, **options)["choices"]
+            assert engine.submit(prompt, **options).result()["choices"] == want
+        assert engine.compactions > 1
         assert integrity(engine) == ""
 
 

@@ -127,7 +127,9 @@ def test_nothing_of_a_damaged_state_is_left_behind(shapes, name):
         want = said(llm, other, 10)
         said(llm, [1, *words(1, 100)], 3)
         whole = llm.save_state()
-        places = [at for at in range(100) if whole.llama_state[at : at + 12] == bytes([2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])]
+        places = [
+            at for at in range(100) if whole.llama_state[at : at + 12] == bytes([2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+        ]
         assert places
         for place in (places[0] + 12 * cell for cell in range(5)):
             state = copy(whole)
