@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge import Llama
 
-from .engine.life import OTHER_USE
 from .engine.running import Arrival, RunningStream
-from .errors import ConfigError, DecodeError
+from .errors import OTHER_USE, ConfigError, DecodeError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
@@ -74,9 +71,7 @@ class AsyncLlama:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -90,10 +85,12 @@ class AsyncLlama:
         """What a stream gives; it rests while its reader has a chunk, and ends if that task calls again."""
         if (other := self._resting) is not None and other.task is asyncio.current_task():
             other.ended = True
-            await other.chunks.aclose()
-        async with contextlib.aclosing(self._running(begin)) as chunks:
+            await other.ending.wait()
+        chunks = self._running(begin)
+        ending = Ending(chunks)
+        try:
             async for chunk in chunks:
-                resting = self._resting = Resting(chunks, asyncio.current_task())
+                resting = self._resting = Resting(ending, asyncio.current_task())
                 try:
                     yield chunk
                 finally:
@@ -101,6 +98,8 @@ class AsyncLlama:
                         self._resting = None
                 if resting.ended:
                     raise DecodeError(OTHER_USE)
+        finally:
+            await ending.wait()
 
     async def _running(self, begin: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
         """What a stream gives, in a thread of its own that ends with this generator."""
@@ -132,7 +131,22 @@ class AsyncLlama:
             finally:
                 closed.set()
                 room.release()
-                await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+                await ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+
+
+class Ending:
+    """Closes a generator once, whoever asks: its reader's next call, and asyncio where the reader has dropped it."""
+
+    def __init__(self, chunks: AsyncGenerator[Any, None]) -> None:
+        self._chunks = chunks
+        self._closing: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Until the generator has ended."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._chunks.aclose())
+        await ended(self._closing)
+        self._closing.result()
 
 
 @dataclass
@@ -140,12 +154,12 @@ class Resting:
     """A stream whose reader has a chunk.
 
     Attributes:
-        chunks: What holds the turn.
+        ending: Of what holds the turn.
         task: Who reads.
         ended: By another call of that task.
     """
 
-    chunks: AsyncGenerator[Any, None]
+    ending: Ending
     task: asyncio.Task[Any] | None
     ended: bool = False
 
@@ -177,9 +191,7 @@ class LoopTurn:
             self._leave(loop)
             raise
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._lock.release()
         self._leave(asyncio.get_running_loop())
 
@@ -193,8 +205,9 @@ class LoopTurn:
                 self._users -= 1
 
 
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Waits until it has ended, also where this task is cancelled again."""
-    while not task.done():
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Waits until all have ended, also while this task itself is cancelled."""
+    waiting = asyncio.ensure_future(asyncio.wait(tasks))
+    while not waiting.done():
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
+            await asyncio.shield(waiting)

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+OTHER_USE = (
+    "this generation ended when another generation, or another call, began on the same object: use one at a time"
+)
+
 
 def printable(text: str) -> str:
     """Text of a file, safe to show: control characters, also those that turn the writing direction, as escapes."""

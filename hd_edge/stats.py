@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 TIERS = ("context", "model", "statistics", "drafter")
 TIER_NAMES = ("target", *TIERS)  # index = native Tier
+SUMMED = (  # fields that add up
+    *("prompt_tokens", "cached_tokens", "prompt_seconds", "tokens", "ends", "seconds", "forwards", "drafts", "rows"),
+    *("draft_seconds", "forward_seconds"),
+)
 
 
 @dataclass
@@ -71,20 +75,8 @@ class GenerationStats:
 
     def add(self, other: GenerationStats) -> None:
         """Adds another generation's counts to these."""
-        for name in (
-            "prompt_tokens",
-            "cached_tokens",
-            "prompt_seconds",
-            "tokens",
-            "ends",
-            "seconds",
-            "forwards",
-            "drafts",
-            "rows",
-        ):
+        for name in SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.draft_seconds += other.draft_seconds
-        self.forward_seconds += other.forward_seconds
         for name in ("drafted", "accepted", "lookups"):  # programs beside hd_edge have tiers of their own
             counts: dict[str, int] = getattr(self, name)
             for tier, count in getattr(other, name).items():
@@ -143,6 +135,17 @@ def token_details(stats: GenerationStats) -> dict[str, int]:
 def prompt_details(stats: GenerationStats) -> dict[str, int]:
     """OpenAI's ``prompt_tokens_details``: prompt tokens that were known and not computed."""
     return {"cached_tokens": stats.cached_tokens}
+
+
+def usage(prompt: int, tokens: int, stats: GenerationStats) -> dict[str, Any]:
+    """OpenAI's ``usage`` of so many tokens of a prompt and of its answers."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": tokens,
+        "total_tokens": prompt + tokens,
+        "prompt_tokens_details": prompt_details(stats),
+        "completion_tokens_details": token_details(stats),
+    }
 
 
 def timings(stats: GenerationStats) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def smollm2() -> Path:
 @pytest.fixture(scope="session")
 def smollm2_q4_0(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf.quantize(smollm2, tmp_path_factory.mktemp("smollm2") / "q4_0.gguf", "Q4_0")
+
+
+@pytest.fixture
+def opened():
+    """``opened(model)``: a model, a cache or a store, closed when the test ends, however it ends."""
+    with ExitStack() as stack:
+        yield lambda one: stack.enter_context(closing(one))
 
 
 @pytest.fixture

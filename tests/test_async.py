@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from one_model import ONE
 
 from hd_edge import AsyncLlama, Llama, async_llama
 from hd_edge.errors import ClosedError, ConfigError, DecodeError
@@ -18,9 +20,8 @@ GREEDY = {"max_tokens": 12, "temperature": 0.0}
 
 @pytest.fixture
 def llm(models):
-    llm = Llama(str(models("Q4_0")), n_ctx=4096, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    yield llm
-    llm.close()
+    with Llama(str(models("Q4_0")), n_ctx=4096, **ONE) as llm:
+        yield llm
 
 
 def text(done) -> str:
@@ -119,6 +120,25 @@ def test_a_task_that_left_a_stream_may_call_again(llm, kind):
         assert (await waiting)["choices"][0]["text"] == want
 
     asyncio.run(asyncio.wait_for(ask(), 60))
+
+
+def test_a_stream_that_was_dropped_ends_without_a_word(llm):
+    """asyncio closes it in a task of its own, while the next call of its reader does."""
+    own, said = AsyncLlama(llm), []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+        for _ in range(10):
+            stream = await own.create_completion("the cat", stream=True, **GREEDY)
+            async for _ in stream:
+                break
+            del stream
+            await own.create_completion("a dog", **GREEDY)
+        gc.collect()  # tasks whose errors nobody has taken
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert said == []
 
 
 def test_errors_and_the_end(models):

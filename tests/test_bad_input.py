@@ -10,14 +10,11 @@ import hd_edge
 from hd_edge import ConfigError, ContextFullError, DraftConfig, HDEdgeError, Llama, ModelFileError, TokenError
 from hd_edge.model.gguf import read_header
 
-THREADS = {"n_threads": 1, "n_threads_batch": 1}
-
 
 @pytest.fixture(scope="module")
 def llm(models):
-    loaded = Llama(str(models("Q4_0")), n_ctx=256, **THREADS)
-    yield loaded
-    loaded.close()
+    with Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1) as loaded:
+        yield loaded
 
 
 def test_missing_file(tmp_path):
@@ -84,14 +81,14 @@ def test_header_tells_types_and_shapes(models):
 
 
 def test_prompts(llm):
-    with pytest.raises(TokenError, match="at least 1 token is needed, got 0"):
-        llm.generate([])
-    with pytest.raises(TokenError, match="token id 512 is outside the vocabulary of 512"):
-        llm.generate([1, 512])
-    with pytest.raises(TokenError, match="-1 is outside"):
-        llm.generate([-1])
-    with pytest.raises(TokenError, match="must be token ids or a string, got int"):
-        llm.generate(7)
+    for wrong, message in (
+        ([], "at least 1 token is needed, got 0"),
+        ([1, 512], "token id 512 is outside the vocabulary of 512"),
+        ([-1], "-1 is outside"),
+        (7, "must be token ids or a string, got int"),
+    ):
+        with pytest.raises(TokenError, match=message):
+            llm.generate(wrong)
     with pytest.raises(ContextFullError, match="300 tokens, the context window 256"):
         llm.generate([5] * 300)
     with pytest.raises(ContextFullError, match="tokens, the context window 256"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tracemalloc
 from itertools import product
@@ -11,6 +10,7 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
+from children import python
 from tiny_gguf import WIDTH, write_lora
 
 from hd_edge import ConfigError, DecodeError, ExactModeError, Llama, ModelFileError, TokenError
@@ -118,10 +118,10 @@ def test_a_vocabulary_is_of_the_kind_that_it_is(models, model):
         Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"tokenizer.ggml.model": model}})
 
 
-def test_tokenizing_takes_the_memory_of_the_text(models):
+def test_tokenizing_takes_the_memory_of_the_text(models, opened):
     """llama_cpp makes an array of the trained context for each text: 64 MiB here, 8 GiB where a file says so."""
     texts = [b"", b"a", b"the cat sat on the mat", b"<s>the</s>", "\u00e9\U0001f389\0x".encode(), b"\xff\xfe"]
-    base = llama_cpp.Llama(str(models("Q4_0")), n_ctx=64, verbose=False)
+    base = opened(llama_cpp.Llama(str(models("Q4_0")), n_ctx=64, verbose=False))
     with Llama(str(models("Q4_0")), **{**SETTINGS, "kv_overrides": {"llama.context_length": 2**24}}) as llm:
         for text, add_bos, special in product(texts, (True, False), (True, False)):
             tracemalloc.start()
@@ -130,7 +130,6 @@ def test_tokenizing_takes_the_memory_of_the_text(models):
             tracemalloc.stop()
             assert said == base.tokenize(text, add_bos, special)
             assert most < 1 << 20
-    base.close()
 
 
 class Somewhere:
@@ -221,5 +220,5 @@ with vocabulary_of(sys.argv[1]) as model:
     resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20), resource.RLIM_INFINITY))
     print(buffer.add_texts(vocabulary.native, [b"the cat"] * 1000, 1000))
 """
-    done = subprocess.run([sys.executable, "-c", code, str(models("Q4_0"))], capture_output=True, text=True)
+    done = python("-c", code, models("Q4_0"))
     assert (done.returncode, done.stdout) == (0, "6000\n"), done.stderr

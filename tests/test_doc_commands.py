@@ -14,6 +14,7 @@ import platformdirs.unix
 import platformdirs.windows
 import pytest
 import yaml
+from children import address
 from served import Served
 from terminal import Terminal
 
@@ -102,10 +103,7 @@ def run_in_terminal(line: str, folder: Path) -> None:
 
 def run_server(line: str, folder: Path) -> None:
     process = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=folder, stderr=subprocess.PIPE, text=True)
-    said = []
-    while not (said and " at http://" in said[-1]):
-        said.append(process.stderr.readline())
-        assert said[-1], f"{line}: {''.join(said)}"
+    address(process)
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == 0
@@ -158,17 +156,13 @@ def test_the_cells_of_a_page_run_one_after_the_other(page, in_folder_of_smollm2,
 
 def test_the_agent_of_the_page_calls_its_tool(smollm2_q4_0, capsys):
     llm = Llama(str(smollm2_q4_0), n_ctx=2048, store=None, prefix_cache=None, n_threads=1)
-    served = Served(create_app(llm, "local"))
-    try:
+    with Served(create_app(llm, "local")) as served:
         (agent,) = blocks("docs/assistant.md", "python")
         names: dict[str, object] = {}
         exec(agent.replace("http://127.0.0.1:8080", served.url), names)
         roles = [message["role"] for message in names["talk"]]
         assert roles[:3] == ["user", "assistant", "tool"]
         assert names["talk"][2]["content"] in ("3 euros", "4 euros")
-    finally:
-        served.stop()
-        llm.close()
 
 
 def test_the_settings_of_editors_are_whole():

@@ -6,9 +6,9 @@ import inspect
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
+import children
 import click
 import pytest
 
@@ -38,8 +38,7 @@ def command_lines():
 
 def test_cli_reference_is_that_of_the_code():
     script = ROOT / "scripts" / "tools" / "cli_reference.py"
-    written = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
-    same = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == written
+    same = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == children.python(script).stdout
     assert same, "run scripts/tools/cli_reference.py > docs/cli.md"
 
 
@@ -130,13 +129,9 @@ def example(heading: str) -> str:
 @pytest.fixture(scope="module")
 def address(smollm2_q4_0, tmp_path_factory):
     """A running server."""
-    command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
+    command = [*children.HD_EDGE, "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = []
-    while not (found := re.search(r"http://[\d.:]+", "".join(said))):  # a warning may come first
-        said.append(process.stderr.readline())
-        assert said[-1], f"the server ended: {''.join(said)}"
-    yield found[0]
+    yield children.address(process)[0]
     process.terminate()
     process.communicate()
 
@@ -183,8 +178,7 @@ def test_explain_says_what_the_numbers_mean():
 
 
 def test_doctor_explain_runs(smollm2_q4_0):
-    command = [sys.executable, "-m", "hd_edge", "doctor", "-m", str(smollm2_q4_0), "-t", "1", "--explain"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    done = children.hd_edge("doctor", "-m", smollm2_q4_0, "-t", "1", "--explain")
     assert "cost of n rows" in done.stdout
     assert "verdict" in done.stdout
     assert done.stdout.count("tokens/forward") == 3

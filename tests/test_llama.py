@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
-import llama_cpp
 import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList, StoppingCriteriaList
+from one_model import PROMPT, drafting_well, make, make_theirs, take
 
-from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
 from hd_edge.stats import GenerationStats
-
-SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "type_k": 8, "type_v": 8, "seed": 5}
-PROMPT = "the cat sat on the mat and then the cat"
 
 
 @pytest.fixture(scope="module")
 def base(models):
-    llm = llama_cpp.Llama(str(models("Q4_0")), flash_attn=True, verbose=False, **SETTINGS)
-    yield llm
-    llm.close()
+    with closing(make_theirs(models)) as llm:
+        yield llm
 
 
 @pytest.fixture(scope="module")
 def loaded(models):
-    # llama.cpp's own kernels: those of hd_edge round differently, as any other CPU would
-    llm = Llama(str(models("Q4_0")), exact=True, draft="off", row_kernels=False, **SETTINGS)
-    yield llm
-    llm.close()
+    with make(models, draft="off") as llm:
+        yield llm
 
 
 @pytest.fixture
 def ours(loaded, base):
-    """Adversarial drafts that know what plain decoding says, so that paths are long and wrong nodes many."""
-    tokens = loaded.tokenize(PROMPT.encode())
-    script = [t for t, _ in zip(base.generate(tokens, temp=0.0), range(80), strict=False)]
-    loaded.reset()
-    base.reset()
-    with loaded.drafting(Adversary(tokens + script, loaded.n_vocab(), 0.8, 1)):
+    with drafting_well(loaded, base):
         yield loaded
 
 
@@ -140,9 +129,7 @@ def test_processors_see_the_true_prefix_only(ours, base):
             return scores
 
         tokens = llm.tokenize(PROMPT.encode())
-        generation = llm.generate(tokens, temp=0.0, logits_processor=LogitsProcessorList([watch]))
-        out = [t for t, _ in zip(generation, range(40), strict=False)]
-        generation.close()
+        out = take(llm.generate(tokens, temp=0.0, logits_processor=LogitsProcessorList([watch])), 40)
         return out, seen[:40]
 
     assert run(ours) == run(base)
@@ -169,8 +156,7 @@ def test_sent_tokens_are_appended(ours, base):
     head = [next(generation) for _ in range(10)]
     tail = [generation.send(sent)] + [next(generation) for _ in range(10)]
     generation.close()
-    want = [t for t, _ in zip(base.generate(prompt + head + sent, temp=0.0), range(11), strict=False)]
-    assert tail == want
+    assert tail == take(base.generate(prompt + head + sent, temp=0.0), 11)
     assert ours.verifier.check_integrity() == ""
 
 
@@ -196,10 +182,7 @@ def test_error_in_a_processor_is_raised_and_the_state_is_good(ours, base):
 def test_generator_closed_after_any_number_of_tokens(ours, base, n):
     tokens = ours.tokenize(PROMPT.encode())
     for llm in (ours, base):
-        generation = llm.generate(tokens, temp=0.0)
-        for _ in range(n):
-            next(generation)
-        generation.close()
+        take(llm.generate(tokens, temp=0.0), n)
     if n:
         assert ours.n_tokens == base.n_tokens
         assert ours.verifier.check_integrity() == ""
@@ -220,9 +203,7 @@ def test_a_new_generation_ends_one_left_open(ours, base):
 
 def test_chat_turns_reuse_the_prefix(ours):
     first = ours.tokenize(PROMPT.encode())
-    generation = ours.generate(first, temp=0.0)
-    spoken = [next(generation) for _ in range(20)]
-    generation.close()
+    spoken = take(ours.generate(first, temp=0.0), 20)
     ours.eval = lambda tokens: fed.append(len(tokens)) or type(ours).eval(ours, tokens)
     fed = []
     try:
@@ -234,14 +215,12 @@ def test_chat_turns_reuse_the_prefix(ours):
 
 def test_save_and_load_state(ours):
     tokens = ours.tokenize(PROMPT.encode())
-    generation = ours.generate(tokens, temp=0.0)
-    head = [next(generation) for _ in range(10)]
-    generation.close()
+    head = take(ours.generate(tokens, temp=0.0), 10)
     state = ours.save_state()
-    want = [t for t, _ in zip(ours.generate(tokens + head, temp=0.0), range(10), strict=False)]
+    want = take(ours.generate(tokens + head, temp=0.0), 10)
     ours("something else entirely", max_tokens=10)
     ours.load_state(state)
-    assert [t for t, _ in zip(ours.generate(tokens + head, temp=0.0), range(10), strict=False)] == want
+    assert take(ours.generate(tokens + head, temp=0.0), 10) == want
     assert ours.verifier.check_integrity() == ""
 
 
@@ -262,7 +241,7 @@ def test_cancel_from_another_thread(ours, base):
 
 def test_text_pieces_are_the_text(ours, base):
     want = base(PROMPT, max_tokens=40, temperature=0.0)["choices"][0]["text"]
-    pieces = [p for p, _ in zip(ours.generate(PROMPT, temp=0.0), range(40), strict=False)]
+    pieces = take(ours.generate(PROMPT, temp=0.0), 40)
     assert "".join(p.text for p in pieces) == want
     assert {p.tier for p in pieces} > {"target"}
     assert all(isinstance(p.token, int) for p in pieces)
@@ -276,23 +255,17 @@ def test_total_stats_add_up(ours):
     assert ours.total_stats.forwards >= ours.stats.forwards
 
 
-def test_whole_context_and_small_batch(models, base):
+def test_whole_context_and_small_batch(models, opened):
     n_ctx = 256
-    llm = Llama(
-        str(models("Q4_0")), exact=True, draft="off", row_kernels=False, **{**SETTINGS, "n_ctx": n_ctx, "n_batch": 8}
-    )
-    plain = llama_cpp.Llama(
-        str(models("Q4_0")), flash_attn=True, verbose=False, **{**SETTINGS, "n_ctx": n_ctx, "n_batch": 8}
-    )
+    llm = opened(make(models, draft="off", n_ctx=n_ctx, n_batch=8))
+    plain = opened(make_theirs(models, n_ctx=n_ctx, n_batch=8))
     for length in (n_ctx - 1, n_ctx - 2, 20, 1):
         prompt = [1, *(260 + i % 200 for i in range(length - 1))]
         want = plain.create_completion(prompt, max_tokens=None, temperature=0.0)
-        script = prompt + [t for t, _ in zip(plain.generate(prompt, temp=0.0), range(n_ctx - length), strict=False)]
+        script = prompt + take(plain.generate(prompt, temp=0.0), n_ctx - length)
         with llm.drafting(Adversary(script, llm.n_vocab(), 0.8, 1)):
             alike(llm.create_completion(prompt, max_tokens=None, temperature=0.0), want, n_ctx - length)
         assert llm.verifier.check_integrity() == ""
     full = [1, *(260 + i % 200 for i in range(n_ctx - 1))]
     assert len(full) == n_ctx
     assert next(llm.generate(full, temp=0.0)) == next(plain.generate(full, temp=0.0))
-    llm.close()
-    plain.close()

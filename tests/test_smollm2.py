@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from one_model import take
 
 from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
@@ -33,17 +34,13 @@ def chat_tokens(llm, prompt):
 
 def answer(llm, tokens, **sampling):
     llm.set_seed(3)
-    generation = llm.generate(tokens, **{"temp": 0.0, **sampling})
-    spoken = [token for token, _ in zip(generation, range(TOKENS), strict=False)]
-    generation.close()
-    return spoken
+    return take(llm.generate(tokens, **{"temp": 0.0, **sampling}), TOKENS)
 
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    loaded = Llama(str(smollm2_q4_0), exact=True, n_ctx=1024, n_threads=1, n_threads_batch=1)
-    yield loaded
-    loaded.close()
+    with Llama(str(smollm2_q4_0), exact=True, n_ctx=1024, n_threads=1, n_threads_batch=1) as loaded:
+        yield loaded
 
 
 def test_drafted_text_is_plain_text_on_real_prompts(llm):

@@ -7,10 +7,11 @@ side. Here the same, with token ids instead of text, more tokens, trees, and bot
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from one_model import ONE, take
 
 from hd_edge import ContextFullError, DraftConfig, Llama
 from hd_edge.check.adversary import Adversary
@@ -19,7 +20,6 @@ from hd_edge.draft.planner import root_alone
 SAMPLING = {"temp": 0.2, "top_k": 5}
 SEED = 4242
 PROMPT = "I believe the meaning of life is"
-THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 
 
 class AllWrong(Adversary):
@@ -39,19 +39,14 @@ def say(llm, n, prompt=PROMPT):
     llm.reset()
     llm.set_seed(SEED)
     tokens = llm.tokenize(prompt.encode())
-    generation = llm.generate(tokens, **SAMPLING)
-    said = [token for _, token in zip(range(n), generation, strict=False)]
-    generation.close()
-    return tokens, said
+    return tokens, take(llm.generate(tokens, **SAMPLING), n)
 
 
 @pytest.fixture(scope="module", params=["tiny", "smollm2"])
 def plain(request, models):
     path = models("Q4_K_M") if request.param == "tiny" else request.getfixturevalue("smollm2")
-    llm = Llama(str(path), exact=True, draft="off", n_ctx=256, **THREADS)
-    tokens, said = say(llm, 48)
-    yield llm, tokens, said
-    llm.close()
+    with Llama(str(path), exact=True, draft="off", n_ctx=256, **ONE) as llm:
+        yield llm, *say(llm, 48)
 
 
 def test_with_a_draft_of_which_nothing_is_accepted(plain):
@@ -76,19 +71,17 @@ def test_with_drafts_of_several_lengths_and_without(plain, rows):
 @pytest.mark.parametrize("config", ["auto", "paper", DraftConfig(max_rows=4), DraftConfig(tiers=("context",))])
 def test_our_own_planners(models, config):
     path = str(models("Q4_K_M"))
-    off = Llama(path, exact=True, draft="off", n_ctx=256, **THREADS)
-    want = say(off, 120)
-    off.close()
-    drafting = Llama(path, exact=True, draft=config, n_ctx=256, **THREADS)
-    assert say(drafting, 120) == want
-    assert say(drafting, 120) == want  # now from what it has learned
-    drafting.close()
+    with Llama(path, exact=True, draft="off", n_ctx=256, **ONE) as off:
+        want = say(off, 120)
+    with Llama(path, exact=True, draft=config, n_ctx=256, **ONE) as drafting:
+        assert say(drafting, 120) == want
+        assert say(drafting, 120) == want  # now from what it has learned
 
 
 @pytest.mark.parametrize("n_ctx", [64, 80, 96])
-def test_the_context_is_not_exceeded(models, n_ctx):
+def test_the_context_is_not_exceeded(models, opened, n_ctx):
     """The base class stops a completion at the window's end; a generation goes to the last cell and says so."""
-    off = Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=n_ctx, **THREADS)
+    off = opened(Llama(str(models("Q4_0")), exact=True, draft="off", n_ctx=n_ctx, **ONE))
     tokens = off.tokenize(PROMPT.encode())
 
     def to_the_end(llm):
@@ -106,27 +99,19 @@ def test_the_context_is_not_exceeded(models, n_ctx):
     with off.drafting(Adversary(want[0], off.n_vocab(), 0.9, 3)):
         assert to_the_end(off) == want
     assert off.verifier.check_integrity() == ""
-    off.close()
 
 
-def test_two_objects_side_by_side(models):
+def test_two_objects_side_by_side(models, opened):
     path = str(models("Q4_0"))
-    llms = [Llama(path, exact=True, draft="off", n_ctx=256, **THREADS) for _ in range(2)]
+    llms = [opened(Llama(path, exact=True, draft="off", n_ctx=256, **ONE)) for _ in range(2)]
     want = say(llms[0], 60)
-    results = [None, None]
 
-    def work(i):
-        with llms[i].drafting(Adversary(want[0] + want[1], llms[i].n_vocab(), 0.8, i)):
-            results[i] = say(llms[i], 60)
+    def work(llm):
+        with llm.drafting(Adversary(want[0] + want[1], llm.n_vocab(), 0.8, llms.index(llm))):
+            return say(llm, 60)
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [want, want]
-    for llm in llms:
-        llm.close()
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(work, llms)) == [want, want]
 
 
 def test_forwards_are_never_more_than_plain_ones(plain):

@@ -12,11 +12,12 @@ from typing import NoReturn
 import numpy as np
 
 from hd_edge import _native
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, at_most
 
 from .gbnf_rules import Element, Kind, Open
 
-MOST_BYTES = 256 * 1024  # of a grammar's text
+GRAMMAR = "the grammar"
+MOST_BYTES = 256 * 1024  # of its text
 MOST_NESTED = 2100  # brackets in brackets
 MOST_REPEATED = 2000  # {m,n}
 MOST_ELEMENTS = 200_000  # characters, names and alternatives, with repetitions written out
@@ -42,7 +43,7 @@ def parse(text: str, root: str, token: Callable[[str], int]) -> _native.GrammarR
     Raises:
         ConfigError: What is wrong, and where; or the limit and the value.
     """
-    _at_most("bytes", len(text.encode("utf-8", "surrogatepass")), MOST_BYTES)
+    at_most("bytes", len(text.encode("utf-8", "surrogatepass")), MOST_BYTES, GRAMMAR)
     return Parser(text, token).rules(root)
 
 
@@ -107,7 +108,7 @@ class Parser:
             self._skip(LINES)
         elif character == "(":
             self._at += 1
-            _at_most("brackets in brackets", len(self._open), MOST_NESTED)
+            at_most("brackets in brackets", len(self._open), MOST_NESTED, GRAMMAR)
             self._open.append(Open(self._new_rule()))
             self._skip(LINES)
         elif character == ")" and len(self._open) > 1:
@@ -194,7 +195,7 @@ class Parser:
     def _count(self) -> int:
         digits = self._word(NUMBER, "a number")
         count = int(digits) if len(digits) < 9 else 10**9
-        _at_most("repetitions of one item", count, MOST_REPEATED)
+        at_most("repetitions of one item", count, MOST_REPEATED, GRAMMAR)
         self._skip_behind()
         return count
 
@@ -244,7 +245,7 @@ class Parser:
 
     def _grow(self, elements: int) -> None:
         self._size += elements
-        _at_most("elements with its repetitions written out", self._size, MOST_ELEMENTS)
+        at_most("elements with its repetitions written out", self._size, MOST_ELEMENTS, GRAMMAR)
 
     def _skip(self, space: re.Pattern[str]) -> None:
         if found := space.match(self._text, self._at):
@@ -269,10 +270,4 @@ class Parser:
     def _fail(self, what: str) -> NoReturn:
         line = self._text.count("\n", 0, self._at) + 1
         msg = f"cannot parse the grammar: {what} in line {line}, at {self._text[self._at : self._at + 40]!r}"
-        raise ConfigError(msg)
-
-
-def _at_most(what: str, value: int, limit: int) -> None:
-    if value > limit:
-        msg = f"the grammar has {value} {what}, at most {limit} are taken: make it smaller"
         raise ConfigError(msg)

@@ -38,7 +38,6 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # of native/kernels/c_api
     "hd_rows_install": (TEXT, (ctypes.POINTER(ctypes.c_void_p), TEXT)),
     "hd_rows_offer": (None, (INT,)),
     "hd_rows_alone": (INT, ()),
-    "hd_rows_bytes": (LONG, ()),
     "hd_rows_taken": (LONG, ()),
     "hd_attention_type": (TEXT, (INT,)),
     "hd_attention_problem": (TEXT, ()),
@@ -177,11 +176,6 @@ def used(offer: Status) -> Status:
     if not offer.active or _library is None or _library.hd_rows_taken() > 0:
         return offer
     return _inactive("they took none of the model's weights")
-
-
-def bytes_in_use() -> int:
-    """Bytes of weights that models of this process have stored for the kernels since its start."""
-    return int(_library.hd_rows_bytes()) if _library is not None else 0
 
 
 def _inactive(reason: str, *, chosen: bool = False) -> Status:

@@ -43,15 +43,8 @@ INTEGERS = {
     "yarn_orig_ctx": (0, INT32),
     "last_n_tokens_size": (0, MOST_LAST_TOKENS),
 }
-NUMBERS = {  # the lowest each may be
-    "rope_freq_base": 0.0,
-    "rope_freq_scale": 0.0,
-    "yarn_ext_factor": -math.inf,
-    "yarn_attn_factor": -math.inf,
-    "yarn_beta_fast": -math.inf,
-    "yarn_beta_slow": -math.inf,
-    "lora_scale": -math.inf,
-}
+FACTORS = ("rope_freq_base", "rope_freq_scale")  # at least 0
+NUMBERS = (*FACTORS, "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow", "lora_scale")
 SWITCHES = (
     *("vocab_only", "use_mmap", "use_mlock", "logits_all", "embedding", "offload_kqv", "flash_attn", "op_offload"),
     *("swa_full", "no_perf", "spm_infill"),
@@ -73,15 +66,11 @@ def check_ranges(settings: dict[str, Any]) -> None:
             expect(name, value, is_integer(value) and low <= value <= high, f"an integer from {low} to {high}")
             settings[name] = operator.index(value)  # random.Random takes no number of numpy
         elif name in NUMBERS:
-            fits = is_number(value) and value >= NUMBERS[name]
-            expect(name, value, fits, "a finite number" + (" of at least 0" if NUMBERS[name] == 0 else ""))
+            fits = is_number(value) and (value >= 0 or name not in FACTORS)
+            expect(name, value, fits, "a finite number" + (" of at least 0" if name in FACTORS else ""))
         elif name in SWITCHES:
-            expect(
-                name,
-                value,
-                isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)),
-                "True or False",
-            )
+            fits = isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1))
+            expect(name, value, fits, "True or False")
         elif name in ("type_k", "type_v"):
             known = ", ".join(f"{number} ({kind})" for number, kind in CACHE_TYPES.items())
             expect(name, value, is_integer(value) and value in CACHE_TYPES, f"one of {known}")

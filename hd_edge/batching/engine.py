@@ -7,7 +7,7 @@ import threading
 import weakref
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
 from hd_edge.draft.guard import Guard
@@ -29,7 +29,6 @@ from .slots import Slot, Slots
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -275,6 +274,10 @@ class Engine:
     def after_fork(self) -> None:
         """Nothing: ``submit`` and ``close`` know whose it is."""
 
+    def __reduce__(self) -> NoReturn:
+        msg = "an Engine is a thread over a context of its own, no value to be copied or pickled: make another one"
+        raise ConfigError(msg)
+
     def __del__(self) -> None:
         if hasattr(self, "_pid"):  # else it was never made
             self.close()
@@ -282,13 +285,10 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        msg = f"{name}={value!r} is not an integer from {least} to {most}"
-        raise ConfigError(msg)
+    fits = type(value) is int and least <= value <= most
+    expect(name, value, fits, f"an integer from {least} to {most}")

@@ -244,6 +244,7 @@ class Loop:
         self._verifier.commit(slot.number, np.array(path, np.int32))
         slot.tokens += [*part.pending[:-1], *accepted]
         request.tokens += drawn
+        request.drawn = []
         slot.output += len(drawn)
         if first:
             request.stats.prompt_seconds = perf_counter() - request.begun
@@ -262,13 +263,12 @@ class Loop:
         """Nodes accepted, tokens drawn at them, whether the answer is over, and what was raised."""
         request, tree = part.request, part.tree
         path: list[int] = [0]
-        drawn: list[int] = []
-        prefix = [*slot_of(request).tokens, *part.pending] if request.stop is not None else []
+        drawn = request.drawn = []
         try:
             while True:
                 node = path[-1]
                 token = request.sampler.sample(node)
-                if request.stops(prefix, node):
+                if request.stops(node):
                     return path, drawn, True, None
                 drawn.append(token)
                 ended = lib.llama_vocab_is_eog(self._model._model.vocab, token)
@@ -278,7 +278,6 @@ class Loop:
                 if child < 0:
                     return path, drawn, False, None
                 path.append(child)
-                prefix.append(token)
         except BaseException as error:  # of the user's processors or criteria, or of the grammar: this request's alone
             return path, drawn, True, error
 

@@ -112,6 +112,8 @@ class SharedPlanner(TreePlanner):
         self._chain, self._proposed = [], None
         self._rests = self.guard.rests(self._steps)
         chances = NOTHING
+        if not self._rests:
+            self._read()
         if not self._rests and not self.guard.paused and rows > 1:
             reckoned = rows, round(price, 2)
             if reckoned != self._reckoned:
@@ -154,17 +156,18 @@ class SharedPlanner(TreePlanner):
         """
         started, spent = perf_counter(), self._spent
         self._steps += 1
-        tokens = np.array(step.tokens, np.int32)
         if self._rests:
             self.guard.skip()
+            self._unread += step.tokens
         else:
+            tokens = np.array(step.tokens, np.int32)
             self.lookups.allow(step.seconds)
             self._drafter.learn(step.tree, tokens)
             self._recycle(step)
             rows = len(step.tree)
             planning = spent / share if share > 0 else 0.0
             self.guard.step(rows, len(tokens), 1 + (rows - 1) * price, planning)
-        self._drafter.append(tokens)
+            self._drafter.append(tokens)
         if self._forced is not None:
             for token in step.tokens:
                 self._forced.accept(token)

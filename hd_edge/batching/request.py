@@ -77,6 +77,7 @@ class Request:
         on_prefill: As of ``Llama``; called in the thread that reads.
         slot: Its place in the KV cache, from admission to the end.
         tokens: Prompt and output; the last one, the root, is not in the KV cache yet.
+        drawn: Output behind these, of the forward under way.
         begun: When it was admitted, ``time.perf_counter``.
         error: Why it ended, if that was no end of an answer.
         cancelled: Nobody wants more of it.
@@ -94,6 +95,7 @@ class Request:
 
     slot: Slot | None = None
     tokens: list[int] = field(default_factory=list)
+    drawn: list[int] = field(default_factory=list)
     begun: float = 0.0
     error: BaseException | None = None
     cancelled: bool = False
@@ -148,9 +150,13 @@ class Request:
         while not self._over:
             self._over = self._out.get() is None
 
-    def stops(self, prefix: list[int], node: int) -> bool:
+    def prefix(self) -> NDArray[np.intc]:
+        """All tokens before the one that is drawn next: what processors and stopping criteria are told."""
+        return np.array([*self.tokens, *self.drawn], np.intc)
+
+    def stops(self, node: int) -> bool:
         """Whether the stopping criteria end it before the token that is drawn at a node."""
-        return self.stop is not None and self.stop(np.array(prefix, np.intc), self.rows.logits(node))
+        return self.stop is not None and self.stop(self.prefix(), self.rows.logits(node))
 
     def said(self) -> tuple[NDArray[np.int32], list[tuple[int, int]]]:
         """The conversation, as far as somebody wanted it, and where its output tokens are."""

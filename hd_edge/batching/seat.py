@@ -17,6 +17,8 @@ from hd_edge.stats import TIER_NAMES, GenerationStats
 from .request import Request, Rows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .loop import Loop
     from .shared_llama import SharedLlama
 
@@ -71,6 +73,7 @@ class Seat(Llama):
         self._sampler = self._prefixes = self._hierarchy = None
         self.checkpoints = self.on_prefill = self.on_step = None
         self._tier = TIER_NAMES[0]
+        self._request: Request | None = None  # the last one
         self.tokenizer_ = model.tokenizer_
 
     @property
@@ -81,6 +84,11 @@ class Seat(Llama):
     def n_ctx(self) -> int:
         """Tokens of one conversation."""
         return self._n_ctx
+
+    @property
+    def _input_ids(self) -> NDArray[np.intc]:
+        """What logits processors are told, in the thread that draws: the tokens as made, not as read."""
+        return self.input_ids[: self.n_tokens] if self._request is None else self._request.prefix()
 
     def catch_up(self) -> None:
         """Nothing: the loop learns."""
@@ -103,7 +111,7 @@ class Seat(Llama):
             forced=None if grammar is None else ForcedTokens(self.vocabulary, grammar),
             on_prefill=self.on_prefill,
         )
-        self.flag.request = request
+        self.flag.request = self._request = request
         if self.flag.cancelled or self.flag.abandoned:
             return
         self.n_tokens = len(request.prompt)

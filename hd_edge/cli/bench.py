@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import MODEL, model_path
-from .streams import wrote
-from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, THREADS, FilePath, Finite
+from .streams import write_figures, wrote
+from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, STORE_FILE, TEXT, THREADS, Finite
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
@@ -29,7 +29,7 @@ COLOURS = {1: "green", -1: "red"}
 @click.option(
     "-p",
     "--prompts",
-    type=FilePath(exists=True, dir_okay=False),
+    type=TEXT,
     help="Lines of text, or JSON lines with 'prompt' or 'turns', perhaps 'category'; default: a built-in set.",
 )
 @click.option("--count", type=POSITIVE, default=2, show_default=True, help="Most prompts of a category.")
@@ -42,16 +42,8 @@ COLOURS = {1: "green", -1: "red"}
 @click.option("--temp", type=Finite(0, 1000), default=0.0, show_default=True, help="0: greedy.")
 @click.option("-s", "--seed", type=SEED, default=0, show_default=True)
 @click.option("--arms", default="plain,auto", show_default=True, help=f"Of {', '.join(ARM_NAMES)}.")
-@click.option(
-    "--store",
-    type=FilePath(exists=True, dir_okay=False, path_type=Path),
-    help="auto-warm begins with a copy of it; default: the model's.",
-)
-@click.option(
-    "--statistics",
-    type=FilePath(exists=True, dir_okay=False, path_type=Path),
-    help="Statistics tier of drafting arms.",
-)
+@click.option("--store", type=STORE_FILE, help="auto-warm begins with a copy of it; default: the model's.")
+@click.option("--statistics", type=STORE_FILE, help="Statistics tier of drafting arms.")
 @click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
 @click.option("--json", "json_file", type=FIGURES, help="Write all figures here; '-': to stdout.")
 @click.option(
@@ -196,10 +188,7 @@ def _report(
     lines = [title(summary), "", *table(summary, _colour if coloured else None), "", sentence(summary)]
     click.echo("\n".join(lines).rstrip(), err=to_stdout)
     if options["json_file"]:
-        with click.open_file(options["json_file"], "w", encoding="utf-8") as file:
-            file.write(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-        if not to_stdout:
-            wrote(options["json_file"])
+        write_figures(options["json_file"], json.dumps(summary, indent=1, ensure_ascii=False))
     if options["plot_file"]:
         plot(summary, options["plot_file"])
         wrote(options["plot_file"])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -35,24 +35,8 @@ class Block:
     apart: bool = False
 
 
-class Source(Protocol):
-    """Makes blocks of a text that grows."""
-
-    def feed(self, text: str, style: str) -> None:
-        """More text."""
-        ...
-
-    def take(self, *, ended: bool) -> list[Block]:
-        """The blocks that have come since; all but the last are complete, which comes again until it is.
-
-        Args:
-            ended: There will be no more.
-        """
-        ...
-
-
 class StyledLines:
-    """Lines of pieces that have a style each."""
+    """Makes blocks of a text that grows: lines of pieces that have a style each."""
 
     def __init__(self) -> None:
         self._text = Text()
@@ -62,7 +46,11 @@ class StyledLines:
         self._text.append(text, style)
 
     def take(self, *, ended: bool) -> list[Block]:  # noqa: ARG002
-        """Lines, the last of which is not complete."""
+        """The lines that have come since; the last one is not complete, and comes again.
+
+        Args:
+            ended: There will be no more.
+        """
         lines = list(self._text.split("\n", allow_blank=True))
         self._text = lines[-1].copy() if lines else Text()
         return [Block(line) for line in lines]
@@ -97,7 +85,7 @@ class Part:
 
 
 class MarkdownBlocks:
-    """Paragraphs, items of lists, code and so on.
+    """As ``StyledLines``: paragraphs, items of lists, code and so on.
 
     What looks like HTML is text: a model that writes ``<b>`` means to show it.
     """

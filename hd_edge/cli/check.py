@@ -13,8 +13,8 @@ import click
 
 from .options import MODEL, model_path
 from .progress import ProgressLine
-from .streams import wrote
-from .values import COUNT, FIGURES, LAYERS, POSITIVE, SEEDS, THREADS, FilePath, Finite
+from .streams import write_figures
+from .values import COUNT, FIGURES, LAYERS, POSITIVE, SEEDS, TEXT, THREADS, Finite
 
 if TYPE_CHECKING:
     from hd_edge.check.modes import CheckSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores.")
 @click.option("-ngl", "--gpu-layers", type=LAYERS, default=0, show_default=True, help="Layers on the GPU; -1: all.")
 @click.option("-n", "--predict", type=POSITIVE, default=128, show_default=True, help="Tokens per answer.")
-@click.option("--prompts", type=FilePath(exists=True, dir_okay=False), help="Lines of text, or JSON lines.")
+@click.option("--prompts", type=TEXT, help="Lines of text, or JSON lines.")
 @click.option("--limit", type=POSITIVE, help="Only the first prompts.")
 @click.option("--temp", type=Finite(0.01, 1000), default=0.8, show_default=True, help="Of the sampled runs.")
 @click.option("--seeds", type=SEEDS, default=5, show_default=True, help="0: greedy only.")
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @click.option(
     "--mode", type=click.Choice(["both", "exact", "default"]), default="both", show_default=True, help="What to check."
 )
-@click.option("--store", type=FilePath(exists=True, dir_okay=False), help="Also draft from this store; only read.")
-@click.option("--statistics", type=FilePath(exists=True, dir_okay=False), help="Also draft from these statistics.")
+@click.option("--store", type=TEXT, help="Also draft from this store; only read.")
+@click.option("--statistics", type=TEXT, help="Also draft from these statistics.")
 @click.option("--drafter", metavar="MODEL", help="Also draft with this small GGUF, or 'demo' (extra drafter).")
 @click.option("--json", "json_file", type=FIGURES, help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
@@ -71,13 +71,7 @@ def check(**options: Any) -> None:
     for mode, result in results.items():
         click.echo(_describe(mode, result, settings), err=to_stdout)
     if options["json_file"]:
-        text = json.dumps(_report(settings, len(prompts), results), indent=2)
-        if to_stdout:
-            click.echo(text)
-        else:
-            with click.open_file(options["json_file"], "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            wrote(options["json_file"])
+        write_figures(options["json_file"], json.dumps(_report(settings, len(prompts), results), indent=2))
     broken = any(result.get("exact") and result["differences"] for result in results.values())
     if broken or (modes == ["exact"] and "unavailable" in results["exact"]):
         sys.exit(1)

@@ -8,23 +8,42 @@ import sys
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from hd_edge.errors import printable
 
-from .any_store import in_turn, open_any
 from .options import DRAFTER, MODEL, model_path
-from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, THREADS, FilePath, Name, Writable
+from .progress import ProgressLine
+from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, STORE_FILE, TEXT, THREADS, FilePath, Name, Writable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hd_edge.store.store import Store
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-STORE = click.argument("store", type=FilePath(exists=True, dir_okay=False, path_type=Path))
+STORE = click.argument("store", type=STORE_FILE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def db() -> None:
     """Stores: what the model said before, and statistics of a corpus."""
+
+
+def open_any(path: Path, *, read_only: bool = False) -> Store:
+    """A store of either kind."""
+    from hd_edge.store.store import Store
+
+    return Store(path, kind=None, read_only=read_only)
+
+
+def in_turn(paths: Iterable[Path]) -> Iterator[Store]:
+    """Each of them to read, one open at a time."""
+    for path in paths:
+        with open_any(path, read_only=True) as store:
+            yield store
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
@@ -39,7 +58,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 @db.command()
 @click.option("-m", "--model", type=Name(), help="Its stores, with texts; default: all stores, without texts.")
-@click.option("--store", type=FilePath(exists=True, dir_okay=False, path_type=Path), help="This file.")
+@click.option("--store", type=STORE_FILE, help="This file.")
 @click.option("--top", type=COUNT, default=10, show_default=True, help="Continuations to show.")
 @AS_JSON
 def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None:
@@ -70,7 +89,7 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 
 @db.command("build-model")
 @MODEL
-@click.argument("prompts", type=FilePath(exists=True, dir_okay=False))
+@click.argument("prompts", type=TEXT)
 @click.option("--store", type=FilePath(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
 @click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
@@ -94,7 +113,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"], "drafter": drafter}
     settings |= dict.fromkeys(("n_threads", "n_threads_batch"), options["threads"])
     llm = Llama(model_path(model), store=None, learn=False, prefix_cache=None, **settings)
-    line = progress_line("answers")
+    line = ProgressLine("answers")
 
     def tell(state: BuildProgress) -> None:
         rate = state.tokens / state.seconds if state.seconds else 0.0
@@ -132,7 +151,7 @@ def build_statistics_command(
     from hd_edge.model.vocabulary import identify, vocabulary_of
     from hd_edge.store.safety import default_path
 
-    line = progress_line("statistics")
+    line = ProgressLine("statistics")
 
     def tell(state: Progress) -> None:
         rate = state.tokens / state.seconds * 60e-6
@@ -158,16 +177,9 @@ def build_statistics_command(
     show({"store": str(out), **result}, as_json)
 
 
-def progress_line(label: str) -> Any:
-    """A line of progress on stderr."""
-    from .progress import ProgressLine
-
-    return ProgressLine(label)
-
-
 @db.command()
 @click.argument("into", type=FilePath(dir_okay=False, path_type=Path))
-@click.argument("sources", nargs=-1, required=True, type=FilePath(exists=True, dir_okay=False, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=STORE_FILE)
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
@@ -198,8 +210,10 @@ def export(store: Path, model: str, out: str) -> None:
     """Write a store as JSON lines of text."""
     from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
     from hd_edge.store.transfer import export as export_store
+    from hd_edge.store.transfer import export_file
 
-    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, writer(out) as file:
+    target = nullcontext(sys.stdout) if out == "-" else export_file(Path(out))
+    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, target as file:
         keys = export_store(opened, Vocabulary(loaded), file)
     click.echo(f"{keys:,} keys", err=True)
 
@@ -274,10 +288,3 @@ def purge(store: Path, yes: bool) -> None:
     click.echo(f"{store} holds no text any more", err=True)
     for other in sorted(store.parent.glob(f"{store.name}.corrupt-*")):
         click.echo(f"a damaged copy is still there: {other}", err=True)
-
-
-def writer(out: str) -> Any:
-    """A file of an export, or stdout."""
-    from hd_edge.store.transfer import export_file
-
-    return nullcontext(sys.stdout) if out == "-" else export_file(Path(out))

@@ -17,7 +17,7 @@ from rich.theme import Theme
 
 from hd_edge.tiers.colours import COLOURS
 
-from .blocks import Block, MarkdownBlocks, Source, StyledLines
+from .blocks import Block, MarkdownBlocks, StyledLines
 
 EVERY = 0.07  # seconds between two drawings
 SHARE = 0.1  # of the time that drawing may take, so that a long piece of code does not slow its model down
@@ -42,7 +42,7 @@ class Flow:
         self._console = Console(
             file=sys.stdout, theme=Theme(STYLES), force_terminal=True, no_color=not coloured, highlight=False
         )
-        self._source: Source = MarkdownBlocks() if markdown else StyledLines()
+        self._source = MarkdownBlocks() if markdown else StyledLines()
         self._live = Live(
             console=self._console,
             auto_refresh=False,

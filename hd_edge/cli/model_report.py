@@ -6,7 +6,7 @@ from typing import Any
 
 from .interrupt import ends_at_ctrl_c, in_thread
 
-MEASURED = 128  # tokens in which every size is sampled
+MEASURED, TRIES = 128, 4  # tokens in which every size is sampled; how often, where other programs spoil the samples
 
 
 def model_report(name: str, drafter: str | None = None) -> dict[str, Any]:
@@ -81,7 +81,9 @@ def _cost(path: str) -> list[str]:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):
             return ["not measured: plain decoding"]
-        if not planner.cost.known:
+        for _ in range(TRIES):
+            if planner.cost.known:
+                break
             for _ in islice(in_thread(llm, lambda: llm.generate([max(llm.token_bos(), 0)])), MEASURED):
                 pass
         return planner.cost.table(planner.context)

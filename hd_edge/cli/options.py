@@ -18,7 +18,20 @@ WHICH = "GGUF file, name of `hd-edge models`, or 'demo' (extra demo)"
 MODEL = click.option("-m", "--model", type=Name(), required=True, help=f"{WHICH}.")
 ASKED_MODEL = click.option("-m", "--model", type=Name(), help=f"{WHICH}; default: choose among those found.")
 DRAFTER = click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo' (extra drafter).")
-_LOADING = [
+
+
+def _all_of(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """One decorator that adds these options."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+loading_options = _all_of(
     click.option("-c", "--ctx-size", type=CONTEXT, default=4096, show_default=True, help="0: the model's."),
     click.option("-b", "--batch-size", type=POSITIVE, default=512, show_default=True),
     click.option("-t", "--threads", type=THREADS, help="Threads; default: physical cores."),
@@ -28,9 +41,8 @@ _LOADING = [
     DRAFTER,
     click.option("--no-draft", is_flag=True, help="Decode plainly."),
     click.option("--no-prefix-cache", is_flag=True, help="Keep no state of prompts, in memory or on disk."),
-]
-
-_SAMPLING = [
+)
+sampling_options = _all_of(
     click.option("-n", "--predict", type=Predict(), default=-1, show_default=True, help="Most tokens; -1: until done."),
     click.option("--temp", type=Finite(0, 1000), default=0.8, show_default=True, help="0: greedy."),
     click.option("--top-k", type=COUNT, default=40, show_default=True),
@@ -38,26 +50,8 @@ _SAMPLING = [
     click.option("--min-p", type=Finite(0, 1), default=0.05, show_default=True),
     click.option("--repeat-penalty", type=Finite(0, 1000, min_open=True), default=1.0, show_default=True),
     click.option("-s", "--seed", type=SEED, help="Random seed; default: a random one."),
-]
-
-
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-m``, which must be given, and what ``loading_options`` adds."""
-    return MODEL(loading_options(command))
-
-
-def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-c -b -t -ngl --rpc --exact --drafter --no-draft --no-prefix-cache``."""
-    for option in reversed(_LOADING):
-        command = option(command)
-    return command
-
-
-def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-n --temp --top-k --top-p --min-p --repeat-penalty -s``."""
-    for option in reversed(_SAMPLING):
-        command = option(command)
-    return command
+)
+model_options = _all_of(MODEL, loading_options)
 
 
 def model_path(name: str) -> str:

@@ -59,6 +59,14 @@ def wrote(path: str | os.PathLike[str]) -> None:
     click.echo(f"wrote {os.path.abspath(path)}", err=True)  # noqa: PTH100  links stay, as the user named them
 
 
+def write_figures(path: str, text: str) -> None:
+    """Writes what a program reads, to stdout where the path is a dash; else says where it is."""
+    with click.open_file(path, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    if path != "-":
+        wrote(path)
+
+
 def silence(stream: TextIO) -> None:
     """What is still buffered is dropped, so that the interpreter's end does not complain about it."""
     with contextlib.suppress(OSError, ValueError):

@@ -105,6 +105,8 @@ class Talk:
             self.show(self.conversation.ask, text)
         elif command[2] and command[1] in ALONE:  # a slip of the keyboard must not forget a conversation
             self.ui.note(f"/{command[1]} takes nothing behind it; /help lists the commands")
+        elif command[1] in FILES and not command[2]:
+            self.ui.note(f"/{command[1]} FILE: name a file")
         elif run := self.commands.get(command[1]):
             run(command[2] or "")
         else:
@@ -181,9 +183,6 @@ class Talk:
 
     def edit(self, name: str) -> None:
         """Has the model change a file; the conversation stays as it is."""
-        if not name:
-            self.ui.note("/edit FILE: name a file")
-            return
         edit = Edit(Path(name).expanduser())
         change = self.keyboard.ask("what should change? ")
         if not change:
@@ -233,18 +232,12 @@ class Talk:
 
     def save(self, name: str) -> None:
         """Writes the conversation to a file."""
-        if not name:
-            self.ui.note("/save FILE: name a file")
-            return
         path = Path(name).expanduser()
         self.conversation.save(path)
         self.ui.note(f"saved {len(self.conversation.turns)} messages to {path.absolute()}")
 
     def load(self, name: str) -> None:
         """Goes on with a saved conversation."""
-        if not name:
-            self.ui.note("/load FILE: name a file")
-            return
         path, before = Path(name).expanduser(), len(self.conversation.turns)
         self.conversation.load(path)
         self.dropped = 0

@@ -107,6 +107,8 @@ class Writable(FilePath):
         return path
 
 
+TEXT = FilePath(exists=True, dir_okay=False)
+STORE_FILE = FilePath(exists=True, dir_okay=False, path_type=Path)
 PAGE = Writable((b"<!doctype html>",), dir_okay=False)
 FIGURES = Writable((b"{",), dir_okay=False)
 PICTURE = Writable((b"\x89PNG", b"<?xml", b"%PDF"), dir_okay=False)

@@ -183,8 +183,10 @@ class CostCurve:
         for n, cost in zip(rows.tolist(), costs.tolist(), strict=True):
             cheaper = [int(m) for m, other in zip(rows, costs, strict=True) if m > n and other <= cost]
             note = f"  never chosen: {cheaper[-1]} rows cost no more" if cheaper else ""
-            lines.append(f"{n:2d} rows {1000 * self.seconds(n, context):8.2f} ms {cost:6.2f}{note}")
-        return lines
+            seconds = self.seconds(n, context)
+            told = f"{1000 * seconds:8.2f} ms" if seconds > 0 else " unmeasured"
+            lines.append(f"{n:2d} rows {told} {cost:6.2f}{note}")
+        return lines if self.known else [*lines, "more rows are not measured yet: other programs came between"]
 
     def rows(self) -> list[CostRow]:
         """What a store should keep: (rows, context in units of 1,024 tokens, seconds, samples)."""

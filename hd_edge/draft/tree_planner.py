@@ -89,6 +89,7 @@ class TreePlanner:
         self._told: Prices | None = None  # what the drafter reckons with
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
+        self._unread: list[int] = []  # output tokens since one was
         self._probed = 0  # rows of this step, if it should tell what so many cost
         self._steps = 0
         self._redo = 0.0  # what feeding accepted tokens again costs per draft, in single-token forwards
@@ -97,10 +98,11 @@ class TreePlanner:
     @property
     def context(self) -> int:
         """Tokens of the conversation so far."""
-        return len(self._drafter)
+        return len(self._drafter) + len(self._unread)
 
     def begin(self, tokens: TokenArray, prediction: TokenArray) -> None:
         """The conversation is now ``tokens``; what is known of the common prefix stays."""
+        self._unread.clear()
         self._drafter.begin(tokens)
         if len(prediction):
             self._drafter.set_prediction(prediction)
@@ -114,6 +116,7 @@ class TreePlanner:
         self._rests = self.guard.rests(self._steps)
         if self._rests:
             return root_alone(root)
+        self._read()
         size = self.cost.probe(self._steps, rows)
         self._probed = size if 1 < size <= rows else 0
         prices = one_size(size) if self._probed else self._current_prices()
@@ -126,6 +129,12 @@ class TreePlanner:
         if self.asking is None or rows == 1 or self._probed:
             return tree
         return self.asking.extend(tree, partial(self._drafter.grow, rows, leaves), self.cost, self.context)
+
+    def _read(self) -> None:
+        """Gives the drafter what was said while planning rested."""
+        if self._unread:
+            self._drafter.append(np.array(self._unread, np.int32))
+            self._unread.clear()
 
     def _current_prices(self) -> Prices:
         """Sizes and what they cost here, read from the curve once in a while."""
@@ -148,35 +157,43 @@ class TreePlanner:
     def learn(self, step: Step) -> None:
         """Teaches the mixer, the context tier, the cost curve and the guard."""
         self._steps += 1
-        rows, tokens = step.again + len(step.tree), np.array(step.tokens, np.int32)
         if self._rests:
-            if self.cost.waiting:
-                self.cost.observe(rows, self.context, step.seconds)
-            self.guard.skip()
-            self._drafted = False
+            self._rested(step)
         else:
-            self.lookups.allow(step.seconds)
-            self._drafter.learn(step.tree, tokens)
-            self._recycle(step)
-            cost = self.cost.observe(rows, self.context, step.seconds)
-            owed = 0.0 if self._drafted else self.cost.change  # a run of drafts goes back to one row once
-            if self._drafted:
-                self._redo += (max(cost - 1, 0.0) * (step.again > 0) - self._redo) / MEMORY
-            self._drafted = len(step.tree) > 1
-            own = step.planning - (self.asking.seconds if self.asking is not None else 0.0)
-            planning = max(own, 0.0) * cost / step.seconds if step.seconds > 0 else 0.0
-            if rows == self._probed:
-                self.guard.skip()  # its size was not chosen for gain
-            else:
-                cost += owed
-                spent = 0.0
-                if self.asking is not None:
-                    spent = self.asking.spent
-                    self.asking.learn(len(step.tree), step.tokens)
-                self.guard.step(max(rows, 2) if spent else rows, len(tokens), cost + spent, planning)
-        self._drafter.append(tokens)
+            self._learn(step)
         if self.asking is not None:
             self.asking.append(step.tokens)
+
+    def _rested(self, step: Step) -> None:
+        """After a step that was not planned: what is done here is all that a planner at rest costs."""
+        if self.cost.waiting:
+            self.cost.observe(step.again + len(step.tree), self.context, step.seconds)
+        self.guard.skip()
+        self._drafted = False
+        self._unread += step.tokens
+
+    def _learn(self, step: Step) -> None:
+        rows, tokens = step.again + len(step.tree), np.array(step.tokens, np.int32)
+        self.lookups.allow(step.seconds)
+        self._drafter.learn(step.tree, tokens)
+        self._recycle(step)
+        cost = self.cost.observe(rows, self.context, step.seconds)
+        owed = 0.0 if self._drafted else self.cost.change  # a run of drafts goes back to one row once
+        if self._drafted:
+            self._redo += (max(cost - 1, 0.0) * (step.again > 0) - self._redo) / MEMORY
+        self._drafted = len(step.tree) > 1
+        own = step.planning - (self.asking.seconds if self.asking is not None else 0.0)
+        planning = max(own, 0.0) * cost / step.seconds if step.seconds > 0 else 0.0
+        if rows == self._probed:
+            self.guard.skip()  # its size was not chosen for gain
+        else:
+            cost += owed
+            spent = 0.0
+            if self.asking is not None:
+                spent = self.asking.spent
+                self.asking.learn(len(step.tree), step.tokens)
+            self.guard.step(max(rows, 2) if spent else rows, len(tokens), cost + spent, planning)
+        self._drafter.append(tokens)
 
     def calibration(self) -> bytes:
         """State of the mixer, for the store."""

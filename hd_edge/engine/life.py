@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
-from hd_edge.errors import ClosedError, DecodeError
+from hd_edge.errors import OTHER_USE, ClosedError, DecodeError
 
 from . import endings
 from .closed import abandon
@@ -24,10 +24,6 @@ from .wish import AbortFlag, Wish
 
 T = TypeVar("T")
 Tokens = Generator[T, Sequence[int] | None, None]
-
-OTHER_USE = (
-    "this generation ended when another generation, or another call, began on the same object: use one at a time"
-)
 
 
 class Life(Turn):

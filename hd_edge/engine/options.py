@@ -18,11 +18,8 @@ FROM_ZERO = ("temperature", "temp", "mirostat_tau", "mirostat_eta")
 ANY_NUMBER = ("frequency_penalty", "presence_penalty", "tfs_z")
 SEEDS = 2**32
 
-COMPLETION = inspect.signature(llama_cpp.Llama.create_completion)
-CHAT = inspect.signature(llama_cpp.Llama.create_chat_completion)
-SAMPLE = inspect.signature(llama_cpp.Llama.sample)
-EMBED = inspect.signature(llama_cpp.Llama.embed)
-NAMES = ((COMPLETION, "create_completion"), (CHAT, "create_chat_completion"), (SAMPLE, "sample"))
+NAMES = ("create_completion", "create_chat_completion", "sample", "embed")
+COMPLETION, CHAT, SAMPLE, EMBED = SIGNATURES = [inspect.signature(getattr(llama_cpp.Llama, name)) for name in NAMES]
 
 # The code of the criterion that a chat format of llama_cpp brings.
 END_TEST = next(
@@ -203,6 +200,6 @@ def arguments(signature: inspect.Signature, *args: Any, **kwargs: Any) -> dict[s
     try:
         return dict(signature.bind_partial(*args, **kwargs).arguments)
     except TypeError as error:  # inspect knows no name
-        name = next(name for known, name in NAMES if known is signature)
+        name = next(name for name, known in zip(NAMES, SIGNATURES, strict=True) if known is signature)
         msg = f"{name}() {error}; it takes {', '.join([*signature.parameters][1:])}"
         raise TypeError(msg) from None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hd_edge.errors import ContextFullError
 from hd_edge.model.bias import merge_bias
-from hd_edge.model.text import PieceStream
+from hd_edge.model.text import PieceStream, up_to
 
 from .options import criteria_list, stop_texts
 
@@ -130,22 +130,10 @@ class StoppedText:
 
     def feed(self, text: str) -> str:
         """The text that is certain now."""
-        if not self._stops:
-            return text
-        self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if places:
-            self.stopped = True
-            text, self._held = self._held[: min(places)], ""
-            return text
-        keep = max(self._begun(stop) for stop in self._stops)
-        certain = len(self._held) - keep
-        text, self._held = self._held[:certain], self._held[certain:]
+        text, self._held, self.stopped = up_to(self._held + text, self._stops)
+        if self.stopped:
+            self._held = ""
         return text
-
-    def _begun(self, stop: str) -> int:
-        longest = min(len(stop) - 1, len(self._held))
-        return next((n for n in range(longest, 0, -1) if stop.startswith(self._held[-n:])), 0)
 
     def end(self) -> str:
         """What waited."""

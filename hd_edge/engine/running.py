@@ -5,24 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-
-class Cancellable(Protocol):
-    """What a stream runs on: ``hd_edge.Llama``."""
-
-    @property
-    def tier(self) -> str:
-        """Tier of the token yielded last."""
-        ...
-
-    def cancel(self) -> None:
-        """Ends the running generation."""
-        ...
-
-    def catch_up(self) -> None:
-        """Learns what ended generations left."""
-        ...
+if TYPE_CHECKING:
+    from .completion import Completions
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class RunningStream:
     """
 
     def __init__(
-        self, llm: Cancellable, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
+        self, llm: Completions, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
     ) -> None:
         self._llm, self._begin, self._deliver = llm, begin, deliver
         self._stopped = self._ended = self._begun = False

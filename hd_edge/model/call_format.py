@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NAME = r'"name"\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"'
 BEHIND = re.compile(r'[\s,;\]}]*(?:"id"\s*:\s*"[^"]*"[\s,;\]}]*)?')  # of a list
@@ -69,12 +69,20 @@ HERMES = CallFormat(
     between="\n<tool_call>",
     trigger=re.compile(rb"<tool_call>"),
 )
-GENERIC = CallFormat(**{**HERMES.__dict__, "name": "generic", "own": False})
-PHI = CallFormat(
+GENERIC = replace(HERMES, name="generic", own=False)
+QWEN_CODER = replace(  # and Qwen 3.5
+    HERMES,
+    name="qwen-coder",
+    head=re.compile(r"\s*<function=(?P<name>[^>\n]+)>\n?"),
+    start="\n<function=%s>\n",
+    end="</function>\n</tool_call>",
+    xml=True,
+)
+PHI = replace(
+    HERMES,
     name="phi",
     opening="<|tool_call|>",
     closing="<|/tool_call|>",
-    head=_head("(?:arguments|parameters)"),
     start='{"name": "%s", "arguments": ',
     end="}<|/tool_call|>",
     between="<|tool_call|>",
@@ -91,15 +99,13 @@ MISTRAL = CallFormat(
     trigger=re.compile(rb"\[TOOL_CALLS\]"),
     listed=("[", "]"),
 )
-MISTRAL_ARGS = CallFormat(  # since version 11 of Mistral's tokenizer
-    name="mistral",
-    opening="[TOOL_CALLS]",
-    closing="",
+MISTRAL_ARGS = replace(  # since version 11 of Mistral's tokenizer
+    MISTRAL,
     head=re.compile(r"\s*(?P<name>[\w-]+)\s*(?:\[CALL_ID\]\w*\s*)?\[ARGS\]\s*(?=\{)"),
     start="%s[ARGS]",
     end="",
     between="[TOOL_CALLS]",
-    trigger=re.compile(rb"\[TOOL_CALLS\]"),
+    listed=("", ""),
     inner=("[ARGS]", "[CALL_ID]"),
 )
 LLAMA3 = CallFormat(
@@ -131,14 +137,12 @@ DEEPSEEK = CallFormat(  # V3 and R1
     inner=(_CALL, _CALL_END, _SEPARATOR, _CALLS_END),
     behind=_MARKS,
 )
-DEEPSEEK_31 = CallFormat(  # since V3.1
-    **{
-        **DEEPSEEK.__dict__,
-        "head": re.compile(rf"{_CALL}(?P<name>[^\n<]+){_SEPARATOR}\s*(?=\{{)"),
-        "start": f"{_CALL}%s{_SEPARATOR}",
-        "end": _CALL_END,
-        "between": "",
-    }
+DEEPSEEK_31 = replace(  # since V3.1
+    DEEPSEEK,
+    head=re.compile(rf"{_CALL}(?P<name>[^\n<]+){_SEPARATOR}\s*(?=\{{)"),
+    start=f"{_CALL}%s{_SEPARATOR}",
+    end=_CALL_END,
+    between="",
 )
 _DEEPSEEK_DESCRIPTION = f"""## Tools
 You have access to the following tools:
@@ -151,17 +155,6 @@ IMPORTANT: ALWAYS adhere to this exact format for tool use:
 Where:
 - `tool_call_name` must be an exact match to one of the available tools
 - `tool_call_arguments` must be valid JSON that strictly follows the tool's Parameters Schema"""  # as DeepSeek puts it
-QWEN_CODER = CallFormat(  # and Qwen 3.5
-    name="qwen-coder",
-    opening="<tool_call>",
-    closing="</tool_call>",
-    head=re.compile(r"\s*<function=(?P<name>[^>\n]+)>\n?"),
-    start="\n<function=%s>\n",
-    end="</function>\n</tool_call>",
-    between="\n<tool_call>",
-    trigger=re.compile(rb"<tool_call>"),
-    xml=True,
-)
 HARMONY = CallFormat(  # gpt-oss; its answers are read by ``harmony``
     name="harmony",
     opening="<|channel|>commentary to=functions.",
@@ -191,7 +184,7 @@ def format_of(template: str, *, takes_tools: bool) -> CallFormat:
             return form
         call = form.start % "tool_call_name" + "tool_call_arguments" + form.end
         description = _DEEPSEEK_DESCRIPTION.replace("{call}", call)
-        return CallFormat(**{**form.__dict__, "own": False, "description": description})
+        return replace(form, own=False, description=description)
     if takes_tools and "[TOOL_CALLS]" in template:
         return MISTRAL_ARGS if "[ARGS]" in template else MISTRAL
     if takes_tools and "<tool_call>" in template and "<function=" in template and "<parameter=" in template:

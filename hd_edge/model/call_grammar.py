@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .call_format import CallFormat
+from .json_schema import texts
 from .json_schema.rules import SHARED
 
-ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|[A-Za-z0-9-]*[A-Za-z-][A-Za-z0-9-]*', re.DOTALL)
 THOUGHTS = '([^<] | "<" [^/] | "</" [^t])* "</think>" [ \\n]*'  # from within them to the answer
 
@@ -106,4 +106,4 @@ def prefixed(grammar: str, prefix: str, kept: Collection[str] = ()) -> str:
 
 def literal(text: str) -> str:
     """GBNF of a text; of an empty one, nothing."""
-    return '"' + "".join(ESCAPES.get(character, character) for character in text) + '"' if text else ""
+    return texts.literal(text) if text else ""

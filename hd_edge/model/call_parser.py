@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .call_format import GENERIC, CallFormat
+from .text import up_to
 from .xml_arguments import xml_call
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -133,14 +134,9 @@ class AnswerParser:
 
     def _up_to(self, mark: str, ended: bool) -> tuple[str, bool]:
         """Takes the text before a mark, and the mark; without one all that cannot be its beginning."""
-        place = self._text.find(mark)
-        if place >= 0:
-            text, self._text = self._text[:place], self._text[place + len(mark) :]
-            return text, True
-        keep = 0 if ended else next((n for n in range(len(mark) - 1, 0, -1) if self._text.endswith(mark[:n])), 0)
-        length = len(self._text) - keep
-        text, self._text = self._text[:length], self._text[length:]
-        return text, False
+        text, rest, found = up_to(self._text, (mark,), ended)
+        self._text = rest.removeprefix(mark) if found else rest
+        return text, found
 
     def _trimmed(self, mark: str, ended: bool, behind: Callable[[bool], list[Delta]]) -> str:
         """The text before a mark, without white space around it; without the mark, what is certain of it."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Iterator
@@ -119,7 +118,7 @@ def resolve(model: str, download: bool = False) -> str:
 def found() -> list[Found]:
     """Models of Ollama, LM Studio, llama.cpp's cache and the Hugging Face cache, by name."""
     seen: dict[Path, Found] = {}
-    for one in (*_ollama(), *_lm_studio(), *_llama_cpp(), *_hugging_face()):
+    for one in (*_ollama(), *_folders(), *_hugging_face()):
         seen.setdefault(Path(os.path.realpath(one.path)), one)
     return sorted(seen.values(), key=lambda one: one.name)
 
@@ -143,16 +142,17 @@ def _ollama() -> Iterator[Found]:
                 yield Found(f"ollama:{prefix}{name}:{tag}", blob)
 
 
-def _lm_studio() -> Iterator[Found]:
-    for root in (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models"):
+def _folders() -> Iterator[Found]:
+    """Of tools whose models are files in a folder."""
+    import platformdirs
+
+    for tool, root in (
+        ("lmstudio", Path.home() / ".lmstudio" / "models"),
+        ("lmstudio", Path.home() / ".cache" / "lm-studio" / "models"),
+        ("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or platformdirs.user_cache_path() / "llama.cpp")),
+    ):
         for path in _files(root, "*.gguf"):
-            yield Found(f"lmstudio:{path.relative_to(root).as_posix()}", path)
-
-
-def _llama_cpp() -> Iterator[Found]:
-    root = Path(os.environ.get("LLAMA_CACHE") or _cache() / "llama.cpp")
-    for path in _files(root, "*.gguf"):
-        yield Found(f"llama.cpp:{path.relative_to(root).as_posix()}", path)
+            yield Found(f"{tool}:{path.relative_to(root).as_posix()}", path)
 
 
 def _hugging_face() -> Iterator[Found]:
@@ -171,14 +171,6 @@ def _files(root: Path, pattern: str, deep: bool = True) -> Iterator[Path]:
         part = re.search(r"-(\d{5})-of-\d{5}\.gguf$", path.name)
         if path.is_file() and not path.name.startswith("mmproj") and (part is None or part[1] == "00001"):
             yield path
-
-
-def _cache() -> Path:
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches"
-    if platform.system() == "Windows" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _download(model: str) -> Path:

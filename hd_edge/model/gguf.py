@@ -5,6 +5,7 @@ Format: the comment at the top of ggml's gguf.h. Only the header is read (a memo
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -181,10 +182,7 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         type_name, block, block_bytes = TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
         header.tensor_types[name] = type_name
         header.dimensions[name] = shape
-        values = 1
-        for extent in shape:
-            values *= extent
-        ends.append(offset + values // block * block_bytes)
+        ends.append(offset + math.prod(shape) // block * block_bytes)
     alignment = alignment_of(header.scalars)
     needed = -(-at // alignment) * alignment + max(ends) if header.tensor_types else at
     if needed > size:

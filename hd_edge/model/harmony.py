@@ -6,6 +6,8 @@ import re
 import uuid
 from typing import Any
 
+from .text import up_to
+
 CHANNEL, MESSAGE, START = "<|channel|>", "<|message|>", "<|start|>"
 ENDS = ("<|end|>", "<|call|>", "<|return|>", START, CHANNEL)  # of a message
 CALLED = re.compile(r"to=functions\.([\w-]+)")
@@ -70,17 +72,13 @@ class HarmonyParser:
         return [{"content": "<think>"}] if self._kind == "thoughts" and not self._reasoning else []
 
     def _body(self, ended: bool) -> list[Delta]:
-        places = [place for mark in ENDS if (place := self._text.find(mark)) >= 0]
-        if places:
-            text, self._text = self._text[: min(places)], self._text[min(places) :]
+        text, self._text, over = up_to(self._text, ENDS, ended)
+        deltas = self._told(text)
+        if over:
             for mark in ENDS[:3]:
                 self._text = self._text.removeprefix(mark)
-            deltas = self._told(text)
-            return deltas + self._close()
-        keep = 0 if ended else max(_begun(self._text, mark) for mark in ENDS)
-        length = len(self._text) - keep
-        text, self._text = self._text[:length], self._text[length:]
-        return self._told(text)
+            deltas += self._close()
+        return deltas
 
     def _close(self) -> list[Delta]:
         """The message is over."""
@@ -96,8 +94,3 @@ class HarmonyParser:
 
     def _call(self, call: Delta) -> Delta:
         return {"tool_calls": [{"index": self.calls - 1, **call}]}
-
-
-def _begun(text: str, mark: str) -> int:
-    """How many characters at the end may begin a mark."""
-    return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)

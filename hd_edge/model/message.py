@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hd_edge.stats import GenerationStats, prompt_details, timings, token_details
+from hd_edge.stats import GenerationStats, timings, usage
 
 
 def whole(chunks: list[dict[str, Any]], prompt_tokens: int, stats: GenerationStats) -> dict[str, Any]:
@@ -36,14 +36,7 @@ def whole(chunks: list[dict[str, Any]], prompt_tokens: int, stats: GenerationSta
     elif message["content"] is None:
         message["content"] = ""
     logprobs = {"content": entries, "refusal": None} if entries else None
-    tokens = stats.tokens - stats.ends
-    usage = {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": tokens,
-        "total_tokens": prompt_tokens + tokens,
-        "prompt_tokens_details": prompt_details(stats),
-        "completion_tokens_details": token_details(stats),
-    }
     head = {name: chunks[0][name] for name in ("id", "created", "model")}
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}
-    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "timings": timings(stats)}
+    counts = {"usage": usage(prompt_tokens, stats.tokens - stats.ends, stats), "timings": timings(stats)}
+    return {**head, "object": "chat.completion", "choices": [choice], **counts}

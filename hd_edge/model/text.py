@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,30 @@ class Piece:
     text: str
     token: int
     tier: str
+
+
+def up_to(text: str, marks: Sequence[str], ended: bool = False) -> tuple[str, str, bool]:
+    """Cuts a text before the first of several marks.
+
+    Args:
+        text: As far as it is known.
+        marks: What ends it.
+        ended: No more of it comes.
+
+    Returns:
+        The text before the mark, what is left, and True; without a mark what is certain to hold none, what may begin
+        one, and False.
+    """
+    places = [place for mark in marks if (place := text.find(mark)) >= 0]
+    held = 0 if ended else max((_begun(text, mark) for mark in marks), default=0)
+    at = min(places, default=len(text) - held)
+    return text[:at], text[at:], bool(places)
+
+
+def _begun(text: str, mark: str) -> int:
+    """How many characters at the end may begin a mark."""
+    longest = min(len(mark) - 1, len(text))
+    return next((n for n in range(longest, 0, -1) if mark.startswith(text[-n:])), 0)
 
 
 class PieceTokenizer(LlamaTokenizer):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
 from hd_edge.store.ownership import may_move, move_aside
@@ -20,6 +20,8 @@ from .places import DEFAULT_BUDGET, LEAST_FREE, SHARE_OF_FREE, free_bytes
 if TYPE_CHECKING:
     from .index import Index
     from .pieces import Piece
+
+T = TypeVar("T")
 
 INDEX = "index.sqlite3"
 BUSY_WAIT = 0.2  # seconds that an answer may wait for another process's lock on the index
@@ -76,25 +78,24 @@ class Disk:
         else:
             self.trouble = self.trouble or f"{error}; prefixes are kept in memory only"
 
-    def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
-        """The child of ``parent`` that shares most tokens with the packed ``rest``, how many, and its bytes."""
+    def _ask(self, question: Callable[[Index], T], otherwise: T) -> T:
+        """What the index answers; ``otherwise`` where there is none yet, or it cannot be used."""
         index = self._opened()
         if index is None:
-            return None
+            return otherwise
         try:
-            return index.find(parent, start, rest)
+            return question(index)
         except StoreError as error:
             self._note(error)
-            return None
+            return otherwise
+
+    def find(self, parent: bytes, start: int, rest: bytes) -> tuple[Piece, int, int] | None:
+        """The child of ``parent`` that shares most tokens with the packed ``rest``, how many, and its bytes."""
+        return self._ask(lambda index: index.find(parent, start, rest), None)
 
     def latest(self, chain: Sequence[Piece]) -> tuple[Piece, int] | None:
         """The whole state that holds most of a prompt, cut into these pieces, and nothing else; and its bytes."""
-        index = self._opened()
-        try:
-            return index.latest(chain) if index is not None else None
-        except StoreError as error:
-            self._note(error)
-            return None
+        return self._ask(lambda index: index.latest(chain), None)
 
     def read(self, piece: Piece, buffer: bytearray) -> memoryview | None:
         """The state of a piece, in ``buffer``; None, and the piece is forgotten, if it is not there whole."""
@@ -177,28 +178,16 @@ class Disk:
 
     def touch(self, pieces: Iterable[Piece], now: float) -> None:
         """These were used now."""
-        try:
-            if (index := self._opened()) is not None:
-                index.touch(pieces, now)
-        except StoreError as error:
-            self._note(error)
+        self._ask(lambda index: index.touch(pieces, now), None)
 
     def rates(self) -> tuple[float | None, float | None]:
         """Tokens per second of prefill and bytes per second of the disk, as last seen."""
-        try:
-            index = self._opened()
-            return index.rates(self._fingerprint) if index is not None else (None, None)
-        except StoreError as error:
-            self._note(error)
-            return None, None
+        never: tuple[float | None, float | None] = (None, None)
+        return self._ask(lambda index: index.rates(self._fingerprint), never)
 
     def save_rates(self, name: str, compute: float, disk: float) -> None:
         """Keeps the rates, and the model's name for people."""
-        try:
-            if (index := self._opened()) is not None:
-                index.save_rates(self._fingerprint, name, compute, disk)
-        except StoreError as error:
-            self._note(error)
+        self._ask(lambda index: index.save_rates(self._fingerprint, name, compute, disk), None)
 
     def close(self) -> None:
         """Closes the index for good; a second call does nothing."""

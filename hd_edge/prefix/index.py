@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import StoreCorruptError, StoreVersionError
 from hd_edge.store.file import StoreFile
+from hd_edge.store.schema import create_tables
 
 from .pieces import PIECE, TOKEN, Piece, common
 
@@ -58,10 +59,7 @@ class Index:
 
     def _create(self, db: Database) -> None:
         with db.atomic():
-            for ddl in TABLES.values():
-                db.execute(ddl)
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={VERSION}")
+            create_tables(db, TABLES, APPLICATION_ID, VERSION)
 
     def _check(self, db: Database) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]

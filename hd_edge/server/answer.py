@@ -6,43 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hd_edge import Llama
+from hd_edge.async_llama import ended
 from hd_edge.engine.running import Arrival, RunningStream
-from hd_edge.stats import GenerationStats, prompt_details, timings, token_details
+from hd_edge.stats import GenerationStats, timings, usage
 
 from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, dumps, error_response
 from .metrics import Requests
 from .turn import Turn, stopped
 
-
-class Shape(Protocol):
-    """An answer in the words of another API."""
-
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
-        """The document of a whole completion."""
-        ...
-
-    def events(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a chunk; each has a ``type``."""
-        ...
-
-    def end(self, usage: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The last events of a stream."""
-        ...
-
-    def told(self, error: dict[str, Any]) -> dict[str, Any]:
-        """An error object in that API's words."""
-        ...
-
-    def failed(self, error: dict[str, Any]) -> dict[str, Any]:
-        """The event of an error."""
-        ...
+if TYPE_CHECKING:
+    from .responses import ResponseShape
 
 
 @dataclass(frozen=True)
@@ -66,7 +46,7 @@ class Job:
     usage: bool
     tiers: bool
     progress: bool = False
-    shape: Shape | None = None
+    shape: ResponseShape | None = None
     user: str | None = None
 
 
@@ -106,7 +86,7 @@ class Answer(Response):
             left = not self._answered and not sending.done()
             for task in (making, sending, gone, ending):
                 task.cancel()
-            await _ended(making, sending)
+            await ended(making, sending)
         if left:
             self._requests.cancelled += 1
         if ending.done() and not ending.cancelled() and not self._answered:
@@ -120,22 +100,22 @@ class Answer(Response):
         Returns:
             False if the reader fell behind.
         """
-        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         loop = asyncio.get_running_loop()
+        over: asyncio.Future[BaseException | None] = loop.create_future()
 
         def deliver(arrival: Arrival) -> None:
             buffer.put(arrival)
             if arrival.chunk is None:
-                loop.call_soon_threadsafe(ended.set_result, arrival.error)
+                loop.call_soon_threadsafe(over.set_result, arrival.error)
 
         try:
             async with self._turn.seat(user) as llm:
                 running = RunningStream(llm, lambda: self._chunks(llm, deliver), deliver)
                 try:
                     running.start()
-                    return not isinstance(await asyncio.shield(ended), SlowReaderError)
+                    return not isinstance(await asyncio.shield(over), SlowReaderError)
                 finally:  # the next request's turn comes when nothing can cancel it by mistake
-                    await _ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+                    await ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
         except Exception as error:
             buffer.put(Arrival(None, error=error))
             return True
@@ -198,10 +178,10 @@ class Answer(Response):
         whole = made[0]
         if len(made) > 1:
             whole["choices"] = [choice for one in made for choice in one["choices"]]
-            usages = [one["usage"] for one in made]
-            prompt = sum(usage["prompt_tokens"] for usage in usages[:: self._job.samples])
-            tokens = sum(usage["completion_tokens"] for usage in usages)
-            whole["usage"] = _usage(prompt, tokens, self._total)
+            counts = [one["usage"] for one in made]
+            prompt = sum(count["prompt_tokens"] for count in counts[:: self._job.samples])
+            tokens = sum(count["completion_tokens"] for count in counts)
+            whole["usage"] = usage(prompt, tokens, self._total)
             whole["timings"] = timings(self._total)
         return whole
 
@@ -229,9 +209,9 @@ class Answer(Response):
         else:
             self._requests.done += 1
             total = self._total
-            usage = _usage(total.prompt_tokens, total.tokens - total.ends, total)
-            last = [{**kept, "choices": [], "usage": usage}] if self._job.usage and kept else []
-            for event in last if shape is None else shape.end(usage):
+            counts = usage(total.prompt_tokens, total.tokens - total.ends, total)
+            last = [{**kept, "choices": [], "usage": counts}] if self._job.usage and kept else []
+            for event in last if shape is None else shape.end(counts):
                 await _event(send, event)
         self._answered = True
         await _event(send, None)
@@ -265,25 +245,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _ended(*tasks: asyncio.Future[Any]) -> None:
-    """Waits until all have ended, also while this task itself is cancelled."""
-    waiting = asyncio.ensure_future(asyncio.wait(tasks))
-    while not waiting.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(waiting)
-
-
 def _progress(cached: int, done: int, total: int, seconds: float) -> dict[str, Any]:
     """A chunk as llama-server sends it for ``return_progress``; ``processed`` counts the cached tokens, too."""
     read = {"total": cached + total, "cache": cached, "processed": cached + done, "time_ms": round(1000 * seconds)}
     return {"id": "", "object": "prompt.progress", "created": 0, "model": "", "choices": [], "prompt_progress": read}
-
-
-def _usage(prompt: int, tokens: int, stats: GenerationStats) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": tokens,
-        "total_tokens": prompt + tokens,
-        "prompt_tokens_details": prompt_details(stats),
-        "completion_tokens_details": token_details(stats),
-    }

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.middleware.cors import CORSMiddleware
 
@@ -106,9 +106,9 @@ async def responses(request: Request, body: ResponsesRequest) -> Answer:
 
 
 @router.get("/v1/responses/{name}", tags=["OpenAI"])
-async def response(request: Request, name: str) -> errors.Json:
+async def response(request: Request, name: str) -> Response:
     """A response that was asked for with ``store``."""
-    return errors.Json(request.app.state.kept.find(name).response)
+    return Response(request.app.state.kept.find(name).document, media_type="application/json")
 
 
 @router.delete("/v1/responses/{name}", tags=["OpenAI"])

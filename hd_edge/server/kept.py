@@ -28,12 +28,6 @@ class KeptResponse:
     conversation: bytes
 
     @property
-    def response(self) -> Json:
-        """The document."""
-        response: Json = json.loads(self.document)
-        return response
-
-    @property
     def items(self) -> list[Json]:
         """The conversation."""
         items: list[Json] = json.loads(self.conversation)

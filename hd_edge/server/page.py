@@ -5,16 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # not in Python 3.10
 
 START = "index.html"
 FOLDER = "/web/"  # of every file but the first
@@ -58,22 +53,13 @@ class File:
 @cache
 def page_files() -> dict[str, File]:
     """Every file of the page by its name, such as ``js/app.js``."""
-    found: dict[str, File] = {}
-    _collect(files(__package__) / "web", "", found)
-    return found
+    folder = Path(__file__).parent / "web"
+    return {path.relative_to(folder).as_posix(): _file(path) for path in folder.rglob("*") if path.suffix in TYPES}
 
 
-def _collect(folder: Traversable, prefix: str, found: dict[str, File]) -> None:
-    for entry in folder.iterdir():
-        name = prefix + entry.name
-        if entry.is_dir():
-            _collect(entry, f"{name}/", found)
-        elif PurePosixPath(name).suffix in TYPES:
-            found[name] = _file(name, entry.read_bytes())
-
-
-def _file(name: str, data: bytes) -> File:
-    return File(data, TYPES[PurePosixPath(name).suffix], f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+def _file(path: Path) -> File:
+    data = path.read_bytes()
+    return File(data, TYPES[path.suffix], f'"{hashlib.sha256(data).hexdigest()[:32]}"')
 
 
 router = APIRouter(include_in_schema=False)

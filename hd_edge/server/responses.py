@@ -157,13 +157,10 @@ class ResponseShape:
     def whole(self, completion: Json) -> Json:
         """The response of a whole chat completion."""
         choice = completion["choices"][0]
-        for name in ("reasoning_content", "content"):
-            if choice["message"].get(name):
-                list(self._text(name, choice["message"][name]))
-        for call in choice["message"].get("tool_calls", ()):
-            list(self._call({"index": 0, **call}))
-        list(self._close())
-        self._finish = choice["finish_reason"]
+        for _ in self.events({"choices": [{**choice, "delta": choice["message"]}]}):
+            pass
+        for _ in self._close():
+            pass
         return self._response(completion["usage"])
 
     def events(self, chunk: Json) -> Iterator[Json]:

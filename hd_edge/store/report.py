@@ -6,9 +6,8 @@ import heapq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge import _native
 from hd_edge.config import data_folder
-from hd_edge.errors import StoreError, StoreMismatchError
+from hd_edge.errors import StoreError
 from hd_edge.model.vocabulary import identify
 from hd_edge.stats import TIERS
 
@@ -39,11 +38,7 @@ def report(path: Path, vocabulary: Vocabulary | None = None, top: int = 10) -> d
     """
     result: dict[str, Any] = {"path": str(path)}
     try:
-        try:
-            store = Store(path, kind="model", read_only=True)
-        except StoreMismatchError:
-            store = Store(path, kind="statistics", read_only=True)
-        with store:
+        with Store(path, kind=None, read_only=True) as store:
             counters = store.counters()
             result |= {
                 "kind": store.kind,
@@ -74,15 +69,10 @@ def _rates(counters: dict[str, int], tier: str) -> dict[str, float | int]:
 
 def _continuations(store: Store, vocabulary: Vocabulary, top: int) -> list[dict[str, Any]]:
     best: list[tuple[int, tuple[int, ...], int]] = []
-    for key, record in store.scan():
-        try:
-            lists = _native.decode_record(key, record, store.identity.n_vocab)
-        except ValueError:  # `hd-edge db verify` names damaged records
-            continue
-        for context, _, followers in lists:
-            if len(context) == SHOWN_KEY:
-                item = (followers[0][1], context, followers[0][0])
-                (heapq.heappush if len(best) < top else heapq.heappushpop)(best, item)
+    for context, _, followers in store.lists():
+        if len(context) == SHOWN_KEY:
+            item = (followers[0][1], context, followers[0][0])
+            (heapq.heappush if len(best) < top else heapq.heappushpop)(best, item)
     return [
         {"count": count, "text": vocabulary.decode(context), "next": vocabulary.decode([token])}
         for count, context, token in sorted(best, reverse=True)

@@ -13,6 +13,7 @@ from hd_edge.errors import StoreCorruptError, StoreForeignError, StoreVersionErr
 from .ownership import APPLICATION_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sqlite_utils import Database
@@ -36,12 +37,14 @@ TABLES = {
 }
 
 
-def create_tables(db: Database) -> None:
-    """Writes the schema; call inside a transaction."""
-    for ddl in TABLES.values():
+def create_tables(
+    db: Database, tables: Mapping[str, str] = TABLES, application: int = APPLICATION_ID, version: int = SCHEMA_VERSION
+) -> None:
+    """Writes a schema, that of a store unless told otherwise; call inside a transaction."""
+    for ddl in tables.values():
         db.execute(ddl)
-    db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    db.execute(f"PRAGMA application_id={application}")
+    db.execute(f"PRAGMA user_version={version}")
 
 
 def check_schema(db: Database, path: Path | None) -> None:

@@ -57,7 +57,7 @@ class Store:
     Args:
         path: The file; ``None`` keeps everything in memory.
         identity: Whose tokens the store holds; ``None`` takes what the file says.
-        kind: ``"model"`` or ``"statistics"``.
+        kind: ``"model"`` or ``"statistics"``; None takes what the file says.
         read_only: Never write, not even to create the file.
         cap: Bytes from which the least useful records are dropped.
 
@@ -75,15 +75,16 @@ class Store:
         path: str | Path | None,
         identity: Identity | None = None,
         *,
-        kind: str = "model",
+        kind: str | None = "model",
         read_only: bool = False,
         cap: int = DEFAULT_CAP,
     ) -> None:
-        if kind not in KINDS:
+        if kind not in (*KINDS, None):
             msg = f"kind {kind!r} is not one of {', '.join(KINDS)}"
             raise StoreError(msg)
         self.path = None if path is None else Path(path)
-        self.kind = kind
+        self._asked_kind = kind
+        self.kind = kind or KINDS[0]  # what the file says, once it is open
         self.cap = cap
         self._asked_for = identity
         self.identity: Identity = identity or Identity("", "", 0, "")  # what the file says, once it is open
@@ -103,9 +104,10 @@ class Store:
         if found is None or meta.get("kind") not in KINDS:
             msg = f"store {self.path} is damaged: it does not say whose tokens it holds"
             raise StoreCorruptError(msg)
-        if meta["kind"] != self.kind:
+        if self._asked_kind not in (meta["kind"], None):
             msg = f"store {self.path} is a {meta['kind']} tier, asked for was a {self.kind} tier"
             raise StoreMismatchError(msg)
+        self.kind = meta["kind"]
         if self._asked_for is not None:
             found.check(self._asked_for, of=f"store {self.path}", any_model=self.kind == "statistics")
         self.identity = found
@@ -191,6 +193,15 @@ class Store:
                 raise StoreCorruptError(msg)
             yield from ((key, record) for key, record in found if isinstance(record, bytes))
             after = found[-1][0]
+
+    def lists(self) -> Iterator[_native.NgramList]:
+        """All n-gram lists in key order. A damaged record counts as absent; ``hd-edge db verify`` names it."""
+        for key, record in self.scan():
+            try:
+                lists = _native.decode_record(key, record, self.identity.n_vocab)
+            except ValueError:
+                continue
+            yield from lists
 
     def __len__(self) -> int:
         with self.file.reading() as db:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = "hd_edge n-grams"
 LENGTHS = (1, 2, 3, 4, 6, 8)  # tokens of a key
-BATCH = 20_000  # records per transaction
+BATCH = 20_000  # records in memory
 SHOWN = 60  # characters of a wrong line
 MAX_COUNT = (1 << 32) - 1
 
@@ -78,43 +78,40 @@ def export(store: Store, vocabulary: Vocabulary, out: IO[str]) -> int:
     header = {"format": FORMAT, "version": 1, "kind": store.kind, **store.identity.to_dict()}
     out.write(json.dumps(header, ensure_ascii=False) + "\n")
     keys = 0
-    for key, record in store.scan():
-        for context, total, followers in _lists(key, record, store.identity.n_vocab):
-            line = {
-                "key": vocabulary.decode(context),
-                "next": [[vocabulary.decode([token]), count] for token, count in followers],
-                "total": total,
-                "ids": [list(context), [token for token, _ in followers]],
-            }
-            out.write(json.dumps(line) + "\n")  # ASCII: half a character stands as a lone surrogate
-            keys += 1
+    for context, total, followers in store.lists():
+        line = {
+            "key": vocabulary.decode(context),
+            "next": [[vocabulary.decode([token]), count] for token, count in followers],
+            "total": total,
+            "ids": [list(context), [token for token, _ in followers]],
+        }
+        out.write(json.dumps(line) + "\n")  # ASCII: half a character stands as a lone surrogate
+        keys += 1
     return keys
 
 
-def _lists(key: int, record: bytes, n_vocab: int) -> list[_native.NgramList]:
-    try:
-        return _native.decode_record(key, record, n_vocab)
-    except ValueError:  # a damaged record counts as absent; `hd-edge db verify` names it
-        return []
-
-
 def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> int:
-    """Adds the counts of an export to a store; returns how many keys were taken.
+    """Adds the counts of an export to a store, all of them or none; returns how many keys were taken.
 
     Raises:
         CorpusError: A line is not of an export; names it.
         StoreError: The store cannot be written.
     """
-    collected: dict[int, list[_native.NgramList]] = {}
     taken = 0
-    for found in _keys(lines, vocabulary, store.identity):
-        for key, ngrams in found:
-            if len(collected) >= BATCH and key not in collected:
-                _add(store, collected)
-                collected = {}
-            collected.setdefault(key, []).append(ngrams)
-        taken += bool(found)
-    _add(store, collected)
+
+    def batches() -> Iterator[tuple[dict[int, bytes], int]]:
+        nonlocal taken
+        collected: dict[int, list[_native.NgramList]] = {}
+        for found in _keys(lines, vocabulary, store.identity):
+            for key, ngrams in found:
+                if len(collected) >= BATCH and key not in collected:
+                    yield _packed(collected, store.identity.n_vocab), 0
+                    collected = {}
+                collected.setdefault(key, []).append(ngrams)
+            taken += bool(found)
+        yield _packed(collected, store.identity.n_vocab), 0
+
+    store.add_together(batches())
     return taken
 
 
@@ -261,8 +258,8 @@ def _key(context: tuple[Any, ...], n_vocab: int) -> int:
     return int(context[-1] if len(context) == 1 else (context[-2] + 1) << 32 | context[-1])
 
 
-def _add(store: Store, collected: dict[int, list[_native.NgramList]]) -> None:
-    """Packs what was collected into records and adds them.
+def _packed(collected: dict[int, list[_native.NgramList]], n_vocab: int) -> dict[int, bytes]:
+    """What was collected, as records.
 
     Keys of several lengths of the other tokenizer may become one key here. They tell of the same texts, so the highest
     count of a follower is taken, not the sum.
@@ -276,5 +273,5 @@ def _add(store: Store, collected: dict[int, list[_native.NgramList]]) -> None:
                 known[token] = max(known.get(token, 0), count)
             merged[context] = (max(known_total, total), known)
         packed = [(context, total, _ranked(followers)) for context, (total, followers) in merged.items()]
-        records[key] = _native.encode_record(key, packed, store.identity.n_vocab)
-    store.add(records, answers=0)
+        records[key] = _native.encode_record(key, packed, n_vocab)
+    return records

@@ -34,14 +34,6 @@ bool sync(std::FILE* file) {
 #endif
 }
 
-void put_number(std::vector<uint8_t>& out, uint32_t value) {
-    while (value >= 0x80) {
-        out.push_back(static_cast<uint8_t>(value | 0x80));
-        value >>= 7;
-    }
-    out.push_back(static_cast<uint8_t>(value));
-}
-
 // A position of the buffer, named by the pair before it; where pairs tie, the tokens before them decide.
 struct Position {
     uint64_t pair;
@@ -194,21 +186,19 @@ RunMerger::RunMerger(const std::vector<std::string>& paths, int32_t n_vocab, siz
         Head head{{}, readers_.back().get()};
         if (head.from->next(head.item)) heap_.push_back(head);
     }
-    std::make_heap(heap_.begin(), heap_.end(),
-                   [](const Head& a, const Head& b) { return b.item.window < a.item.window; });
+    std::make_heap(heap_.begin(), heap_.end());
 }
 
 bool RunMerger::next(CountedWindow& item) {
-    const auto later = [](const Head& a, const Head& b) { return b.item.window < a.item.window; };
     if (heap_.empty()) return false;
     item = {heap_.front().item.window, 0};
     while (!heap_.empty() && heap_.front().item.window == item.window) {
-        std::pop_heap(heap_.begin(), heap_.end(), later);
+        std::pop_heap(heap_.begin(), heap_.end());
         Head& head = heap_.back();
         const uint32_t room = std::numeric_limits<uint32_t>::max() - item.count;
         item.count += std::min(head.item.count, room);
         if (head.from->next(head.item)) {
-            std::push_heap(heap_.begin(), heap_.end(), later);
+            std::push_heap(heap_.begin(), heap_.end());
         } else {
             heap_.pop_back();
         }

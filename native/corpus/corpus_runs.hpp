@@ -35,6 +35,11 @@ struct CountedWindow {
     uint32_t count = 0;
 };
 
+struct FileCloser {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, FileCloser>;
+
 class RunWriter {
   public:
     explicit RunWriter(const std::string& path);
@@ -43,11 +48,8 @@ class RunWriter {
 
   private:
     void check(bool ok);
-    struct Closer {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
     std::string path_;
-    std::unique_ptr<std::FILE, Closer> file_;
+    File file_;
     std::vector<uint8_t> bytes_;
     Window last_{};
 };
@@ -61,12 +63,9 @@ class RunReader {
   private:
     int byte();
     uint32_t number();
-    struct Closer {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
     std::string path_;
     int32_t n_vocab_;
-    std::unique_ptr<std::FILE, Closer> file_;
+    File file_;
     std::vector<uint8_t> buffer_;
     size_t at_ = 0;
     size_t filled_ = 0;
@@ -85,6 +84,7 @@ class RunMerger {
     struct Head {
         CountedWindow item;
         RunReader* from;
+        bool operator<(const Head& other) const { return other.item.window < item.window; }  // heaps give the largest
     };
     std::vector<std::unique_ptr<RunReader>> readers_;
     std::vector<Head> heap_;

@@ -1,7 +1,6 @@
 #include "buffer_type.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include "product.hpp"
 #include "registration.hpp"
 #include "repack.hpp"
+#include "vector_set.hpp"
 
 namespace hd::kernels {
 namespace {
@@ -23,7 +23,6 @@ using ggml::BufferType;
 using ggml::Tensor;
 
 const KernelSet* kernels;
-std::atomic<int64_t> stored{0};
 // A model is loaded by one thread, so the choice of one model never touches another's.
 thread_local bool offered = false;
 thread_local int64_t taken = 0;  // bytes since the last offer
@@ -31,25 +30,13 @@ thread_local int64_t taken = 0;  // bytes since the last offer
 // The tensor as a matrix of ours, or one without rows.
 Matrix matrix_of(const Tensor* t) { return t->ne[2] == 1 ? first_matrix(*kernels, t) : Matrix{}; }
 
-class Traits : public ggml::TensorTraits {
-  public:
-    bool work_size(int, const Tensor* op, size_t& size) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        size = Product::work_bytes(matrix_of(op->src[0]).type, rows_of(op->src[1]).total(), op->src[0]->ne[0]);
-        return true;
-    }
+size_t bytes_of(const Tensor* op) {
+    return work_bytes(matrix_of(op->src[0]).type, rows_of(op->src[1]).total(), op->src[0]->ne[0]);
+}
 
-    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        const Product product(*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op));
-        auto* work = static_cast<uint8_t*>(p->wdata);
-        product.quantize(work, p->ith, p->nth);
-        multiply_chunks(p, product, work);
-        return true;
-    }
-};
+Product product_of(const Tensor* op) { return {*kernels, matrix_of(op->src[0]), rows_of(op->src[1]), rows_of(op)}; }
 
-Traits traits;
+ProductTraits<ggml::kOpMulMat, bytes_of, product_of> traits;
 BufferType* our_type();
 
 // What multiplies with a weight, or nullptr.
@@ -104,23 +91,18 @@ int32_t init_tensor(Buffer*, Tensor* t) {
     return ggml::kSuccess;
 }
 
-void count(size_t bytes) {
-    stored += static_cast<int64_t>(bytes);
-    taken += static_cast<int64_t>(bytes);
-}
-
 void set_tensor(Buffer*, Tensor* t, const void* data, size_t offset, size_t size) {
     const Matrix matrix = matrix_of(t);
     const ExpertMatrices experts = matrix.rows ? ExpertMatrices{matrix, 1} : experts_of(t);
     if (!experts.count || offset != 0 || size != api.ggml_nbytes(t)) {
         std::memcpy(static_cast<char*>(t->data) + offset, data, size);  // floats, or no weight of ours: keep the bytes
-        if (t->extra) count(size);
+        if (t->extra) taken += static_cast<int64_t>(size);
         return;
     }
     const int threads = static_cast<int>(std::min(8U, std::max(1U, std::thread::hardware_concurrency())));
     for (int64_t i = 0; i < experts.count; i++)
         repack(experts.of(i), static_cast<const char*>(data) + i * experts.bytes(), threads);
-    count(size);
+    taken += static_cast<int64_t>(size);
 }
 
 // Memory of the plain CPU type with our functions.
@@ -154,7 +136,7 @@ BufferType* our_type() {
 BufferType* buffer_type(const KernelSet& set) {
     kernels = &set;
     attach_experts(set);
-    if (const FloatSet* floats = float_set(set.lanes)) attach_floats(*floats);
+    if (const VectorSet* vectors = vector_set(set.lanes)) attach_floats(vectors->floats);
     return our_type();
 }
 
@@ -170,7 +152,5 @@ bool offer_alone() {
 }
 
 int64_t bytes_taken() { return taken; }
-
-int64_t bytes_stored() { return stored; }
 
 }  // namespace hd::kernels

@@ -20,7 +20,4 @@ bool offer_alone();
 // Bytes of weights that this thread has loaded into it since the last offer.
 int64_t bytes_taken();
 
-// Bytes of weights stored in it so far.
-int64_t bytes_stored();
-
 }  // namespace hd::kernels

@@ -3,12 +3,11 @@
 #include <cstring>
 
 #include "attention/hook.hpp"
-#include "attention/self_test.hpp"
 #include "buffer_type.hpp"
-#include "floats/kernel_set.hpp"
 #include "kernel_sets.hpp"
 #include "registration.hpp"
 #include "self_test.hpp"
+#include "vector_set.hpp"
 
 #if defined(_WIN32)
 #define HD_EXPORT extern "C" __declspec(dllexport)
@@ -28,13 +27,12 @@ const char* const kSymbols[] = {
 constexpr int kSymbolCount = sizeof kSymbols / sizeof *kSymbols;
 static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
 
-int64_t test_bytes = 0;                           // of the self-test's weights
 const char* attention_problem = "not installed";  // why attention stays llama.cpp's, or nullptr
 
 const char* install_attention(const KernelSet& kernels) {
-    const AttentionSet* set = attention_set(kernels.lanes);
-    if (!set) return "no attention kernels for this processor";
-    attach_attention(*set);
+    const VectorSet* vectors = vector_set(kernels.lanes);
+    if (!vectors) return "no attention kernels for this processor";
+    attach_attention(vectors->attention);
     const char* problem = test_attention();
     if (problem) detach_attention();
     return problem;
@@ -75,7 +73,6 @@ HD_EXPORT const char* hd_rows_install(void* const* functions, const char* isa) {
         leave(type);
     else
         attention_problem = install_attention(*set);
-    test_bytes = bytes_stored();
     return problem;
 }
 
@@ -101,6 +98,3 @@ HD_EXPORT int hd_attention_takes(int type_k, int type_v, int size_k, int size_v)
     return !attention_problem && takes_cells(type_k, size_k) && takes_cells(type_v, size_v) &&
            takes_sizes(size_k, size_v);
 }
-
-// Bytes of weights that are stored for the kernels since hd_rows_install.
-HD_EXPORT long long hd_rows_bytes() { return bytes_stored() - test_bytes; }

@@ -1,6 +1,8 @@
 #include "ggml_abi.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "attention/problem.hpp"
 #include "layout.hpp"
@@ -25,14 +27,12 @@ const char* check_types() {
     if (std::strcmp(api.ggml_type_name(kTypeF32), "f32") || std::strcmp(api.ggml_type_name(kTypeF16), "f16") ||
         std::strcmp(api.ggml_type_name(kTypeI32), "i32"))
         return "type numbers differ";
-    for (const Layout& l : kLayouts)
-        if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
-            api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
-            return "quantised types differ";
-    for (const CellLayout& l : kCellLayouts)
-        if (!same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
-            api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes))
-            return "cell types differ";
+    const auto differs = [](const auto& l) {
+        return !same_name(api.ggml_type_name(l.ggml_type), l.name) || api.ggml_blck_size(l.ggml_type) != l.columns ||
+               api.ggml_type_size(l.ggml_type) != static_cast<size_t>(l.block_bytes);
+    };
+    if (std::any_of(std::begin(kLayouts), std::end(kLayouts), differs)) return "quantised types differ";
+    if (std::any_of(std::begin(kCellLayouts), std::end(kCellLayouts), differs)) return "cell types differ";
     return nullptr;
 }
 

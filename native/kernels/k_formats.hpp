@@ -73,25 +73,19 @@ struct Iq4Xs {
         HD_INLINE explicit Scales(const uint8_t* meta) {
             constexpr int L = Isa::kLanes;
             const auto d = Isa::load_half(meta);
-            const auto high0 = Isa::widen(meta + 2 * L), high1 = Isa::widen(meta + 3 * L),
-                       low = Isa::load(meta + 4 * L);
-            set<0>(low, high0, d);
-            set<1>(low, high0, d);
-            set<2>(low, high0, d);
-            set<3>(low, high0, d);
-            set<4>(low, high1, d);
-            set<5>(low, high1, d);
-            set<6>(low, high1, d);
-            set<7>(low, high1, d);
+            const auto high0 = Isa::widen(meta + 2 * L), high1 = Isa::widen(meta + 3 * L);
+            set(Isa::load(meta + 4 * L), high0, high1, d);
         }
 
       private:
-        template <int Tile>
-        HD_INLINE void set(typename Isa::I low, typename Isa::I high, typename Isa::F d) {
+        template <int Tile = 0>
+        HD_INLINE void set(typename Isa::I low, typename Isa::I high0, typename Isa::I high1, typename Isa::F d) {
+            const auto high = Tile < 4 ? high0 : high1;
             const auto four = Isa::and_(Isa::template shift<-4 * Tile>(low), Isa::words(15));
             const auto two = Isa::and_(Isa::template shift<-2 * (Tile % 4)>(high), Isa::words(3));
             const auto all = Isa::to_float(Isa::or_(four, Isa::template shift<4>(two)));
             scale[Tile] = Isa::mul(Isa::fma(all, Isa::set(1.0f), Isa::set(-32.0f)), d);
+            if constexpr (Tile < 7) set<Tile + 1>(low, high0, high1, d);
         }
     };
     HD_INLINE static void unpack(const uint8_t* tile, typename Isa::I* w) { unpack_table<Isa>(tile, kIq4, w); }

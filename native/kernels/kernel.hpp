@@ -3,6 +3,8 @@
 // is bitwise the same alone and in any company.
 #pragma once
 
+#include <utility>
+
 #include "k_formats.hpp"
 
 namespace hd::kernels {
@@ -181,26 +183,21 @@ void quantize(const float* x, int64_t first, int64_t last, uint8_t* pass, int ro
     }
 }
 
-template <class Isa, class Format>
-constexpr TypeKernels type_kernels() {
-    return {quantize<Isa, Format>,
-            {nullptr, multiply<Isa, Format, 1>, multiply<Isa, Format, 2>, multiply<Isa, Format, 3>,
-             multiply<Isa, Format, 4>, multiply<Isa, Format, 5>, multiply<Isa, Format, 6>, multiply<Isa, Format, 7>,
-             multiply<Isa, Format, 8>, multiply<Isa, Format, 9>, multiply<Isa, Format, 10>, multiply<Isa, Format, 11>,
-             multiply<Isa, Format, 12>, multiply<Isa, Format, 13>, multiply<Isa, Format, 14>, multiply<Isa, Format, 15>,
-             multiply<Isa, Format, 16>}};
+template <class Isa, class Format, int... Rows>
+constexpr TypeKernels type_kernels(std::integer_sequence<int, Rows...>) {
+    return {quantize<Isa, Format>, {nullptr, multiply<Isa, Format, Rows + 1>...}};
+}
+
+template <class Isa, class... Formats>
+constexpr KernelSet kernel_set_of(const char* isa) {
+    return {isa, Isa::kLanes, {type_kernels<Isa, Formats>(std::make_integer_sequence<int, kMaxRows>())...}};
 }
 
 // In the order of WeightType.
 template <class Isa>
 constexpr KernelSet kernel_set(const char* isa) {
-    return {isa,
-            Isa::kLanes,
-            {type_kernels<Isa, Q4_0<Isa>>(), type_kernels<Isa, Q4_1<Isa>>(), type_kernels<Isa, Q8_0<Isa>>(),
-             type_kernels<Isa, Iq4Nl<Isa>>(), type_kernels<Isa, Q4K<Isa>>(), type_kernels<Isa, Q5K<Isa>>(),
-             type_kernels<Isa, Q6K<Isa>>(), type_kernels<Isa, Q5_0<Isa>>(), type_kernels<Isa, Q5_1<Isa>>(),
-             type_kernels<Isa, Mxfp4<Isa>>(), type_kernels<Isa, Iq4Xs<Isa>>(), type_kernels<Isa, Q3K<Isa>>(),
-             type_kernels<Isa, Q2K<Isa>>()}};
+    return kernel_set_of<Isa, Q4_0<Isa>, Q4_1<Isa>, Q8_0<Isa>, Iq4Nl<Isa>, Q4K<Isa>, Q5K<Isa>, Q6K<Isa>, Q5_0<Isa>,
+                         Q5_1<Isa>, Mxfp4<Isa>, Iq4Xs<Isa>, Q3K<Isa>, Q2K<Isa>>(isa);
 }
 
 }  // namespace hd::kernels

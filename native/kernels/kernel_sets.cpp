@@ -1,7 +1,9 @@
 #include "kernel_sets.hpp"
 
 #include <cctype>
-#include <initializer_list>
+#include <vector>
+
+#include "vector_set.hpp"
 
 #if defined(HD_KERNELS_X86)
 #include <cpuid.h>
@@ -21,8 +23,8 @@ struct Choice {
 };
 
 // Best first.
+std::vector<Choice> choices() {
 #if defined(HD_KERNELS_X86)
-const Choice* choices(int* count) {
     __builtin_cpu_init();
     // Not every compiler's __builtin_cpu_supports knows F16C and AVX-VNNI. Both use registers that AVX2 needs enabled.
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -36,18 +38,14 @@ const Choice* choices(int* count) {
 #elif defined(HD_KERNELS_AVX_VNNI)
     const bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 4);
 #endif
-    static const Choice all[] = {
+    return {
         {&kAvx512Vnni, avx512},
 #if defined(HD_KERNELS_AVX_VNNI)
         {&kAvxVnni, avx2 && avx_vnni},
 #endif
         {&kAvx2, avx2},
     };
-    *count = sizeof all / sizeof *all;
-    return all;
-}
 #elif defined(HD_KERNELS_ARM)
-const Choice* choices(int* count) {
 #if defined(__APPLE__)
     const bool dotprod = true;  // every 64-bit Mac has it
     int found = 0;
@@ -58,21 +56,16 @@ const Choice* choices(int* count) {
     const bool dotprod = (getauxval(AT_HWCAP) & (1 << 20)) != 0;                 // HWCAP_ASIMDDP
     [[maybe_unused]] const bool i8mm = (getauxval(AT_HWCAP2) & (1 << 13)) != 0;  // HWCAP2_I8MM
 #endif
-    static const Choice all[] = {
+    return {
 #if defined(HD_KERNELS_I8MM)
         {&kNeonI8mm, dotprod && i8mm},
 #endif
         {&kNeonDot, dotprod},
     };
-    *count = sizeof all / sizeof *all;
-    return all;
-}
 #else
-const Choice* choices(int* count) {
-    *count = 0;
-    return nullptr;
-}
+    return {};
 #endif
+}
 
 // Equal but for case, blanks and dashes.
 bool same(const char* a, const char* b) {
@@ -87,28 +80,33 @@ bool same(const char* a, const char* b) {
     }
 }
 
+// The best of this name (nullptr: of any) that this processor can run.
+const KernelSet* best_of(const char* isa) {
+    for (const Choice& choice : choices())
+        if (choice.runs && (!isa || same(choice.set->isa, isa))) return choice.set;
+    return nullptr;
+}
+
 }  // namespace
 
-const KernelSet* best_kernels() {
-    int count;
-    const Choice* all = choices(&count);
-    for (int i = 0; i < count; i++)
-        if (all[i].runs) return all[i].set;
-    return nullptr;
-}
+const KernelSet* best_kernels() { return best_of(nullptr); }
 
-const KernelSet* kernels_named(const char* isa) {
-    int count;
-    const Choice* all = choices(&count);
-    for (int i = 0; i < count; i++)
-        if (all[i].runs && same(all[i].set->isa, isa)) return all[i].set;
-    return nullptr;
-}
+const KernelSet* kernels_named(const char* isa) { return best_of(isa); }
 
 bool is_kernel_set(const char* isa) {
     for (const char* name : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"})
         if (same(name, isa)) return true;
     return false;
+}
+
+const VectorSet* vector_set([[maybe_unused]] int lanes) {
+#if defined(HD_KERNELS_X86)
+    if (lanes == 16) return &kAvx512Vectors;
+    if (lanes == 8) return &kAvx2Vectors;
+#elif defined(HD_KERNELS_ARM)
+    if (lanes == 4) return &kNeonVectors;
+#endif
+    return nullptr;
 }
 
 }  // namespace hd::kernels

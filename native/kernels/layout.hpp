@@ -55,6 +55,11 @@ constexpr Layout kLayouts[kWeightTypes] = {
 
 constexpr const Layout& layout(WeightType type) { return kLayouts[static_cast<int>(type)]; }
 
+// Of scratch memory for so many quantised activation rows.
+constexpr size_t work_bytes(WeightType type, int64_t rows, int64_t columns) {
+    return static_cast<size_t>(rows * (columns / layout(type).columns) * layout(type).row_bytes());
+}
+
 // One weight matrix in our layout: `rows` output rows of `columns` inputs.
 struct Matrix {
     WeightType type;

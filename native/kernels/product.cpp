@@ -25,11 +25,7 @@ Product::Product(const KernelSet& kernels, const Matrix& weights, const Rows& in
       rows_(in.total()),
       passes_((rows_ + kMaxRows - 1) / kMaxRows) {}
 
-size_t Product::work_bytes(WeightType type, int64_t rows, int64_t columns) {
-    return static_cast<size_t>(rows * (columns / layout(type).columns) * layout(type).row_bytes());
-}
-
-void Product::quantize(uint8_t* work, int thread, int threads) const {
+void Product::prepare(uint8_t* work, int thread, int threads) const {
     const Layout& shape = layout(weights_.type);
     const int64_t blocks = weights_.blocks();
     const int64_t first = blocks * thread / threads, last = blocks * (thread + 1) / threads;

@@ -25,11 +25,9 @@ int64_t streamed_bound(int64_t units, int64_t chunk, int threads);  // the first
 class Product {
   public:
     Product(const KernelSet& kernels, const Matrix& weights, const Rows& in, const Rows& out);
-    // Bytes of scratch memory for `rows` quantised rows.
-    static size_t work_bytes(WeightType type, int64_t rows, int64_t columns);
 
-    // First all threads call quantize, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
-    void quantize(uint8_t* work, int thread, int threads) const;
+    // First all threads call prepare, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
+    void prepare(uint8_t* work, int thread, int threads) const;
     int64_t chunks(int threads) const;
     void multiply(const uint8_t* work, int64_t chunk, int threads) const;
 

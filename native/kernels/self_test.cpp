@@ -49,14 +49,21 @@ std::vector<uint8_t> random_floats(const CellLayout& l, int64_t count, Random& r
     return data;
 }
 
-// Of two results, relative to their size; not a number where one holds none.
-double distance(const std::vector<float>& mine, const std::vector<float>& theirs) {
+// Ours and llama.cpp's, relative to their size; also where one holds no number.
+bool differ(Tensor* const (&results)[3]) {
+    const auto mine = read(results[0]), theirs = read(results[1]);
     double difference = 0, size = 0;
     for (size_t i = 0; i < mine.size(); i++) {
         difference += std::pow(double(mine[i]) - theirs[i], 2);
         size += std::pow(double(theirs[i]), 2);
     }
-    return std::sqrt(difference / size);
+    return !(std::sqrt(difference / size) < kTolerance);
+}
+
+// Ours, and its last rows alone.
+bool depends(Tensor* const (&results)[3]) {
+    const auto mine = read(results[0]), alone = read(results[2]);
+    return std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)) != 0;
 }
 
 const char* test_weights(BufferType* type, int ggml_type, int64_t columns, int64_t rows, int threads) {
@@ -86,15 +93,9 @@ const char* test_weights(BufferType* type, int ggml_type, int64_t columns, int64
     api.ggml_backend_tensor_set(last, input.data() + (kInputs - 1) * columns, 0,
                                 static_cast<size_t>(columns) * sizeof(float));
 
-    r.backend = api.ggml_backend_cpu_init();
-    if (!r.backend) return "no CPU backend";
-    api.ggml_backend_cpu_set_n_threads(r.backend, threads);
-    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
-    const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
-    if (!(distance(mine, theirs) < kTolerance)) return "a product differs from llama.cpp's";
-    if (std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)))
-        return "a row depends on its company";
-    return nullptr;
+    if (const char* problem = r.compute(graph, threads)) return problem;
+    if (differ(results)) return "a product differs from llama.cpp's";
+    return depends(results) ? "a row depends on its company" : nullptr;
 }
 
 // Experts: more inputs than one pass takes for one of them, none for another, each input's choice another.
@@ -135,15 +136,9 @@ const char* test_experts(BufferType* type, int ggml_type, int64_t columns, int64
     api.ggml_backend_tensor_set(chosen, choice.data(), 0, choice.size() * sizeof(int32_t));
     api.ggml_backend_tensor_set(last, choice.data() + (kTokens - 1) * kSlots, 0, kSlots * sizeof(int32_t));
 
-    r.backend = api.ggml_backend_cpu_init();
-    if (!r.backend) return "no CPU backend";
-    api.ggml_backend_cpu_set_n_threads(r.backend, threads);
-    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
-    const auto mine = read(results[0]), theirs = read(results[1]), alone = read(results[2]);
-    if (!(distance(mine, theirs) < kTolerance)) return "a product with experts differs from llama.cpp's";
-    if (std::memcmp(alone.data(), mine.data() + mine.size() - alone.size(), alone.size() * sizeof(float)))
-        return "a row of experts depends on its company";
-    return nullptr;
+    if (const char* problem = r.compute(graph, threads)) return problem;
+    if (differ(results)) return "a product with experts differs from llama.cpp's";
+    return depends(results) ? "a row of experts depends on its company" : nullptr;
 }
 
 }  // namespace

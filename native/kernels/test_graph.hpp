@@ -30,6 +30,13 @@ struct Resources {
         if (buffer) buffers.push_back(buffer);
         return buffer != nullptr;
     }
+    // nullptr, or why there are no results.
+    const char* compute(ggml::Graph* graph, int threads) {
+        backend = ggml::api.ggml_backend_cpu_init();
+        if (!backend) return "no CPU backend";
+        ggml::api.ggml_backend_cpu_set_n_threads(backend, threads);
+        return ggml::api.ggml_backend_graph_compute(backend, graph) == ggml::kSuccess ? nullptr : "the graph failed";
+    }
     ~Resources() {
         if (backend) ggml::api.ggml_backend_free(backend);
         for (ggml::Buffer* b : buffers) ggml::api.ggml_backend_buffer_free(b);

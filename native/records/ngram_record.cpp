@@ -40,14 +40,6 @@ struct Reader {
     }
 };
 
-void put_number(std::vector<uint8_t>& out, uint32_t value) {
-    while (value >= 0x80) {
-        out.push_back(static_cast<uint8_t>(value | 0x80));
-        value >>= 7;
-    }
-    out.push_back(static_cast<uint8_t>(value));
-}
-
 int extra_tokens(int level) { return kContextLengths[static_cast<size_t>(level)] - 2; }
 
 // Reads one list below `above` (the last list read); "" or what is wrong.
@@ -112,6 +104,14 @@ NgramList merge_lists(const NgramList& older, const NgramList& newer) {
 }
 
 }  // namespace
+
+void put_number(std::vector<uint8_t>& out, uint32_t value) {
+    while (value >= 0x80) {
+        out.push_back(static_cast<uint8_t>(value | 0x80));
+        value >>= 7;
+    }
+    out.push_back(static_cast<uint8_t>(value));
+}
 
 std::string check_key(int64_t key, int32_t n_vocab) {
     const int64_t last = key & 0xffffffff;

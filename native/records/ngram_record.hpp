@@ -45,6 +45,8 @@ inline int64_t ngram_key(const int32_t* end, int length) {
     return (static_cast<int64_t>(end[-2]) + 1) << 32 | end[-1];
 }
 inline bool is_pair_key(int64_t key) { return key >> 32 != 0; }
+// Appends a number as LEB128.
+void put_number(std::vector<uint8_t>& out, uint32_t value);
 // "" or why no record can have this key.
 std::string check_key(int64_t key, int32_t n_vocab);
 

@@ -1,4 +1,4 @@
-// The whole test framework: CHECK(condition) counts and reports, failures() is main's exit status.
+// The whole test framework: CHECK(condition) counts and reports, failures() is main's exit status, throws() catches.
 #pragma once
 
 #include <cstdio>
@@ -15,3 +15,13 @@ inline int& failures() {
             failures()++;                                                        \
         }                                                                        \
     } while (false)
+
+template <typename Error, typename Action>
+bool throws(Action action) {
+    try {
+        action();
+    } catch (const Error&) {
+        return true;
+    }
+    return false;
+}

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "fake_api.hpp"
 #include "verify/verifier.hpp"
 
 namespace {
@@ -70,18 +71,8 @@ void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
 }
 void fake_keep(void*, int32_t) { CHECK(false); }
 int32_t fake_pos(void*, int32_t seq) { return sequences.count(seq) ? sequences[seq].end - 1 : -1; }
-void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
-hd::LlamaApi fake_api() {
-    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
-                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
-                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
-                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
-                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
-                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos)},
-                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos)},
-                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
-}
+const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos, fake_pos};
 
 // Chains, half of whose tokens are what the target would say; after each step the context may be asked to go back.
 void equals_plain(uint32_t seed, bool copies) {
@@ -91,7 +82,7 @@ void equals_plain(uint32_t seed, bool copies) {
     const auto below = [&](uint32_t n) { return static_cast<int32_t>(random() % n); };
     hd::VerifierLimits limits{n_vocab, 1000, copies ? 12 : 6, 1, snapshots_kept};
     limits.copies = copies;
-    hd::Verifier verifier(fake_api(), &sequences, &sequences, limits);
+    hd::Verifier verifier(fake_api(kFake), &sequences, &sequences, limits);
     const auto hash_of = [](const std::vector<int32_t>& text, int32_t n) {
         uint32_t hash = 0;
         for (int32_t i = 0; i < n; i++) hash = add(hash, text[static_cast<size_t>(i)]);

@@ -1,43 +1,33 @@
 // External sort and merge of a corpus against counting in memory; damaged runs.
 #include <cstdlib>
-#include <map>
 #include <random>
 #include <stdexcept>
 
 #include "check.hpp"
 #include "corpus/corpus_runs.hpp"
 #include "records/tier_cache.hpp"
+#include "slow_counts.hpp"
 
 namespace {
 
 constexpr int32_t kVocab = 40;
-using Text = std::vector<int32_t>;
-using Counts = std::map<Text, std::map<int32_t, uint32_t>>;
 
 std::string scratch(const std::string& name) {
     const char* folder = std::getenv("TMPDIR");
     return std::string(folder == nullptr ? "/tmp" : folder) + "/hd_edge_test_corpus_" + name;
 }
 
-Counts slow_counts(const std::vector<Text>& texts) {
-    Counts counts;
-    for (const Text& text : texts) {
-        for (size_t i = 1; i < text.size(); i++) {
-            for (const size_t length : {1u, 2u, 3u, 4u, 6u, 8u}) {
-                if (length > i) continue;
-                const auto at = text.begin() + static_cast<std::ptrdiff_t>(i);
-                counts[Text(at - static_cast<std::ptrdiff_t>(length), at)][text[i]]++;
-            }
-        }
-    }
-    return counts;
+void read_all(const std::string& path, int32_t vocab) {
+    hd::RunReader reader(path, vocab, 1);
+    hd::CountedWindow item;
+    while (reader.next(item)) continue;
 }
 
 void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
     std::mt19937 random(seed);
     std::uniform_int_distribution<int32_t> token(0, vocab - 1);
     std::uniform_int_distribution<int> length(0, 60);
-    std::vector<Text> texts;
+    Counts expected;
     std::vector<std::string> runs;
     for (int run = 0; run < n_runs; run++) {
         hd::CorpusBuffer buffer(kVocab);
@@ -45,7 +35,7 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
             Text text(static_cast<size_t>(length(random)));
             for (int32_t& t : text) t = token(random);
             buffer.add(text.data(), text.size());
-            texts.push_back(text);
+            count_slowly(text, {1, 2, 3, 4, 6, 8}, 1, expected);
         }
         runs.push_back(scratch(std::to_string(run)));
         buffer.spill(runs.back());
@@ -57,7 +47,6 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
         runs.erase(runs.begin(), runs.begin() + 2);
         runs.push_back(scratch("merged"));
     }
-    const Counts expected = slow_counts(texts);
     hd::CorpusRecords records(runs, kVocab, 2, 1);
     hd::TierCache cache(kVocab, 64 << 20);
     int64_t last = -1;
@@ -74,8 +63,7 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
     }
     size_t kept = 0;
     for (const auto& [context, followers] : expected) {
-        uint32_t total = 0;
-        for (const auto& [follower, count] : followers) total += count;
+        const uint32_t total = total_of(followers);
         const int size = static_cast<int>(context.size());
         hd::FollowerList found;
         const auto result = cache.find(context.data() + size, size, size, found);
@@ -91,40 +79,22 @@ void check_corpus(uint32_t seed, int n_runs, int32_t vocab) {
     std::remove(scratch("merged").c_str());
 }
 
-template <typename F>
-bool throws(F f) {
-    try {
-        f();
-    } catch (const std::exception&) {
-        return true;
-    }
-    return false;
-}
-
 void check_failures() {
     hd::CorpusBuffer buffer(kVocab);
     const int32_t outside[] = {1, kVocab};
-    CHECK(throws([&] { buffer.add(outside, 2); }));
+    CHECK(throws<std::exception>([&] { buffer.add(outside, 2); }));
     CHECK(buffer.tokens() == 0);
-    CHECK(throws([&] { buffer.spill("/dev/null/run"); }));
-    CHECK(throws([] { hd::RunReader("/dev/null/run", kVocab, 1); }));
+    CHECK(throws<std::exception>([&] { buffer.spill("/dev/null/run"); }));
+    CHECK(throws<std::exception>([] { hd::RunReader("/dev/null/run", kVocab, 1); }));
     const int32_t text[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     buffer.add(text, 10);
     const std::string path = scratch("damaged");
     buffer.spill(path);
-    CHECK(throws([&] {  // ids of another vocabulary
-        hd::RunReader reader(path, 5, 1);
-        hd::CountedWindow item;
-        while (reader.next(item)) continue;
-    }));
+    CHECK(throws<std::exception>([&] { read_all(path, 5); }));  // ids of another vocabulary
     std::FILE* file = std::fopen(path.c_str(), "ab");
     std::fputc(1, file);
     std::fclose(file);
-    CHECK(throws([&] {
-        hd::RunReader reader(path, kVocab, 1);
-        hd::CountedWindow item;
-        while (reader.next(item)) continue;
-    }));
+    CHECK(throws<std::exception>([&] { read_all(path, kVocab); }));
     std::remove(path.c_str());
 }
 

@@ -1,9 +1,9 @@
-#include <map>
 #include <random>
 #include <vector>
 
 #include "check.hpp"
 #include "draft/ngram_index.hpp"
+#include "slow_counts.hpp"
 
 using hd::ContextFollowers;
 using hd::KeyHashes;
@@ -19,17 +19,11 @@ ContextFollowers after(const NgramIndex& index, const std::vector<int32_t>& key,
 // Every key of every length against a count made the slow way.
 void compare(const NgramIndex& index, const std::vector<int32_t>& text) {
     for (int i = 0; i < hd::kKeyLengthCount; i++) {
-        const auto length = static_cast<size_t>(hd::kKeyLengths[i]);
-        std::map<std::vector<int32_t>, std::map<int32_t, uint32_t>> truth;
-        for (size_t at = length; at < text.size(); at++) {
-            const auto from = text.begin() + static_cast<std::ptrdiff_t>(at - length);
-            truth[{from, from + static_cast<std::ptrdiff_t>(length)}][text[at]]++;
-        }
+        Counts truth;
+        count_slowly(text, {static_cast<size_t>(hd::kKeyLengths[i])}, 1, truth);
         for (const auto& [key, followers] : truth) {
             const ContextFollowers found = after(index, key, i);
-            uint32_t total = 0;
-            for (const auto& [token, count] : followers) total += count;
-            CHECK(found.total == total);
+            CHECK(found.total == total_of(followers));
             CHECK(found.size == static_cast<int>(followers.size()));  // the alphabet has no more than eight tokens
             for (int f = 0; f < found.size; f++) {
                 CHECK(followers.count(found.data[f].token) == 1);

@@ -1,37 +1,16 @@
 // SharedVerifier against a fake KV cache that gives out cells as llama.cpp does: from its head on, around the end, into
-// any that is free. A row's logits are the hash of the tokens it sees in the order of their CELLS, so a conversation
-// whose cells are out of order, or that sees another's, has other logits than its tokens alone.
-#include <algorithm>
-#include <random>
-#include <set>
+// any that is free. So a conversation whose cells are out of order, or that sees another's, has other logits than its
+// tokens alone.
 #include <stdexcept>
-#include <vector>
 
 #include "check.hpp"
+#include "fake_cells.hpp"
 #include "verify/shared_verifier.hpp"
 
 namespace {
 
-constexpr int32_t n_vocab = 11, n_cells = 96, slots = 4, leaves = 3;
-
-struct Cell {
-    int32_t pos = -1, token = 0;
-    std::set<int32_t> seqs;
-};
-
-std::vector<Cell> cells(n_cells);
-int32_t head = 0, next_code = 0;
-std::vector<float> outputs;
-std::vector<int32_t> output_of;
-
-uint32_t add_to_hash(uint32_t h, int32_t pos, int32_t token) {
-    return (h ^ static_cast<uint32_t>(token + 31 * pos)) * 16777619u;
-}
-
-void append_logits(uint32_t h, std::vector<float>& to) {
-    std::mt19937 random(h);
-    for (int32_t i = 0; i < n_vocab; i++) to.push_back(static_cast<float>(random() % 1000));
-}
+constexpr int32_t n_cells = 96, slots = 4, leaves = 3;
+int32_t head = 0;
 
 int32_t fake_decode(void*, hd::LlamaBatch batch) {
     if (next_code == 1) return 1;
@@ -53,22 +32,9 @@ int32_t fake_decode(void*, hd::LlamaBatch batch) {
         head = taken.front();
         return next_code;
     }
-    outputs.clear();
-    output_of.assign(static_cast<size_t>(batch.n_tokens), -1);
-    int32_t asked = 0;
-    for (int32_t i = 0; i < batch.n_tokens; i++) {
-        if (batch.logits[i] == 0) continue;
-        uint32_t h = 2166136261u;
-        for (const Cell& c : cells) {
-            if (c.seqs.count(batch.seq_id[i][0]) && c.pos <= batch.pos[i]) h = add_to_hash(h, c.pos, c.token);
-        }
-        append_logits(h, outputs);
-        output_of[static_cast<size_t>(i)] = asked++;
-    }
+    compute(batch);
     return 0;
 }
-
-float* fake_logits(void*, int32_t row) { return outputs.data() + output_of.at(static_cast<size_t>(row)) * n_vocab; }
 
 bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     for (int32_t i = n_cells; i-- > 0;) {
@@ -80,40 +46,15 @@ bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     return true;
 }
 
-void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
-    for (Cell& c : cells) {
-        if (c.seqs.count(source) && c.pos >= from && (to < 0 || c.pos < to)) c.seqs.insert(target);
-    }
-}
-
-int32_t fake_pos_max(void*, int32_t seq) {
-    int32_t end = -1;
-    for (const Cell& c : cells) {
-        if (c.seqs.count(seq)) end = std::max(end, c.pos);
-    }
-    return end;
-}
-
 void fake_keep(void*, int32_t) {}
-int32_t fake_pos_min(void*, int32_t) { return 0; }
-void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
 
-hd::LlamaApi fake_api() {
-    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
-                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
-                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
-                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
-                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
-                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos_min)},
-                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
-                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
-}
+const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos_min, fake_pos_max};
 
 hd::SharedVerifier make_verifier() {
     cells.assign(n_cells, {});
     head = next_code = 0;
     int32_t context = 0;
-    return {fake_api(), &context, &context, {n_vocab, n_cells, 24, slots, leaves}};
+    return {fake_api(kFake), &context, &context, {n_vocab, n_cells, 24, slots, leaves}};
 }
 
 // What the owner does with llama.cpp's functions for a context's state: the cells in use, one behind the other.
@@ -153,7 +94,7 @@ hd::DraftTree random_tree(std::mt19937& random, int32_t root) {
 std::vector<float> alone(const Conversation& of, int32_t node) {
     std::vector<int32_t> path;
     for (int32_t at = node; at > 0; at = of.tree.parent[static_cast<size_t>(at)]) path.insert(path.begin(), at);
-    uint32_t h = 2166136261u;
+    uint32_t h = kHashOfNothing;
     int32_t pos = 0;
     for (const int32_t token : of.tokens) h = add_to_hash(h, pos++, token);
     for (const int32_t token : of.pending) h = add_to_hash(h, pos++, token);
@@ -250,42 +191,32 @@ void test_company_changes_nothing() {
     }
 }
 
-template <typename Action>
-bool refused(Action action) {
-    try {
-        action();
-    } catch (const std::invalid_argument&) {
-        return true;
-    }
-    return false;
-}
-
 void test_what_makes_no_sense_is_refused() {
     hd::SharedVerifier verifier = make_verifier();
     hd::DraftTree tree;
     tree.add(3, -1, hd::Tier::target, 1);
     const int32_t three = 3, four = 4, root = 0, beyond = 1;
-    CHECK(refused([&] { verifier.decode(); }));
-    CHECK(refused([&] { verifier.add(slots, &three, 1, tree, true); }));
-    CHECK(refused([&] { verifier.add(0, &four, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(slots, &three, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(0, &four, 1, tree, true); }));
     verifier.add(0, &three, 1, tree, true);
-    CHECK(refused([&] { verifier.add(0, &three, 1, tree, true); }));
-    CHECK(refused([&] { (void)verifier.row(0, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.add(0, &three, 1, tree, true); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0, 0); }));
     verifier.add(1, &three, 1, tree, false);
-    CHECK(refused([&] { verifier.commit(0, &root, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(0, &root, 1); }));
     CHECK(verifier.decode() == 0);
-    CHECK(refused([&] { (void)verifier.row(1, 0); }));
-    CHECK(refused([&] { (void)verifier.row(0, 1); }));
-    CHECK(refused([&] { verifier.commit(0, &beyond, 1); }));
-    CHECK(refused([&] { verifier.commit(2, &root, 1); }));
-    CHECK(refused([&] { verifier.cut(0, 0); }));
-    CHECK(refused([&] { verifier.drop_trash(); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(1, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(0, &beyond, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(2, &root, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.cut(0, 0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.drop_trash(); }));
     verifier.commit(0, &root, 1);
     verifier.commit(1, &root, 1);
     CHECK(verifier.used() == 2 && verifier.live() == 2);
     verifier.cut(0, 0);
     CHECK(verifier.used() == 2 && verifier.live() == 1);
-    CHECK(refused([&] { verifier.share(1, 0, 2); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.share(1, 0, 2); }));
 }
 
 }  // namespace

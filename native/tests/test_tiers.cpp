@@ -1,12 +1,11 @@
 // Records of the tiers' files: round trips, damaged bytes, the cache's budget, counts of an answer.
 #include <algorithm>
-#include <map>
 #include <random>
-#include <set>
 
 #include "check.hpp"
 #include "records/answer_counter.hpp"
 #include "records/tier_cache.hpp"
+#include "slow_counts.hpp"
 
 namespace {
 
@@ -19,18 +18,6 @@ std::vector<int32_t> random_tokens(std::mt19937& random, int size, int32_t vocab
     return tokens;
 }
 
-// What AnswerCounter must say, counted the slow way: key tokens -> followers.
-std::map<std::vector<int32_t>, std::set<int32_t>> slow_counts(const std::vector<int32_t>& tokens, int start) {
-    std::map<std::vector<int32_t>, std::set<int32_t>> counts;
-    for (int i = std::max(start, 1); i < static_cast<int>(tokens.size()); i++) {
-        for (const int length : {1, 2, 3, 4, 6}) {
-            if (length > i) continue;
-            counts[{tokens.begin() + (i - length), tokens.begin() + i}].insert(tokens[static_cast<size_t>(i)]);
-        }
-    }
-    return counts;
-}
-
 void check_answers() {
     std::mt19937 random(1);
     hd::AnswerCounter counter(kVocab);
@@ -38,7 +25,8 @@ void check_answers() {
         const int size = round % 40;
         const int start = round % 7;
         const auto tokens = random_tokens(random, size, round % 3 == 0 ? 3 : kVocab);
-        auto expected = slow_counts(tokens, start);
+        Counts expected;
+        count_slowly(tokens, {1, 2, 3, 4, 6}, static_cast<size_t>(start), expected);
         hd::TierCache cache(kVocab, 1 << 20);
         size_t lists = 0;
         for (const auto& record : counter.records(tokens.data(), size, start)) {

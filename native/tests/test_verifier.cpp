@@ -1,87 +1,33 @@
-// Verifier against a fake KV cache that obeys llama.cpp's rules: cells carry a position and a set of sequences, a row
-// sees the cells of its first sequence up to its position. A row's logits are the hash of the tokens it sees, in order.
-#include <algorithm>
-#include <random>
-#include <set>
+// Verifier against a fake KV cache: random trees must give plain decoding, and what makes no sense is refused.
 #include <stdexcept>
-#include <vector>
 
 #include "check.hpp"
+#include "fake_cells.hpp"
 #include "verify/verifier.hpp"
 
 namespace {
 
-struct Cell {
-    int32_t pos, token;
-    std::set<int32_t> seqs;
-};
-
-std::vector<Cell> cells;
-std::vector<float> outputs;      // of the rows asked for, one after the other
-std::vector<int32_t> output_of;  // by batch row: which of them it is, or -1
-int32_t waits = 0;               // calls that wait for the forward
-int32_t next_code = 0;
 bool broken_rule = false;
-constexpr int32_t n_vocab = 50;
-
-uint32_t hash_of(const std::vector<std::pair<int32_t, int32_t>>& seen) {
-    uint32_t h = 2166136261u;
-    for (const auto& s : seen) h = (h ^ static_cast<uint32_t>(s.second + 31 * s.first)) * 16777619u;
-    return h;
-}
-
-std::vector<float> logits_of(uint32_t h) {
-    std::vector<float> row(n_vocab);
-    std::mt19937 random(h);
-    for (float& x : row) x = static_cast<float>(random() % 1000);
-    return row;
-}
-
-int32_t seq_end(int32_t s) {
-    int32_t end = -1;
-    for (const Cell& c : cells) {
-        if (c.seqs.count(s)) end = std::max(end, c.pos);
-    }
-    return end;
-}
 
 int32_t fake_decode(void*, hd::LlamaBatch batch) {
     if (next_code != 0) return next_code;
     std::set<int32_t> named;
-    std::vector<std::pair<int32_t, int32_t>> ends;
     for (int32_t i = 0; i < batch.n_tokens; i++) {
         for (int32_t k = 0; k < batch.n_seq_id[i]; k++) named.insert(batch.seq_id[i][k]);
     }
     for (const int32_t s : named) {  // every sequence continues the same trunk without a gap
-        if (seq_end(s) != seq_end(0)) broken_rule = true;
-        int32_t want = seq_end(s) + 1;
+        if (fake_pos_max(nullptr, s) != fake_pos_max(nullptr, 0)) broken_rule = true;
+        int32_t want = fake_pos_max(nullptr, s) + 1;
         for (int32_t i = 0; i < batch.n_tokens; i++) {
             const bool mine = std::count(batch.seq_id[i], batch.seq_id[i] + batch.n_seq_id[i], s) > 0;
             if (mine && batch.pos[i] != want++) broken_rule = true;
         }
     }
-    outputs.clear();
-    output_of.assign(static_cast<size_t>(batch.n_tokens), -1);
-    int32_t asked = 0;
     for (int32_t i = 0; i < batch.n_tokens; i++) {
         cells.push_back({batch.pos[i], batch.token[i], {batch.seq_id[i], batch.seq_id[i] + batch.n_seq_id[i]}});
-        std::vector<std::pair<int32_t, int32_t>> seen;
-        for (const Cell& c : cells) {
-            if (c.seqs.count(batch.seq_id[i][0]) && c.pos <= batch.pos[i]) seen.push_back({c.pos, c.token});
-        }
-        std::sort(seen.begin(), seen.end());
-        if (!batch.logits[i]) continue;
-        const std::vector<float> row = logits_of(hash_of(seen));
-        outputs.insert(outputs.end(), row.begin(), row.end());
-        output_of[static_cast<size_t>(i)] = asked++;
     }
+    compute(batch);
     return 0;
-}
-
-float* fake_logits(void*, int32_t row) {
-    waits++;
-    const int32_t out = output_of.at(static_cast<size_t>(row));
-    return out < 0 ? nullptr : outputs.data() + out * n_vocab;
 }
 
 bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
@@ -93,37 +39,19 @@ bool fake_rm(void*, int32_t seq, int32_t from, int32_t to) {
     return true;
 }
 
-void fake_cp(void*, int32_t source, int32_t target, int32_t from, int32_t to) {
-    for (Cell& c : cells) {
-        if (c.seqs.count(source) && c.pos >= from && c.pos < to) c.seqs.insert(target);
-    }
-}
-
 void fake_keep(void*, int32_t seq) {
     const auto other = [seq](const Cell& c) { return c.seqs.count(seq) == 0; };
     cells.erase(std::remove_if(cells.begin(), cells.end(), other), cells.end());
     for (Cell& c : cells) c.seqs = {seq};
 }
 
-int32_t fake_pos_max(void*, int32_t seq) { return seq_end(seq); }
-int32_t fake_pos_min(void*, int32_t) { return 0; }
-void fake_abort(void*, hd::LlamaApi::Abort, void*) {}
-
-hd::LlamaApi fake_api() {
-    return hd::LlamaApi({{"llama_decode", reinterpret_cast<uintptr_t>(&fake_decode)},
-                         {"llama_get_logits_ith", reinterpret_cast<uintptr_t>(&fake_logits)},
-                         {"llama_memory_seq_rm", reinterpret_cast<uintptr_t>(&fake_rm)},
-                         {"llama_memory_seq_cp", reinterpret_cast<uintptr_t>(&fake_cp)},
-                         {"llama_memory_seq_keep", reinterpret_cast<uintptr_t>(&fake_keep)},
-                         {"llama_memory_seq_pos_min", reinterpret_cast<uintptr_t>(&fake_pos_min)},
-                         {"llama_memory_seq_pos_max", reinterpret_cast<uintptr_t>(&fake_pos_max)},
-                         {"llama_set_abort_callback", reinterpret_cast<uintptr_t>(&fake_abort)}});
-}
+const FakeFunctions kFake = {fake_decode, fake_logits, fake_rm, fake_cp, fake_keep, fake_pos_min, fake_pos_max};
 
 int32_t plain_next(const std::vector<int32_t>& text) {
-    std::vector<std::pair<int32_t, int32_t>> seen;
-    for (size_t i = 0; i < text.size(); i++) seen.push_back({static_cast<int32_t>(i), text[i]});
-    const std::vector<float> row = logits_of(hash_of(seen));
+    uint32_t h = kHashOfNothing;
+    for (size_t i = 0; i < text.size(); i++) h = add_to_hash(h, static_cast<int32_t>(i), text[i]);
+    std::vector<float> row;
+    append_logits(h, row);
     return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
@@ -136,7 +64,7 @@ void equals_plain(uint32_t seed) {
     for (int32_t i = 0; i < 2; i++) cells.push_back({i, text[static_cast<size_t>(i)], {0}});
     int jumped = 0;
     {
-        hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 100000, 16, 6});
+        hd::Verifier verifier(fake_api(kFake), &cells, &cells, {n_vocab, 100000, 16, 6});
         verifier.begin(2);
         std::vector<int32_t> pending = {3};
         for (int step = 0; step < 200; step++) {
@@ -192,36 +120,26 @@ void equals_plain(uint32_t seed) {
     CHECK(jumped > 0);
 }
 
-template <typename Action>
-bool throws_invalid(Action action) {
-    try {
-        action();
-    } catch (const std::invalid_argument&) {
-        return true;
-    }
-    return false;
-}
-
 void refuses_bad_input() {
     cells.clear();
-    hd::Verifier verifier(fake_api(), &cells, &cells, {n_vocab, 8, 4, 2});
+    hd::Verifier verifier(fake_api(kFake), &cells, &cells, {n_vocab, 8, 4, 2});
     verifier.begin(0);
     hd::DraftTree tree;
     tree.add(5, -1, hd::Tier::target, 1);
     const int32_t five = 5, wrong = 6, huge = n_vocab;
-    CHECK(throws_invalid([&] { verifier.decode(&wrong, 1, tree); }));
-    CHECK(throws_invalid([&] { verifier.decode(&five, 0, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&wrong, 1, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 0, tree); }));
     const int32_t bad_chain[] = {huge, five};
-    CHECK(throws_invalid([&] { verifier.decode(bad_chain, 2, tree); }));
-    CHECK(throws_invalid([&] { verifier.commit(&five, 1); }));
-    CHECK(throws_invalid([&] { (void)verifier.row(0); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(bad_chain, 2, tree); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.commit(&five, 1); }));
+    CHECK(throws<std::invalid_argument>([&] { (void)verifier.row(0); }));
     hd::DraftTree wide = tree;
     for (int32_t t = 0; t < 3; t++) wide.add(t, 0, hd::Tier::context, 0.1f);
-    CHECK(throws_invalid([&] { verifier.decode(&five, 1, wide); }));  // 3 leaves, 2 sequences
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 1, wide); }));  // 3 leaves, 2 sequences
     hd::DraftTree deep = tree;
     for (int32_t t = 0; t < 4; t++) deep.add(t, t, hd::Tier::context, 0.1f);
-    CHECK(throws_invalid([&] { verifier.decode(&five, 1, deep); }));  // 5 rows, 4 allowed
-    CHECK(throws_invalid([&] { hd::LlamaApi({{"llama_decode", 1}}); }));
+    CHECK(throws<std::invalid_argument>([&] { verifier.decode(&five, 1, deep); }));  // 5 rows, 4 allowed
+    CHECK(throws<std::invalid_argument>([&] { hd::LlamaApi({{"llama_decode", 1}}); }));
     CHECK(cells.empty());
 
     for (const int32_t code : {1, 2, -1, -3}) {

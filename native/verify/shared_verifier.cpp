@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
-#include <stdexcept>
 
+#include "checks.hpp"
 #include "greedy.hpp"
 
 namespace hd {
@@ -12,14 +12,6 @@ namespace hd {
 namespace {
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
-
-[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
-
-void check_limit(const char* what, int64_t is, const char* limit, int64_t most) {
-    if (is > most) {
-        refuse(std::string(what) + " " + std::to_string(is) + " exceeds " + limit + " " + std::to_string(most));
-    }
-}
 
 }  // namespace
 
@@ -60,17 +52,7 @@ void SharedVerifier::add(int32_t slot, const int32_t* pending, int32_t n_pending
     for (const Part& one : parts_) {
         if (one.slot == slot) refuse("slot " + std::to_string(slot) + " has its part already");
     }
-    const std::string wrong = tree.check(limits_.n_vocab);
-    if (!wrong.empty()) refuse(wrong);
-    if (n_pending < 1 || pending[n_pending - 1] != tree.token[0]) {
-        refuse("the tree's root must be the last pending token");
-    }
-    for (int32_t i = 0; i < n_pending; i++) {
-        if (pending[i] < 0 || pending[i] >= limits_.n_vocab) {
-            refuse("pending token " + std::to_string(pending[i]) + " is outside [0, " +
-                   std::to_string(limits_.n_vocab) + ")");
-        }
-    }
+    check_tokens(pending, n_pending, tree, limits_.n_vocab);
     Part made{slot, static_cast<int32_t>(token_.size()), outputs_, n_pending - 1, tree.size(), {}, {}};
     const int32_t total = made.chain + made.nodes, leaves = tree.number_leaves(made.first_leaf, made.last_leaf);
     check_limit("rows:", made.first_row + total, "max_rows", limits_.max_rows);

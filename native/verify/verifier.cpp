@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
-#include <stdexcept>
 
+#include "checks.hpp"
 #include "greedy.hpp"
 
 namespace hd {
@@ -15,21 +15,17 @@ constexpr int32_t kNoSlot = 1, kRefused = -1;  // answers of llama_decode that l
 
 size_t at(int32_t i) { return static_cast<size_t>(i); }
 
-std::string numbers(const char* what, int64_t is, const char* limit, int64_t most) {
-    return std::string(what) + " " + std::to_string(is) + " exceeds " + limit + " " + std::to_string(most);
-}
-
 }  // namespace
 
 Verifier::Verifier(const LlamaApi& api, void* ctx, void* memory, VerifierLimits limits)
     : api_(api), ctx_(ctx), memory_(memory), limits_(limits), abort_(api, ctx) {
-    if (ctx == nullptr || memory == nullptr) throw std::invalid_argument("the context has no KV cache");
+    if (ctx == nullptr || memory == nullptr) refuse("the context has no KV cache");
     if (recurrent() && !limits.copies && (limits.max_sequences > 1 || limits.max_rows > limits.rollback + 1)) {
-        throw std::invalid_argument(
-            numbers("a recurrent state: max_rows", limits.max_rows, "n_rs_seq + 1, or leaves 1,", limits.rollback + 1));
+        refuse("a recurrent state: max_rows " + std::to_string(limits.max_rows) +
+               " exceeds n_rs_seq + 1, or leaves 1, " + std::to_string(limits.rollback + 1));
     }
     if (limits.n_vocab < 1 || limits.n_ctx < 1 || limits.max_rows < 1 || limits.max_sequences < 1) {
-        throw std::invalid_argument("n_vocab, n_ctx, max_rows and max_sequences must be positive");
+        refuse("n_vocab, n_ctx, max_rows and max_sequences must be positive");
     }
     synced_.assign(at(limits.max_sequences), 0);
     const size_t rows = at(limits.max_rows);
@@ -49,28 +45,14 @@ void Verifier::begin(int32_t n_past) {
 }
 
 int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftTree& tree) {
-    if (lost_) throw std::invalid_argument("the recurrent state is lost: forget() comes before the next forward");
-    const std::string wrong = tree.check(limits_.n_vocab);
-    if (!wrong.empty()) throw std::invalid_argument(wrong);
-    if (n_pending < 1 || pending[n_pending - 1] != tree.token[0]) {
-        throw std::invalid_argument("the tree's root must be the last pending token");
-    }
-    for (int32_t i = 0; i < n_pending; i++) {
-        if (pending[i] < 0 || pending[i] >= limits_.n_vocab) {
-            throw std::invalid_argument("pending token " + std::to_string(pending[i]) + " is outside [0, " +
-                                        std::to_string(limits_.n_vocab) + ")");
-        }
-    }
+    if (lost_) refuse("the recurrent state is lost: forget() comes before the next forward");
+    check_tokens(pending, n_pending, tree, limits_.n_vocab);
     const int32_t chain = n_pending - 1;
     const int32_t total = chain + tree.size();
-    if (total > limits_.max_rows) throw std::invalid_argument(numbers("rows:", total, "max_rows", limits_.max_rows));
-    if (n_past_ + total > limits_.n_ctx) {
-        throw std::invalid_argument(numbers("KV cells:", n_past_ + total, "n_ctx", limits_.n_ctx));
-    }
+    check_limit("rows:", total, "max_rows", limits_.max_rows);
+    check_limit("KV cells:", n_past_ + total, "n_ctx", limits_.n_ctx);
     leaves_ = tree.number_leaves(first_leaf_, last_leaf_);
-    if (leaves_ > limits_.max_sequences) {
-        throw std::invalid_argument(numbers("leaves:", leaves_, "n_seq_max", limits_.max_sequences));
-    }
+    check_limit("leaves:", leaves_, "n_seq_max", limits_.max_sequences);
 
     for (int32_t s = 1; s < leaves_; s++) {
         if (synced_[at(s)] < n_past_) api_.memory_seq_cp(memory_, 0, s, synced_[at(s)], n_past_);
@@ -110,11 +92,11 @@ int32_t Verifier::decode(const int32_t* pending, int32_t n_pending, const DraftT
 }
 
 int32_t Verifier::commit(const int32_t* path, int32_t length) {
-    if (rows_ == 0) throw std::invalid_argument("commit without a decoded tree");
-    if (length < 1 || path[0] != 0) throw std::invalid_argument("a path begins at the root");
+    if (rows_ == 0) refuse("commit without a decoded tree");
+    if (length < 1 || path[0] != 0) refuse("a path begins at the root");
     for (int32_t i = 0; i < length; i++) {
         if (path[i] < 0 || path[i] >= rows_ || (i > 0 && path[i] <= path[i - 1])) {
-            throw std::invalid_argument("path node " + std::to_string(path[i]) + " does not follow in the tree");
+            refuse("path node " + std::to_string(path[i]) + " does not follow in the tree");
         }
     }
     if (recurrent()) return commit_state(length);
@@ -155,8 +137,8 @@ void Verifier::rollback() {
 
 const float* Verifier::row(int32_t node) const {
     if (node < 0 || node >= readable_) {
-        throw std::invalid_argument("node " + std::to_string(node) + " is outside the decoded tree of " +
-                                    std::to_string(readable_) + " rows");
+        refuse("node " + std::to_string(node) + " is outside the decoded tree of " + std::to_string(readable_) +
+               " rows");
     }
     // llama.h: the rows asked for are stored contiguously in the order of the batch.
     return logits_of_root_ + at(node) * at(limits_.n_vocab);

@@ -73,19 +73,8 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
         f"company-{of}", 1, ("company_bench.py", model, *beside, "--clients", "8", "--requests", "24", "--rounds", "3")
     )
     if args.wide:
-        crowd = (
-            "company_bench.py",
-            str(args.wide),
-            *beside,
-            "--clients",
-            "8",
-            "--requests",
-            "16",
-            "--predict",
-            "32",
-            "--rounds",
-            "2",
-        )
+        few = ("--clients", "8", "--requests", "16", "--predict", "32", "--rounds", "2")
+        crowd = ("company_bench.py", str(args.wide), *beside, *few)
         yield Workload(f"company-{args.wide.stem.lower()}", 0.75, crowd)
     yield Workload(f"edit-bench-{of}", 0.75, ("edit_bench.py", "-m", model, "-n", "12"))
     busy = ("--loads", "0", "1", "2", "--arms", "llama-cpp:2", "plain:auto", "drafted:1", "drafted:2", "drafted:auto")

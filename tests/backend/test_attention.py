@@ -11,7 +11,7 @@ from make_random_gguf import Shape
 
 from hd_edge.backend import kernels as row_kernels
 
-child = caller("attention_child.py", seconds=600)
+child = caller("attention_child", seconds=600)
 SHAPES = {
     "size 64": Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4),
     "size 128, one KV head": Shape(layers=2, width=512, feed_forward=1024, heads=4, kv_heads=1),

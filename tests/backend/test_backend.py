@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import llama_cpp
 import pytest
+from children import python
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
@@ -81,7 +79,7 @@ LOADED = "import sys; {}; print([m for m in {} if m in sys.modules])"
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return python("-c", code).stdout.strip()
 
 
 def test_importing_loads_nothing():
@@ -167,13 +165,7 @@ def test_another_library_by_lib_path_is_refused(tmp_path: Path) -> None:
         elif file.is_file():
             (tmp_path / file.name).symlink_to(file)
     code = "from hd_edge.backend import api\napi.load()"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"LLAMA_CPP_LIB_PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", code, LLAMA_CPP_LIB_PATH=str(tmp_path))
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("hd_edge.errors.UnsupportedBackendError: "), done.stderr
     assert f"says llama_version 9{tested[1:]}-dev, hd_edge is tested with {tested}" in last
@@ -209,5 +201,5 @@ def test_an_end_in_the_middle_of_a_generation_prints_nothing(models):
         "    for _ in llm.generate([1, 300, 301], temp=0.0): begun.set()\n"
         "threading.Thread(target=run, daemon=True).start(); begun.wait(); sys.exit(3)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")

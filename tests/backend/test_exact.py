@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
+import one_model
 import pytest
+from children import python
 from tiny_gguf import FILE_TYPES
 from trees import random_tree
 
@@ -22,12 +20,17 @@ THREADS = {"n_threads": 1, "n_threads_batch": 1}
 
 
 def take(llm, prompt, n, **sampling):
-    sampling = {"temp": 0.0, **sampling}
     llm.set_seed(42)
-    generation = llm.generate(prompt, **sampling)
-    tokens = [token for token, _ in zip(generation, range(n), strict=False)]
-    generation.close()
-    return tokens
+    return one_model.take(llm.generate(prompt, **{"temp": 0.0, **sampling}), n)
+
+
+def drafted_is_plain(llm, length, n, right):
+    """Its drafts are plain decoding's, so many of them right."""
+    prompt = prompt_of(length)
+    want = take(llm, prompt, n)
+    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), right, 1)):
+        assert take(llm, prompt, n) == want
+    assert llm.stats.forwards < n - 1
 
 
 def prompt_of(length, seed=1):
@@ -108,23 +111,17 @@ def test_node_logits_are_those_of_the_path_as_a_chain(exact, quantization, prefi
 def test_rows_with_either_kernels(models, quantization, row_kernels, threads):
     """Our kernels take up to 16 rows at once, llama.cpp's four or eight."""
     settings = {"n_ctx": 128, "n_threads": threads, "n_threads_batch": threads, "row_kernels": row_kernels}
-    llm = Llama(str(models(quantization)), exact=True, draft="off", **settings)
-    exact_mode.check_rows(llm, (*range(2, 18), 33))
-    prompt = prompt_of(20)
-    want = take(llm, prompt, 24)
-    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
-        assert take(llm, prompt, 24) == want
-    assert llm.stats.forwards < 23
-    llm.close()
+    with Llama(str(models(quantization)), exact=True, draft="off", **settings) as llm:
+        exact_mode.check_rows(llm, (*range(2, 18), 33))
+        drafted_is_plain(llm, 20, 24, right=0.9)
 
 
-def test_two_threads(models):
-    llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
-    prompt = prompt_of(600)
-    want = take(llm, prompt, 40)
-    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.8, 1)):
-        assert take(llm, prompt, 40) == want
-    llm.close()
+@pytest.mark.parametrize("quantization", ["Q4_K_M", "F32"])
+def test_two_threads(models, quantization):
+    """Float weights, too."""
+    two = {"n_threads": 2, "n_threads_batch": 2}
+    with Llama(str(models(quantization)), exact=True, draft="off", n_ctx=1024, **two) as llm:
+        drafted_is_plain(llm, 600, 40, right=0.8)
 
 
 def test_logits_all_rows_are_those_of_plain_decoding(models):
@@ -146,16 +143,6 @@ def test_logits_all_rows_are_those_of_plain_decoding(models):
 def test_float_weights_need_our_kernels(models):
     with pytest.raises(ExactModeError, match=r"this file holds F32 matrices .*row kernels"):
         Llama(str(models("F32")), exact=True, row_kernels=False)
-
-
-def test_drafted_is_plain_with_float_weights(models):
-    llm = Llama(str(models("F32")), exact=True, draft="off", n_ctx=1024, n_threads=2, n_threads_batch=2)
-    prompt = prompt_of(600)
-    want = take(llm, prompt, 40)
-    llm._planner = Adversary(prompt + want, llm.n_vocab(), 0.8, 1)
-    assert take(llm, prompt, 40) == want
-    assert llm.stats.forwards < 39
-    llm.close()
 
 
 def test_which_float_matrices_are_ours():
@@ -203,15 +190,14 @@ def test_settings_that_rule_it_out(models, setting, text):
         Llama(str(models("Q4_0")), exact=True, **setting)
 
 
-def test_differing_rows_are_found_at_load(models, monkeypatch):
+def test_differing_rows_are_found_at_load(models, opened):
     """The proof at load does its work: without the KV types of exact mode it fails from 512 cells on two threads."""
-    llm = Llama(str(models("F32")), n_ctx=256, row_kernels=False, **THREADS)
+    llm = opened(Llama(str(models("F32")), n_ctx=256, row_kernels=False, **THREADS))
     with pytest.raises(ExactModeError, match="9 rows differ"):
         exact_mode.check_rows(llm)
-    llm.close()
 
 
-def test_an_exact_model_after_one_without_k_quants(models):
+def test_an_exact_model_after_one_without_k_quants(models, monkeypatch):
     """llama.cpp reads its switch once: the first exact model must set it for those that follow."""
     code = (
         "import sys; from hd_edge import Llama; from hd_edge.backend import exact\n"
@@ -219,9 +205,9 @@ def test_an_exact_model_after_one_without_k_quants(models):
         "    llm = Llama(path, exact=True, store=None, n_ctx=64, n_threads=1, n_threads_batch=1)\n"
         "    exact.check_rows(llm, (2, 5, 9, 16, 33, 63))\n"
     )
-    environment = {k: v for k, v in os.environ.items() if k != "GGML_CPU_TILED_MM"} | {"HD_EDGE_ROW_KERNELS": "off"}
-    command = [sys.executable, "-c", code, str(models("Q8_0")), str(models("Q4_K_M"))]
-    subprocess.run(command, env=environment, check=True)
+    monkeypatch.delenv("GGML_CPU_TILED_MM", raising=False)
+    done = python("-c", code, models("Q8_0"), models("Q4_K_M"), HD_EDGE_ROW_KERNELS="off")
+    assert done.returncode == 0, done.stderr
 
 
 KV_PAIRS = {"q8_0": (8, 8), "F16 and q8_0": (1, 8), "F16 and BF16": (1, 30)}
@@ -234,14 +220,10 @@ def test_kv_types_on_two_threads(models, kv, quantization, row_kernels):
     """One row takes llama.cpp's split-KV attention from 512 cells on if it can, and with two threads only."""
     type_k, type_v = KV_PAIRS[kv]
     settings = {"type_k": type_k, "type_v": type_v, "n_ctx": 1024, "n_threads": 2, "n_threads_batch": 2}
-    llm = Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings)
-    prompt = prompt_of(600)
-    want = take(llm, prompt, 16)
-    with llm.drafting(Adversary(prompt + want, llm.n_vocab(), 0.9, 1)):
-        assert take(llm, prompt, 16) == want
-    llm.reset()
-    exact_mode.check_rows(llm, (7, 63))
-    llm.close()
+    with Llama(str(models(quantization)), exact=True, draft="off", row_kernels=row_kernels, **settings) as llm:
+        drafted_is_plain(llm, 600, 16, right=0.9)
+        llm.reset()
+        exact_mode.check_rows(llm, (7, 63))
 
 
 def kernels(*types, attention=()):

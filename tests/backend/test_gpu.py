@@ -16,9 +16,8 @@ NEAR = 0.02  # standard deviations of a row: what kernels of several widths roun
 def llm(models):
     if not backend.has_gpu():
         pytest.skip("this llama-cpp-python has no GPU backend")
-    llm = Llama(str(models("Q4_0")), n_gpu_layers=-1, store=None, statistics=None, n_ctx=1024)
-    yield llm
-    llm.close()
+    with Llama(str(models("Q4_0")), n_gpu_layers=-1, store=None, statistics=None, n_ctx=1024) as llm:
+        yield llm
 
 
 def test_rows_of_a_tree_are_those_of_its_paths(llm):

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList, MinTokensLogitsProcessor
+from one_model import ONE
 
 from hd_edge import ConfigError, ContextFullError, Llama, TokenError
 from hd_edge.backend.gbnf import MOST_NESTED, MOST_REPEATED, parse
 from hd_edge.backend.tokens import token_bytes
 
-THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
-
 
 @pytest.fixture(scope="module")
 def drafting(models):
-    with_drafts = Llama(str(models("Q4_0")), n_ctx=256, **THREADS)
-    yield with_drafts
-    with_drafts.close()
+    with Llama(str(models("Q4_0")), n_ctx=256, **ONE) as with_drafts:
+        yield with_drafts
 
 
 @pytest.fixture(scope="module")
 def plain(mamba):
-    without = Llama(str(mamba), n_ctx=256, **THREADS)
-    yield without
-    without.close()
+    with Llama(str(mamba), n_ctx=256, **ONE) as without:
+        yield without
 
 
 @pytest.fixture(params=["drafting", "plain"])
@@ -55,7 +51,7 @@ def test_the_grammar_outweighs_a_bias_against_all_it_allows(llm, temperature, bi
 
 
 def test_low_level_sampling_asks_the_grammar_too(models):
-    with contextlib.closing(Llama(str(models("Q4_0")), n_ctx=64, **THREADS)) as llm:
+    with Llama(str(models("Q4_0")), n_ctx=64, **ONE) as llm:
         llm.eval(llm.tokenize(b"the cat"))
         token = llm.sample(temp=0.0, grammar=grammar('root ::= "x"'))
         assert llm.detokenize([token]) == b"x"
@@ -217,18 +213,18 @@ def test_token_ids_out_of_range_are_errors(drafting, models):
 def test_texts_that_cannot_fit_are_refused_before_they_are_tokenized(drafting, monkeypatch):
     monkeypatch.setattr(type(drafting.tokenizer_), "tokenize", lambda *_, **__: pytest.fail("it was tokenized"))
     long = "a" * 10_000_000
-    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
-        drafting(long)
-    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
-        drafting.generate(long)
-    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
-        drafting.create_chat_completion([{"role": "user", "content": [{"type": "text", "text": long}]}])
-    with pytest.raises(ContextFullError, match="10000000 bytes or more"):
-        drafting("a", prediction={"type": "content", "content": long})
+    for call in (
+        lambda: drafting(long),
+        lambda: drafting.generate(long),
+        lambda: drafting.create_chat_completion([{"role": "user", "content": [{"type": "text", "text": long}]}]),
+        lambda: drafting("a", prediction={"type": "content", "content": long}),
+    ):
+        with pytest.raises(ContextFullError, match="10000000 bytes or more"):
+            call()
 
 
-def test_longest_token_bounds_every_text_that_fits(smollm2):
-    llm = Llama(str(smollm2), n_ctx=256, **THREADS)
+def test_longest_token_bounds_every_text_that_fits(smollm2, opened):
+    llm = opened(Llama(str(smollm2), n_ctx=256, **ONE))
     longest = max((llm.detokenize([token], special=True) for token in range(llm.n_vocab())), key=len)
     assert len(longest) > 32
     assert max(len(token_bytes(llm._model.vocab, token, special=True)) for token in range(llm.n_vocab())) == len(
@@ -239,7 +235,6 @@ def test_longest_token_bounds_every_text_that_fits(smollm2):
     assert llm(text, max_tokens=1, temperature=0.0)["usage"]["completion_tokens"] == 1
     with pytest.raises(ContextFullError, match="bytes or more"):
         llm("a" * len(longest) * 257)
-    llm.close()
 
 
 def test_schema_text_of_users_is_checked_as_grammar(drafting):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from children import python
 from rpc_server import Remote
 
 pytestmark = pytest.mark.rpc
@@ -130,9 +128,8 @@ def remote():
 
 
 def run(models, remote, code):
-    command = [sys.executable, "-X", "faulthandler", "-W", "ignore", "-c", BEGIN + code]
-    command += [str(models("Q4_0")), remote.name, str(remote.process.pid)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    arguments = (models("Q4_0"), remote.name, remote.process.pid)
+    return python("-X", "faulthandler", "-W", "ignore", "-c", BEGIN + code, *arguments)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from llama_cpp import LlamaGrammar
 from llama_cpp import llama_cpp as lib
+from one_model import ONE
 
 from hd_edge import ConfigError, Llama, _native
 from hd_edge.backend.gbnf import MOST_ELEMENTS, Kind, parse
 from hd_edge.backend.grammar import CANDIDATE, allowed_tokens
 
-THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 JSON = r"""root ::= object
 object ::= "{" ws (pair ("," ws pair)*)? "}" ws
 pair ::= string ":" ws value
@@ -41,7 +41,7 @@ GRAMMARS = [
 
 @pytest.fixture(scope="module")
 def llm(models):
-    with Llama(str(models("Q4_0")), n_ctx=64, **THREADS) as loaded:
+    with Llama(str(models("Q4_0")), n_ctx=64, **ONE) as loaded:
         yield loaded
 
 
@@ -90,7 +90,7 @@ def test_masks_are_those_of_llama_cpp(llm, text, seed):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_masks_of_a_real_vocabulary(smollm2_q4_0, seed):
-    with Llama(str(smollm2_q4_0), n_ctx=64, **THREADS) as llm:
+    with Llama(str(smollm2_q4_0), n_ctx=64, **ONE) as llm:
         for text in (JSON, GRAMMARS[1], GRAMMARS[2]):
             walk(llm, text, seed, steps=12)
 

@@ -15,8 +15,8 @@ from make_random_gguf import Shape
 from hd_edge.backend import kernels as row_kernels
 from hd_edge.errors import ConfigError
 
-child = caller("row_kernels_child.py", seconds=300)
-nearness = caller("divergence_child.py", seconds=3600)
+child = caller("row_kernels_child", seconds=300)
+nearness = caller("divergence_child", seconds=3600)
 TYPES = ("Q4_0", "Q4_1", "Q8_0", "IQ4_NL", "Q4_K", "Q5_K", "Q6_K", "Q5_0", "Q5_1", "MXFP4", "IQ4_XS", "Q3_K", "Q2_K")
 SMALL = Shape(layers=2, width=512, feed_forward=1536, heads=8, kv_heads=4)
 

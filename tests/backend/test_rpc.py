@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from children import python
 from llama_cpp import llama_cpp as lib
+from one_model import ONE
 from rpc_server import Remote
 
 from hd_edge import ConfigError, DecodeError, Llama, UnsupportedBackendError
 from hd_edge.backend import rpc
 from hd_edge.backend.rpc import ANSWER, CAPABILITIES, PROTOCOL, RPCServers
-
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 
 
 @contextmanager
@@ -127,7 +126,7 @@ lib._lib.ggml_abort(sys.argv[1].encode(), 5, b"a reason")
     [("ggml-rpc.cpp", 1, "the server is lost\n"), ("ggml.c", -signal.SIGABRT, "ggml.c:5: a reason\n")],
 )
 def test_an_abort_of_the_rpc_backend_ends_the_process_with_a_line(file, status, said):
-    done = subprocess.run([sys.executable, "-c", ABORT, file], capture_output=True, text=True, check=False)
+    done = python("-c", ABORT, file)
     assert (done.returncode, done.stderr) == (status, said)
 
 

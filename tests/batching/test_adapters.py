@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import llama_cpp
-import numpy as np
 import pytest
-from company import ONE, WINDOW, integrity
+from company import WINDOW, integrity
+from one_model import ONE
+from prefix_llama import dear, steer
 
 from hd_edge import Engine
 
@@ -18,13 +17,6 @@ def asked(engine):
     return engine.submit(PROMPT, max_tokens=12, temperature=0.0).result(timeout=60)
 
 
-def steer(llm):
-    n, layers = llm.n_embd(), llama_cpp.llama_model_n_layer(llm.model)
-    vector = np.random.default_rng(0).normal(0, 3, n * layers).astype(np.single)
-    data = vector.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    assert llama_cpp.llama_set_adapter_cvec(llm.ctx, data, vector.size, n, 1, layers - 1) == 0
-
-
 @pytest.mark.parametrize("place", ["memory", "folder"])
 def test_an_engine_forgets_what_was_computed_before(models, tmp_path, place):
     settings = {"parallel": 2, "n_ctx": WINDOW, "prefix_cache": "memory" if place == "memory" else str(tmp_path), **ONE}
@@ -32,8 +24,7 @@ def test_an_engine_forgets_what_was_computed_before(models, tmp_path, place):
         steer(engine.model)
         steered = asked(engine)["choices"]
     with Engine(str(models("Q4_0")), **settings) as engine:
-        price = engine.model._prefixes.price
-        price.worth_taking = price.worth_restoring = price.worth_writing = lambda *_: True
+        dear(engine.model)
         plain = asked(engine)["choices"]
         assert plain != steered
         steer(engine.model)

@@ -7,17 +7,17 @@ import threading
 
 import pytest
 from company import integrity
+from one_model import ALONE
 
 from hd_edge import Engine
 from hd_edge.batching.request import Request
 
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "prefix_cache": None}
 PROMPTS = ["the cat sat on the mat", "a dog", "the cat sat on the mat and then the cat"]
 
 
 @pytest.fixture
 def engine(models):
-    with Engine(str(models("Q4_0")), parallel=3, n_ctx=256, **ONE) as made:
+    with Engine(str(models("Q4_0")), parallel=3, n_ctx=256, **ALONE) as made:
         yield made
 
 

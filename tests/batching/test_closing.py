@@ -9,8 +9,8 @@ import signal
 import threading
 
 import pytest
-from company import ONE
 from llama_cpp import StoppingCriteriaList
+from one_model import ALONE
 
 from hd_edge import ClosedError, Engine
 from hd_edge.engine.running import RunningStream
@@ -20,10 +20,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
 @pytest.fixture
-def engine(models):
-    engine = Engine(str(models("Q4_0")), parallel=2, n_ctx=2048, prefix_cache=None, **ONE)
-    yield engine
-    engine.close()
+def engine(models, opened):
+    return opened(Engine(str(models("Q4_0")), parallel=2, n_ctx=2048, **ALONE))
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_a_close_of_the_model_is_one_of_the_engine(engine, freed):
 
 def test_an_engine_that_is_dropped_in_its_own_thread_is_freed(models, freed):
     """The garbage collector ends it in whatever thread it runs in, and at any moment."""
-    engine = Engine(str(models("Q4_0")), parallel=1, n_ctx=2048, prefix_cache=None, **ONE)
+    engine = Engine(str(models("Q4_0")), parallel=1, n_ctx=2048, **ALONE)
     loop = engine._loop
     collect = threading.Event()
     turn = loop._turn

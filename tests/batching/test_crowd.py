@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 from company import integrity
+from one_model import ALONE
 from served import Served
 
 from hd_edge import Engine, Llama
 from hd_edge.server import create_app
 
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "prefix_cache": None}
 WINDOW = 256
 CLIENTS = 8
 BAD = [
@@ -95,35 +95,33 @@ def path(models):
 def go(path: str, requests: int) -> tuple[int, int]:
     """A crowd asks so many things; memory after a fifth of them, and at the end."""
     bodies = [good(random.Random(number)) for number in range(60)]
-    with Engine(path, parallel=4, n_ctx=WINDOW, n_cells=3 * WINDOW, **ONE) as engine:
-        served = Served(create_app(engine, "model"))
-        try:
-            client = Client(served.url, bodies)
-            with ThreadPoolExecutor(CLIENTS) as threads:
-                list(threads.map(client.ask, range(requests // 5)))
-                before = resident()
-                list(threads.map(client.ask, range(requests // 5, requests)))
-            served.wait_for("llamacpp:requests_processing", 0)
-            after = resident()
-            assert len(client.answers) + len(client.streams) + client.left + client.refused == requests
-            assert served.metric("llamacpp:requests_deferred") == 0
-            assert integrity(engine) == ""
-            assert engine.compactions > 0
-        finally:
-            served.stop()
-    with Llama(path, n_ctx=WINDOW, **ONE) as alone:
-        served = Served(create_app(alone, "model"))
-        try:
-            with httpx.Client(timeout=120) as http:
-                path = f"{served.url}/v1/completions"
-                expected, in_streams = {}, {}
-                for number in {number % len(bodies) for number in client.answers}:
-                    answer = http.post(path, json=bodies[number]).raise_for_status().json()
-                    expected[number] = [choice["text"] for choice in answer["choices"]]
-                for number in {number % len(bodies) for number in client.streams}:
-                    in_streams[number] = streamed(http, path, bodies[number])
-        finally:
-            served.stop()
+    with (
+        Engine(path, parallel=4, n_ctx=WINDOW, n_cells=3 * WINDOW, **ALONE) as engine,
+        Served(create_app(engine, "model")) as served,
+    ):
+        client = Client(served.url, bodies)
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            list(threads.map(client.ask, range(requests // 5)))
+            before = resident()
+            list(threads.map(client.ask, range(requests // 5, requests)))
+        served.wait_for("llamacpp:requests_processing", 0)
+        after = resident()
+        assert len(client.answers) + len(client.streams) + client.left + client.refused == requests
+        assert served.metric("llamacpp:requests_deferred") == 0
+        assert integrity(engine) == ""
+        assert engine.compactions > 0
+    with (
+        Llama(path, n_ctx=WINDOW, **ALONE) as alone,
+        Served(create_app(alone, "model")) as served,
+        httpx.Client(timeout=120) as http,
+    ):
+        path = f"{served.url}/v1/completions"
+        expected, in_streams = {}, {}
+        for number in {number % len(bodies) for number in client.answers}:
+            answer = http.post(path, json=bodies[number]).raise_for_status().json()
+            expected[number] = [choice["text"] for choice in answer["choices"]]
+        for number in {number % len(bodies) for number in client.streams}:
+            in_streams[number] = streamed(http, path, bodies[number])
     for number, texts in client.answers.items():
         assert texts == expected[number % len(bodies)]
     for number, texts in client.streams.items():

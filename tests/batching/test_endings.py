@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 
 import pytest
+from children import python
 
 BEGIN = """
 import atexit, os, signal, sys, threading, time
@@ -61,8 +60,6 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="no such sign
     ids=["falls off its end", "exits", "raises", "SIGTERM", "SIGINT", "in a cycle"],
 )
 def test_nothing_waits_after_the_end_of_the_interpreter(models, code, status):
-    command = [sys.executable, "-W", "ignore", "-c", BEGIN + code, str(models("Q4_0"))]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    done = python("-W", "ignore", "-c", BEGIN + code, models("Q4_0"), PYTHONUNBUFFERED="1")
     said = [line for line in done.stderr.splitlines() if "after the end" in line or "goes on" in line or "runs" in line]
     assert (done.returncode, said) == (status, []), done.stderr

@@ -7,8 +7,9 @@ import threading
 import time
 
 import pytest
-from company import ONE, WINDOW, Asked, Oracle, asked, in_company, integrity
+from company import WINDOW, Asked, Oracle, asked, in_company, integrity
 from llama_cpp import LlamaGrammar
+from one_model import ONE
 
 from hd_edge import DecodeError, Engine, Llama
 from hd_edge.batching import slots

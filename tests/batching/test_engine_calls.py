@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import random
 import threading
 from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
-from company import ONE, WINDOW, asked, in_company
+from company import WINDOW, asked, in_company
 from llama_cpp import LogitsProcessorList
+from one_model import ONE
 
 from hd_edge import BusyError, ClosedError, ConfigError, ContextFullError, Engine, Llama
 from hd_edge.draft.cost import CostCurve
@@ -189,6 +192,14 @@ def test_asyncio_waits_streams_and_cancels(models):
 
 async def _await(handle: object) -> dict:
     return await handle
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_it_is_neither_copied_nor_pickled(models, take):
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, **ONE) as engine:
+        with pytest.raises(ConfigError, match="no value to be copied or pickled"):
+            take(engine)
+        assert engine.submit([1, 300], max_tokens=2).result(timeout=60)["choices"]
 
 
 def test_what_is_learned_is_what_was_read(models, store_path):

@@ -6,10 +6,11 @@ import random
 
 import pytest
 from company import integrity
+from one_model import ONE
+from prefix_llama import dear
 
 from hd_edge import Engine, Llama
 
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 WINDOW = 1024
 
 
@@ -37,8 +38,7 @@ def asked(engine: Engine, prompts: list[list[int]]) -> list[dict]:
 
 def test_what_the_cache_has_no_room_for_comes_from_memory(path, prompts, expected):
     with Engine(path, parallel=2, n_ctx=WINDOW, n_cells=2 * WINDOW, prefix_cache="memory", **ONE) as engine:
-        engine.model._prefixes.price.worth_taking = lambda *_: True  # however fast this machine computes
-        engine.model._prefixes.price.worth_restoring = lambda *_: True
+        dear(engine.model)
         for _ in range(3):
             answers = asked(engine, prompts)
             assert [answer["choices"] for answer in answers] == expected
@@ -51,8 +51,7 @@ def test_conversations_survive_a_restart(path, prompts, expected, tmp_path):
     settings = {"parallel": 3, "n_ctx": WINDOW, "prefix_cache": str(tmp_path)} | ONE
     for restarted in (False, True):
         with Engine(path, **settings) as engine:
-            price = engine.model._prefixes.price
-            price.worth_taking = price.worth_restoring = price.worth_writing = lambda *_: True
+            dear(engine.model)
             answers = asked(engine, prompts[:3])
             assert [answer["choices"] for answer in answers] == expected[:3]
             cached = sum(answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers)
@@ -61,7 +60,7 @@ def test_conversations_survive_a_restart(path, prompts, expected, tmp_path):
             while engine._prefixes._ended or saver._unsaved or saver._pending:  # its thread saves one after the other
                 saver.flush()
     with Llama(path, n_ctx=WINDOW, prefix_cache=str(tmp_path), **ONE) as alone:  # and are anybody's
-        alone._prefixes.price.worth_restoring = lambda *_: True
+        dear(alone)
         answer = alone.create_completion(prompts[0], max_tokens=8, temperature=0.0)
         assert answer["choices"] == expected[0]
         assert alone.stats.cached_tokens >= 512

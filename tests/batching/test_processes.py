@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
+from children import python
 
 SETTINGS = "parallel=2, n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None"
 BEGIN = f"""
@@ -58,7 +57,6 @@ assert [thread.name for thread in threading.enumerate()] == ["MainThread"], thre
     ids=["falls off its end", "exits", "forks", "drops it"],
 )
 def test_a_process_with_an_engine_ends_well(models, code):
-    command = [sys.executable, "-W", "ignore", "-c", BEGIN + code, str(models("Q4_0"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = python("-W", "ignore", "-c", BEGIN + code, models("Q4_0"))
     said = [line for line in done.stderr.splitlines() if "n_ctx_train" not in line]
     assert (done.returncode, said) == (0, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import date
 
 import pytest
@@ -19,13 +20,10 @@ from hd_edge.store.store import Store
 
 @pytest.fixture(scope="module")
 def arms(models):
-    made = Arms(
-        str(models("Q4_0")),
-        Settings(max_tokens=30, n_ctx=512, row_kernels=False),  # bit for bit what llama_cpp computes
-        Tiers(warm_prompts=("the cat sat on the mat", "a dog"), warm_tokens=30),
-    )
-    yield made
-    made.close()
+    settings = Settings(max_tokens=30, n_ctx=512, row_kernels=False)  # bit for bit what llama_cpp computes
+    tiers = Tiers(warm_prompts=("the cat sat on the mat", "a dog"), warm_tokens=30)
+    with closing(Arms(str(models("Q4_0")), settings, tiers)) as made:
+        yield made
 
 
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
@@ -85,11 +83,11 @@ def test_the_same_seed_gives_the_same_answer(arms):
     assert first.ids == second.ids != other.ids
 
 
-def test_a_script_is_followed_by_every_arm_and_costs_what_it_costs(models):
+def test_a_script_is_followed_by_every_arm_and_costs_what_it_costs(models, opened):
     """On one model, as recorded answers are replayed."""
     text = tuple(range(300, 340))
     settings = Settings(max_tokens=4, n_ctx=512)
-    shared = Arms(str(models("Q4_0")), settings, Tiers(warm_texts=((list(text), 8),)), one_model=True)
+    shared = opened(Arms(str(models("Q4_0")), settings, Tiers(warm_texts=((list(text), 8),)), one_model=True))
     names = ["plain", "llama-cpp", "llama-cpp-pld", "paper", "auto-warm"]
     made = [shared.make(name) for name in names]
     for arm in made:
@@ -104,7 +102,6 @@ def test_a_script_is_followed_by_every_arm_and_costs_what_it_costs(models):
     own = shared.make("plain").answer(text[:8], settings)  # the model's own sampler is back
     assert own.ids != list(text[8:12])
     assert own.ids == shared.make("llama-cpp").answer(text[:8], settings).ids
-    shared.close()
 
 
 def test_a_prompt_without_room_for_its_answer(arms):
@@ -114,19 +111,17 @@ def test_a_prompt_without_room_for_its_answer(arms):
         arms.make("plain").answer([300] * 500, arms.settings)
 
 
-def test_arms_that_are_unavailable(arms, models, mamba):
+def test_arms_that_are_unavailable(arms, models, mamba, opened):
     with pytest.raises(ConfigError, match="arm 'quick' is not one of plain, auto,"):
         arms.make("quick")
-    recurrent = Arms(str(mamba), Settings(max_tokens=4, n_ctx=64, n_batch=1))
+    recurrent = opened(Arms(str(mamba), Settings(max_tokens=4, n_ctx=64, n_batch=1)))
     with pytest.raises(ConfigError, match="decodes plainly"):
         recurrent.make("auto")
     prompt = recurrent.tokenize([{"role": "user", "content": "the cat"}])
     assert recurrent.make("plain").answer(prompt, recurrent.settings).stats.tokens <= 4
-    recurrent.close()
-    cold = Arms(str(models("Q4_0")), Settings(n_ctx=64))
+    cold = opened(Arms(str(models("Q4_0")), Settings(n_ctx=64)))
     with pytest.raises(ConfigError, match="nothing to begin with"):
         cold.make("auto-warm")
-    cold.close()
 
 
 def test_a_warm_store_is_copied_and_stays_as_it_is(arms, models, tmp_path):
@@ -164,22 +159,19 @@ def test_hardware_and_model(arms, tmp_path, monkeypatch):
     assert model["parameters"] > 100_000
 
 
-def test_a_drafter_has_an_arm_of_its_own(models):
+def test_a_drafter_has_an_arm_of_its_own(models, opened):
     settings = Settings(max_tokens=40, n_ctx=512, row_kernels=False)
-    arms = Arms(str(models("Q8_0")), settings, Tiers(drafter=str(models("Q4_0"))))
-    try:
-        plain, drafted = arms.make("plain"), arms.make("auto-drafter")
-        drafted.planner.cost = CostCurve.of({1: 1.0, 2: 1.05, 4: 1.1})
-        drafted.planner.asking.tier.reader._clock = lambda: 0.0
-        drafted.planner.asking._prices = [0.0, 0.0]
-        prompt = arms.tokenize([{"role": "user", "content": "the cat sat"}])
-        answers = [arm.answer(prompt, settings) for arm in (plain, drafted)]
-        assert answers[0].ids == answers[1].ids
-        assert answers[1].stats.drafted["drafter"] > 0
-        small = drafted.planner.asking.tier.reader.llama
-        assert b"the cat sat" in small.detokenize(small.input_ids[: small.n_tokens].tolist())
-    finally:
-        arms.close()
+    arms = opened(Arms(str(models("Q8_0")), settings, Tiers(drafter=str(models("Q4_0")))))
+    plain, drafted = arms.make("plain"), arms.make("auto-drafter")
+    drafted.planner.cost = CostCurve.of({1: 1.0, 2: 1.05, 4: 1.1})
+    drafted.planner.asking.tier.reader._clock = lambda: 0.0
+    drafted.planner.asking._prices = [0.0, 0.0]
+    prompt = arms.tokenize([{"role": "user", "content": "the cat sat"}])
+    answers = [arm.answer(prompt, settings) for arm in (plain, drafted)]
+    assert answers[0].ids == answers[1].ids
+    assert answers[1].stats.drafted["drafter"] > 0
+    small = drafted.planner.asking.tier.reader.llama
+    assert b"the cat sat" in small.detokenize(small.input_ids[: small.n_tokens].tolist())
 
 
 def test_an_arm_without_its_drafter_is_refused(arms):

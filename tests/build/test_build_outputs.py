@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from foreign_files import FOREIGN, snapshot
 from store_helpers import asides
-from vocabularies import write_vocabulary
 
 from hd_edge.build.corpus import Corpus
 from hd_edge.build.statistics import StatisticsBuild
@@ -16,11 +15,6 @@ from hd_edge.errors import CorpusError, StoreError, StoreForeignError, StoreMism
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, export_file, import_text
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_vocabulary(tmp_path_factory.mktemp("vocabulary") / "tiny.gguf")
 
 
 @pytest.fixture

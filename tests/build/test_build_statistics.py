@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 from store_helpers import contents
-from vocabularies import write_vocabulary
 
 from hd_edge import _native
 from hd_edge.build import statistics as build_statistics
@@ -20,11 +19,6 @@ from hd_edge.store.upkeep import verify
 from hd_edge.tiers.statistics import StatisticsTier
 
 TEXTS = ["ab a ab a b", "a", "", "ab a ab b a ab a ab", "zz ab a \n ab a", "é ab a"] * 20
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_vocabulary(tmp_path_factory.mktemp("vocabulary") / "tiny.gguf")
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import json
 import multiprocessing.util
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import HD_EDGE
 from click.testing import CliRunner
+from one_model import ONE
 
 from hd_edge import Llama
 from hd_edge.check import check
@@ -29,9 +30,8 @@ THREADS = {"n_threads": 1, "n_threads_batch": 1}
 
 @pytest.fixture(scope="module")
 def llm(models):
-    llm = Llama(str(models("Q4_K_M")), exact=True, store=None, statistics=None, n_ctx=512, **THREADS)
-    yield llm
-    llm.close()
+    with Llama(str(models("Q4_K_M")), exact=True, n_ctx=512, **ONE) as llm:
+        yield llm
 
 
 def run(llm, n=6, length=40, seeds=(0, 1)):
@@ -155,9 +155,8 @@ def test_other_text_is_as_long_as_asked(llm):
 
 def test_command_opens_the_stores_it_is_given(models, tmp_path, capfd):
     other, store, statistics = str(models("Q8_0")), str(tmp_path / "model"), str(tmp_path / "statistics")
-    llm = Llama(other, store=store, statistics=None, n_ctx=128, **THREADS)
-    llm.create_completion("one two three", max_tokens=16, temperature=0.0)
-    llm.close()
+    with Llama(other, n_ctx=128, **{**ONE, "store": store}) as llm:
+        llm.create_completion("one two three", max_tokens=16, temperature=0.0)
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("one two three four five\n" * 50)
     build = ["db", "build-statistics", "-m", other, "-o", statistics, str(corpus)]
@@ -242,8 +241,7 @@ def test_a_signal_while_the_other_process_begins_leaves_no_traceback(models, mon
 def test_sigterm_ends_the_process_that_compares_too(models, tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("the cat\n" * 5000)
-    command = [sys.executable, "-m", "hd_edge", "check", "-m", str(models("Q4_0")), "-t", "1"]
-    command += ["--prompts", str(prompts)]
+    command = [*HD_EDGE, "check", "-m", str(models("Q4_0")), "-t", "1", "--prompts", str(prompts)]
 
     def comparing(pid):
         try:

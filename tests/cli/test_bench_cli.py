@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 from click.testing import CliRunner
-from terminal import Terminal
 
 from hd_edge.cli import cli
 from hd_edge.errors import ConfigError, ContextFullError
@@ -96,20 +94,16 @@ def test_auto_warm_begins_with_the_models_own_store_or_says_how_to_make_one(mode
     assert bench(models("Q4_0"), "-p", prompts, "--arms", "auto-warm").exit_code == 0
 
 
-def test_ctrl_c_shows_and_saves_what_there_is(models, tmp_path):
+def test_ctrl_c_shows_and_saves_what_there_is(models, tmp_path, terminal):
     prompts, file = tmp_path / "prompts", tmp_path / "bench.json"
     prompts.write_text("the cat\n" * 5000)
-    code = "import sys; from hd_edge.cli import main; sys.argv[0] = 'hd-edge'; main()"
     arguments = ["-p", prompts, "--count", "5000", "-n", "12", "-t", "1", "-c", "256", "--json", file]
-    terminal = Terminal([sys.executable, "-c", code, "bench", "-m", str(models("Q4_0")), *map(str, arguments)])
-    try:
-        terminal.expect(" left")  # drawn after the first answer
-        terminal.interrupt()
-        terminal.expect("interrupted: ")
-        terminal.expect("| arm ")
-        assert terminal.end() == 130
-    finally:
-        terminal.close()
+    running = terminal("bench", "-m", models("Q4_0"), *arguments)
+    running.expect(" left")  # drawn after the first answer
+    running.interrupt()
+    running.expect("interrupted: ")
+    running.expect("| arm ")
+    assert running.end() == 130
     assert 0 < len(json.loads(file.read_text())["answers"]) < 5000
 
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 
 import pytest
+from children import hd_edge
 
 from hd_edge.cli.progress import LONG_PREFILL, PrefillLine
 
 
 @pytest.fixture
 def run(tmp_path):
-    def call(*arguments):
-        code = "import sys; from hd_edge.cli import main; sys.argv[0] = 'hd-edge'; main()"
-        env = {**os.environ, "HD_EDGE_HOME": str(tmp_path / "home")}
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-
-    return call
+    return partial(hd_edge, HD_EDGE_HOME=str(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -7,49 +7,29 @@ import os
 import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
-from terminal import Terminal
+from children import hd_edge
 
 from hd_edge.cli.interrupt import in_thread, once
 from hd_edge.cli.ui import UI
 from hd_edge.engine.running import RunningStream
-
-HD_EDGE = [sys.executable, "-m", "hd_edge"]
-SETTINGS = {"max_tokens": 24, "temperature": 0.0}
-
-
-@pytest.fixture
-def terminal():
-    opened = []
-
-    def start(*arguments, **env):
-        opened.append(Terminal([*HD_EDGE, *arguments], env))
-        return opened[-1]
-
-    yield start
-    for each in opened:
-        each.close()
 
 
 def test_a_session_goes_on_after_a_restart(smollm2_q4_0, tmp_path):
     """The second chat knows the first question, and its state is on the disk."""
     common = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "8", "--temp", "0", "--session", "rivers"]
     question = "Tell me about the river Rhine and " + "its many banks and towns, " * 20
-    env = {**os.environ, "HD_EDGE_HOME": str(tmp_path)}
     for text in (question, "And the Danube?"):
-        done = subprocess.run([*HD_EDGE, *common], input=text + "\n/exit\n", capture_output=True, text=True, env=env)
+        done = hd_edge(*common, stdin=text + "\n/exit\n", HD_EDGE_HOME=str(tmp_path))
         assert done.returncode == 0, done.stderr
     kept = tmp_path / "sessions" / "rivers.json"
     talk = json.loads(kept.read_text(encoding="utf-8"))
     assert [m["content"] for m in talk["messages"]][::2] == [question.strip(), "And the Danube?"]
     assert kept.stat().st_mode & 0o077 == 0
     assert list((tmp_path / "prefix").glob("*/*.kv"))
-    done = subprocess.run([*HD_EDGE, *common[:-1], "../x"], input="", capture_output=True, text=True, env=env)
-    assert done.returncode == 2
+    assert hd_edge(*common[:-1], "../x", HD_EDGE_HOME=str(tmp_path)).returncode == 2
 
 
 def test_an_evening_in_a_terminal(terminal, smollm2_q4_0, tmp_path):
@@ -165,8 +145,9 @@ def test_a_person_is_told_that_a_prompt_is_read(terminal, models):
 
 
 def test_through_a_pipe_there_is_text_only(smollm2_q4_0):
-    command = [*HD_EDGE, "chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
-    done = subprocess.run(command, input="Hello.\nHello.\n", capture_output=True, text=True, check=True, timeout=120)
+    command = ["chat", "-m", str(smollm2_q4_0), "-t", "1", "-n", "6", "--temp", "0", "--show-drafts"]
+    done = hd_edge(*command, stdin="Hello.\nHello.\n")
+    assert done.returncode == 0, done.stderr
     assert len([line for line in done.stdout.splitlines() if line]) == 2  # an answer may end with a line break
     assert "\x1b" not in done.stdout + done.stderr
     assert "tok/s" in done.stderr

@@ -6,22 +6,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 
 import llama_cpp
 import pytest
+from children import hd_edge as run
+from children import python
 
 import hd_edge
 from hd_edge.cli import VERBS, why
-
-
-def run(*arguments, stdin=""):
-    code = "import sys; from hd_edge.cli import main; sys.argv[0] = 'hd-edge'; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], input=stdin, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +71,7 @@ def test_help_imports_no_model_code():
     code = (
         "import sys; from hd_edge.cli import cli; cli(['-h'], standalone_mode=False); print('llama_cpp' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("False")
+    assert python("-c", code).stdout.strip().endswith("False")
 
 
 def test_doctor(model):

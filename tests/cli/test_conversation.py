@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from one_model import ONE
 
 from hd_edge import ConfigError, ContextFullError, Llama
 from hd_edge.cli.conversation import Conversation
@@ -18,9 +19,8 @@ SETTINGS = {"max_tokens": 24, "temperature": 0.0}
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=512, n_threads=1, n_threads_batch=1, store=None, statistics=None, exact=True)
-    yield llm
-    llm.close()
+    with Llama(str(smollm2_q4_0), n_ctx=512, exact=True, **ONE) as llm:
+        yield llm
 
 
 def test_the_oldest_turns_go_when_the_context_is_full(llm):

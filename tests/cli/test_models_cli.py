@@ -15,16 +15,6 @@ from hd_edge.cli import cli
 from hd_edge.model import find as registry
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An empty home folder."""
-    for name in ("OLLAMA_MODELS", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "hd_edge"))
-    return tmp_path
-
-
 def run(*arguments):
     return CliRunner().invoke(cli, ["models", *arguments], catch_exceptions=False)
 

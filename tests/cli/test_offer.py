@@ -3,61 +3,46 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from terminal import Terminal
+from children import hd_edge
 
 from hd_edge.cli import offer
 
-HD_EDGE = [sys.executable, "-m", "hd_edge"]
+
+@pytest.fixture(autouse=True)
+def two_models(home, models):
+    """One that has a name, and one in a cache; no demo."""
+    for folder in ("hd_edge", ".cache/llama.cpp"):
+        (home / folder).mkdir(parents=True)
+    (home / ".cache/llama.cpp/found.gguf").symlink_to(models("Q4_0"))
+    named = {"models": {"mine": str(models("Q4_0"))}}
+    (home / "hd_edge" / "models.json").write_text(json.dumps(named), encoding="utf-8")
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch, models):
-    """A data folder in which one model has a name, and a cache with another; no demo."""
-    for name in ("OLLAMA_MODELS", "HF_HOME", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
-    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    Path(tmp_path / "cache" / "found.gguf").symlink_to(models("Q4_0"))
-    (tmp_path / "models.json").write_text(json.dumps({"models": {"mine": str(models("Q4_0"))}}), encoding="utf-8")
-    return tmp_path
+def test_a_person_chooses_by_number(terminal):
+    chat = terminal("chat", "-t", "1", "-c", "128", "-n", "4", columns=300)
+    before = chat.expect("\nnumber [1]")
+    assert [line.split()[:2] for line in before.splitlines()[1:]] == [
+        ["1", "mine"],
+        ["2", "llama.cpp:found.gguf"],
+        ["3", "demo"],
+    ]
+    chat.type("2\n")
+    chat.expect("\n> ")
+    chat.type("\x04")
+    assert chat.end() == 0
 
 
-def test_a_person_chooses_by_number(home):
-    chat = Terminal([*HD_EDGE, "chat", "-t", "1", "-c", "128", "-n", "4"], columns=300)
-    try:
-        before = chat.expect("\nnumber [1]")
-        assert [line.split()[:2] for line in before.splitlines()[1:]] == [
-            ["1", "mine"],
-            ["2", "llama.cpp:found.gguf"],
-            ["3", "demo"],
-        ]
-        chat.type("2\n")
-        chat.expect("\n> ")
-        chat.type("\x04")
-        assert chat.end() == 0
-    finally:
-        chat.close()
+def test_leaving_is_an_answer_too(terminal):
+    chat = terminal("chat")
+    chat.expect("number [1]")
+    chat.type("\x04")
+    assert chat.end() == 130
 
 
-def test_leaving_is_an_answer_too(home):
-    chat = Terminal([*HD_EDGE, "chat"])
-    try:
-        chat.expect("number [1]")
-        chat.type("\x04")
-        assert chat.end() == 130
-    finally:
-        chat.close()
-
-
-def test_where_nobody_can_be_asked_the_names_are_told(home):
-    done = subprocess.run([*HD_EDGE, "chat"], input="hello\n", capture_output=True, text=True, check=False)
+def test_where_nobody_can_be_asked_the_names_are_told():
+    done = hd_edge("chat", stdin="hello\n")
     assert done.returncode == 2
     assert "-m MODEL is missing; on this machine there are: mine, llama.cpp:found.gguf, demo" in done.stderr
 

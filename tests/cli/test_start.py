@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from children import python
 
 CODE = """
 import os, signal, sys
@@ -23,18 +21,13 @@ main()
 """
 
 
-def run(name: str, ignored: bool) -> subprocess.CompletedProcess[str]:
-    code = CODE.format(name=name, ignored=ignored)
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize("name", ["hd_edge.cli", "click", "hd_edge.cli.streams"])
 def test_ctrl_c_during_an_import_ends_without_a_word(name):
-    done = run(name, ignored=False)
+    done = python("-c", CODE.format(name=name, ignored=False))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_an_ignored_ctrl_c_stays_ignored():
-    done = run("click", ignored=True)
+    done = python("-c", CODE.format(name="click", ignored=True))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage:" in done.stdout

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 
 import pytest
+from children import MAIN, python
 
-MAIN = "import sys; from hd_edge.cli import main; sys.argv[0] = 'hd-edge'; main()"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="shell redirections of POSIX")
 
 
@@ -31,7 +30,7 @@ def generate(model: str, *more: str) -> tuple[str, ...]:
 
 
 def assert_sentence(done: subprocess.CompletedProcess, *parts: str) -> None:
-    said = done.stderr.decode()
+    said = done.stderr if isinstance(done.stderr, str) else done.stderr.decode()
     assert done.returncode == 1, said
     assert said.startswith("hd-edge: ")
     assert len(said.splitlines()) == 1
@@ -157,10 +156,9 @@ def test_numbers_of_tokens_that_are_taken(given, most):
 
 def test_an_error_of_ours_in_the_making_is_one_line_and_debug_shows_it():
     code = "import hd_edge.cli.models as m; m.registry.names = lambda: 1 / 0; " + MAIN
-    done = subprocess.run([sys.executable, "-c", code, "models", "list"], capture_output=True, check=False)
+    done = python("-c", code, "models", "list")
     assert_sentence(done, "ZeroDivisionError: division by zero; hd-edge --debug shows where")
-    done = subprocess.run([sys.executable, "-c", code, "--debug", "models", "list"], capture_output=True, check=False)
-    assert b"Traceback" in done.stderr
+    assert "Traceback" in python("-c", code, "--debug", "models", "list").stderr
 
 
 LOADING = """
@@ -175,10 +173,9 @@ hd_edge.Llama = Loading
 
 
 @pytest.mark.parametrize("verb", ["generate", "chat", "serve"])
-def test_ctrl_c_while_a_model_loads(verb):
-    command = [sys.executable, "-c", LOADING + MAIN, verb, "-m", "model.gguf"]
-    done = subprocess.run(command, capture_output=True, input=b"a", check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (130, b"")
+def test_ctrl_c_while_a_model_loads(model, verb):
+    done = python("-c", LOADING + MAIN, verb, "-m", model, stdin="a")
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_after_loading_ctrl_c_is_an_exception_again():
@@ -195,5 +192,5 @@ try:
 except KeyboardInterrupt:
     print("[1]")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [1]
+    done = python("-c", code)
+    assert done.stdout == "[1]\n", done.stderr

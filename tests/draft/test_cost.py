@@ -201,6 +201,16 @@ def test_a_fixed_curve_stays():
     assert relative(curve, 100) == {1: 1.0, 4: 1.5}
 
 
+def test_the_table_says_what_is_not_measured():
+    assert CostCurve([(1, 0, 0.002, 9)]).table(0) == [
+        " 1 rows     2.00 ms   1.00",
+        "more rows are not measured yet: other programs came between",
+    ]
+    lines = CostCurve([(1, 0, 0.002, 9), (4, 0, 0.003, 9)]).table(0)
+    assert lines[1] == " 4 rows     3.00 ms   1.50"
+    assert lines[-1].startswith("16 rows  unmeasured ")
+
+
 def test_the_table_says_which_sizes_are_never_chosen():
     lines = stored().table(0)
     assert len(lines) == len(SAW)

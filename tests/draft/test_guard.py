@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hd_edge.draft import guard
 from hd_edge.draft.guard import Guard
@@ -80,6 +81,18 @@ def test_planning_does_not_rest_where_it_costs_nothing():
         watch.step(1, 1, 1.0, 0.0)
         watch.step(4, 1, 1.1, 0.0)
     assert not watch.rests(1)
+
+
+@pytest.mark.parametrize(("planning", "every"), [(0.0, 1), (0.04, guard.REST)])
+def test_while_drafting_pauses_a_dear_planner_rests(planning, every):
+    watch = Guard()
+    while not watch.paused:
+        watch.step(4, 1, 1.5, planning)
+    planned = [step for step in range(guard.FIRST_PAUSE) if not watch.rests(step)]
+    assert planned == list(range(0, guard.FIRST_PAUSE, every))
+    for _ in range(guard.FIRST_PAUSE):
+        watch.skip()
+    assert not watch.paused
 
 
 def test_an_interrupted_plan_is_no_dear_plan():

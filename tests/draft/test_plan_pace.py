@@ -112,3 +112,21 @@ def test_a_size_that_was_measured_wrongly_or_not_at_all_is_tried_again(bad):
         decode(plan, text, 60, seconds=true.__getitem__)
     rows, costs = plan.cost.relative(100)
     assert abs(dict(zip(rows.tolist(), costs.tolist(), strict=True))[4] - 1.2) < 0.2
+
+
+def test_what_was_said_while_planning_rested_is_drafted_from():
+    """Tokens are read when the next plan is made, and once; the context's length counts them before."""
+    plan = TreePlanner(64, DraftConfig(), cost=CostCurve.of({1: 1.0, 4: 1.1}))
+    plan.begin(np.array([1, 2, 3], np.int32), NO_PREDICTION)
+    plan.guard.rests = lambda _: True
+    said = [10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13]
+    for root, token in zip([3, *said], said, strict=False):
+        tree = plan.plan(root, 8, 4)
+        assert tree.token.tolist() == [root]
+        plan.learn(Step(tree, [0], [token], 1.0))
+    assert plan.context == 3 + len(said)
+    plan.guard.rests = lambda _: False
+    assert plan.plan(13, 8, 4).token.tolist()[:4] == [13, 10, 11, 12]
+    assert plan.context == 3 + len(said)
+    plan.begin(np.array([1, 2, 3, *said, 10, 40], np.int32), NO_PREDICTION)
+    assert plan.context == 5 + len(said)

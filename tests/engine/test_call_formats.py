@@ -6,6 +6,7 @@ import json
 
 import pytest
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from one_model import ONE
 from templates import CODER, OSS, R1, V31
 
 from hd_edge import Llama
@@ -24,7 +25,7 @@ ASKED = [{"role": "user", "content": "What is the weather in Oslo?"}]
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    with Llama(str(smollm2_q4_0), store=None, statistics=None, n_ctx=1024, n_threads=1, n_threads_batch=1) as llm:
+    with Llama(str(smollm2_q4_0), n_ctx=1024, **ONE) as llm:
         yield llm
 
 

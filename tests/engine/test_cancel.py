@@ -8,17 +8,17 @@ from itertools import islice
 import llama_cpp
 import numpy as np
 import pytest
-from one_model import make, take
+from one_model import ALONE, ONE, make, take
 
 from hd_edge import DecodeError, Llama, TokenError
 from hd_edge.check.adversary import Adversary
 
 
 @pytest.mark.parametrize("kind", ["drafted", "mamba", "draft_model"])
-def test_cancel_ends_a_completion_at_any_token(models, mamba, kind):
+def test_cancel_ends_a_completion_at_any_token(models, mamba, opened, kind):
     more = {"draft_model": llama_cpp.llama_speculative.LlamaPromptLookupDecoding(3)} if kind == "draft_model" else {}
     path = mamba if kind == "mamba" else models("Q4_0")
-    llm = Llama(str(path), n_ctx=256, n_threads=1, n_threads_batch=1, store=None, statistics=None, **more)
+    llm = opened(Llama(str(path), n_ctx=256, **ONE, **more))
     want = llm([1, 300, 301], max_tokens=12, temperature=0.0)["choices"][0]["text"]
     for at in (0, 1, 5):
         seen = []
@@ -38,14 +38,13 @@ def test_cancel_ends_a_completion_at_any_token(models, mamba, kind):
     llm.reset()
     llm.eval([1, 300, 301])
     assert llm([1, 300, 301], max_tokens=12, temperature=0.0)["choices"][0]["text"] == want
-    llm.close()
 
 
 @pytest.mark.parametrize("kind", ["drafted", "mamba"])
 def test_cancel_during_a_prompt(models, mamba, kind, capfd):
     """Raised within the forward: llama.cpp asks the flag, the state stays good, and nothing is printed."""
     path = mamba if kind == "mamba" else models("Q4_0")
-    llm = Llama(str(path), n_ctx=512, n_batch=64, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    llm = Llama(str(path), n_ctx=512, n_batch=64, **ONE)
     long = [1, *(300 + i % 100 for i in range(400))]
     want = take(llm.generate(long, temp=0.0), 5)
     decode = type(llm._ctx).decode
@@ -74,8 +73,8 @@ def test_cancel_during_a_prompt(models, mamba, kind, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_cancel_of_embeddings(models):
-    llm = Llama(str(models("Q4_0")), embedding=True, n_ctx=128, n_threads=1)
+def test_cancel_of_embeddings(models, opened):
+    llm = opened(Llama(str(models("Q4_0")), embedding=True, n_ctx=128, n_threads=1))
     want = llm.embed("the cat")
     decode = type(llm._ctx).decode
     llm._ctx.decode = lambda batch: (llm.cancel(), decode(llm._ctx, batch))
@@ -85,12 +84,11 @@ def test_cancel_of_embeddings(models):
     assert llm.embed("the cat") == want
     with pytest.raises(TokenError, match="nothing to embed"):
         llm.embed([])
-    llm.close()
 
 
-def test_two_hundred_cancels_at_random(models):
+def test_two_hundred_cancels_at_random(models, opened):
     """From another thread, whatever the model is doing; every answer in between is right."""
-    llm = make(models)
+    llm = opened(make(models))
     prompts = [[1, *range(300 + i, 340 + i)] for i in range(4)]
     want = [take(llm.generate(prompt, temp=0.0), 15) for prompt in prompts]
     done, hammering = threading.Event(), threading.Event()
@@ -122,15 +120,13 @@ def test_two_hundred_cancels_at_random(models):
     thread.join()
     assert [take(llm.generate(prompt, temp=0.0), 15) for prompt in prompts] == want
     assert llm.verifier.check_integrity() == ""
-    llm.close()
 
 
 @pytest.mark.parametrize("name", ["mamba2-tiny", "granite-hybrid-tiny"])
 def test_a_wish_that_comes_while_a_generation_settles(shapes, monkeypatch, name):
     """What was accepted and not fed is fed at its end, whoever cancels meanwhile; nothing is raised or lost."""
-    settings = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
     forwards = []
-    with Llama(str(shapes(name)), prefix_cache=None, **settings) as llm:
+    with Llama(str(shapes(name)), n_ctx=256, **ALONE) as llm:
         prompt = [1, *range(300, 320)]
         want = take(llm.generate(prompt, temp=0.0), 60)
         decode = llm._ctx.decode

@@ -12,7 +12,7 @@ from one_model import PROMPT
 from hd_edge import Llama
 
 SETTINGS = {"n_ctx": 256, "n_threads": 1, "statistics": None, "prefix_cache": None}
-child = caller("dropped_child.py", 120)
+child = caller("dropped_child", 120)
 
 
 def answers(llm) -> int:

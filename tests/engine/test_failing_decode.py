@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
 
 import pytest
 from failing_decode import FailingDecode
-from one_model import SETTINGS
+from one_model import ALONE, SETTINGS
 
 from hd_edge import Engine, HDEdgeError, Llama
 
@@ -22,20 +24,13 @@ def failing(monkeypatch):
     return decode
 
 
-def answers(llm):
-    """Greedy and seeded answers; of one whose forward failed, what came until then."""
-    found = []
-    for prompt, n in zip(PROMPTS, LENGTHS, strict=True):
-        tokens = []
-        try:
-            for token in llm.generate(prompt, temp=0.0 if n > 12 else 0.8):
-                tokens.append(token)
-                if len(tokens) == n:
-                    break
-        except HDEdgeError:
-            pass
-        found.append(tokens)
-    return found
+def answer(llm, prompt, n, temp=0.0):
+    """Its tokens; if a forward fails, those that came until then."""
+    tokens = []
+    with suppress(HDEdgeError):
+        for token in islice(llm.generate(prompt, temp=temp), n):
+            tokens.append(token)
+    return tokens
 
 
 def fail_each(failing, survival, scenario, check, codes, stride=1):
@@ -79,7 +74,8 @@ def test_every_forward_of_a_model_fails_in_turn(failing, survival, models, mamba
         def scenario():
             llm.reset()
             llm.set_seed(5)
-            return answers(llm)
+            temperatures = (0.0, 0.8, 0.0)
+            return [answer(llm, *asked) for asked in zip(PROMPTS, LENGTHS, temperatures, strict=True)]
 
         def check():
             assert llm.verifier.check_integrity() == ""
@@ -90,19 +86,7 @@ def test_every_forward_of_a_model_fails_in_turn(failing, survival, models, mamba
 @pytest.mark.parametrize("codes", [(-2,), pytest.param(CODES, marks=pytest.mark.slow)], ids=["short", "long"])
 def test_every_forward_of_an_engine_fails_in_turn(failing, survival, models, codes):
     survival.what = "n-th llama_decode fails (Engine, 3 conversations)"
-    one = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "prefix_cache": None}
-    with Engine(str(models("Q4_0")), parallel=3, n_ctx=256, **one) as engine:
-
-        def answer(seat, prompt, n):
-            tokens = []
-            try:
-                for token in seat.generate(prompt, temp=0.0):
-                    tokens.append(token)
-                    if len(tokens) == n:
-                        break
-            except HDEdgeError:
-                pass
-            return tokens
+    with Engine(str(models("Q4_0")), parallel=3, n_ctx=256, **ALONE) as engine:
 
         def scenario():
             with ThreadPoolExecutor(3) as threads:

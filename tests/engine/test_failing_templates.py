@@ -6,6 +6,7 @@ import pytest
 from broken_gguf import STRING, sound
 from llama_cpp import LogitsProcessorList
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from one_model import ONE
 
 from hd_edge import ConfigError, Engine, Llama, ModelFileError
 
@@ -26,7 +27,7 @@ FAILING = {
 
 @pytest.fixture(scope="module")
 def llm(models):
-    with Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None, statistics=None) as llm:
+    with Llama(str(models("Q4_0")), n_ctx=256, **ONE) as llm:
         yield llm
 
 

@@ -84,9 +84,13 @@ def test_what_a_callback_asks_of_its_own_model_is_refused(llm):
     assert len(refused) >= 5 * 6
 
 
-@pytest.mark.parametrize("kind", ["drafted", "plain"])
-def test_rows_given_to_callbacks_are_kept_by_whoever_keeps_them(models, mamba, kind):
-    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
+@pytest.fixture(params=["llama", "mamba"])
+def either(request, models, mamba, opened):
+    """One that drafts trees, and one of a recurrent state."""
+    return opened(make(models) if request.param == "llama" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None))
+
+
+def test_rows_given_to_callbacks_are_kept_by_whoever_keeps_them(either):
     rows, copies = [], []
 
     def keep(_, scores):
@@ -99,42 +103,34 @@ def test_rows_given_to_callbacks_are_kept_by_whoever_keeps_them(models, mamba, k
         return len(rows) > 8
 
     processors = LogitsProcessorList([keep])
-    list(llm.generate([1, 300, 301], temp=0.0, logits_processor=processors, stopping_criteria=stop))
-    llm.close()
+    list(either.generate([1, 300, 301], temp=0.0, logits_processor=processors, stopping_criteria=stop))
     assert len(rows) > 8
     # A processor's rows and a criterion's, in turn; llama_cpp gives the latter rows of an array that it does not fill.
-    kept = slice(None) if kind == "drafted" else slice(0, None, 2)
+    kept = slice(0, None, 2) if "mamba" in either.model_path else slice(None)
     assert all(np.array_equal(row, copy) for row, copy in zip(rows[kept], copies[kept], strict=True))
 
 
-@pytest.mark.parametrize("kind", ["drafted", "plain"])
-def test_what_a_processor_raises_reaches_the_caller(models, mamba, kind):
-    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
-
+def test_what_a_processor_raises_reaches_the_caller(either):
     def wrong(_, scores):
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        llm(PROMPT, max_tokens=5, logits_processor=LogitsProcessorList([wrong]))
-    llm.eval([300])
+        either(PROMPT, max_tokens=5, logits_processor=LogitsProcessorList([wrong]))
+    either.eval([300])
     with pytest.raises(KeyError, match="mine"):
-        llm.sample(logits_processor=LogitsProcessorList([wrong]))
-    llm.close()
+        either.sample(logits_processor=LogitsProcessorList([wrong]))
 
 
-@pytest.mark.parametrize("kind", ["drafted", "plain"])
 @pytest.mark.parametrize("returned", [None, 1.0, "text", [0.0] * 3, np.zeros(511), np.zeros((512, 1)), [None] * 512])
-def test_what_a_processor_returns_is_scores(models, mamba, kind, returned):
+def test_what_a_processor_returns_is_scores(either, returned):
     """Else llama_cpp prints an error and draws as if there were no processor; None makes all scores NaN."""
-    llm = make(models) if kind == "drafted" else Llama(str(mamba), n_ctx=128, n_threads=1, store=None)
     for processor in (lambda *_: returned, LogitsProcessorList([lambda *_: returned, lambda _, scores: scores])):
         with pytest.raises(ConfigError, match=r"a logits processor returned .*, expected \d+ numbers"):
-            llm(PROMPT, max_tokens=5, logits_processor=processor)
-    wanted = llm(PROMPT, max_tokens=5, temperature=0.0)["choices"][0]["text"]
+            either(PROMPT, max_tokens=5, logits_processor=processor)
+    wanted = either(PROMPT, max_tokens=5, temperature=0.0)["choices"][0]["text"]
     for form in (np.float64, list, lambda scores: scores[None]):
-        said = llm(PROMPT, max_tokens=5, temperature=0.0, logits_processor=lambda _, scores, form=form: form(scores))
+        said = either(PROMPT, max_tokens=5, temperature=0.0, logits_processor=lambda _, scores, form=form: form(scores))
         assert said["choices"][0]["text"] == wanted
-    llm.close()
 
 
 @pytest.mark.parametrize("wrong", [-5, 1 << 20, "x", None])

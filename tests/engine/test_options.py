@@ -159,6 +159,8 @@ def test_an_argument_that_no_call_knows_is_told_with_the_calls_name(llm):
             getattr(llm, call)(given, best_of=2)
     with pytest.raises(TypeError, match=r"^sample\(\) got an unexpected .* it takes top_k"):
         llm.sample(best_of=2)
+    with pytest.raises(TypeError, match=r"^embed\(\) got an unexpected .* it takes input"):
+        llm.embed("x", best_of=2)
 
 
 @pytest.mark.parametrize("wrong", [5, "x", [1], {1: 2}])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 from llama_cpp import llama_cpp as lib
+from one_model import last_row
 
 import hd_edge.llama as llama_module
 from hd_edge import Llama
@@ -20,8 +20,7 @@ PROMPT = [5, 9, 13, 5, 9, 13, 7, 5, 9, 13] * 3
 
 def answer(llm: Llama, count: int) -> tuple[list[int], bytes]:
     tokens = list(itertools.islice(llm.generate(PROMPT, temp=0.0), count))
-    row = np.ctypeslib.as_array(lib.llama_get_logits_ith(llm.ctx, -1), (llm.n_vocab(),))
-    return tokens, row.tobytes()
+    return tokens, last_row(llm).tobytes()
 
 
 def restless(self: Team, cells: int) -> None:
@@ -38,9 +37,8 @@ def test_answers_do_not_depend_on_the_team(models: Any, monkeypatch: pytest.Monk
     path = str(models("Q4_0"))
     with_draft_off = []
     for threads in (1, 2, 3):
-        llm = Llama(path, draft="off", n_threads=threads, n_threads_batch=threads, **settings)
-        with_draft_off.append(answer(llm, 60))
-        llm.close()
+        with Llama(path, draft="off", n_threads=threads, n_threads_batch=threads, **settings) as llm:
+            with_draft_off.append(answer(llm, 60))
     monkeypatch.setattr(llama_module, "physical_cores", lambda: 3)
     monkeypatch.setattr(Team, "before", restless)
     llm = Llama(path, draft=draft, **settings)
@@ -57,19 +55,17 @@ def test_answers_do_not_depend_on_the_team(models: Any, monkeypatch: pytest.Monk
 
 def test_a_number_of_the_users_own_stays(models: Any) -> None:
     for given in ({"n_threads": 2}, {"n_threads_batch": 1}):
-        llm = Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, **given)
-        assert not isinstance(llm._pace, Pace)
-        llm.close()
+        with Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, **given) as llm:
+            assert not isinstance(llm._pace, Pace)
 
 
 def test_where_the_number_of_threads_changes_bits(models: Any) -> None:
     f16, q8_0 = lib.GGML_TYPE_F16, lib.GGML_TYPE_Q8_0
     for kernels, kv, bound in (("auto", f16, None), (False, f16, SPLIT_CELLS), (False, q8_0, None)):
         settings = {"type_k": kv, "type_v": kv, "row_kernels": kernels}
-        llm = Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, **settings)
-        assert llm._pace.team._most_cells == bound
-        assert not threads_change_bits(llm.context_params, own_attention=True)
-        llm.close()
+        with Llama(str(models("Q4_0")), store=None, statistics=None, n_ctx=64, **settings) as llm:
+            assert llm._pace.team._most_cells == bound
+            assert not threads_change_bits(llm.context_params, own_attention=True)
 
 
 def test_each_size_has_a_cost_curve_of_its_own() -> None:

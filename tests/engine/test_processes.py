@@ -8,17 +8,22 @@ import pytest
 from children import run_code as child
 
 LOAD = """
-import os, sys, threading
+import os, signal, sys, threading
 from hd_edge import Llama, ClosedError
 settings = dict(n_ctx=512, n_threads=int(sys.argv[2]), n_threads_batch=int(sys.argv[2]), store=None, statistics=None)
 llm = Llama(sys.argv[1], **settings)
 """
 
 
+def printed(code, *arguments):
+    """The lines that a program writes which ends well."""
+    done = child(code, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_the_interpreter_ends_in_the_middle_of_a_generation(models):
-    code = (
-        LOAD
-        + """
+    code = """
 begun = threading.Event()
 def run():
     while True:
@@ -30,18 +35,15 @@ generation = Llama(sys.argv[1], **settings).generate([1, 300], temp=0.0)
 next(generation)
 print("end")
 """
-    )
     for _ in range(3):
-        done = child(code, str(models("Q4_0")), "1")
+        done = child(LOAD + code, models("Q4_0"), "1")
         assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_forked_child_works_or_says_why_it_cannot(models, threads):
-    code = (
-        LOAD
-        + """
+    code = """
 want = llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"]
 open_one = llm.generate([1, *range(300, 380)], temp=0.0)  # long enough to tell what a prompt costs, and to be saved
 next(open_one)
@@ -58,10 +60,7 @@ code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 next(open_one)
 print(code, llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] == want)
 """
-    )
-    done = child(code, str(models("Q4_0")), threads)
-    assert done.returncode == 0, done.stderr
-    first, last = done.stdout.splitlines()
+    first, last = printed(LOAD + code, models("Q4_0"), threads)
     assert first == "same" if threads == "1" else "the 2 threads it computes with stayed behind" in first
     assert last == "7 True"
 
@@ -69,9 +68,7 @@ print(code, llm("the cat", max_tokens=8, temperature=0.0)["choices"][0]["text"] 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_loading_in_a_forked_child_of_a_process_that_computed(models):
     """OpenMP in the child waits for the parent's threads for ever: several are refused, one works."""
-    code = (
-        LOAD
-        + """
+    code = """
 from hd_edge import ConfigError
 before = os.fork()
 if before == 0:  # nothing was computed yet: several threads work
@@ -94,10 +91,7 @@ if child == 0:
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    ).replace("import os,", "import os, signal,")
-    done = child(code, str(models("Q4_0")), "2")
-    assert done.returncode == 0, done.stderr
-    before, refused, one, code = done.stdout.splitlines()
+    before, refused, one, code = printed(LOAD + code, models("Q4_0"), "2")
     assert before == "0"
     assert "stayed behind" in refused
     assert (one, code) == ("True", "7")
@@ -128,9 +122,7 @@ for computes in (False, True):
         os._exit(7)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-    done = child(code, str(models("Q4_0")))
-    assert done.returncode == 0, done.stderr
-    works, first, refused, one, second = done.stdout.splitlines()
+    works, first, refused, one, second = printed(code, models("Q4_0"))
     assert (works, first, one, second) == ("True", "7", "True", "7")
     assert "stayed behind" in refused
 
@@ -139,9 +131,7 @@ for computes in (False, True):
 @pytest.mark.parametrize("where", ["stopping_criteria", "logits_processor", "on_prefill"])
 def test_a_fork_in_a_callback(models, where, threads):
     """The child is in the middle of a step: with one thread it goes on, else no forward may begin that never ends."""
-    code = (
-        LOAD
-        + """
+    code = """
 children = []
 def fork(*arguments):
     if not children and parent == os.getpid():
@@ -162,18 +152,13 @@ if parent != os.getpid():
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]), said)
 """
-    )
-    done = child(code, str(models("Q4_0")), threads, where)
-    assert done.returncode == 0, done.stderr
-    forked, own = done.stdout.splitlines()
+    forked, own = printed(LOAD + code, models("Q4_0"), threads, where)
     assert own == "0 1"
     assert forked == "1" if threads == "1" else "threads it computes with stayed behind" in forked
 
 
 def test_a_fork_while_another_thread_computes(models):
-    code = (
-        LOAD
-        + """
+    code = """
 inside, go = threading.Event(), threading.Event()
 def stop(ids, scores):
     inside.set(); go.wait()
@@ -193,10 +178,7 @@ go.set()
 thread.join()
 print(code)
 """
-    )
-    done = child(code, str(models("Q4_0")), "1")
-    assert done.returncode == 0, done.stderr
-    said, code = done.stdout.splitlines()
+    said, code = printed(LOAD + code, models("Q4_0"), "1")
     assert "another thread was computing with it" in said
     assert code == "0"
 
@@ -222,16 +204,14 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 os._exit(0)
 """
     for line in ("1", "20", "60"):
-        done = child(code, str(models("Q4_0")), line)
+        done = child(code, models("Q4_0"), line)
         assert done.stdout == "interrupted\n", done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_while_another_thread_loads(models):
     """The lock that loading threads take in turns is not held in the child by a thread that stayed behind."""
-    code = (
-        LOAD
-        + """
+    code = """
 from hd_edge.engine import forked
 begun, go = threading.Event(), threading.Event()
 def load():
@@ -246,8 +226,7 @@ status = os.waitpid(pid, 0)[1]
 go.set(); thread.join()
 print(os.waitstatus_to_exitcode(status))
 """
-    )
-    done = child(code, str(models("Q4_0")), "1")
+    done = child(LOAD + code, models("Q4_0"), "1")
     assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from llama_cpp import LlamaGrammar, LogitsProcessorList
+from one_model import ONE
 
 from hd_edge import ConfigError, Llama
 from hd_edge.check.adversary import Adversary
-
-THREADS = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 
 
 def bias(ids, scores):
@@ -46,16 +47,14 @@ SAMPLERS = {
 
 @pytest.fixture(scope="module")
 def llm(models):
-    llm = Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=256, **THREADS)
-    yield llm
-    llm.close()
+    with Llama(str(models("Q4_K_M")), exact=True, draft="off", n_ctx=256, **ONE) as llm:
+        yield llm
 
 
 @pytest.fixture(scope="module")
 def smollm2_llm(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), exact=True, draft="off", n_ctx=256, **THREADS)
-    yield llm
-    llm.close()
+    with Llama(str(smollm2_q4_0), exact=True, draft="off", n_ctx=256, **ONE) as llm:
+        yield llm
 
 
 def say(llm, prompt, seed, n, settings):
@@ -63,7 +62,7 @@ def say(llm, prompt, seed, n, settings):
     llm.set_seed(seed)
     generation = llm.generate(prompt, **settings)
     said = []
-    for _, token in zip(range(n), generation, strict=False):
+    for token in islice(generation, n):
         said.append(token)
         if token == llm.token_eos():
             break  # what follows is not text any more, and a grammar allows nothing
@@ -105,7 +104,7 @@ def compare(llm, name, count):
 
 @pytest.mark.parametrize("temp", [0.0, 0.8])
 def test_a_single_processor_stands_for_a_list_of_it(models, temp):
-    with Llama(str(models("Q4_0")), n_ctx=128, n_threads=1, n_threads_batch=1, store=None) as llm:
+    with Llama(str(models("Q4_0")), n_ctx=128, **ONE) as llm:
         settings = {"max_tokens": 6, "temperature": temp, "seed": 3, "logit_bias": {300: 1.0}}
         texts = [
             llm("the cat", logits_processor=each, **settings)["choices"][0]["text"]

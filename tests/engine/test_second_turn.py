@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 import pytest
+from memories import SLIDING, STATES, settings_of, words
+from one_model import last_row, take
 
 from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
 from hd_edge.prefix.checkpoints import APART, CLOSE
 
-SETTINGS = {"n_ctx": 1024, "n_batch": 128, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
-STATES = ["qwen35-tiny", "qwen35moe-tiny", "lfm2-tiny", "mamba2-tiny", "granite-hybrid-tiny"]
-SLIDING = ["gemma3-tiny", "gpt-oss-tiny"]
 
+@pytest.fixture
+def make(shapes, opened):
+    def made(name, **more):
+        path = shapes(name)
+        return opened(Llama(str(path), **settings_of(path, **{"prefix_cache": "memory", **more})))
 
-def make(shapes, name, **more):
-    windowed = {"swa_full": False, "n_ubatch": 32} if name in SLIDING else {}
-    return Llama(str(shapes(name)), **{**SETTINGS, "prefix_cache": "memory", **windowed, **more})
-
-
-def words(seed, n):
-    return np.random.default_rng(seed).integers(259, 1000, n).tolist()
+    return made
 
 
 def said(llm, tokens, n=20):
-    generation = llm.generate(tokens, temp=0.0)
-    out = list(islice(generation, n))
-    generation.close()
-    return out
-
-
-def last_row(llm):
-    return np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), (llm.n_vocab(),)).copy()
+    return take(llm.generate(tokens, temp=0.0), n)
 
 
 @pytest.fixture(params=[*STATES, *SLIDING])
-def pair(request, shapes):
-    llm, fresh = make(shapes, request.param), make(shapes, request.param, prefix_cache=None, draft="off")
-    yield llm, fresh
-    llm.close()
-    fresh.close()
+def pair(request, make):
+    return make(request.param), make(request.param, prefix_cache=None, draft="off")
 
 
 def same(pair, tokens):
@@ -84,23 +70,21 @@ def test_random_conversations(pair):
     assert reused > 0
 
 
-def test_no_checkpoints_without_a_prefix_cache(shapes):
-    llm = make(shapes, "qwen35-tiny", prefix_cache=None)
+def test_no_checkpoints_without_a_prefix_cache(make):
+    llm = make("qwen35-tiny", prefix_cache=None)
     assert llm.checkpoints is None
     said(llm, [1, *words(1, 300)])
     assert said(llm, [1, *words(1, 300)]) and llm.stats.cached_tokens == 0
-    llm.close()
 
 
-def test_none_where_the_memory_goes_back_to_any_token(shapes):
+def test_none_where_the_memory_goes_back_to_any_token(make):
     for name, more in (("qwen3moe-tiny", {}), ("gemma3-tiny", {"swa_full": True})):
-        llm = make(shapes, name, **more)
+        llm = make(name, **more)
         assert llm.checkpoints is None
-        llm.close()
 
 
-def test_budget(shapes):
-    llm = make(shapes, "qwen35-tiny")
+def test_budget(make):
+    llm = make("qwen35-tiny")
     said(llm, [1, *words(1, 80)])
     each = llm.checkpoints.bytes // len(llm.checkpoints)
     llm.checkpoints.budget = 4 * each
@@ -113,35 +97,31 @@ def test_budget(shapes):
     llm.checkpoints.budget = each // 2
     said(llm, [1, *words(3, 300)])
     assert len(llm.checkpoints) == 0
-    llm.close()
 
 
-def test_checkpoints_lie_apart(shapes):
-    llm = make(shapes, "lfm2-tiny")
+def test_checkpoints_lie_apart(make):
+    llm = make("lfm2-tiny")
     tokens = [1, *words(1, 100)]
     for turn in range(5):
         said(llm, tokens, 3)
         tokens = [*tokens, *words(20 + turn, 30)]
     assert min(np.diff(llm.checkpoints.positions), default=APART) >= APART
-    llm.close()
 
 
-def test_state_that_llama_cpp_refuses_is_computed_again(shapes):
-    llm, fresh = make(shapes, "qwen35-tiny"), make(shapes, "qwen35-tiny", prefix_cache=None)
+def test_state_that_llama_cpp_refuses_is_computed_again(make):
+    llm, fresh = make("qwen35-tiny"), make("qwen35-tiny", prefix_cache=None)
     tokens = [1, *words(1, 300)]
     said(llm, tokens)
     for blob in llm.checkpoints._blobs.values():
         blob[8:40] = bytes(32)
     assert said(llm, tokens) == said(fresh, tokens)
     assert llm.stats.cached_tokens == 0
-    llm.close()
-    fresh.close()
 
 
 @pytest.mark.parametrize("name", ["qwen35-tiny", "mamba2-tiny", "gemma3-tiny"])
-def test_a_cancelled_prompt_leaves_what_holds(shapes, name):
+def test_a_cancelled_prompt_leaves_what_holds(make, name):
     """The forward under way has overwritten the state; the last checkpoint is before it."""
-    llm, fresh = make(shapes, name), make(shapes, name, prefix_cache=None)
+    llm, fresh = make(name), make(name, prefix_cache=None)
     tokens = [1, *words(1, 700)]
     said(llm, tokens[:300])
     llm.on_prefill = lambda done, total, seconds: llm.cancel() if done > 200 else None
@@ -149,18 +129,14 @@ def test_a_cancelled_prompt_leaves_what_holds(shapes, name):
     llm.on_prefill = None
     assert said(llm, tokens) == said(fresh, tokens)
     assert llm.stats.cached_tokens > 0
-    llm.close()
-    fresh.close()
 
 
 @pytest.mark.parametrize("name", ["qwen35-tiny", "gemma3-tiny"])
-def test_a_loaded_state_has_no_checkpoints_of_another_conversation(shapes, name):
-    llm, fresh = make(shapes, name), make(shapes, name, prefix_cache=None)
+def test_a_loaded_state_has_no_checkpoints_of_another_conversation(make, name):
+    llm, fresh = make(name), make(name, prefix_cache=None)
     one, other = [1, *words(1, 300)], [1, *words(2, 300)]
     said(llm, other)
     state = llm.save_state()
     said(llm, one)
     llm.load_state(state)
     assert said(llm, [*other[:290], 700]) == said(fresh, [*other[:290], 700])
-    llm.close()
-    fresh.close()

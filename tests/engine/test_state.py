@@ -10,16 +10,11 @@ import llama_cpp
 import numpy as np
 import pytest
 from llama_cpp import LlamaRAMCache
-from one_model import OTHER, PROMPT, make, prompt_of, take
+from one_model import ALONE, OTHER, PROMPT, make, prompt_of, take
 
 from hd_edge import ConfigError, ContextFullError, DecodeError, Llama
 from hd_edge.check.adversary import Adversary
 from hd_edge.engine.decode import Decoder
-
-
-def make_shape(shapes, name):
-    settings = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
-    return Llama(str(shapes(name)), prefix_cache=None, **settings)
 
 
 def test_state_of_a_generation_under_way(llm):
@@ -51,7 +46,7 @@ def test_state_of_a_cancelled_generation(llm, shapes, kind, when, monkeypatch):
     with ExitStack() as parts:
         tokens = prompt_of(llm)
         if kind != "tree":
-            llm = parts.enter_context(make_shape(shapes, kind))
+            llm = parts.enter_context(Llama(str(shapes(kind)), n_ctx=256, **ALONE))
             want = take(llm.generate(tokens, temp=0.0), 60)
             parts.enter_context(llm.drafting(Adversary(tokens + want, llm.n_vocab(), 0.8, 1)))
         feed, decode = Decoder._feed, llm._ctx.decode
@@ -117,14 +112,13 @@ def test_a_state_that_does_not_load_leaves_an_empty_context(llm, damage):
     assert take(llm.generate(OTHER, temp=0.0), 10) == want
 
 
-def test_a_state_of_a_larger_context_is_refused(llm, models):
+def test_a_state_of_a_larger_context_is_refused(llm, models, opened):
     llm.eval([300] * 400)
     state = llm.save_state()
-    small = make(models, n_ctx=256)
+    small = opened(make(models, n_ctx=256))
     with pytest.raises(ContextFullError, match="holds 400 tokens, this context 256"):
         small.load_state(state)
     assert len(small.input_ids) == 256
-    small.close()
 
 
 def test_llama_cpps_cache_goes_with_it(llm, base):

@@ -8,6 +8,7 @@ import llama_cpp
 import numpy as np
 import pytest
 from llama_cpp import LogitsProcessorList
+from one_model import ONE
 
 from hd_edge import Llama
 from hd_edge.backend.lazy_grammar import LazyGrammar
@@ -34,10 +35,9 @@ WORDS = ("Oslo", "Rome", "the sea", "birds", "seven", "tomorrow", "a list", "my 
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), exact=True, store=None, statistics=None, n_ctx=1024, n_threads=1, n_threads_batch=1)
-    llm.planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: drafts pay
-    yield llm
-    llm.close()
+    with Llama(str(smollm2_q4_0), exact=True, n_ctx=1024, **ONE) as llm:
+        llm.planner.cost = CostCurve.of({n: 1 + n / 50 for n in (1, 2, 4, 8, 16)})  # rows are cheap: drafts pay
+        yield llm
 
 
 def allow(mode: str, *names: str) -> dict:
@@ -273,10 +273,9 @@ def test_probabilities_are_those_of_llama_cpp(llm, smollm2_q4_0):
     assert streamed == entries
 
 
-def test_probabilities_of_a_model_that_decodes_plainly(mamba):
-    plain = Llama(str(mamba), n_ctx=256, n_batch=1, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+def test_probabilities_of_a_model_that_decodes_plainly(mamba, opened):
+    plain = opened(Llama(str(mamba), n_ctx=256, n_batch=1, **ONE))
     assert plain._plain_reason
     settings = {"max_tokens": 6, "temperature": 0.0, "logprobs": True, "top_logprobs": 2}
     entries = plain.create_chat_completion(ASKED, **settings)["choices"][0]["logprobs"]["content"]
     assert all(one["logprob"] == one["top_logprobs"][0]["logprob"] < 0 for one in entries)
-    plain.close()

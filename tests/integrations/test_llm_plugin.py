@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 
 import pytest
+from children import python
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +17,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def llm(folder, smollm2_q4_0):
     """Runs ``llm``; the model is named ``smol``."""
-    env = {**os.environ, "LLM_USER_PATH": str(folder / "llm"), "HD_EDGE_HOME": str(folder / "hd_edge")}
+    env = {"LLM_USER_PATH": str(folder / "llm"), "HD_EDGE_HOME": str(folder / "hd_edge")}
 
-    def run(*arguments, check=True, text=None):
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=env, input=text, timeout=180, check=False)
+    def run(*arguments, check=True):
+        done = python(*arguments, **env)
         assert not check or done.returncode == 0, done.stderr
         return done
 
@@ -42,10 +39,10 @@ def test_models_are_listed_with_the_demo_at_once(llm):
 
 def test_prompt_conversation_and_log(llm, folder):
     question = "Tell me about rivers."
-    first = llm("-m", "hd-edge/smol", *OPTIONS, "-s", "Be short.", question, text="").stdout
+    first = llm("-m", "hd-edge/smol", *OPTIONS, "-s", "Be short.", question).stdout
     assert "river" in first.lower()
-    assert llm("-m", "hd-edge/smol", *OPTIONS, "-s", "Be short.", question, "--no-stream", text="").stdout == first
-    llm("-c", *OPTIONS, "Go on.", text="")
+    assert llm("-m", "hd-edge/smol", *OPTIONS, "-s", "Be short.", question, "--no-stream").stdout == first
+    llm("-c", *OPTIONS, "Go on.")
     rows = json.loads(llm("logs", "--json", "-n", "0").stdout)
     rows.sort(key=lambda row: row["datetime_utc"])
     assert [row["model"] for row in rows] == ["hd-edge/smol"] * 3
@@ -59,25 +56,13 @@ def test_prompt_conversation_and_log(llm, folder):
 
 
 def test_schema(llm):
-    done = llm(
-        "-m",
-        "hd-edge/smol",
-        "-o",
-        "max_tokens",
-        "60",
-        "-o",
-        "n_threads",
-        "1",
-        "--schema",
-        "name, age int",
-        "Invent a dog.",
-        text="",
-    )
+    options = ["-m", "hd-edge/smol", "-o", "max_tokens", "60", "-o", "n_threads", "1"]
+    done = llm(*options, "--schema", "name, age int", "Invent a dog.")
     assert done.stdout.startswith("{")
 
 
 def test_options_are_checked(llm):
-    done = llm("-m", "hd-edge/smol", "-o", "temperature", "-1", "Hi.", text="", check=False)
+    done = llm("-m", "hd-edge/smol", "-o", "temperature", "-1", "Hi.", check=False)
     assert done.returncode != 0
     assert "temperature" in done.stderr
 
@@ -98,16 +83,15 @@ def test_a_damaged_list_leaves_the_other_models(tmp_path, monkeypatch):
 def test_the_module_imports_nothing_heavy():
     heavy = "{'llama_cpp', 'numpy', 'hd_edge._native'} & (sys.modules.keys() - before)"
     code = f"import llm, sys; before = set(sys.modules); import hd_edge.integrations.llm_plugin; print(sorted({heavy}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert python("-c", code).stdout.strip() == "[]"
 
 
 def test_a_drafter_drafts(llm, folder, models):
     shared = ("-m", "hd-edge/smol", *OPTIONS, "Tell me about rivers.")
-    plain = llm(*shared, text="").stdout
-    assert llm(*shared, "-o", "drafter", str(models("Q4_0")), text="").stdout == plain
+    plain = llm(*shared).stdout
+    assert llm(*shared, "-o", "drafter", str(models("Q4_0"))).stdout == plain
     (row,) = json.loads(llm("logs", "--json", "-n", "1").stdout)
     assert "drafter" in json.loads(row["token_details"])["drafted_by_tier"]
-    refused = llm(*shared, "-o", "drafter", "no-such.gguf", text="", check=False)
+    refused = llm(*shared, "-o", "drafter", "no-such.gguf", check=False)
     assert refused.returncode != 0
     assert "no-such.gguf" in refused.stderr

@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from one_model import ONE
 
 from hd_edge import ConfigError, ContextFullError, DraftConfig, Llama
 from hd_edge.model.prediction import Hints, prediction_text
 
-SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "exact": True}
+SETTINGS = {**ONE, "n_ctx": 1024, "exact": True}
 MESSAGES = [{"role": "user", "content": "Tell me about the sea and its animals."}]
 
 
@@ -21,9 +22,8 @@ def content(text):
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), **SETTINGS)
-    yield llm
-    llm.close()
+    with Llama(str(smollm2_q4_0), **SETTINGS) as llm:
+        yield llm
 
 
 def watch(monkeypatch, llm, see):
@@ -59,8 +59,9 @@ def cheap_rows(llm):
     llm._planner.guard.step = lambda *args: None
 
 
-def test_a_right_prediction_saves_forwards_and_keeps_the_text(smollm2_q4_0, answer):
-    llm = Llama(str(smollm2_q4_0), draft=DraftConfig(tiers=("context",)), **SETTINGS)  # the model tier knows it soon
+def test_a_right_prediction_saves_forwards_and_keeps_the_text(smollm2_q4_0, answer, opened):
+    config = DraftConfig(tiers=("context",))  # the model tier knows it soon
+    llm = opened(Llama(str(smollm2_q4_0), draft=config, **SETTINGS))
     cheap_rows(llm)
     without = chat(llm)
     forwards = llm.stats.forwards
@@ -75,7 +76,6 @@ def test_a_right_prediction_saves_forwards_and_keeps_the_text(smollm2_q4_0, answ
         )
     chat(llm)  # the prediction belongs to one generation
     assert llm.stats.forwards > 0.8 * forwards
-    llm.close()
 
 
 def test_a_wrong_prediction_keeps_the_text(llm, answer):

@@ -22,9 +22,8 @@ def byte_pairs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def llm(byte_pairs):
-    loaded = Llama(str(byte_pairs), vocab_only=True, store=None, statistics=None)
-    yield loaded
-    loaded.close()
+    with Llama(str(byte_pairs), vocab_only=True, store=None, statistics=None) as loaded:
+        yield loaded
 
 
 @pytest.mark.parametrize("data", BEYOND, ids=lambda data: data.hex())

@@ -6,15 +6,13 @@ import ctypes
 import warnings
 
 import llama_cpp
-import numpy as np
 import pytest
 from llama_cpp import llama_set_adapter_cvec as named_before  # before any model is loaded
-from prefix_llama import TEXT, answer, load
+from prefix_llama import POINTER, TEXT, answer, load, steer
 
 from hd_edge.backend import adapters
 
 PLACES = ["memory", "folder"]
-POINTER = ctypes.POINTER(ctypes.c_float)
 
 
 def deprecated(*args):
@@ -23,20 +21,17 @@ def deprecated(*args):
         return llama_cpp.llama_apply_adapter_cvec(*args)
 
 
-CALLS = {"a name of before": named_before, "an older name": deprecated, "the library": None}
+CALLS = {
+    "a name of before": named_before,
+    "an older name": deprecated,
+    "the library": llama_cpp.llama_cpp._lib.llama_set_adapter_cvec,
+}
 
 
 @pytest.fixture(params=["llama", "qwen35-tiny"])
 def path(request, models, shapes):
     """A cache of pieces, and one of whole states."""
     return models("Q4_0") if request.param == "llama" else shapes(request.param)
-
-
-def steer(llm, call=named_before, context=None):
-    n, layers = llm.n_embd(), llama_cpp.llama_model_n_layer(llm.model)
-    vector = np.random.default_rng(0).normal(0, 3, n * layers).astype(np.single)
-    call = call or llama_cpp.llama_cpp._lib.llama_set_adapter_cvec
-    assert call(context or llm.ctx, vector.ctypes.data_as(POINTER), vector.size, n, 1, layers - 1) == 0
 
 
 def straight(llm):

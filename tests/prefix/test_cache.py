@@ -2,12 +2,12 @@
 
 import shutil
 import tempfile
-import warnings
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_state import ROOT, Conversation
+from fake_state import ROOT, Conversation, again
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -62,19 +62,12 @@ def test_a_prompt_is_read_once_while_others_come_between():
 
 def test_a_prompt_is_read_once_for_good(tmp_path):
     for expected in (0, 899):
-        talk = Conversation(tmp_path)
-        assert talk.answer(BASE[:900]) == expected
-        talk.close()
+        assert again(tmp_path, BASE[:900]) == expected
 
 
 def test_an_edit_costs_what_is_behind_it(tmp_path):
-    talk = Conversation(tmp_path)
-    talk.answer(BASE)
-    talk.close()
-    talk = Conversation(tmp_path)
-    edited = [*BASE[:500], 5000, *BASE[501:]]
-    assert talk.answer(edited) == 500
-    talk.close()
+    again(tmp_path, BASE)
+    assert again(tmp_path, [*BASE[:500], 5000, *BASE[501:]]) == 500
 
 
 def test_a_few_tokens_are_computed():
@@ -84,8 +77,7 @@ def test_a_few_tokens_are_computed():
     assert talk.answer(BASE[:LEAST_GAIN]) == 0
 
 
-def test_nothing_is_written_that_is_cheaper_computed(tmp_path):
-    talk = Conversation(tmp_path)
+def test_nothing_is_written_that_is_cheaper_computed(talk, tmp_path):
     talk.cache.price.compute = 1e12
     talk.answer(BASE)
     talk.answer([1] * 600)
@@ -94,32 +86,26 @@ def test_nothing_is_written_that_is_cheaper_computed(tmp_path):
     assert talk.state.saves == 0
 
 
-def test_stored_state_that_is_dearer_than_computing_is_left_alone(tmp_path):
-    talk = Conversation(tmp_path)
-    talk.answer(BASE)
-    talk.close()
-    talk = Conversation(tmp_path)
+def test_stored_state_that_is_dearer_than_computing_is_left_alone(tmp_path, opened):
+    again(tmp_path, BASE)
+    talk = opened(Conversation(tmp_path))
     talk.cache.price.disk = 1.0  # byte per second
     assert talk.answer(BASE) == 0
-    talk.close()
 
 
-def test_the_folder_keeps_its_budget(tmp_path):
+def test_the_folder_keeps_its_budget(tmp_path, opened):
     budget = 40_000
-    talk = Conversation(tmp_path, memory=1 << 20, budget=budget)
-    for i in range(12):
-        talk.answer([i, *BASE[:600]])
-        talk.cache.saver.flush()
-        assert sum(path.stat().st_size for path in tmp_path.glob("*/*.kv")) <= budget
-    talk.close()
-    talk = Conversation(tmp_path, budget=budget)
+    with closing(Conversation(tmp_path, memory=1 << 20, budget=budget)) as talk:
+        for i in range(12):
+            talk.answer([i, *BASE[:600]])
+            talk.cache.saver.flush()
+            assert sum(path.stat().st_size for path in tmp_path.glob("*/*.kv")) <= budget
+    talk = opened(Conversation(tmp_path, budget=budget))
     assert talk.answer([11, *BASE[:600]]) == 600  # the newest is there
     assert talk.answer([0, *BASE[:600]]) == 0
-    talk.close()
 
 
-def test_a_tail_is_replaced_by_the_longer_one(tmp_path):
-    talk = Conversation(tmp_path)
+def test_a_tail_is_replaced_by_the_longer_one(talk, tmp_path):
     for n in (50, 75, 100, PIECE + 4):
         talk.answer(BASE[:n])
         talk.cache.saver.flush()
@@ -127,34 +113,28 @@ def test_a_tail_is_replaced_by_the_longer_one(tmp_path):
     assert len(list(tmp_path.glob("*/*.kv"))) == 2  # a full one, and 4 tokens
 
 
-def test_other_settings_are_another_model(tmp_path):
-    talk = Conversation(tmp_path)
-    talk.answer(BASE)
-    talk.close()
+def test_other_settings_are_another_model(tmp_path, opened):
+    again(tmp_path, BASE)
     other = Disk(tmp_path, b"o" * 32)
     assert other.find(b"o" * 32, 0, b"") is None
     other.close()
-    talk = Conversation(tmp_path)
+    talk = opened(Conversation(tmp_path))
     talk.cache._root = b"o" * 32
     assert talk.answer(BASE) == 0
-    talk.close()
 
 
-def test_trouble_is_told_once(tmp_path):
+def test_trouble_is_told_once(tmp_path, opened):
     (tmp_path / "index.sqlite3").write_text("a shopping list, and no index " * 10)
-    talk = Conversation(tmp_path)
+    talk = opened(Conversation(tmp_path))
     with pytest.warns(StoreWarning, match="in memory only"):
         talk.answer(BASE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        talk.answer([1] * PIECE)
-        assert talk.answer(BASE) == len(BASE) - 1
+    talk.answer([1] * PIECE)  # a warning would be an error
+    assert talk.answer(BASE) == len(BASE) - 1
     talk.close()
     assert (tmp_path / "index.sqlite3").read_text().startswith("a shopping list")
 
 
-def test_closing_twice_and_use_after_it(tmp_path):
-    talk = Conversation(tmp_path)
+def test_closing_twice_and_use_after_it(talk):
     talk.answer(BASE)
     talk.close()
     talk.close()

@@ -5,9 +5,10 @@ import os
 import random
 import sqlite3
 import stat
+import warnings
 
 import pytest
-from fake_state import PIECES, PROMPT, Conversation, again
+from fake_state import PIECES, PROMPT, Conversation, again, put_back
 
 from hd_edge.errors import ConfigError, StoreWarning
 from hd_edge.prefix import disk as disk_module
@@ -24,7 +25,7 @@ def test_files_are_the_users_own(filled):
 def test_200_mutated_files(filled, tmp_path):
     generator = random.Random(7)
     original = {path: path.read_bytes() for path in filled.glob("*/*.kv")}
-    index = (filled / "index.sqlite3").read_bytes()
+    index = {filled / "index.sqlite3": (filled / "index.sqlite3").read_bytes()}
     paths = sorted(original)
     lost = 0
     for turn in range(200):
@@ -44,10 +45,7 @@ def test_200_mutated_files(filled, tmp_path):
             data[at : at + 8] = generator.randbytes(8)
         path.write_bytes(data)
         lost += again(filled) < len(PROMPT) - 1
-        for good, content in original.items():
-            good.parent.mkdir(exist_ok=True)
-            good.write_bytes(content)
-        (filled / "index.sqlite3").write_bytes(index)
+        put_back(original | index)
     assert lost == 200  # every one was noticed
 
 
@@ -92,10 +90,8 @@ def test_an_index_from_the_future_is_left_alone(filled):
         db.execute("PRAGMA user_version=99")
     db.close()
     before = (filled / "index.sqlite3").read_bytes()
-    talk = Conversation(filled)
     with pytest.warns(StoreWarning, match="version 99"):
-        assert talk.answer(PROMPT) == 0
-    talk.close()
+        assert again(filled) == 0
     assert (filled / "index.sqlite3").read_bytes() == before
 
 
@@ -111,8 +107,6 @@ def test_a_damaged_index_of_ours_is_moved_aside(filled):
 
 def test_60_damaged_indexes(filled):
     """Random bytes in the index: no exception, no wrong state."""
-    import warnings
-
     generator = random.Random(3)
     path = filled / "index.sqlite3"
     index = path.read_bytes()
@@ -121,18 +115,15 @@ def test_60_damaged_indexes(filled):
         for _ in range(generator.choice([1, 4, 64])):
             data[generator.randrange(72, len(data))] = generator.randrange(256)
         path.write_bytes(data)
-        talk = Conversation(filled)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StoreWarning)
-            talk.answer(PROMPT)
-            talk.close()
+            again(filled)
 
 
-def test_a_full_disk(tmp_path, monkeypatch):
+def test_a_full_disk(tmp_path, monkeypatch, talk):
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    talk = Conversation(tmp_path)
     monkeypatch.setattr(files, "_write_all", no_space)
     talk.answer(PROMPT)
     talk.cache.saver.flush()
@@ -140,41 +131,37 @@ def test_a_full_disk(tmp_path, monkeypatch):
     with pytest.warns(StoreWarning, match="No space left"):
         talk.answer([1] * 400)
     assert talk.answer(PROMPT) == len(PROMPT) - 1  # from memory
-    talk.close()
 
 
-def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path, monkeypatch):
+def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path, monkeypatch, opened):
     monkeypatch.setattr(disk_module, "free_bytes", lambda _: disk_module.LEAST_FREE + 10)
-    talk = Conversation(tmp_path, budget=1 << 30)
+    talk = opened(Conversation(tmp_path, budget=1 << 30))
     talk.answer(PROMPT)
     talk.cache.saver.flush()
     assert list(tmp_path.glob("*/*.kv")) == []
     with pytest.warns(StoreWarning, match="nearly full"):
         talk.answer(PROMPT)
-    talk.close()
 
 
-def test_a_folder_that_is_a_file(tmp_path):
+def test_a_folder_that_is_a_file(tmp_path, opened):
     (tmp_path / "prefix").write_text("no folder")
-    talk = Conversation(tmp_path / "prefix")
+    talk = opened(Conversation(tmp_path / "prefix"))
     talk.answer(PROMPT)
     talk.cache.saver.flush()
     with pytest.warns(StoreWarning, match="in memory only"):
         talk.answer(PROMPT)
-    talk.close()
     assert (tmp_path / "prefix").read_text() == "no folder"
 
 
-def test_a_lock_held_by_another_process_costs_time_only(filled):
+def test_a_lock_held_by_another_process_costs_time_only(filled, opened):
     other = sqlite3.connect(filled / "index.sqlite3", isolation_level=None)
-    talk = Conversation(filled)
+    talk = opened(Conversation(filled))
     other.execute("BEGIN EXCLUSIVE")
     assert talk.answer(PROMPT) == 0
     other.execute("ROLLBACK")
     other.close()
     talk.answer([1] * 300)  # no warning: a lock passes
     assert talk.answer(PROMPT) > 0
-    talk.close()
 
 
 def test_clear_leaves_what_is_only_named_like_ours(filled):
@@ -217,20 +204,16 @@ def test_trouble_of_the_first_write_is_told_at_close(tmp_path):
 
 
 def test_a_path_that_is_too_long_is_trouble(tmp_path):
-    conversation = Conversation(tmp_path / ("x" * 5000))
     with pytest.warns(StoreWarning, match="in memory only"):
-        conversation.answer(PROMPT)
-    conversation.close()
+        again(tmp_path / ("x" * 5000))
 
 
-def test_a_folder_above_that_is_closed_meanwhile(tmp_path, monkeypatch):
+def test_a_folder_above_that_is_closed_meanwhile(monkeypatch, talk):
     def closed(folder):
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
-    talk = Conversation(tmp_path)
     talk.answer(PROMPT)
     monkeypatch.setattr(disk_module, "free_bytes", closed)
     talk.answer([1] * 400)
     with pytest.warns(StoreWarning, match=r"Permission denied.*in memory only"):
         assert talk.answer(PROMPT) == len(PROMPT) - 1
-    talk.close()

@@ -22,18 +22,15 @@ def mode(request):
 
 @pytest.fixture(scope="module")
 def plain(models, mode):
-    llm = load(models("Q4_0"), prefix_cache=None, **mode)
-    if not llm.exact:
-        pytest.skip(f"no exact arithmetic here: {llm.stats.kernels}")
-    yield llm
-    llm.close()
+    with load(models("Q4_0"), prefix_cache=None, **mode) as llm:
+        if not llm.exact:
+            pytest.skip(f"no exact arithmetic here: {llm.stats.kernels}")
+        yield llm
 
 
 @pytest.fixture
-def kept(models, tmp_path, mode):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path / "prefix", **mode)
-    yield llm
-    llm.close()
+def kept(models, tmp_path, mode, opened):
+    return opened(load(models("Q4_0"), prefix_cache=tmp_path / "prefix", **mode))
 
 
 def fresh(llm, tokens, n=12, **sampling):
@@ -63,15 +60,12 @@ def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, mode, tm
         if edit and at < length:
             prompt[at] = 260
         prompts.append(prompt + end)
-    llm = load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000, **mode)
-    llm._prefixes.memory.budget = memory
-    try:
+    with load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000, **mode) as llm:
+        llm._prefixes.memory.budget = memory
         for prompt in [*prompts, *prompts]:
             row, out, _ = answer(llm, prompt)
             assert (row, out) == fresh(plain, prompt)
             llm._prefixes.saver.flush()
-    finally:
-        llm.close()
 
 
 def test_switching_between_conversations_computes_what_is_new(kept, plain):
@@ -86,9 +80,8 @@ def test_switching_between_conversations_computes_what_is_new(kept, plain):
 
 def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
     for expected in (0, len(TEXT) - 1):
-        llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
-        row, out, known = answer(llm, TEXT)
-        llm.close()
+        with load(models("Q4_0"), prefix_cache=tmp_path, **mode) as llm:
+            row, out, known = answer(llm, TEXT)
         assert known == expected
         assert (row, out) == fresh(plain, TEXT)
     for path in tmp_path.rglob("*"):
@@ -96,13 +89,10 @@ def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
 
 
 def test_the_answer_is_kept_too(models, tmp_path):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
-    _, out, _ = answer(llm, TEXT[:300], n=40)
-    llm.close()
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
-    _, _, known = answer(llm, [*TEXT[:300], *out])
-    llm.close()
-    assert known >= 300 + 38
+    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+        _, out, _ = answer(llm, TEXT[:300], n=40)
+    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+        assert answer(llm, [*TEXT[:300], *out])[2] >= 300 + 38
 
 
 def test_sampled_text_is_the_same(kept, plain):
@@ -131,9 +121,8 @@ def test_a_cancelled_prefill_keeps_what_was_computed(models, tmp_path):
     assert llm.n_tokens >= 512
     llm.on_prefill = None
     llm.close()
-    llm = load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64)
-    assert answer(llm, TEXT)[2] >= 512
-    llm.close()
+    with load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64) as llm:
+        assert answer(llm, TEXT)[2] >= 512
 
 
 def test_progress_counts_what_is_to_be_computed(kept):
@@ -245,13 +234,11 @@ def test_an_error_while_pieces_go_in_leaves_nothing_believed(kept, plain, monkey
 
 def test_a_loaded_state_is_not_kept(models, tmp_path):
     """It may be of another model of the same shape, which llama.cpp does not notice."""
-    other = load(models("Q8_0"), prefix_cache=None)
-    answer(other, TEXT[:600])
-    state = other.save_state()
-    other.close()
-    own = load(models("Q4_0"), prefix_cache=None)
-    want = answer(own, TEXT[:700])
-    own.close()
+    with load(models("Q8_0"), prefix_cache=None) as other:
+        answer(other, TEXT[:600])
+        state = other.save_state()
+    with load(models("Q4_0"), prefix_cache=None) as own:
+        want = answer(own, TEXT[:700])
     with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
         answer(llm, TEXT[600:])
         llm.load_state(state)

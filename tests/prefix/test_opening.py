@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from one_model import take
 from prefix_llama import SETTINGS, TEXT, answer, load
 
 from hd_edge import ConfigError, Llama
@@ -18,65 +19,52 @@ from hd_edge.prefix.states import StateCache
     ids=lambda more: next(iter(more)),
 )
 def test_other_settings_do_not_meet(models, tmp_path, more):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
-    answer(llm, TEXT)
-    llm.close()
-    other = load(models("Q4_0"), prefix_cache=tmp_path, **more)
-    assert answer(other, TEXT)[2] == 0
-    other.close()
+    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+        answer(llm, TEXT)
+    with load(models("Q4_0"), prefix_cache=tmp_path, **more) as other:
+        assert answer(other, TEXT)[2] == 0
 
 
 def test_another_file_of_the_same_name_is_another_model(models, tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(models("Q4_0").read_bytes())
-    llm = load(path, prefix_cache=tmp_path / "prefix")
-    answer(llm, TEXT)
-    llm.close()
+    with load(path, prefix_cache=tmp_path / "prefix") as llm:
+        answer(llm, TEXT)
     before = path.stat()
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    llm = load(path, prefix_cache=tmp_path / "prefix")
-    assert answer(llm, TEXT)[2] == 0
-    llm.close()
+    with load(path, prefix_cache=tmp_path / "prefix") as llm:
+        assert answer(llm, TEXT)[2] == 0
 
 
 @pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        ({"flash_attn": False}, "V lies transposed"),
-        ({"logits_all": True}, "logits_all"),
-    ],
+    ("more", "why"), [({"flash_attn": False}, "V lies transposed"), ({"logits_all": True}, "logits_all")]
 )
 def test_off_with_a_reason(models, tmp_path, caplog, more, why):
     with caplog.at_level("INFO", "hd_edge"):
         llm = load(models("Q4_0"), prefix_cache=tmp_path, **more)
     assert llm._prefixes is None
     assert why in caplog.text
-    answer_only = llm.generate(TEXT[:50], temp=0.0)
-    next(answer_only)
-    answer_only.close()
+    take(llm.generate(TEXT[:50], temp=0.0), 1)
     llm.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_whole_states_for_models_that_cannot_roll_back(mamba, models, tmp_path):
     for path, kind in ((mamba, StateCache), (models("Q4_0"), PrefixCache)):
-        llm = Llama(str(path), n_ctx=256, prefix_cache=tmp_path)
-        assert type(llm._prefixes) is kind
-        llm.close()
-    llm = Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path, logits_all=True)
-    assert llm._prefixes is None
-    llm.close()
+        with Llama(str(path), n_ctx=256, prefix_cache=tmp_path) as llm:
+            assert type(llm._prefixes) is kind
+    with Llama(str(mamba), n_ctx=256, prefix_cache=tmp_path, logits_all=True) as llm:
+        assert llm._prefixes is None
 
 
 def test_none_keeps_nothing(models, tmp_path, monkeypatch):
     monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
     for place in (None, "memory"):
-        llm = Llama(str(models("Q4_0")), **{**SETTINGS, "prefix_cache": place})
-        answer(llm, TEXT)
-        llm.close()
+        with Llama(str(models("Q4_0")), **SETTINGS, prefix_cache=place) as llm:
+            answer(llm, TEXT)
     assert not (tmp_path / "prefix").exists()
 
 

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from children import ended
 from fake_state import Conversation
 from prefix_processes import kill_rounds, start
 
@@ -27,11 +28,8 @@ def test_300_kills_while_writing(tmp_path, survival):
 
 
 def test_two_processes_share_a_folder(tmp_path):
-    children = [start(tmp_path, first, 20) for first in (0, 10)]  # half of the prompts are the same
-    for child in children:
-        out, err = child.communicate(timeout=120)
-        assert (child.returncode, err) == (0, "")
-        assert len(out.split()) == 21
+    running = [start(tmp_path, first, 20) for first in (0, 10)]  # half of the prompts are the same
+    assert [len(said) for said in ended(*running)] == [21, 21]
     talk = Conversation(tmp_path)
     for number in range(30):
         assert talk.answer([*range(100), number, *range(1000)]) == 1100

@@ -14,8 +14,7 @@ from hd_edge.prefix.saver import IDLE
 BASE = np.random.default_rng(3).integers(0, 1000, 1200).tolist()
 
 
-def test_saving_begins_by_itself_when_nobody_generates(tmp_path):
-    talk = Conversation(tmp_path)
+def test_saving_begins_by_itself_when_nobody_generates(talk, tmp_path):
     talk.answer(BASE)
     thread = talk.cache.saver._thread
     assert thread is not None
@@ -26,20 +25,17 @@ def test_saving_begins_by_itself_when_nobody_generates(tmp_path):
     assert not thread.is_alive()
 
 
-def test_nothing_is_saved_while_a_generation_runs(tmp_path):
-    talk = Conversation(tmp_path)
+def test_nothing_is_saved_while_a_generation_runs(talk):
     talk.answer(BASE)
     talk.cache.enter()
     with talk.cache.saver._changed:  # the saver has had its chance to notice
         assert not talk.cache.saver._changed.wait(2 * IDLE)
     assert talk.state.saves == 0
     talk.cache.leave()
-    talk.close()
 
 
-def test_a_turn_of_somebody_else_keeps_the_saver_out(tmp_path):
+def test_a_turn_of_somebody_else_keeps_the_saver_out(talk):
     """It asks before each piece, and goes on where it stopped once nobody has the turn."""
-    talk = Conversation(tmp_path)
     talk.answer(BASE)
     has, done = threading.Event(), threading.Event()
 
@@ -72,9 +68,8 @@ def test_a_turn_of_somebody_else_keeps_the_saver_out(tmp_path):
     assert talk.state.saves == -(-len(BASE) // PIECE)
 
 
-def test_closing_saves_in_the_turn_of_who_closes(tmp_path):
+def test_closing_saves_in_the_turn_of_who_closes(talk, tmp_path):
     """The saver's thread cannot have the turn then, nor may it come later."""
-    talk = Conversation(tmp_path)
     talk.answer(BASE)
     threads = []
     save = talk.state.save
@@ -84,8 +79,7 @@ def test_closing_saves_in_the_turn_of_who_closes(tmp_path):
     assert len(list(tmp_path.glob("*/*.kv"))) == -(-len(BASE) // PIECE)
 
 
-def test_closing_waits_for_the_copy_under_way(tmp_path):
-    talk = Conversation(tmp_path)
+def test_closing_waits_for_the_copy_under_way(talk, tmp_path):
     talk.answer(BASE)
     copying, go = threading.Event(), threading.Event()
     order = []
@@ -111,21 +105,18 @@ def test_closing_waits_for_the_copy_under_way(tmp_path):
     assert again(tmp_path, BASE) == len(BASE) - 1
 
 
-def test_what_the_cache_holds_now_is_saved(tmp_path):
-    talk = Conversation(tmp_path)
+def test_what_the_cache_holds_now_is_saved(talk, tmp_path, opened):
     talk.answer(BASE)
     with talk.turn.have(steps=True):
         talk.live = [8] * 300  # somebody evaluated something else
         talk.state.rows = rows_of(talk.live)
     talk.close()
-    talk = Conversation(tmp_path)
+    talk = opened(Conversation(tmp_path))
     assert talk.answer(BASE) == 0
     assert talk.answer([8] * 300) == 299
-    talk.close()
 
 
-def test_state_that_changed_between_two_pieces_is_not_saved(tmp_path):
-    talk = Conversation(tmp_path)
+def test_state_that_changed_between_two_pieces_is_not_saved(talk, tmp_path):
     talk.answer(BASE)
     save = talk.state.save
 
@@ -139,9 +130,7 @@ def test_state_that_changed_between_two_pieces_is_not_saved(tmp_path):
     talk.cache.saver.flush()
     assert talk.state.saves == 1
     talk.close()
-    talk = Conversation(tmp_path)
-    assert talk.answer([8] * 300) == 299  # what it holds in the end is
-    talk.close()
+    assert again(tmp_path, [8] * 300) == 299  # what it holds in the end is
 
 
 @pytest.mark.parametrize("end", ["leave", "close"])
@@ -173,8 +162,7 @@ def test_a_forked_child_waits_for_no_lock_of_its_parents_threads(tmp_path, end):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_waits_for_who_saves(tmp_path):
-    talk = Conversation(tmp_path)
+def test_a_fork_waits_for_who_saves(talk):
     saver = talk.cache.saver
     saver_module._savers.hold()
     try:
@@ -186,4 +174,3 @@ def test_a_fork_waits_for_who_saves(tmp_path):
     finally:
         saver_module._savers.let_go()
     assert saver_module._savers._held == []
-    talk.close()

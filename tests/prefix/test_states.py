@@ -5,20 +5,18 @@ from __future__ import annotations
 import random
 import signal
 import stat
+from functools import partial
 
+import fake_state
 import pytest
+from children import ended
 from fake_checkpoints import SIZE, StateConversation
-from fake_state import PROMPT
+from fake_state import PROMPT, put_back
 from prefix_processes import kill_rounds, start
 
 from hd_edge.prefix.upkeep import clear, report, verify
 
-
-def again(folder, prompt=PROMPT):
-    talk = StateConversation(folder)
-    known = talk.answer(prompt)
-    talk.close()
-    return known
+again = partial(fake_state.again, kind=StateConversation)
 
 
 @pytest.fixture
@@ -51,51 +49,47 @@ def test_a_longer_state_does_not_replace_a_shorter_one(tmp_path):
     assert again(tmp_path, [*PROMPT[:131], 1, 2, 3, *range(60)]) == 130
 
 
-def test_conversations_that_take_turns_in_one_process():
-    talk = StateConversation()
+def test_conversations_that_take_turns_in_one_process(opened):
+    talk = opened(StateConversation())
     prompts = [[number, *PROMPT] for number in range(4)]
     for prompt in prompts:
         assert talk.answer(prompt) == 0
     for prompt in prompts:  # nothing was saved while idle: it was taken before it was lost
         assert talk.answer([*prompt, 5]) == len(prompt)
-    talk.close()
 
 
-def test_memory_is_bounded():
-    talk = StateConversation(memory=3 * SIZE)
+def test_memory_is_bounded(opened):
+    talk = opened(StateConversation(memory=3 * SIZE))
     for number in range(10):
         talk.answer([number, *PROMPT])
         assert talk.cache.memory.bytes <= 3 * SIZE
     assert talk.answer([0, *PROMPT, 1]) == 0
     assert talk.answer([9, *PROMPT, 1]) > 0
-    talk.close()
 
 
 def test_the_least_recently_used_states_go(tmp_path):
     budget = 30 * SIZE
     for number in range(20):
-        talk = StateConversation(tmp_path, budget=budget)
-        talk.answer([number, *PROMPT])
-        talk.close()
+        again(tmp_path, [number, *PROMPT], budget=budget)
         assert sum(path.stat().st_size for path in tmp_path.glob("*/*.kv")) <= budget
     assert verify(tmp_path)["without_file"] == verify(tmp_path)["without_row"] == 0
     assert again(tmp_path, [0, *PROMPT, 1]) == 0
     assert again(tmp_path, [19, *PROMPT, 1]) > 0
 
 
-def test_a_state_that_saves_little_is_not_written(tmp_path):
-    talk = StateConversation(tmp_path)
+def test_a_state_that_saves_little_is_not_written(tmp_path, opened):
+    talk = opened(StateConversation(tmp_path))
     talk.cache.price.disk = SIZE / 2.0  # two seconds a state, the rate of computing is ten tokens a second
     talk.answer(PROMPT[:200])
     talk.cache.saver.flush()
     assert [path.stat().st_size > 0 for path in tmp_path.glob("*/*.kv")] == [True] * 2  # 128, 56 behind it, not 200
-    talk.close()
 
 
 def test_100_mutated_files(filled):
     generator = random.Random(7)
     original = {path: path.read_bytes() for path in filled.glob("*/*.kv")}
-    index, paths, lost = (filled / "index.sqlite3").read_bytes(), sorted(original), 0
+    index = {filled / "index.sqlite3": (filled / "index.sqlite3").read_bytes()}
+    paths, lost = sorted(original), 0
     for turn in range(100):
         path = paths[turn % len(paths)]
         data = bytearray(original[path])
@@ -109,13 +103,8 @@ def test_100_mutated_files(filled):
         else:
             data[8] += 1  # a later version
         path.write_bytes(data)
-        talk = StateConversation(filled)
-        lost += talk.answer([*PROMPT, 1]) < len(PROMPT)  # wrong state would raise
-        talk.close()
-        for good, content in original.items():
-            good.parent.mkdir(exist_ok=True)
-            good.write_bytes(content)
-        (filled / "index.sqlite3").write_bytes(index)
+        lost += again(filled, [*PROMPT, 1]) < len(PROMPT)  # wrong state would raise
+        put_back(original | index)
     assert lost == 20  # whenever the state that the prompt needs was hit
 
 
@@ -134,11 +123,8 @@ def test_20_kills_while_writing(tmp_path):
 
 
 def test_two_processes_share_a_folder(tmp_path):
-    children = [start(tmp_path, first, 20, whole=True) for first in (0, 10)]  # half of the prompts are the same
-    for child in children:
-        out, err = child.communicate(timeout=120)
-        assert (child.returncode, err) == (0, "")
-        assert len(out.split()) == 21
+    running = [start(tmp_path, first, 20, whole=True) for first in (0, 10)]  # half of the prompts are the same
+    assert [len(said) for said in ended(*running)] == [21, 21]
     for number in range(30):
         assert again(tmp_path, [*range(100), number, *range(1000), 1]) == 1101
     assert verify(tmp_path)["damaged"] == 0

@@ -5,30 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 
 import busy_bench
+from children import python
 
 
 def test_every_arm_answers_under_every_load(models, tmp_path):
     out = tmp_path / "busy.json"
-    command = [
-        sys.executable,
-        busy_bench.__file__,
-        "-m",
-        str(models("Q4_0")),
-        "--loads",
-        "0",
-        "1",
-        "-r",
-        "1",
-        "-n",
-        "8",
-    ]
-    command += ["--arms", "plain:1", "drafted:1", "drafted:auto", "--json", str(out)]
-    subprocess.run(
-        command, check=True, capture_output=True, timeout=200, env={**os.environ, "HD_EDGE_HOME": str(tmp_path)}
-    )
+    options = ["--loads", "0", "1", "-r", "1", "-n", "8", "--arms", "plain:1", "drafted:1", "drafted:auto"]
+    arguments = ("-m", models("Q4_0"), *options, "--json", out)
+    done = python(busy_bench.__file__, *arguments, HD_EDGE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text())
     assert {load: sorted(arms) for load, arms in report["loads"].items()} == {
         load: ["drafted:1", "drafted:auto", "plain:1"] for load in ("0", "1")

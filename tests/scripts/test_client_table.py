@@ -6,6 +6,7 @@ import importlib.metadata
 
 import client_table
 import pytest
+from one_model import ONE
 from served import Served
 
 from hd_edge import Llama
@@ -16,10 +17,8 @@ FRAMEWORKS = [client for client in client_table.CLIENTS if client[0] != "openai"
 
 @pytest.fixture(scope="module")
 def url(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    served = Served(create_app(llm, "little"))
-    yield served.url
-    served.stop()
+    with Served(create_app(Llama(str(smollm2_q4_0), n_ctx=1024, **ONE), "little")) as served:
+        yield served.url
 
 
 def test_openai_speaks_all_of_it(url):

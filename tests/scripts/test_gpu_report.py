@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import gpu_build
 import gpu_report
@@ -16,10 +13,10 @@ import pytest
 import trace_bench
 import traces
 import verify_cost
+from children import python
 
 from hd_edge.model.questions import spread
 
-SCRIPTS = Path(__file__).parents[2] / "scripts" / "benchmarks"
 TALK = "The miller went to the mill. The mill was by the river. By the river the miller sang. "
 
 
@@ -34,17 +31,10 @@ def write_traces(folder):
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpu")
     (folder / "traces").mkdir()
-    command = [sys.executable, str(SCRIPTS / "gpu_report.py"), "run", "--device", "cpu", "--shape", "tiny"]
     options = ["--type", "Q4_0", "--traces", write_traces(folder / "traces"), "--out", folder / "out"]
     small = "--contexts 8 40 --rows 1-3 --tokens 40 --answers 2 --prompts 1 --minutes 0.4 -t 1"
-    done = subprocess.run(
-        [*command, *map(str, options), *small.split()],
-        env={**os.environ, "HD_EDGE_ROW_KERNELS": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    run = (gpu_report.__file__, "run", "--device", "cpu", "--shape", "tiny")
+    done = python(*run, *options, *small.split(), HD_EDGE_ROW_KERNELS="0")
     assert done.returncode == 0, done.stderr
     return folder / "out"
 

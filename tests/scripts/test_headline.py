@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import headline
 import pytest
 import report_data
+from children import python
 from workloads import HERE, Workload, workloads
 
 
@@ -61,12 +60,7 @@ def test_scripts_know_the_options_they_are_given(data):
     for work in all_of(data):
         script, *arguments = work.command
         extra = ["--seconds", "1"] * work.timed + ["--resume"] * work.resumes + ["--json", str(data / "out.json")]
-        done = subprocess.run(
-            [sys.executable, str(HERE / script), *arguments, *extra, "--no-such-option"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = python(HERE / script, *arguments, *extra, "--no-such-option")
         assert done.returncode == 2, work.name
         assert done.stderr.splitlines()[-1].endswith("unrecognized arguments: --no-such-option"), done.stderr
 

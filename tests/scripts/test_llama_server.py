@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,25 +62,28 @@ def stand_in(tmp_path):
 
 @pytest.fixture(scope="module")
 def llm(models):
-    model = Llama(str(models("Q8_0")), draft="off", store=None, n_ctx=512, n_threads=1)
-    yield model
-    model.close()
+    with Llama(str(models("Q8_0")), draft="off", store=None, n_ctx=512, n_threads=1) as model:
+        yield model
 
 
-def test_an_answer_is_read_from_what_the_server_tells(stand_in, llm, tmp_path):
-    import json
+@pytest.fixture
+def start(stand_in, llm, opened):
+    """Starts an arm with a stand-in that does this with a question."""
 
+    def start(name: str, post: str = "", draft_model: Path | None = None) -> llama_server.LlamaServer:
+        return opened(llama_server.LlamaServer(name, stand_in(post), llm, SETTINGS, draft_model))
+
+    return start
+
+
+def test_an_answer_is_read_from_what_the_server_tells(start, llm, tmp_path):
     timings = DONE["timings"] | {"draft_n": 4, "draft_n_accepted": 3}
-    binary = stand_in(f"self.answer(200, {DONE | {'timings': timings}})")
-    arm = llama_server.LlamaServer("llama-server-ngram-mod", binary, llm, SETTINGS)
-    try:
-        answer = arm.answer(ASK, SETTINGS)
-        flags, asked = json.loads((tmp_path / "seen").read_text())
-        drawn = arm.answer(ASK, replace(SETTINGS, temperature=0.7, seed=3))
-        assert drawn.stats.tokens == 6
-        sampled = json.loads((tmp_path / "seen").read_text())[1]
-    finally:
-        arm.close()
+    arm = start("llama-server-ngram-mod", f"self.answer(200, {DONE | {'timings': timings}})")
+    answer = arm.answer(ASK, SETTINGS)
+    flags, asked = json.loads((tmp_path / "seen").read_text())
+    drawn = arm.answer(ASK, replace(SETTINGS, temperature=0.7, seed=3))
+    assert drawn.stats.tokens == 6
+    sampled = json.loads((tmp_path / "seen").read_text())[1]
     assert asked["prompt"] == ASK
     assert (asked["n_predict"], asked["temperature"], asked["cache_prompt"]) == (6, 0.0, False)
     assert (sampled["temperature"], sampled["seed"], sampled["top_k"]) == (0.7, 3, 40)
@@ -96,24 +100,14 @@ def test_an_answer_is_read_from_what_the_server_tells(stand_in, llm, tmp_path):
     assert (stats.accepted, stats.drafted) == ({"ngram-mod": 3}, {"ngram-mod": 4})
 
 
-def test_a_plain_server_drafts_nothing(stand_in, llm):
-    arm = llama_server.LlamaServer("llama-server-plain", stand_in(f"self.answer(200, {DONE})"), llm, SETTINGS)
-    try:
-        answer = arm.answer(ASK, SETTINGS)
-    finally:
-        arm.close()
+def test_a_plain_server_drafts_nothing(start):
+    answer = start("llama-server-plain", f"self.answer(200, {DONE})").answer(ASK, SETTINGS)
     assert (answer.stats.forwards, answer.stats.rows, answer.stats.accepted) == (5, 5, {})
 
 
-def test_a_draft_model_is_given_to_its_arm_alone(stand_in, llm, models, tmp_path):
-    import json
-
+def test_a_draft_model_is_given_to_its_arm_alone(start, models, tmp_path):
     def flags(name):
-        arm = llama_server.LlamaServer(name, stand_in(f"self.answer(200, {DONE})"), llm, SETTINGS, models("Q4_0"))
-        try:
-            arm.answer(ASK, SETTINGS)
-        finally:
-            arm.close()
+        start(name, f"self.answer(200, {DONE})", models("Q4_0")).answer(ASK, SETTINGS)
         return json.loads((tmp_path / "seen").read_text())[0]
 
     told = flags("llama-server-draft-simple")
@@ -130,8 +124,8 @@ def test_without_a_draft_model_its_arm_says_how_to_name_one(stand_in, llm, tmp_p
         llama_server.LlamaServer("llama-server-draft-simple", stand_in(), llm, SETTINGS, draft_model)
 
 
-def test_closing_ends_the_process(stand_in, llm):
-    arm = llama_server.LlamaServer("llama-server-plain", stand_in(), llm, SETTINGS)
+def test_closing_ends_the_process(start):
+    arm = start("llama-server-plain")
     process = arm.server._process
     assert process.poll() is None
     arm.close()
@@ -160,13 +154,9 @@ def test_a_server_that_does_not_start_shows_its_last_lines(stand_in, llm):
         ("self.answer(400, {'error': 'the prompt is too long'})", ("status 400", "too long", "is running")),
     ],
 )
-def test_a_question_without_an_answer_is_an_error(stand_in, llm, post, told):
-    arm = llama_server.LlamaServer("llama-server-plain", stand_in(post), llm, SETTINGS)
-    try:
-        with pytest.raises(llama_server.LlamaServerError) as caught:
-            arm.answer(ASK, SETTINGS)
-    finally:
-        arm.close()
+def test_a_question_without_an_answer_is_an_error(start, post, told):
+    with pytest.raises(llama_server.LlamaServerError) as caught:
+        start("llama-server-plain", post).answer(ASK, SETTINGS)
     assert all(words in str(caught.value) for words in told)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 
@@ -9,19 +10,17 @@ import llama_cpp
 import make_random_gguf
 import pytest
 from make_random_gguf import SHAPES
+from memories import STATES
 from random_gguf.blocks import PURE
 
 SMALL = [name for name in SHAPES if name.endswith("-tiny")]
-STATES = {"qwen35-tiny", "qwen35moe-tiny", "lfm2-tiny", "mamba2-tiny", "granite-hybrid-tiny"}
 
 
 def said(path, n):
-    llm = llama_cpp.Llama(str(path), n_ctx=64, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False)
-    try:
+    one = {"n_threads": 1, "n_threads_batch": 1}
+    with closing(llama_cpp.Llama(str(path), n_ctx=64, flash_attn=True, verbose=False, **one)) as llm:
         state = bool(llm._is_hybrid or llm._is_recurrent)
         return state, list(islice(llm.generate([1, 300, 400, 500, 600], temp=1.0, top_p=1.0, top_k=0), n))
-    finally:
-        llm.close()
 
 
 @pytest.mark.parametrize("name", SMALL)

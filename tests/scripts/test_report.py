@@ -11,21 +11,16 @@ import report
 import report_data
 import report_goals
 import report_headline
-from report_files import NAME, docs, row
+from report_files import NAME, docs, measured, page, row
 
 from hd_edge.bench.arm import Answer, Settings
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.turns import Record, Results
 from hd_edge.stats import GenerationStats
 
-__all__ = ["docs"]
+__all__ = ["docs", "page"]
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def page(docs):
-    return report.page(report_data.load(docs / "benchmarks"))
 
 
 def test_the_page_opens_with_the_answer(page):
@@ -94,7 +89,7 @@ def test_what_is_bad_stays_in(docs, page):
 
 
 def test_replayed_answers_have_goals_of_their_own_and_no_texts_to_compare(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+    data = measured(docs)
     run = report_data.Run("trace-bench-7b-Q4_0", "trace-bench", data)
     met = {goal.wanted: (goal.measured, goal.met) for goal in report_goals.goals([run])}
     assert met["7B Q4_0: at least 1.35 times `plain`"] == ("1.11", False)

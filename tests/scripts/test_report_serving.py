@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import report
 import report_data
 import report_goals
-from report_files import NAME, docs, row
+from report_files import NAME, docs, measured, page, row
 
-__all__ = ["docs"]
-
-
-@pytest.fixture
-def page(docs):
-    return report.page(report_data.load(docs / "benchmarks"))
+__all__ = ["docs", "page"]
 
 
 def loop(seconds, tokens, over=None):
@@ -75,7 +68,7 @@ def test_busy_machines_and_restarts_have_tables(docs):
 
 
 def test_a_cold_run_is_held_against_plain_only(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+    data = measured(docs)
     warm = {goal.wanted for goal in report_goals.goals([report_data.Run("spec-bench-q4_0", "spec-bench", data)])}
     data["settings"]["cold"] = True
     cold = {goal.wanted for goal in report_goals.goals([report_data.Run("spec-bench-q4_0", "spec-bench", data)])}
@@ -83,7 +76,7 @@ def test_a_cold_run_is_held_against_plain_only(docs):
 
 
 def test_chats_with_a_drafter_have_a_goal(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+    data = measured(docs)
     for found in (data["arms"], data["speedup"]):
         found["auto-drafter"] = found["auto"]
     for size, wanted in (("7b", "1.65"), ("13b", "1.75")):
@@ -114,7 +107,7 @@ def test_prompts_and_answers_are_told_apart(page):
 
 
 def test_what_was_promised_opens_the_page(docs):
-    data = json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+    data = measured(docs)
     cold = report_data.Run("spec-bench-smol-cold-t0.7", "spec-bench", data)
     page = report.page([*report_data.load(docs / "benchmarks"), cold])
     promised = page.split("## What is promised")[1].split("\n## ")[0]

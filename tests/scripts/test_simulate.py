@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import replay as replaying
+import simulate_drafts
+from children import python
+from simulate_drafts import cost_table
 
 from hd_edge.draft.planner import root_alone
-
-SCRIPTS = Path(__file__).parents[2] / "scripts" / "replay"
-import replay as replaying  # noqa: E402
-from simulate_drafts import cost_table  # noqa: E402
 
 
 class Copier:
@@ -89,12 +87,10 @@ def test_the_command_replays_all_tiers_and_writes_json(tmp_path):
     results = {}
     for tiers in ("c", "crms"):
         out = tmp_path / f"{tiers}.json"
-        command = [
-            *(sys.executable, str(SCRIPTS / "simulate_drafts.py"), "--traces", str(tmp_path / "eval.npz")),
-            *("--history", str(tmp_path / "history.npz"), "--corpus", str(tmp_path / "corpus.npz")),
-            *("--tiers", tiers, "--cost", "laptop8", "--json", str(out)),
-        ]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        kinds = {"traces": "eval", "history": "history", "corpus": "corpus"}
+        files = [f"--{kind}={tmp_path / name}.npz" for kind, name in kinds.items()]
+        done = python(simulate_drafts.__file__, *files, "--tiers", tiers, "--cost", "laptop8", "--json", out)
+        assert done.returncode == 0, done.stderr
         results[tiers] = json.loads(out.read_text())["cost"]["laptop8"]
     assert set(results["c"]["by_group"]) == {"even", "odd"}
     assert results["crms"]["speedup"] > 1.3 * results["c"]["speedup"] > 1.3

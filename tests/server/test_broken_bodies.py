@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from urllib.parse import urlsplit
 
 import pytest
-from served import Served
-
-from hd_edge import Llama
-from hd_edge.server import create_app
+from served import everything
 
 HEAD = (
     "POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Type: application/json\r\n"
@@ -28,11 +24,8 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def served(models):
-    llm = Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None)
-    server = Served(create_app(llm, "tiny", api_key="secret"))
-    yield server
-    server.stop()
+def served(tiny, serve):
+    return serve(tiny(), api_key="secret")
 
 
 @pytest.mark.parametrize("key", [True, False])
@@ -40,19 +33,13 @@ def served(models):
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_broken_body_leaves_nothing_in_the_log(served, key, path, body, at_once, caplog):
-    address = urlsplit(served.url)
     head = HEAD.format(path=path, more="Authorization: Bearer secret\r\n" if key else "")
-    with (
-        caplog.at_level(logging.INFO),
-        socket.create_connection((address.hostname, address.port), timeout=20) as client,
-    ):
-        client.sendall((head + BODIES[body] if at_once else head).encode())
+    first = head + BODIES[body] if at_once else head
+    with caplog.at_level(logging.INFO), served.connect(first.encode()) as client:
         if not at_once:
             client.sendall(BODIES[body].encode())
         client.shutdown(socket.SHUT_WR)
-        answer = b""
-        while data := client.recv(65536):
-            answer += data
+        answer = everything(client)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert served.post("/v1/completions", {}).status_code == 401
     records = [record for record in caplog.records if record.name.startswith(("uvicorn", "hd_edge", "asyncio"))]

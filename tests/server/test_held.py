@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from served import Served
-
-from hd_edge import Llama
-from hd_edge.server import create_app
 
 GREEDY = {"max_tokens": 4, "temperature": 0.0}
 USER = {"role": "user", "content": "the cat"}
 
 
 @pytest.fixture(scope="module")
-def served(models):
-    with Llama(str(models("Q4_0")), n_ctx=512, n_threads=1, n_threads_batch=1, store=None) as llm:
-        server = Served(create_app(llm, "tiny"))
-        yield server
-        server.stop()
+def served(tiny, serve):
+    return serve(tiny(n_ctx=512))
 
 
 def chat(served, *messages, **more):

@@ -8,26 +8,14 @@ import socket
 import struct
 
 import pytest
-from served import Served
+from served import CANCELLED, HEALTH, everything, request
 
-from hd_edge import Llama
-from hd_edge.server import create_app, protocol
-
-CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
-HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+from hd_edge.server import protocol
 
 
 @pytest.fixture(scope="module")
-def llm(models):
-    with Llama(str(models("Q4_0")), n_ctx=32_768, n_threads=1, n_threads_batch=1, store=None) as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
-def served(llm):
-    server = Served(create_app(llm, "tiny"))
-    yield server
-    server.stop()
+def served(tiny, serve):
+    return serve(tiny(n_ctx=32_768))
 
 
 @pytest.fixture
@@ -43,15 +31,8 @@ def logged(caplog):
 
 
 def completion(version="1.1", **body):
-    data = json.dumps({"prompt": "the cat", "temperature": 0.0, "logit_bias": {"2": -100}, **body}).encode()
-    lines = (f"POST /v1/completions HTTP/{version}", "Host: localhost", "Content-Type: application/json")
-    return "\r\n".join([*lines, f"Content-Length: {len(data)}", "", ""]).encode() + data
-
-
-def connect(served, data=b""):
-    connection = socket.create_connection(("127.0.0.1", int(served.url.rsplit(":", 1)[1])), timeout=60)
-    connection.sendall(data)
-    return connection
+    body = {"prompt": "the cat", "temperature": 0.0, "logit_bias": {"2": -100}, **body}
+    return request("/v1/completions", body, version)
 
 
 def answer(connection):
@@ -61,16 +42,9 @@ def answer(connection):
     return said
 
 
-def everything(connection):
-    said = b""
-    while got := connection.recv(65_536):
-        said += got
-    return said
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_sends_no_more_has_its_answers(served, stream):
-    with connect(served, completion(max_tokens=200, stream=stream) + HEALTH) as connection:
+    with served.connect(completion(max_tokens=200, stream=stream) + HEALTH) as connection:
         connection.shutdown(socket.SHUT_WR)
         said = everything(connection)
     assert said.startswith(b"HTTP/1.1 102 ")
@@ -81,7 +55,7 @@ def test_who_sends_no_more_has_its_answers(served, stream):
 
 def test_who_sends_no_more_and_leaves_is_noticed(served):
     before = served.metric(CANCELLED)
-    with connect(served, completion(max_tokens=30_000)) as connection:
+    with served.connect(completion(max_tokens=30_000)) as connection:
         served.wait_for("llamacpp:requests_processing", 1)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 102 ")
@@ -93,7 +67,7 @@ def test_who_sends_no_more_and_leaves_is_noticed(served):
 @pytest.mark.parametrize("data", [completion("1.0", max_tokens=30_000), completion(max_tokens=9)[:-3], HEALTH[:-3]])
 def test_what_cannot_be_answered_any_more_is_closed(served, data):
     """Clients of HTTP/1.0 know no interim answers; the others have not said all."""
-    with connect(served, data) as connection:
+    with served.connect(data) as connection:
         connection.shutdown(socket.SHUT_WR)
         assert everything(connection) == b""
     served.wait_for("llamacpp:requests_processing", 0)
@@ -101,7 +75,7 @@ def test_what_cannot_be_answered_any_more_is_closed(served, data):
 
 @pytest.mark.parametrize("data", [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 60])
 def test_what_is_no_http_is_refused_in_the_words_of_the_api(served, data):
-    with connect(served, data) as connection:
+    with served.connect(data) as connection:
         head, _, body = everything(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/json" in head.lower()
@@ -115,7 +89,7 @@ def test_what_is_no_http_is_refused_in_the_words_of_the_api(served, data):
 
 def test_a_websocket_is_answered_as_any_request_and_nothing_is_logged(served, logged):
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
-    with connect(served, HEALTH[:-2].replace(b"/health", b"/v1/completions") + upgrade) as connection:
+    with served.connect(HEALTH[:-2].replace(b"/health", b"/v1/completions") + upgrade) as connection:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 405 ")
     assert logged == []
 
@@ -123,14 +97,14 @@ def test_a_websocket_is_answered_as_any_request_and_nothing_is_logged(served, lo
 @pytest.mark.parametrize("data", [b"", HEALTH[:-3], completion(max_tokens=9)[:-3]], ids=["nothing", "head", "body"])
 def test_a_request_that_does_not_arrive_ends_its_connection(served, monkeypatch, data):
     monkeypatch.setattr(protocol, "READ_TIME", 0.2)
-    with connect(served, data) as connection:
+    with served.connect(data) as connection:
         said = everything(connection)
     assert said.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in said
 
 
 def test_a_request_that_arrived_has_no_such_end(served):
-    with connect(served, HEALTH) as connection:
+    with served.connect(HEALTH) as connection:
         assert b'"ok"' in answer(connection)
         known = [each for each in served.server.server_state.connections if each.client == connection.getsockname()]
         assert [each._timer for each in known] == [None]
@@ -138,7 +112,7 @@ def test_a_request_that_arrived_has_no_such_end(served):
 
 def test_more_connections_than_files_are_refused(served, monkeypatch):
     monkeypatch.setattr(protocol, "most_connections", lambda: 5)
-    connections = [connect(served, HEALTH) for _ in range(8)]
+    connections = [served.connect(HEALTH) for _ in range(8)]
     said = [answer(connection) for connection in connections]
     for connection in connections:
         connection.close()
@@ -147,11 +121,10 @@ def test_more_connections_than_files_are_refused(served, monkeypatch):
     assert refused + sum(b'"ok"' in each for each in said) == 8
 
 
-def test_a_body_that_still_arrives_does_not_keep_the_server(models, logged):
-    llm = Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None)
-    served = Served(create_app(llm, "tiny"))
-    with connect(served, completion(max_tokens=9)[:-3]) as connection:
-        with connect(served, HEALTH) as other:
+def test_a_body_that_still_arrives_does_not_keep_the_server(tiny, serve, logged):
+    served = serve(tiny())
+    with served.connect(completion(max_tokens=9)[:-3]) as connection:
+        with served.connect(HEALTH) as other:
             answer(other)  # what was sent before is read
         served.stop()
         said = everything(connection)
@@ -163,9 +136,9 @@ def test_a_body_that_still_arrives_does_not_keep_the_server(models, logged):
 def test_nothing_is_written_to_who_left_in_the_middle_of_a_stream(served, caplog):
     """asyncio logs the fifth write behind an end of the connection that the writer was not told of."""
     for _ in range(60):
-        with connect(served, completion(max_tokens=400, stream=True)) as connection:
+        with served.connect(completion(max_tokens=400, stream=True)) as connection:
             assert connection.recv(300)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
-    with connect(served, completion(max_tokens=1)) as connection:  # all others have ended
+    with served.connect(completion(max_tokens=1)) as connection:  # all others have ended
         assert b'"finish_reason"' in answer(connection)
     assert not [record for record in caplog.records if record.name == "asyncio"]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
+from functools import partial
 
 import pytest
+from children import hd_edge
 
 from hd_edge.errors import ConfigError
 from hd_edge.server.run import listen
 
-
-def serve(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hd_edge", "serve", "-m", "no.gguf", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+serve = partial(hd_edge, "serve", "-m", "no.gguf")
 
 
 def test_an_address_in_use_is_told_in_one_line_before_the_model_is_looked_for():
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = serve("--port", str(taken.getsockname()[1]))
+        done = serve("--port", taken.getsockname()[1])
     assert done.returncode == 1
     assert done.stderr.startswith("hd-edge: cannot listen at '127.0.0.1', port ")
     assert done.stderr.count("\n") == 1

@@ -7,11 +7,10 @@ from typing import Literal
 
 import openai
 import pytest
+from one_model import ONE
 from pydantic import BaseModel
-from served import Served
 
 from hd_edge import Llama
-from hd_edge.server import create_app
 
 USER = {"role": "user", "content": "Tell me about rivers."}
 GREEDY = {"model": "any", "temperature": 0.0, "max_tokens": 12}
@@ -31,15 +30,12 @@ BROKEN_SCHEMAS = (
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    return Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None)
+    return Llama(str(smollm2_q4_0), n_ctx=1024, **ONE)
 
 
 @pytest.fixture(scope="module")
-def client(llm):
-    served = Served(create_app(llm, "little/model"))
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-    served.stop()
+def served(llm, serve):
+    return serve(llm, "little/model")
 
 
 def say(client, *messages, **more):
@@ -200,17 +196,15 @@ def test_a_model_by_its_name(client):
     assert caught.value.code == "model_not_found"
 
 
-def test_vectors(models):
-    vectors = Llama(str(models("Q4_0")), embedding=True, pooling_type=1, n_ctx=64, n_threads=1, n_threads_batch=1)
+def test_vectors(tiny, serve):
+    vectors = tiny(embedding=True, pooling_type=1, n_ctx=64)
     ids = vectors.tokenize(b"the cat", add_bos=False)
-    served = Served(create_app(vectors, "vectors"))
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+    with serve(vectors, "vectors").openai() as client:
         made = client.embeddings.create(model="any", input=["the cat", "a dog"])  # asks for base64
         plain = client.embeddings.create(model="any", input="the cat", encoding_format="float")
         tokens = client.embeddings.create(model="any", input=[ids, ids], encoding_format="float")
         with pytest.raises(openai.BadRequestError) as caught:
             client.embeddings.create(model="any", input="the cat", dimensions=3)
-    served.stop()
     assert made.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-3)
     assert made.data[0].embedding != pytest.approx(made.data[1].embedding)
     assert [one.embedding for one in tokens.data] == [pytest.approx(plain.data[0].embedding, abs=1e-3)] * 2

@@ -5,26 +5,21 @@ from __future__ import annotations
 import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from openapi import Call, Document, check_answer
-from served import Served
+from one_model import ALONE
+from openapi import Call, Document, check_answer, check_life
 
-from hd_edge import Engine, Llama
-from hd_edge.server import create_app
+from hd_edge import Engine
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected duplicate leading")  # llama_cpp's, of prompts like "<s>"
 PATIENCE = 60.0  # seconds that an answer may take on a busy machine: less than a hang
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None, "prefix_cache": None}
 
 
 @pytest.fixture(scope="module", params=["Llama", "Engine"])
-def http(models, request):
-    path = str(models("Q4_0"))
-    alone = request.param == "Llama"
-    model = Llama(path, n_ctx=256, **ONE) if alone else Engine(path, n_ctx=256, parallel=2, **ONE)
-    served = Served(create_app(model, "tiny", most_bytes=100_000))
-    with httpx.Client(base_url=served.url, timeout=PATIENCE) as client:
+def http(models, tiny, serve, request):
+    one = request.param == "Llama"
+    model = tiny(prefix_cache=None) if one else Engine(str(models("Q4_0")), n_ctx=256, parallel=2, **ALONE)
+    with httpx.Client(base_url=serve(model, most_bytes=100_000).url, timeout=PATIENCE) as client:
         yield client
-    served.stop()
 
 
 def hammer(http: httpx.Client, examples: int, survival) -> None:
@@ -50,9 +45,7 @@ def hammer(http: httpx.Client, examples: int, survival) -> None:
         routes.add(call.route)
 
     run()
-    assert http.get("/health").json() == {"status": "ok"}
-    made = http.post("/v1/completions", json={"prompt": "the cat", "max_tokens": 3, "temperature": 0.0}).json()
-    assert made["usage"]["completion_tokens"] == 3
+    check_life(http)
     assert set(document.document["paths"]) <= routes
     if examples >= 1000:
         assert document.fields <= sent, document.fields - sent

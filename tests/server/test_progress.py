@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import openai
 import pytest
-from served import Served
 
 from hd_edge import Llama
-from hd_edge.server import create_app
 
 TEXT = "The river comes down from the hills and carries sand to the sea. "
 
 
 @pytest.fixture(scope="module")
-def served(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=1024, n_batch=64, n_threads=1, store=None, prefix_cache=None)
-    served = Served(create_app(llm, "smollm2"))
-    served.llm = llm
-    yield served
-    served.stop()
+def llm(smollm2_q4_0):
+    return Llama(str(smollm2_q4_0), n_ctx=1024, n_batch=64, n_threads=1, store=None, prefix_cache=None)
 
 
-def chunks(served, times: int, **more):
+def chunks(client, times: int, **more):
     messages = [{"role": "user", "content": TEXT * times}]
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
-        return list(
-            client.chat.completions.create(
-                model="m", messages=messages, stream=True, max_tokens=4, temperature=0.0, extra_body=more
-            )
-        )
+    settings = {"model": "m", "stream": True, "max_tokens": 4, "temperature": 0.0, "extra_body": more}
+    return list(client.chat.completions.create(messages=messages, **settings))
 
 
 def told(found) -> list[dict[str, int]]:
     return [chunk.prompt_progress for chunk in found if getattr(chunk, "prompt_progress", None)]
 
 
-def test_a_prompt_is_told_batch_by_batch_before_the_answer(served):
-    found = chunks(served, 12, return_progress=True)
+def test_a_prompt_is_told_batch_by_batch_before_the_answer(client):
+    found = chunks(client, 12, return_progress=True)
     reading = told(found)
     assert [chunk for chunk in found[: len(reading)] if chunk.choices] == []
     assert all(chunk.choices for chunk in found[len(reading) :])
@@ -48,15 +37,15 @@ def test_a_prompt_is_told_batch_by_batch_before_the_answer(served):
     assert len({chunk.id for chunk in found if chunk.choices}) == 1
 
 
-def test_what_the_cache_holds_counts_as_read(served):
-    chunks(served, 10)
-    found = chunks(served, 14, return_progress=True)
+def test_what_the_cache_holds_counts_as_read(client):
+    chunks(client, 10)
+    found = chunks(client, 14, return_progress=True)
     first, timings = told(found)[0], found[-1].timings
     assert first["cache"] > 100
     assert first["processed"] > first["cache"] == timings["cache_n"]
     assert timings["prompt_n"] == first["total"] - first["cache"]
 
 
-def test_nothing_is_told_unasked_or_afterwards(served):
-    assert told(chunks(served, 11)) == []
-    assert served.llm.on_prefill is None
+def test_nothing_is_told_unasked_or_afterwards(client, llm):
+    assert told(chunks(client, 11)) == []
+    assert llm.on_prefill is None

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from served import Served
-
-from hd_edge import Llama
-from hd_edge.server import create_app
 
 GREEDY = {"max_tokens": 3, "temperature": 0.0}
-
-
-@pytest.fixture(scope="module")
-def llm(models):
-    return Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-
-
-@pytest.fixture(scope="module")
-def served(llm):
-    served = Served(create_app(llm, "tiny"))
-    yield served
-    served.stop()
 
 
 def error(response: httpx.Response) -> dict:

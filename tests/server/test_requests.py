@@ -7,24 +7,13 @@ import re
 
 import httpx
 import pytest
-from served import Served
-
-from hd_edge import Llama
-from hd_edge.server import create_app
 
 GREEDY = {"max_tokens": 3, "temperature": 0.0}
 
 
 @pytest.fixture(scope="module")
-def llm(models):
-    return Llama(str(models("Q4_0")), n_ctx=256, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-
-
-@pytest.fixture(scope="module")
-def served(llm):
-    served = Served(create_app(llm, "tiny", most_bytes=100_000))
-    yield served
-    served.stop()
+def served(llm, serve):
+    return serve(llm, most_bytes=100_000)
 
 
 def error(response: httpx.Response, status: int = 400) -> dict:
@@ -163,12 +152,10 @@ def test_token_routes(served, llm):
     assert served.post("/extras/detokenize", {"tokens": tokens}).json() == {"text": llm.detokenize(tokens).decode()}
 
 
-def test_embeddings_need_a_model_for_them(served, models):
+def test_embeddings_need_a_model_for_them(served, tiny, serve):
     assert error(served.post("/v1/embeddings", {"input": "a"}))["code"] == "no_embeddings"
-    tokens = Llama(str(models("Q4_0")), embedding=True, n_ctx=64, n_threads=1, n_threads_batch=1)
-    each = Served(create_app(tokens, "each"))
+    each = serve(tiny(embedding=True, n_ctx=64), "each")
     assert "a vector for each token" in error(each.post("/v1/embeddings", {"input": "a"}))["message"]
-    each.stop()
 
 
 # -- several choices -------------------------------------------------------------------------------------------------

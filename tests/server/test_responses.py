@@ -8,11 +8,10 @@ from typing import Literal
 
 import openai
 import pytest
+from one_model import ONE
 from pydantic import BaseModel
-from served import Served
 
 from hd_edge import Llama
-from hd_edge.server import create_app
 from hd_edge.server.errors import RefusedError
 from hd_edge.server.kept import KeptResponses
 
@@ -31,12 +30,8 @@ TOOL = {"type": "function", "name": "weather", "description": "Weather.", "param
 
 
 @pytest.fixture(scope="module")
-def client(smollm2_q4_0):
-    llm = Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    served = Served(create_app(llm, "little"))
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-    served.stop()
+def llm(smollm2_q4_0):
+    return Llama(str(smollm2_q4_0), n_ctx=1024, **ONE)
 
 
 def test_the_text_is_that_of_a_chat(client):
@@ -208,7 +203,7 @@ def test_what_is_kept_takes_its_bytes_and_no_more():
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken < 2 * 10 * 300_000
-    assert kept.find("r9").response == {"id": "r9", "output": [], "metadata": [[]] * 100_000}
+    assert json.loads(kept.find("r9").document) == {"id": "r9", "output": [], "metadata": [[]] * 100_000}
 
 
 def test_what_is_kept_is_bounded():

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
 import pytest
-from served import Served
+from children import HD_EDGE, address
+from one_model import ONE
+from served import CANCELLED, request
 
 from hd_edge import Llama
-from hd_edge.server import create_app
 
 MESSAGES = [{"role": "user", "content": "Tell me about rivers."}]
 GREEDY = {"temperature": 0.0, "max_tokens": 24}
@@ -23,20 +21,12 @@ GREEDY = {"temperature": 0.0, "max_tokens": 24}
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    return Llama(str(smollm2_q4_0), n_ctx=1024, n_threads=1, n_threads_batch=1, store=None, statistics=None, exact=True)
+    return Llama(str(smollm2_q4_0), n_ctx=1024, exact=True, **ONE)
 
 
 @pytest.fixture(scope="module")
-def served(llm):
-    served = Served(create_app(llm, "smollm2"))
-    yield served
-    served.stop()  # closes the model
-
-
-@pytest.fixture(scope="module")
-def client(served):
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
+def served(llm, serve):
+    return serve(llm, "smollm2")
 
 
 @pytest.fixture(scope="module")
@@ -132,53 +122,45 @@ def test_eight_clients_at_once_get_their_own_answers(served, client):
             return "".join(c.choices[0].delta.content or "" for c in stream)
         return client.chat.completions.create(model="smollm2", messages=messages, **GREEDY).choices[0].message.content
 
-    left = served.metric('hd_edge:requests_total{outcome="cancelled"}')
+    left = served.metric(CANCELLED)
     one_by_one = [ask(number) for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(8))) == one_by_one
     assert len(set(one_by_one)) == 8
-    assert served.metric('hd_edge:requests_total{outcome="cancelled"}') == left
+    assert served.metric(CANCELLED) == left
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_goes_away_stops_the_generation(served, client, answer, stream):
-    left = served.metric('hd_edge:requests_total{outcome="cancelled"}')
+    left = served.metric(CANCELLED)
     ask = [{"role": "user", "content": "Write a very long story."}]
     long = {"messages": ask, "max_tokens": 900, "min_tokens": 900, "stream": stream}  # more than is made ahead
     if stream:
         with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=long, timeout=60) as response:
             next(response.iter_lines())
     else:
-        leaving = threading.Thread(target=lambda: _post_and_leave(served, long))
-        leaving.start()
-        leaving.join()
-    served.wait_for('hd_edge:requests_total{outcome="cancelled"}', left + 1)
+        post_and_leave(served, long)
+    served.wait_for(CANCELLED, left + 1)
     served.wait_for("llamacpp:requests_processing", 0)
     done = client.chat.completions.create(model="smollm2", messages=MESSAGES, **GREEDY)
     assert done.choices[0].message.content == answer
 
 
-def test_a_client_that_leaves_a_plainly_decoding_model_frees_the_turn(models):
-    llm = Llama(
-        str(models("Q4_0")), attention_type=1, n_ctx=20_000, n_threads=1, n_threads_batch=1, store=None, statistics=None
-    )
+def test_a_client_that_leaves_a_plainly_decoding_model_frees_the_turn(tiny, serve):
+    llm = tiny(attention_type=1, n_ctx=20_000)
     assert llm._plain_reason
-    served = Served(create_app(llm, "plain"))
+    served = serve(llm, "plain")
     body = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 15_000, "logit_bias": {"2": -100}}
-    _post_and_leave(served, body)
-    served.wait_for('hd_edge:requests_total{outcome="cancelled"}', 1)
+    post_and_leave(served, body)
+    served.wait_for(CANCELLED, 1)
     served.wait_for("llamacpp:requests_processing", 0)
     tokens = llm.total_stats.tokens
     served.stop()
     assert tokens < 15_000
 
 
-def _post_and_leave(served: Served, body: dict) -> None:
-    data = json.dumps(body).encode()
-    address = served.socket.getsockname()
-    with socket.create_connection(address) as connection:
-        head = ["POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
-        connection.sendall("\r\n".join([*head, f"Content-Length: {len(data)}", "", ""]).encode() + data)
+def post_and_leave(served, body: dict) -> None:
+    with served.connect(request("/v1/chat/completions", body)):
         served.wait_for("llamacpp:requests_processing", 1)
 
 
@@ -203,12 +185,11 @@ def test_kept_routes_of_llama_cpp(served):
 
 def test_api_key_and_command_line(smollm2_q4_0, tmp_path, monkeypatch):
     monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path))
-    command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
+    command = [*HD_EDGE, "serve", "-m", str(smollm2_q4_0), "-t", "1", "--port", "0"]
     process = subprocess.Popen([*command, "--api-key", "secret", "-a", "little"], stderr=subprocess.PIPE, text=True)
     try:
-        line = process.stderr.readline()
+        url, (line,) = address(process)
         assert line.startswith("little at http://127.0.0.1:")
-        url = line.split()[2]
         with httpx.Client(base_url=url, transport=httpx.HTTPTransport(retries=5), timeout=60) as http:
             assert http.get("/health").status_code == 200
             for path in ("/v1/models", "/metrics"):

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-from hd_edge import Llama
 from hd_edge.engine.running import Arrival
 from hd_edge.server.answer import Answer, Job
 from hd_edge.server.buffer import Buffer, SlowReaderError
@@ -80,10 +79,9 @@ def test_a_closed_buffer_wakes_who_waits():
 
 
 @pytest.fixture(scope="module")
-def llm(models):
-    loaded = Llama(str(models("Q4_0")), n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-    yield loaded
-    loaded.close()
+def llm(tiny):
+    with tiny(n_ctx=2048) as llm:
+        yield llm
 
 
 def test_a_reader_that_stops_reading_gives_the_turn_back(llm):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import default_signals
 import httpx
 import pytest
+from children import HD_EDGE, address, hd_edge
+from served import everything, request
 
 from hd_edge.server.errors import RefusedError
 from hd_edge.server.metrics import Requests
@@ -27,17 +27,12 @@ class Child:
     """``hd-edge serve`` in a process of its own."""
 
     def __init__(self, model, home, *arguments: str) -> None:
-        command = [sys.executable, "-m", "hd_edge", "serve", "-m", str(model), "-t", "1", "--port", "0", *arguments]
+        command = [*HD_EDGE, "serve", "-m", str(model), "-t", "1", "--port", "0", *arguments]
         environment = {**os.environ, "HD_EDGE_HOME": str(home)}
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=default_signals.restore
         )
-        self.said = []
-        while not (self.said and " (Ctrl-C ends)" in self.said[-1]):
-            line = self.process.stderr.readline()
-            assert line, self.said
-            self.said.append(line)
-        self.url = re.search(r" at (http://\S+) ", self.said[-1])[1]
+        self.url, self.said = address(self.process)
 
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, transport=httpx.HTTPTransport(retries=5), timeout=120)
@@ -61,13 +56,18 @@ def long(stream: bool) -> dict:
     return {"prompt": "the cat", "max_tokens": 30_000, "stream": stream, "logit_bias": {"2": -100}, "temperature": 0.0}
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["told once", "told again and again"])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
-def test_a_stream_in_flight(models, tmp_path, number, status):
+def test_a_stream_in_flight(models, tmp_path, number, status, again):
     child = Child(models("Q4_0"), tmp_path, "-c", "32768")
     with child.http() as http, http.stream("POST", "/v1/completions", json=long(True)) as response:
         lines = response.iter_lines()
         assert next(lines).startswith("data: {")
-        ended = child.end(number)
+        child.process.send_signal(number)
+        while again and child.process.poll() is None:
+            child.process.send_signal(number)
+            time.sleep(0.002)
+        ended = child.rest()
         rest = [line for line in lines if line]
     assert ended == (status, "")
     assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
@@ -75,56 +75,28 @@ def test_a_stream_in_flight(models, tmp_path, number, status):
     assert answers(tmp_path) == 1
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
-def test_who_asks_again_means_the_same(models, tmp_path, number, status):
-    child = Child(models("Q4_0"), tmp_path, "-c", "32768")
-    with child.http() as http, http.stream("POST", "/v1/completions", json=long(True)) as response:
-        lines = response.iter_lines()
-        assert next(lines).startswith("data: {")
-        while child.process.poll() is None:
-            child.process.send_signal(number)
-            time.sleep(0.002)
-        rest = [line for line in lines if line]
-    assert child.rest() == (status, "")
-    assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
-    assert answers(tmp_path) == 1
-
-
 def answers(home) -> int:
     """How many were learned."""
-    command = [sys.executable, "-m", "hd_edge", "db", "info", "--json"]
-    environment = {**os.environ, "HD_EDGE_HOME": str(home)}
-    told = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-    return json.loads(told)["stores"][0]["answers"]
+    return json.loads(hd_edge("db", "info", "--json", HD_EDGE_HOME=str(home)).stdout)["stores"][0]["answers"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_in_flight_and_one_in_the_queue(models, tmp_path, number):
     child = Child(models("Q4_0"), tmp_path, "-c", "32768")
-    data = json.dumps(long(False)).encode()
-    lines = ("POST /v1/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json")
-    head = "\r\n".join([*lines, f"Content-Length: {len(data)}", "", ""])
     address = ("127.0.0.1", int(child.url.rsplit(":", 1)[1]))
     with child.http() as http:
         http.get("/health")
         with socket.create_connection(address) as first, socket.create_connection(address) as second:
             for connection in (first, second):
-                connection.sendall(head.encode() + data)
+                connection.sendall(request("/v1/completions", long(False)))
             while "requests_processing 1\n" not in (text := http.get("/metrics").text) or "deferred 1\n" not in text:
                 pass
             status, said = child.end(number)
-            answers = [_all_of(connection) for connection in (first, second)]
+            answers = [everything(connection) for connection in (first, second)]
     assert (status, said) == (130 if number == signal.SIGINT else 0, "")
     for answer in answers:
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"server_stopping" in answer
-
-
-def _all_of(connection: socket.socket) -> bytes:
-    received = b""
-    while part := connection.recv(65536):
-        received += part
-    return received
 
 
 def test_an_idle_server_ends_at_once(models, tmp_path):

@@ -7,12 +7,11 @@ from typing import Literal
 
 import openai
 import pytest
+from one_model import ONE
 from pydantic import BaseModel
-from served import Served
 
 from hd_edge import Llama
 from hd_edge.model.chat_template import ChatTemplate
-from hd_edge.server import create_app
 
 PARAMETERS = {
     "type": "object",
@@ -27,20 +26,7 @@ GREEDY = {"model": "any", "temperature": 0.0, "max_tokens": 120}
 
 @pytest.fixture(scope="module")
 def llm(smollm2_q4_0):
-    return Llama(str(smollm2_q4_0), n_ctx=2048, n_threads=1, n_threads_batch=1, store=None, statistics=None)
-
-
-@pytest.fixture(scope="module")
-def served(llm):
-    served = Served(create_app(llm, "little"))
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
-def client(served):
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
+    return Llama(str(smollm2_q4_0), n_ctx=2048, **ONE)
 
 
 def ask(client, *messages, **more):

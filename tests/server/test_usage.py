@@ -6,22 +6,19 @@ import json
 import re
 
 import pytest
-from served import Served
+from one_model import ONE
 
-from hd_edge import Engine, Llama
-from hd_edge.server import create_app
+from hd_edge import Engine
 
 GREEDY = {"max_tokens": 3, "temperature": 0.0}
-ONE = {"n_ctx": 256, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+WINDOW = 256
 
 
 @pytest.fixture(scope="module", params=[1, 4])
-def served(models, request):
-    path = str(models("Q4_0"))
-    model = Llama(path, **ONE) if request.param == 1 else Engine(path, parallel=request.param, **ONE)
-    served = Served(create_app(model, "tiny"))
-    yield served
-    served.stop()
+def served(models, tiny, serve, request):
+    if request.param == 1:
+        return serve(tiny(n_ctx=WINDOW))
+    return serve(Engine(str(models("Q4_0")), parallel=request.param, n_ctx=WINDOW, **ONE))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -41,4 +38,4 @@ def test_no_more_of_a_prompt_is_cached_than_there_is(served, stream):
 def test_more_tokens_than_the_context_holds_are_no_limit(served):
     made = served.post("/v1/completions", {"prompt": "the cat", "temperature": 0.0, "max_tokens": 10**6})
     usage = made.raise_for_status().json()["usage"]
-    assert usage["total_tokens"] == ONE["n_ctx"]
+    assert usage["total_tokens"] == WINDOW

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from children import FOLDER, printed
 
-SUPPORT = Path(__file__).parents[1] / "support"
 SCENARIOS = ("learning", "creating", "pruning", "migrating", "prefixes", "statistics")
 COMPILER = next((found for name in ("c++", "g++", "clang++") if (found := shutil.which(name))), None)
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 def library(tmp_path_factory):
     out = tmp_path_factory.mktemp("failing") / "failing_files.so"
     subprocess.run(
-        [COMPILER, "-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(out), str(SUPPORT / "failing_files.cpp"), "-ldl"],
+        [COMPILER, "-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(out), str(FOLDER / "failing_files.cpp"), "-ldl"],
         check=True,
     )
     return out
@@ -44,17 +44,8 @@ def folder():
 
 
 def fail_each(library, folder, scenario, code, *, sticky, stride=1):
-    arguments = [str(folder), scenario, str(code), "1" if sticky else "0", str(stride)]
-    done = subprocess.run(
-        [sys.executable, str(SUPPORT / "failing_files_child.py"), *arguments],
-        env=os.environ | {"LD_PRELOAD": str(library)},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return int(done.stdout.split()[-1])
+    arguments = (folder, scenario, code, int(sticky), stride)
+    return int(printed("failing_files_child.py", *arguments, LD_PRELOAD=str(library)).split()[-1])
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

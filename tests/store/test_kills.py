@@ -5,13 +5,11 @@ Kills while answers are learned and prefixes are saved: test_store_processes.py 
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from children import printed
 
-CHILD = Path(__file__).parents[1] / "support" / "killed_child.py"
 SCENARIOS = ("learning", "creating", "pruning", "migrating", "statistics")
 
 pytestmark = pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="needs fork and SIGKILL")
@@ -19,16 +17,8 @@ pytestmark = pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="need
 
 def kill(folder, survival, scenario, kills, seed):
     survival.what = f"kill -9 while {scenario}"
-    done = subprocess.run(
-        [sys.executable, str(CHILD), str(folder), scenario, str(kills), str(seed)],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
     with survival.case(kills):
-        assert done.returncode == 0, done.stderr[-3000:]
-    return int(done.stdout)
+        return int(printed("killed_child.py", folder, scenario, kills, seed))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -2,12 +2,11 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from children import python
 from foreign_files import FOREIGN, live_wal, snapshot
 from store_helpers import IDENTITY, answer, asides, rows_of, run_sql, use
 
@@ -80,7 +79,7 @@ def test_looking_at_a_file_takes_no_lock_from_those_who_have_it_open(tmp_path, o
         Store(path, IDENTITY).close()
     except StoreError:
         assert not ours
-    assert subprocess.run([sys.executable, "-c", LOCKS, str(path)], check=False).returncode == 3
+    assert python("-c", LOCKS, path).returncode == 3
     connection.execute("ROLLBACK")
 
 
@@ -102,42 +101,39 @@ def test_file_that_sqlite_would_take_for_a_journal_is_not_deleted(tmp_path, suff
     assert snapshot(tmp_path) == before
 
 
-def test_store_appears_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "model.sqlite3"
+def test_store_appears_as_a_whole_or_not_at_all(store_path, tmp_path, monkeypatch):
 
     def fail(*_):
         raise sqlite3.OperationalError("disk full")
 
     monkeypatch.setattr("hd_edge.store.store.create_tables", fail)
     with pytest.raises(StoreError, match="disk full"):
-        Store(path, IDENTITY)
+        Store(store_path, IDENTITY)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_foreign_file_that_appears_while_a_store_is_made_wins(tmp_path, monkeypatch):
-    path = tmp_path / "model.sqlite3"
+def test_foreign_file_that_appears_while_a_store_is_made_wins(store_path, tmp_path, monkeypatch):
     link = os.link
 
     def late(source, target):
-        path.write_text("mine")
+        store_path.write_text("mine")
         link(source, target)
 
     monkeypatch.setattr("os.link", late)
     with pytest.raises(StoreError):
-        Store(path, IDENTITY)
+        Store(store_path, IDENTITY)
     assert snapshot(tmp_path).keys() == {"model.sqlite3"}
-    assert path.read_text() == "mine"
+    assert store_path.read_text() == "mine"
 
 
-def test_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
+def test_file_system_without_hard_links_will_do(store_path, tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("os.link", refuse)
-    path = tmp_path / "model.sqlite3"
-    with Store(path, IDENTITY) as store:
+    with Store(store_path, IDENTITY) as store:
         store.add(rows_of(answer(1)))
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [store_path]
 
 
 def test_symlink_to_a_store_is_followed_and_stays(tmp_path):
@@ -220,13 +216,9 @@ def test_default_path_is_ours_whatever_stands_there(models, tmp_path, monkeypatc
     Store(path).close()
 
 
-def test_two_threads_make_one_store(tmp_path):
-    path = tmp_path / "model.sqlite3"
-    threads = [threading.Thread(target=use, args=(path,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with Store(path) as store:
+def test_two_threads_make_one_store(store_path, tmp_path):
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(use, [store_path] * 4))
+    with Store(store_path) as store:
         assert store.counters()["answers"] == 12
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [store_path]

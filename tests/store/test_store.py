@@ -5,6 +5,7 @@ import signal
 import stat
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from store_helpers import (
@@ -132,11 +133,8 @@ def test_locked_file_is_busy_and_waits_no_longer_than_told(path, monkeypatch):
 
 def test_threads_share_a_store(path):
     with Store(path, IDENTITY) as store:
-        threads = [threading.Thread(target=store.add, args=(rows_of(answer(seed)),)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(store.add, [rows_of(answer(seed)) for seed in range(8)]))
         assert store.counters()["answers"] == 8
     closed_elsewhere = Store(path, IDENTITY)
     thread = threading.Thread(target=closed_elsewhere.close)

@@ -1,15 +1,11 @@
 """Several processes and sudden death: a store holds a prefix of the flushed answers, and counts add up."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from children import ended, killed, python, start
 from click.testing import CliRunner
 from foreign_files import snapshot
 from store_helpers import IDENTITY, answer, contents, expected_counts, numbered_answer, rows_of, use
@@ -19,16 +15,7 @@ from hd_edge.errors import StoreError
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
 
-CHILD = Path(__file__).parents[1] / "support" / "flush_child.py"
-
-
-def start(path, first, count):
-    return subprocess.Popen(
-        [sys.executable, str(CHILD), str(path), str(first), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+CHILD = "flush_child.py"
 
 
 def kill_rounds(path, rounds, seed):
@@ -37,13 +24,9 @@ def kill_rounds(path, rounds, seed):
     flushed = 0
     in_flush = 0
     for _ in range(rounds):
-        with start(path, flushed, 1000) as child:
+        with start(CHILD, path, flushed, 1000) as child:
             assert int(child.stdout.readline()) == flushed  # it is running
-            time.sleep(generator.uniform(0.0, 0.25))
-            os.kill(child.pid, signal.SIGKILL)
-            told = [flushed, *map(int, child.stdout.read().split())]
-            assert child.wait() == -signal.SIGKILL
-            assert child.stderr.read() == ""
+            told = [flushed, *map(int, killed(child, generator.uniform(0.0, 0.25)))]
         journal = path.with_name(path.name + "-journal").exists()
         in_flush += journal
         with Store(path, IDENTITY) as store:
@@ -83,67 +66,55 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_write_that_was_cut_short_is_told_to_readers_and_undone_by_writers(tmp_path):
-    path = tmp_path / "model.sqlite3"
-    with Store(path, IDENTITY) as store:
+def test_write_that_was_cut_short_is_told_to_readers_and_undone_by_writers(store_path, tmp_path):
+    with Store(store_path, IDENTITY) as store:
         for number in range(20):
             store.add(rows_of(answer(number, 200, kinds=300)))
         before = dict(store.scan())
-    subprocess.run([sys.executable, "-c", INTERRUPTED, str(path)], check=False)
-    assert path.with_name(path.name + "-journal").stat().st_size > 0
+    python("-c", INTERRUPTED, store_path)
+    assert store_path.with_name(store_path.name + "-journal").stat().st_size > 0
     files = snapshot(tmp_path)
     with pytest.raises(StoreError, match=r"cut short.*db prune"):
-        Store(path, IDENTITY, read_only=True)
-    (said,) = use(path, learn=False)
+        Store(store_path, IDENTITY, read_only=True)
+    (said,) = use(store_path, learn=False)
     assert "cut short" in said
     assert snapshot(tmp_path) == files
-    done = CliRunner().invoke(cli, ["db", "prune", str(path)])  # what the message says to do
+    done = CliRunner().invoke(cli, ["db", "prune", str(store_path)])  # what the message says to do
     assert done.exit_code == 0
-    with Store(path, IDENTITY, read_only=True) as store:
+    with Store(store_path, IDENTITY, read_only=True) as store:
         assert dict(store.scan()) == before
 
 
-def test_two_processes_learn_into_one_file(tmp_path):
-    path = tmp_path / "model.sqlite3"
-    children = [start(path, first, 30) for first in (0, 30)]
-    for child in children:
-        out, err = child.communicate(timeout=120)
-        assert err == ""  # nobody sees "database is locked"
-        assert child.returncode == 0
-        assert len(out.split()) == 30
+def has_counted(path, answers):
+    """Each of the numbered answers once."""
     with Store(path, IDENTITY) as store:
-        assert store.counters()["answers"] == 60
-        assert contents(store) == expected_counts(range(60))[0]
+        assert store.counters()["answers"] == answers
+        assert contents(store) == expected_counts(range(answers))[0]
         assert verify(store) == []
 
 
-def test_threads_that_open_and_close_share_a_file_with_a_process(tmp_path):
-    path = tmp_path / "model.sqlite3"
-    child = start(path, 0, 30)
+def test_two_processes_learn_into_one_file(store_path):
+    running = [start(CHILD, store_path, first, 30) for first in (0, 30)]
+    assert [len(said) for said in ended(*running)] == [30, 30]  # nobody sees "database is locked"
+    has_counted(store_path, 60)
+
+
+def test_threads_that_open_and_close_share_a_file_with_a_process(store_path):
+    child = start(CHILD, store_path, 0, 30)
 
     def learn(first):
         for number in range(first, first + 15):
-            with Store(path, IDENTITY) as store:  # every opening looks at a file that others are writing
+            with Store(store_path, IDENTITY) as store:  # every opening looks at a file that others are writing
                 store.add(rows_of(numbered_answer(number)))
 
-    threads = [threading.Thread(target=learn, args=(first,)) for first in (30, 45)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert child.communicate(timeout=120)[1] == ""
-    with Store(path, IDENTITY) as store:
-        assert store.counters()["answers"] == 60
-        assert contents(store) == expected_counts(range(60))[0]
-        assert verify(store) == []
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(learn, (30, 45)))
+    ended(child)
+    has_counted(store_path, 60)
 
 
-def test_many_processes_create_one_file(tmp_path):
-    path = tmp_path / "model.sqlite3"
-    children = [start(path, 0, 1) for _ in range(6)]
-    for child in children:
-        assert child.communicate(timeout=120)[1] == ""
-        assert child.returncode == 0
-    with Store(path, IDENTITY) as store:
+def test_many_processes_create_one_file(store_path, tmp_path):
+    ended(*[start(CHILD, store_path, 0, 1) for _ in range(6)])
+    with Store(store_path, IDENTITY) as store:
         assert store.counters()["answers"] == 6
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [store_path]

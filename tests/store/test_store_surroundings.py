@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import warnings
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -32,9 +33,8 @@ def test_home_that_cannot_be_written(tmp_path):
 @pytest.fixture
 def blocker(filled_store):
     """Another program, such as a database browser with an open edit."""
-    connection = sqlite3.connect(filled_store, isolation_level=None)
-    yield connection
-    connection.close()
+    with closing(sqlite3.connect(filled_store, isolation_level=None)) as connection:
+        yield connection
 
 
 @pytest.fixture

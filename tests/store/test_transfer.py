@@ -141,10 +141,11 @@ def test_what_is_no_export_is_refused(model, text):
         '{"key": "a", "next": [["b", 99999999999]], "total": 1, "ids": [[1], [3]]}',
     ],
 )
-def test_bad_line_is_refused_and_nothing_is_learned(model, line):
+def test_bad_line_is_refused_and_nothing_is_learned(model, line, monkeypatch):
+    monkeypatch.setattr("hd_edge.store.transfer.BATCH", 1)  # much was added before it is met
     vocabulary, identity = Vocabulary(model), identify(model)
     with Store(None, identity) as store, Store(None, identity) as empty:
-        learn(store, vocabulary, ["ab a"])
+        learn(store, vocabulary, TEXTS)
         text = exported(store, vocabulary) + line + "\n"
         with pytest.raises(CorpusError):
             import_text(empty, vocabulary, io.StringIO(text))

@@ -1,14 +1,9 @@
-"""Runs in a process of its own, as row_kernels_child does: prints what a test of attention asserts on.
-
-python attention_child.py FUNCTION JSON-ARGUMENTS
-"""
+"""Runs in a process of its own, as row_kernels_child does: prints what a test of attention asserts on."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import json
-import sys
 from typing import Any
 
 import llama_cpp
@@ -145,7 +140,3 @@ def accuracy(cells: int, rows: int) -> dict[str, float]:
         ggml.call("ggml_backend_tensor_get", y, ptr(got.ctypes.data), size(0), size(got.nbytes))
         out[name] = float(np.linalg.norm(got - right) / np.linalg.norm(right))
     return out
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -6,16 +6,15 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha1
-from itertools import islice
 
 import numpy as np
 from llama_cpp import StoppingCriteriaList
+from one_model import take
 
 from hd_edge import Engine, Llama, _native
 from hd_edge.draft.planner import Step, root_alone
 from hd_edge.draft.tree_planner import default_calibration
 
-ONE = {"n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
 WINDOW = 256
 Answer = tuple[list[int], list[bytes]]
 
@@ -36,8 +35,7 @@ class Asked:
             llm.set_seed(self.settings["seed"])
         settings = {name: value for name, value in self.settings.items() if name != "seed"}
         generation = llm.generate(self.prompt, stopping_criteria=keep, **settings)
-        made = list(islice(generation, self.tokens))
-        generation.close()
+        made = take(generation, self.tokens)
         if llm.token_eos() in made:  # nobody reads on behind it
             del made[made.index(llm.token_eos()) + 1 :]
         return made, rows[: len(made)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Any
 
 import llama_cpp
@@ -54,7 +52,3 @@ def log_probabilities(model: llama_cpp.Llama, part: list[int]) -> np.ndarray:
     rows = logits(model, part, 0)[255:-1].astype(np.float64)
     rows -= rows.max(axis=1, keepdims=True)
     return rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -65,7 +64,3 @@ def order(model: str) -> list[str]:
     del box
     gc.collect()
     return happened
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -107,9 +107,16 @@ class Conversation:
         self.turn.last(lambda: self.cache.close(np.array(self.live, dtype=np.intc)), None)
 
 
-def again(folder, prompt=PROMPT):
+def put_back(files):
+    """Files as they were."""
+    for path, content in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+def again(folder, prompt=PROMPT, kind=Conversation, **settings):
     """How many tokens of a prompt the folder still gives; the state is checked on the way."""
-    talk = Conversation(folder)
+    talk = kind(folder, **settings)
     known = talk.answer(prompt)
     talk.close()
     return known

@@ -178,6 +178,13 @@ class Document:
         return WILD
 
 
+def check_life(http: httpx.Client) -> None:
+    """The server is there, and answers what is right."""
+    assert http.get("/health").json() == {"status": "ok"}
+    made = http.post("/v1/completions", json={"prompt": "the cat", "max_tokens": 3, "temperature": 0.0}).json()
+    assert made["usage"]["completion_tokens"] == 3
+
+
 def check_answer(response: httpx.Response) -> None:
     """An answer, or an error that says what is wrong with the request; nothing of the server's own."""
     assert response.status_code < 500, response.text
@@ -189,6 +196,7 @@ def check_answer(response: httpx.Response) -> None:
         assert error["type"] == "invalid_request_error"
         assert error["message"]
     elif response.headers["content-type"].startswith("text/event-stream"):
+        assert response.content.endswith(b"data: [DONE]\n\n")
         assert b'"internal_server_error"' not in response.content
         assert b"Traceback" not in response.content
     elif response.headers["content-type"].startswith("application/json"):

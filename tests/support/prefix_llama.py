@@ -1,10 +1,15 @@
 """Models that keep prefixes, and what they answer."""
 
+import ctypes
+
+import llama_cpp
 import numpy as np
+from one_model import ONE, last_row, take
 
 from hd_edge import Llama
 
-SETTINGS = {"n_ctx": 1024, "n_threads": 1, "n_threads_batch": 1, "store": None, "statistics": None}
+POINTER = ctypes.POINTER(ctypes.c_float)
+SETTINGS = {**ONE, "n_ctx": 1024}
 TEXT = np.random.default_rng(11).integers(3, 259, 900).tolist()
 
 
@@ -23,11 +28,17 @@ def dear(llm):
     price.compute = price.compute or 1.0
 
 
+def steer(llm, call=llama_cpp.llama_set_adapter_cvec, context=None):
+    """Puts a control vector on it."""
+    n, layers = llm.n_embd(), llama_cpp.llama_model_n_layer(llm.model)
+    vector = np.random.default_rng(0).normal(0, 3, n * layers).astype(np.single)
+    assert call(context or llm.ctx, vector.ctypes.data_as(POINTER), vector.size, n, 1, layers - 1) == 0
+
+
 def answer(llm, tokens, n=12, **sampling):
     """First row of logits, tokens, and how many of the prompt's were known."""
     generation = llm.generate(tokens, **{"temp": 0.0, **sampling})
     out = [next(generation)]
-    row = np.ctypeslib.as_array(llm._ctx.get_logits_ith(-1), (llm.n_vocab(),)).copy()
-    out += [next(generation) for _ in range(n - 1)]
-    generation.close()
+    row = last_row(llm)
+    out += take(generation, n - 1)
     return row.tobytes(), out, llm.stats.cached_tokens

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
+import children
+from children import killed
 from fake_checkpoints import StateConversation
 from fake_state import Conversation
 
 from hd_edge.prefix.upkeep import verify
 
-CHILD = Path(__file__).with_name("prefix_child.py")
-
 
 def start(folder, first, count, *, whole=False):
-    return subprocess.Popen(
-        [sys.executable, str(CHILD), str(folder), str(first), str(count), *(["whole"] if whole else [])],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return children.start("prefix_child.py", folder, first, count, *["whole"] * whole)
 
 
 def kill_rounds(folder, rounds, seed, *, whole=False):
@@ -34,11 +23,7 @@ def kill_rounds(folder, rounds, seed, *, whole=False):
     for turn in range(rounds):
         with start(folder, 1000 * turn, 1000, whole=whole) as child:
             assert child.stdout.readline() == "ready\n"
-            time.sleep(generator.uniform(0.0, 0.15))  # where in its work the child dies is the matter of chance here
-            os.kill(child.pid, signal.SIGKILL)
-            saved = [int(line) for line in child.stdout.read().split()]
-            assert child.wait() == -signal.SIGKILL
-            assert child.stderr.read() == ""
+            saved = [int(word) for word in killed(child, generator.uniform(0.0, 0.15))]
         within += any(folder.glob("*/.*.new")) or (folder / "index.sqlite3-journal").exists()
         talk = (StateConversation if whole else Conversation)(folder)
         for number in saved[-2:]:  # what was told to be saved is

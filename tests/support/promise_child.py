@@ -1,13 +1,8 @@
-"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on.
-
-python promise_child.py FUNCTION JSON-ARGUMENTS
-"""
+"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 from typing import Any
 
 import llama_cpp
@@ -40,7 +35,3 @@ def plain(path: str, ours: bool) -> str:
         beside.close()
     model.close()
     return digest
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 import pytest
+import report
 import report_data
 
 from hd_edge.bench.arm import Answer, Settings
@@ -39,6 +40,16 @@ def answered(arm: str, group: str) -> Answer:
         accepted_by_depth=[4, 2] if arm == "auto" else [],
     )
     return Answer(f"secret answer of {arm}", ids, stats)
+
+
+def measured(docs) -> dict:
+    """The content of the file of questions."""
+    return json.loads((docs / "benchmarks" / "spec-bench-smollm2-q4_0.json").read_text())
+
+
+@pytest.fixture
+def page(docs):
+    return report.page(report_data.load(docs / "benchmarks"))
 
 
 @pytest.fixture

@@ -1,14 +1,9 @@
-"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on.
-
-python row_kernels_child.py FUNCTION JSON-ARGUMENTS
-"""
+"""Runs in a process of its own, because the kernels are installed once per process: prints what a test asserts on."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import json
-import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -28,7 +23,7 @@ PREFIX = 70
 def load(
     path: str, setting: Any = "auto", threads: int = 2, context: int = 256, **settings: Any
 ) -> tuple[llama_cpp.Llama, dict[str, Any]]:
-    before = row_kernels.bytes_in_use()
+    before = 0 if setting == "auto" else taken()  # an offer begins the count anew
     with row_kernels.offered(setting) as status:
         model = llama_cpp.Llama(
             path, n_ctx=context, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False,
@@ -36,7 +31,12 @@ def load(
         )  # fmt: skip
         status = row_kernels.used(status)
     facts = {"active": status.active, "reason": status.reason, "isa": status.isa}
-    return model, facts | {"bytes": row_kernels.bytes_in_use() - before}
+    return model, facts | {"bytes": taken() - before}
+
+
+def taken() -> int:
+    """Bytes of weights that this thread has loaded for the kernels."""
+    return int(row_kernels._library.hd_rows_taken()) if row_kernels._library is not None else 0
 
 
 def logits(model: llama_cpp.Llama, tokens: list[int], position: int) -> np.ndarray:
@@ -265,7 +265,3 @@ def accuracy(types: list[str]) -> dict[str, list[float]]:
             errors.append(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)))
         out[name] = errors
     return out
-
-
-if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

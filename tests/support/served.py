@@ -9,13 +9,32 @@ import threading
 import time
 
 import httpx
+import openai
 import uvicorn
 
 from hd_edge.server.protocol import Protocol
 
+CANCELLED = 'hd_edge:requests_total{outcome="cancelled"}'
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def request(path: str, body: object, version: str = "1.1") -> bytes:
+    """The bytes of a POST."""
+    data = json.dumps(body).encode()
+    lines = (f"POST {path} HTTP/{version}", "Host: localhost", "Content-Type: application/json")
+    return "\r\n".join([*lines, f"Content-Length: {len(data)}", "", ""]).encode() + data
+
+
+def everything(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    said = b""
+    while got := connection.recv(65_536):
+        said += got
+    return said
+
 
 class Served:
-    """An application on a free port, in a thread."""
+    """An application on a free port, in a thread; its end is that of the application's model."""
 
     def __init__(self, app) -> None:
         self.server = uvicorn.Server(
@@ -27,6 +46,22 @@ class Served:
         self.thread.start()
         with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
             client.get(f"{self.url}/health", timeout=60).raise_for_status()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def connect(self, data: bytes = b"") -> socket.socket:
+        """A connection that has sent these bytes."""
+        connection = socket.create_connection(self.socket.getsockname(), timeout=60)
+        connection.sendall(data)
+        return connection
+
+    def openai(self) -> openai.OpenAI:
+        """OpenAI's client of this server."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
 
     def metric(self, name: str) -> float:
         text = httpx.get(f"{self.url}/metrics").raise_for_status().text

@@ -38,7 +38,9 @@ def array(
     items = shape.items if shape.items is not None or shape.first is not None else True
     items = False if items is None else items
     if most is not None and most < least:
-        return (rules.new("nothing"),) if shape.count[0] is not None else array_up_to(rules, first[:most], value)
+        if shape.count[0] is not None:
+            return (rules.new("nothing"),)
+        return array(rules, Shape(first=first[:most]), value=value, listed=lambda _: None)  # fewer than are named
     if shape.unique and (most is None or most > 1):
         values = listed(items) if not first else None
         if values is None or len(values) > MOST_IN_SET:
@@ -68,11 +70,6 @@ def array(
             rules.add(before, *(("space",) if place else ()), '"]"')
         rest = before
     return ('"["', "space", rest)
-
-
-def array_up_to(rules: Rules, first: tuple[Schema, ...], value: Callable[[Schema], Name]) -> Alternative:
-    """Exactly these items: fewer than ``prefixItems`` names, where ``maxItems`` says so."""
-    return array(rules, Shape(first=first), value=value, listed=lambda _: None)
 
 
 class _Set:

@@ -7,7 +7,7 @@ Introduction to Automata Theory, chapters 2 and 4).
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 Range = tuple[int, int]  # of code points, both ends in it
 
@@ -24,19 +24,19 @@ class Automaton(Protocol):
         """The state before the text."""
         ...
 
-    def step(self, state: Hashable, character: int) -> Hashable | None:
+    def step(self, state: Any, character: int) -> Hashable | None:
         """The state behind a character."""
         ...
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: Any) -> bool:
         """The text may end here."""
         ...
 
-    def cuts(self, state: Hashable) -> Iterable[int]:
+    def cuts(self, state: Any) -> Iterable[int]:
         """Characters at which ``step`` may begin to give another state."""
         ...
 
-    def accepts_all(self, state: Hashable) -> bool:
+    def accepts_all(self, state: Any) -> bool:
         """Whatever follows is accepted; False where that is not known."""
         ...
 
@@ -53,23 +53,21 @@ class Length:
         self._least, self._most = least, most
         self.start: int | None = 0 if most is None or least <= most else None
 
-    def step(self, state: Hashable, character: int) -> int | None:  # noqa: ARG002
+    def step(self, state: int, character: int) -> int | None:  # noqa: ARG002
         """One more; as many as are needed are not told apart from more."""
-        assert isinstance(state, int)
         if self._most is None:
             return min(state + 1, self._least)
         return state + 1 if state < self._most else None
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: int) -> bool:
         """There are enough."""
-        assert isinstance(state, int)
         return state >= self._least
 
-    def cuts(self, state: Hashable) -> tuple[int, ...]:  # noqa: ARG002
+    def cuts(self, state: int) -> tuple[int, ...]:  # noqa: ARG002
         """All characters are alike."""
         return ()
 
-    def accepts_all(self, state: Hashable) -> bool:
+    def accepts_all(self, state: int) -> bool:
         """Nothing bounds it above."""
         return self._most is None and self.accepts(state)
 
@@ -89,21 +87,19 @@ class Words:
                 self._next.setdefault(word[:place], set()).add(character)
         self.start: str | None = "" if words else None
 
-    def step(self, state: Hashable, character: int) -> str | None:
+    def step(self, state: str, character: int) -> str | None:
         """A longer beginning of one."""
-        assert isinstance(state, str)
         return state + chr(character) if chr(character) in self._next.get(state, ()) else None
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: str) -> bool:
         """It is one of them."""
         return state in self._whole
 
-    def cuts(self, state: Hashable) -> list[int]:
+    def cuts(self, state: str) -> list[int]:
         """Where one of them goes on."""
-        assert isinstance(state, str)
         return [cut for character in self._next.get(state, ()) for cut in (ord(character), ord(character) + 1)]
 
-    def accepts_all(self, state: Hashable) -> bool:  # noqa: ARG002
+    def accepts_all(self, state: str) -> bool:  # noqa: ARG002
         """Never."""
         return False
 
@@ -120,24 +116,20 @@ class Both:
         self._first, self._second = first, second
         self.start = _pair(first.start, second.start)
 
-    def step(self, state: Hashable, character: int) -> Hashable | None:
+    def step(self, state: tuple[Any, Any], character: int) -> Hashable | None:
         """Both go on."""
-        assert isinstance(state, tuple)
         return _pair(self._first.step(state[0], character), self._second.step(state[1], character))
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: tuple[Any, Any]) -> bool:
         """Both do."""
-        assert isinstance(state, tuple)
         return self._first.accepts(state[0]) and self._second.accepts(state[1])
 
-    def cuts(self, state: Hashable) -> set[int]:
+    def cuts(self, state: tuple[Any, Any]) -> set[int]:
         """Those of both."""
-        assert isinstance(state, tuple)
         return {*self._first.cuts(state[0]), *self._second.cuts(state[1])}
 
-    def accepts_all(self, state: Hashable) -> bool:
+    def accepts_all(self, state: tuple[Any, Any]) -> bool:
         """Both do."""
-        assert isinstance(state, tuple)
         return self._first.accepts_all(state[0]) and self._second.accepts_all(state[1])
 
 
@@ -156,9 +148,8 @@ class Other:
         self._inner = inner
         self.start: tuple[Hashable, ...] | None = () if inner.start is None else (inner.start,)
 
-    def step(self, state: Hashable, character: int) -> tuple[Hashable, ...] | None:
+    def step(self, state: tuple[Any, ...], character: int) -> tuple[Hashable, ...] | None:
         """As it goes on."""
-        assert isinstance(state, tuple)
         if not state:
             return state
         behind = self._inner.step(state[0], character)
@@ -166,17 +157,15 @@ class Other:
             return ()
         return None if self._inner.accepts_all(behind) else (behind,)
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: tuple[Any, ...]) -> bool:
         """It does not."""
-        assert isinstance(state, tuple)
         return not state or not self._inner.accepts(state[0])
 
-    def cuts(self, state: Hashable) -> Iterable[int]:
+    def cuts(self, state: tuple[Any, ...]) -> Iterable[int]:
         """The same."""
-        assert isinstance(state, tuple)
         return self._inner.cuts(state[0]) if state else ()
 
-    def accepts_all(self, state: Hashable) -> bool:
+    def accepts_all(self, state: tuple[Any, ...]) -> bool:
         """It has ended."""
         return state == ()
 

@@ -76,7 +76,7 @@ def _values(schema: dict[str, Any]) -> tuple[Any, ...] | None:
     if "const" in schema:
         found = [schema["const"]]
         if "enum" in schema:
-            return own_values(schema["enum"], schema["const"])
+            return tuple(value for value in schema["enum"] if json.dumps(value) == json.dumps(found[0]))
     elif "enum" in schema:
         found = schema["enum"]
         if not isinstance(found, list) or not found:
@@ -88,11 +88,6 @@ def _values(schema: dict[str, Any]) -> tuple[Any, ...] | None:
     except ValueError:
         refuse(ConfigError, "enum or const has a number that JSON does not have (NaN or infinity)")
     return tuple(found)
-
-
-def own_values(listed: Any, constant: Any) -> tuple[Any, ...]:
-    """The constant, if it is listed too."""
-    return tuple(value for value in listed if json.dumps(value) == json.dumps(constant))
 
 
 def _number(schema: dict[str, Any], keyword: str) -> Decimal | None:

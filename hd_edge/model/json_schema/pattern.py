@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .automaton import Range
@@ -124,33 +124,30 @@ class Pattern:
         self._too_much(self.work)
         return reached
 
-    def step(self, state: Hashable, character: int) -> Hashable | None:
+    def step(self, state: Any, character: int) -> Hashable | None:
         """Behind a character, where the pattern may begin anew."""
         if state == self._ALL:
-            return state
+            return self._ALL
         behind = {self._first}
-        assert isinstance(state, tuple)
         for place in state[1]:
             node = self._nodes[place]
             if node.takes is not None and any(low <= character <= high for low, high in node.takes):
                 behind.update(node.then)
         return self._state(behind, at_start=False)
 
-    def accepts(self, state: Hashable) -> bool:
+    def accepts(self, state: Any) -> bool:
         """It was found, or is at the end."""
         if state == self._ALL:
             return True
-        assert isinstance(state, tuple)
         return self._last in self._closure(set(state[1]), at_start=state[0], at_end=True)
 
-    def cuts(self, state: Hashable) -> set[int]:
+    def cuts(self, state: Any) -> set[int]:
         """The ends of what its places take."""
         if state == self._ALL:
             return set()
-        assert isinstance(state, tuple)
         taken = [takes for place in state[1] if (takes := self._nodes[place].takes)]
         return {cut for ranges in taken for low, high in ranges for cut in (low, high + 1)}
 
-    def accepts_all(self, state: Hashable) -> bool:
+    def accepts_all(self, state: Any) -> bool:
         """It was found."""
-        return state == self._ALL
+        return bool(state == self._ALL)

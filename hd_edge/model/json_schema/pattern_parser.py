@@ -230,9 +230,7 @@ class Parser:
             self._fail("there is no such escape")
         self._at = found.end()
         code = int(found[1] or found[2] or found[3], 16)
-        if 0xD800 <= code <= 0xDBFF and (
-            low := re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})").match(self._text, self._at)
-        ):
+        if 0xD800 <= code <= 0xDBFF and (low := LOW_HALF.match(self._text, self._at)):
             self._at = low.end()
             code = 0x10000 + ((code - 0xD800) << 10) + (int(low[1], 16) - 0xDC00)
         if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:

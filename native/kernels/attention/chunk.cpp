@@ -155,22 +155,22 @@ void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from,
     list.ahead_step = joined ? width : cells.inner;
 }
 
-void ChunkWorker::all_scores(const Unit& u, const Run& run) {
-    const Cells& k = problem_.k;
-    const CellKernels& kernels = set_.of(run.convert ? CellType::f32 : k.type);
-    const int stream = u.heads == 1 && !scattered_ ? 2 * kStream : kStream;
+// Every cell that a query sees: visit(kernels, KV head, first query, queries, cells, rank of the first of them). Ranks
+// come in order, `stream` at a time; rows that do not agree with the tile have the rest of theirs alone.
+template <class Visit>
+void ChunkWorker::each_cell(const Cells& cells, const Unit& u, const Run& run, int stream, const Visit& visit) {
+    const CellKernels& kernels = set_.of(run.convert ? CellType::f32 : cells.type);
     for (int from = 0; from < tile_; from += stream) {
         const int n = std::min(stream, tile_ - from);
         for (int64_t h = 0; h < u.heads; h++) {
-            CellList list = list_of(k, u, h, tile_cells_ + from, n);
-            ask(k, u, h, from + stream, list);
+            CellList list = list_of(cells, u, h, tile_cells_ + from, n);
+            ask(cells, u, h, from + stream, list);
             if (run.convert) {
-                set_.of(k.type).convert(list, k.size, converted_);
-                list = {reinterpret_cast<const char*>(converted_), k.size * 4, ranks_, n, nullptr, 0};
+                set_.of(cells.type).convert(list, cells.size, converted_);
+                list = {reinterpret_cast<const char*>(converted_), cells.size * 4, ranks_, n, nullptr, 0};
             }
             each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
-                kernels.scores[queries](query_ + h * queries_ + i, list.from(rank - from, count, i == run.first),
-                                        k.size, dots(h, i) + rank);
+                visit(kernels, h, i, queries, list.from(rank - from, count, i == run.first), rank);
             });
         }
     }
@@ -179,42 +179,29 @@ void ChunkWorker::all_scores(const Unit& u, const Run& run) {
         const Row& row = row_[r];
         if (row.seen > row.agrees)
             for (int64_t h = 0; h < u.heads; h++) {
-                const CellList list = list_of(k, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
-                set_.of(k.type).scores[1](query_ + h * queries_ + i, list, k.size, dots(h, i) + row.agrees);
+                const CellList list = list_of(cells, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
+                visit(set_.of(cells.type), h, i, 1, list, row.agrees);
             }
     }
 }
 
+void ChunkWorker::all_scores(const Unit& u, const Run& run) {
+    const int stream = u.heads == 1 && !scattered_ ? 2 * kStream : kStream;
+    const auto visit = [&](const CellKernels& kernels, int64_t h, int64_t i, int queries, const CellList& list,
+                           int rank) {
+        kernels.scores[queries](query_ + h * queries_ + i, list, problem_.k.size, dots(h, i) + rank);
+    };
+    each_cell(problem_.k, u, run, stream, visit);
+}
+
 void ChunkWorker::all_values(const Unit& u, const Run& run, const Parts& parts) {
-    const Cells& v = problem_.v;
-    const int64_t step = part_step(v.size);
-    const CellKernels& kernels = set_.of(run.convert ? CellType::f32 : v.type);
     const int stream = u.heads == 1 && !scattered_ ? kChunk : kStream;
-    for (int from = 0; from < tile_; from += stream) {
-        const int n = std::min(stream, tile_ - from);
-        for (int64_t h = 0; h < u.heads; h++) {
-            CellList list = list_of(v, u, h, tile_cells_ + from, n);
-            ask(v, u, h, from + stream, list);
-            if (run.convert) {
-                set_.of(v.type).convert(list, v.size, converted_);
-                list = {reinterpret_cast<const char*>(converted_), v.size * 4, ranks_, n, nullptr, 0};
-            }
-            each_block(from, n, [&](int64_t i, int queries, int rank, int count) {
-                kernels.values[queries](dots(h, i) + rank, list.from(rank - from, count, i == run.first), v.size,
-                                        part(parts, h, i) + kPartHead, step, rank == 0);
-            });
-        }
-    }
-    for (int64_t i = run.first; i < run.first + run.queries; i++) {
-        const int64_t r = row_of(i);
-        const Row& row = row_[r];
-        if (row.seen > row.agrees)
-            for (int64_t h = 0; h < u.heads; h++) {
-                const CellList list = list_of(v, u, h, cells_ + r * kChunk + row.agrees, row.seen - row.agrees);
-                set_.of(v.type).values[1](dots(h, i) + row.agrees, list, v.size, part(parts, h, i) + kPartHead, step,
-                                          row.agrees == 0);
-            }
-    }
+    const auto visit = [&](const CellKernels& kernels, int64_t h, int64_t i, int queries, const CellList& list,
+                           int rank) {
+        kernels.values[queries](dots(h, i) + rank, list, problem_.v.size, part(parts, h, i) + kPartHead,
+                                part_step(problem_.v.size), rank == 0);
+    };
+    each_cell(problem_.v, u, run, stream, visit);
 }
 
 void ChunkWorker::compute(const Unit& u, const Parts& parts) {

@@ -56,6 +56,8 @@ class ChunkWorker {
     int64_t row_of(int64_t query) const { return rows_of_[query]; }
     template <class Visit>
     void each_block(int from, int count, const Visit& visit) const;
+    template <class Visit>
+    void each_cell(const Cells& cells, const Unit& unit, const Run& run, int stream, const Visit& visit);
     void all_scores(const Unit& unit, const Run& run);
     void all_values(const Unit& unit, const Run& run, const Parts& parts);
     float* part(const Parts& parts, int64_t head, int64_t query) const {

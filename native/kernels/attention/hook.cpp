@@ -35,16 +35,10 @@ Buffer* marking_alloc(BufferType* type, size_t size) {
     return buffer;
 }
 
-int cell_type(const Tensor* t) {
-    for (int i = 0; i < kCellTypes; i++)
-        if (kCellLayouts[i].ggml_type == t->type) return i;
-    return -1;
-}
-
 // Whole vectors of a type of ours, one stride from cell to cell.
 bool is_cells(const Tensor* t) {
-    const int type = cell_type(t);
-    return takes_cells(t->type, t->ne[0]) && t->nb[0] == static_cast<size_t>(kCellLayouts[type].block_bytes);
+    return takes_cells(t->type, t->ne[0]) &&
+           t->nb[0] == static_cast<size_t>(kCellLayouts[cell_type(t->type)].block_bytes);
 }
 
 bool takes(const Tensor* op) {
@@ -105,8 +99,8 @@ Problem problem_of(const Tensor* op) {
     p.q = strided(q);
     // The result is (columns, head, row, stream).
     p.out = {static_cast<const char*>(op->data), bytes(op->nb[2]), bytes(op->nb[1]), bytes(op->nb[3])};
-    p.k = {strided(k), static_cast<CellType>(cell_type(k)), k->ne[0]};
-    p.v = {strided(v), static_cast<CellType>(cell_type(v)), v->ne[0]};
+    p.k = {strided(k), static_cast<CellType>(cell_type(k->type)), k->ne[0]};
+    p.v = {strided(v), static_cast<CellType>(cell_type(v->type)), v->ne[0]};
     if (mask) {
         p.mask = static_cast<const char*>(mask->data);
         // Where sizes are known and memory is not yet, any address will do: it says that there is a mask.

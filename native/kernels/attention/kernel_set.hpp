@@ -63,10 +63,4 @@ constexpr int kPartHead = 16;  // floats before the values of a part: its maximu
 constexpr int64_t part_step(int64_t value_size) { return kPartHead + value_size; }
 constexpr float kNothing = -3.0e38f;  // the maximum of a running sum that is empty: finite, so that no NaN can arise
 
-// Each is defined in the file of its instruction set, if this build has it.
-extern const AttentionSet kAttentionAvx512, kAttentionAvx2, kAttentionNeon;
-
-// The one that goes with kernels of this many lanes, or nullptr.
-const AttentionSet* attention_set(int lanes);
-
 }  // namespace hd::kernels

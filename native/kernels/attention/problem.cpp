@@ -13,10 +13,15 @@ float Problem::slope(int64_t head) const {
                         : std::pow(base(max_bias / 2.0f), static_cast<float>(2 * (head - power) + 1));
 }
 
+int cell_type(int ggml_type) {
+    for (int i = 0; i < kCellTypes; i++)
+        if (kCellLayouts[i].ggml_type == ggml_type) return i;
+    return -1;
+}
+
 bool takes_cells(int ggml_type, int64_t size) {
-    for (const CellLayout& l : kCellLayouts)
-        if (l.ggml_type == ggml_type) return size % l.columns == 0;
-    return false;
+    const int type = cell_type(ggml_type);
+    return type >= 0 && size % kCellLayouts[type].columns == 0;
 }
 
 bool takes_sizes(int64_t key_size, int64_t value_size) {

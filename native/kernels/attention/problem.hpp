@@ -72,6 +72,8 @@ struct Problem {
     float slope(int64_t head) const;
 };
 
+// The type of cells that ggml gives this number, or -1.
+int cell_type(int ggml_type);
 // Whether vectors of this type (ggml's number) and size can be read.
 bool takes_cells(int ggml_type, int64_t size);
 // Whether these kernels compute vectors of this size: the keys' and the values'.

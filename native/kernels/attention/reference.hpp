@@ -86,4 +86,14 @@ inline std::vector<double> attention(const Problem& p, int64_t stream, int64_t h
     return out;
 }
 
+// How far a result is from that, as a share of its length.
+inline double error_of(const Problem& p, int64_t stream, int64_t head, int64_t row) {
+    const auto right = attention(p, stream, head, row);
+    const float* mine = p.result(stream, head / p.group(), row * p.group() + head % p.group());
+    double difference = 0, size = 1e-30;
+    for (size_t d = 0; d < right.size(); d++)
+        difference += std::pow(static_cast<double>(mine[d]) - right[d], 2), size += std::pow(right[d], 2);
+    return std::sqrt(difference / size);
+}
+
 }  // namespace hd::kernels::reference

@@ -1,4 +1,4 @@
-#include "self_test.hpp"
+#include "../self_test.hpp"
 
 #include <thread>
 
@@ -100,23 +100,16 @@ const char* test_case(const Case& c) {
                     mask->nb[1]);
     }
 
-    r.backend = api.ggml_backend_cpu_init();
-    if (!r.backend) return "no CPU backend";
-    api.ggml_backend_cpu_set_n_threads(r.backend, kThreads);
-    if (api.ggml_backend_graph_compute(r.backend, graph) != ggml::kSuccess) return "the graph failed";
+    if (const char* problem = r.compute(graph, kThreads)) return problem;
     const Problem p = problem_of(all), single = problem_of(alone);
     for (int64_t s = 0; s < c.streams; s++)
         for (int64_t h = 0; h < heads; h++)
             for (int64_t row = 0; row < c.rows; row++) {
-                const float* mine = p.result(s, h / c.group, row * c.group + h % c.group);
-                const auto right = reference::attention(p, s, h, row);
-                double difference = 0, size = 0;
-                for (size_t d = 0; d < right.size(); d++)
-                    difference += std::pow(static_cast<double>(mine[d]) - right[d], 2), size += std::pow(right[d], 2);
-                if (!(std::sqrt(difference / size) < kTolerance))
+                if (!(reference::error_of(p, s, h, row) < kTolerance))
                     return "attention differs from a computation in double precision";
                 if (row == last &&
-                    std::memcmp(mine, single.result(s, h / c.group, h % c.group), static_cast<size_t>(c.size) * 4))
+                    std::memcmp(p.result(s, h / c.group, row * c.group + h % c.group),
+                                single.result(s, h / c.group, h % c.group), static_cast<size_t>(c.size) * 4))
                     return "attention of a row depends on its company";
             }
     return nullptr;

@@ -30,11 +30,7 @@ ExpertProduct::ExpertProduct(const KernelSet& kernels, const ExpertMatrices& wei
         order_[static_cast<size_t>(ends[static_cast<size_t>(expert[static_cast<size_t>(i)])]++)] = i;
 }
 
-size_t ExpertProduct::work_bytes(WeightType type, int64_t inputs, int64_t columns) {
-    return static_cast<size_t>(inputs * (columns / layout(type).columns) * layout(type).row_bytes());
-}
-
-void ExpertProduct::quantize(uint8_t* work, int thread, int threads) const {
+void ExpertProduct::prepare(uint8_t* work, int thread, int threads) const {
     const WeightType type = weights_.first.type;
     const int64_t inputs = static_cast<int64_t>(order_.size());
     const int64_t mine = inputs * thread / threads, end = inputs * (thread + 1) / threads;

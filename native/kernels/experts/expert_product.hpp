@@ -41,11 +41,9 @@ class ExpertProduct {
     // `chosen`: the expert (int32) of each slot of each token; `in`, `out`: rows of floats.
     ExpertProduct(const KernelSet& kernels, const ExpertMatrices& weights, const Slots& chosen, const Slots& in,
                   const Slots& out);
-    // Bytes of scratch memory for so many inputs, slots times tokens.
-    static size_t work_bytes(WeightType type, int64_t inputs, int64_t columns);
 
-    // First all threads call quantize, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
-    void quantize(uint8_t* work, int thread, int threads) const;
+    // First all threads call prepare, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
+    void prepare(uint8_t* work, int thread, int threads) const;
     int64_t chunks(int threads) const {
         return used_.empty() ? 0 : static_cast<int64_t>(used_.size()) * parts(threads);
     }

@@ -14,26 +14,15 @@ Slots slots_of(const Tensor* t, int dimension) {
             t->nb[dimension + 1]};
 }
 
-class ExpertTraits : public ggml::TensorTraits {
-  public:
-    bool work_size(int, const Tensor* op, size_t& size) override {
-        if (op->op != ggml::kOpMulMatId) return false;
-        size = ExpertProduct::work_bytes(experts_of(op->src[0]).first.type, op->src[2]->ne[0] * op->src[2]->ne[1],
-                                         op->src[0]->ne[0]);
-        return true;
-    }
+size_t bytes_of(const Tensor* op) {
+    return work_bytes(experts_of(op->src[0]).first.type, op->src[2]->ne[0] * op->src[2]->ne[1], op->src[0]->ne[0]);
+}
 
-    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
-        if (op->op != ggml::kOpMulMatId) return false;
-        const ExpertProduct product(*kernels, experts_of(op->src[0]), slots_of(op->src[2], 0), slots_of(op->src[1], 1),
-                                    slots_of(op, 1));
-        auto* work = static_cast<uint8_t*>(p->wdata);
-        product.quantize(work, p->ith, p->nth);
-        multiply_chunks(p, product, work);
-        return true;
-    }
-};
-ExpertTraits traits;
+ExpertProduct product_of(const Tensor* op) {
+    return {*kernels, experts_of(op->src[0]), slots_of(op->src[2], 0), slots_of(op->src[1], 1), slots_of(op, 1)};
+}
+
+ProductTraits<ggml::kOpMulMatId, bytes_of, product_of> traits;
 
 }  // namespace
 

@@ -23,11 +23,11 @@ size_t FloatProduct::work_bytes() const {
     return adjacent() ? 0 : static_cast<size_t>(inputs_ * weights_.columns) * sizeof(float);
 }
 
-void FloatProduct::gather(char* work, int thread, int threads) const {
+void FloatProduct::prepare(uint8_t* work, int thread, int threads) const {
     if (adjacent()) return;
     for (int64_t i = inputs_ * thread / threads; i < inputs_ * (thread + 1) / threads; i++) {
         const char* x = in_.at(i);
-        char* to = work + i * weights_.columns * 4;
+        uint8_t* to = work + i * weights_.columns * 4;
         for (int64_t c = 0; c < weights_.columns; c++) std::memcpy(to + 4 * c, x + c * int64_t(in_.column_step), 4);
     }
 }
@@ -49,7 +49,7 @@ int64_t FloatProduct::bound(int64_t part, int64_t parts, int threads) const {
     return passes_ == 1 ? streamed_bound(groups_, part, threads) : groups_ * part / parts;
 }
 
-void FloatProduct::multiply(const char* work, int64_t chunk, int threads) const {
+void FloatProduct::multiply(const uint8_t* work, int64_t chunk, int threads) const {
     const Split s = split(threads);
     const int64_t part = chunk / s.inputs, share = chunk % s.inputs;
     const int64_t first = bound(part, s.weights, threads) * kGroupRows;
@@ -60,8 +60,9 @@ void FloatProduct::multiply(const char* work, int64_t chunk, int threads) const 
         const float* x[kMaxInputs];
         float* out[kMaxInputs];
         for (int64_t i = 0; i < count; i++) {
-            const char* at = adjacent() ? in_.at(begin + i) : work + (begin + i) * weights_.columns * 4;
-            x[i] = reinterpret_cast<const float*>(at);
+            const void* at = in_.at(begin + i);
+            if (!adjacent()) at = work + (begin + i) * weights_.columns * 4;
+            x[i] = static_cast<const float*>(at);
             out[i] = reinterpret_cast<float*>(const_cast<char*>(out_.at(begin + i))) + first;
         }
         const Dots dots = kernels_.types[static_cast<int>(weights_.type)][pass > from][count];

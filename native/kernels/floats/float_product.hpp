@@ -20,10 +20,10 @@ class FloatProduct {
     // Bytes of scratch memory: for inputs whose columns are not adjacent.
     size_t work_bytes() const;
 
-    // First all threads call gather, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
-    void gather(char* work, int thread, int threads) const;
+    // First all threads call prepare, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
+    void prepare(uint8_t* work, int thread, int threads) const;
     int64_t chunks(int threads) const;
-    void multiply(const char* work, int64_t chunk, int threads) const;
+    void multiply(const uint8_t* work, int64_t chunk, int threads) const;
 
   private:
     // Chunks are cut along the weights and, where those are few, along the inputs.

@@ -18,24 +18,9 @@ FloatProduct product_of(const Tensor* op) {
     return {*float_set_in_use, matrix, rows_of(op->src[1]), rows_of(op)};
 }
 
-class FloatTraits : public ggml::TensorTraits {
-  public:
-    bool work_size(int, const Tensor* op, size_t& size) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        size = product_of(op).work_bytes();
-        return true;
-    }
+size_t bytes_of(const Tensor* op) { return product_of(op).work_bytes(); }
 
-    bool compute_forward(ggml::ComputeParams* p, Tensor* op) override {
-        if (op->op != ggml::kOpMulMat) return false;
-        const FloatProduct product = product_of(op);
-        auto* work = static_cast<char*>(p->wdata);
-        product.gather(work, p->ith, p->nth);
-        multiply_chunks(p, product, work);
-        return true;
-    }
-};
-FloatTraits traits;
+ProductTraits<ggml::kOpMulMat, bytes_of, product_of> traits;
 
 }  // namespace
 

@@ -27,13 +27,10 @@ struct FloatSet {
     Dots types[kFloatTypes][2][kMaxInputs + 1];  // by where the weights are and number of inputs; [0] is unused
 };
 
-// Each is defined in the file of its instruction set, if this build has it.
-extern const FloatSet kFloatAvx512, kFloatAvx2, kFloatNeon;
-
-// The one that goes with kernels of this many lanes, or nullptr.
-const FloatSet* float_set(int lanes);
-
 // The type with kernels that ggml gives this number, or -1.
-int float_type(int ggml_type);
+inline int float_type(int ggml_type) {
+    const int type = cell_type(ggml_type);
+    return type < kFloatTypes ? type : -1;
+}
 
 }  // namespace hd::kernels

@@ -3,25 +3,18 @@
 //   bench_attention [head size] [KV heads] [heads per KV head] [cells] [type] [instruction set] [company] [turn]
 // In company the cells belong to so many conversations, which wrote `turn` cells in turns; the rows are dealt out to
 // them.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
 #include "../kernel_sets.hpp"
-#include "../large_pages.hpp"
-#include "thread_team.hpp"
+#include "../vector_set.hpp"
+#include "bench.hpp"
 
 using namespace hd::kernels;
 
 namespace {
 
 constexpr int kThreads = 2;
-constexpr int64_t kStreamed = 512 << 20;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+constexpr auto kBytes = static_cast<int64_t>(kStreamed);
 
 struct Setup {
     int64_t size, kv_heads, group, cells;
@@ -31,34 +24,9 @@ struct Setup {
     int64_t cache_bytes() const { return cells * kv_heads * vector_bytes(type, size); }  // of K or of V in one layer
 };
 
-char* memory_of(size_t bytes) {
-    auto* p = static_cast<char*>(std::aligned_alloc(2 << 20, (bytes + (2 << 20)) & ~size_t{(2 << 20) - 1}));
-    advise_large_pages(p, bytes);
-    std::memset(p, 0x11, bytes);
-    return p;
-}
-
-double read_speed(const char* memory, size_t bytes) {
-    double best = 0;
-    for (int run = 0; run < 5; run++) {
-        std::atomic<uint64_t> all{0};
-        const double start = now();
-        with_team(kThreads, [&](Team& team) {
-            uint64_t sum[8] = {};
-            const size_t share = bytes / kThreads / 64 * 64;
-            const auto* p = reinterpret_cast<const uint64_t*>(memory + share * static_cast<size_t>(team.thread));
-            for (size_t i = 0; i < share / 8; i += 8)
-                for (size_t j = 0; j < 8; j++) sum[j] += p[i + j];
-            for (const uint64_t s : sum) all += s;
-        });
-        best = std::max(best, static_cast<double>(bytes) / (now() - start) * (all ? 1 : 1));
-    }
-    return best;
-}
-
 // Seconds of one layer, the best of some passes over all layers.
 double time(const Setup& s, const AttentionSet& set, const char* memory, int64_t rows) {
-    const int64_t heads = s.kv_heads * s.group, layers = std::max<int64_t>(1, kStreamed / (2 * s.cache_bytes()));
+    const int64_t heads = s.kv_heads * s.group, layers = std::max<int64_t>(1, kBytes / (2 * s.cache_bytes()));
     std::vector<float> q(static_cast<size_t>(rows * heads * s.size), 0.01f), out(q.size());
     std::vector<uint16_t> mask(static_cast<size_t>(rows * s.cells), kHidden);
     for (int64_t r = 0; r < rows; r++)
@@ -75,22 +43,17 @@ double time(const Setup& s, const AttentionSet& set, const char* memory, int64_t
     p.k = {{memory, s.kv_heads * bytes, bytes, 0}, s.type, s.size};
     p.v = p.k;
     std::vector<char> work(Attention(p, set).work_bytes(kThreads));
-    double best = 1e9;
     const int64_t passes = rows > 64 ? 1 : layers;
-    for (int run = 0; run < 5; run++) {
-        const double start = now();
-        with_team(kThreads, [&](Team& team) {
-            for (int64_t layer = 0; layer < passes; layer++) {
-                Problem one = p;
-                one.k.data = memory + 2 * layer * s.cache_bytes();
-                one.v.data = one.k.data + s.cache_bytes();
-                Attention(one, set).run(team, work.data());
-                team.barrier();
-            }
-        });
-        best = std::min(best, (now() - start) / static_cast<double>(passes));
-    }
-    return best;
+    const double seconds = fastest(5, kThreads, [&](Team& team) {
+        for (int64_t layer = 0; layer < passes; layer++) {
+            Problem one = p;
+            one.k.data = memory + 2 * layer * s.cache_bytes();
+            one.v.data = one.k.data + s.cache_bytes();
+            Attention(one, set).run(team, work.data());
+            team.barrier();
+        }
+    });
+    return seconds / static_cast<double>(passes);
 }
 
 }  // namespace
@@ -101,15 +64,15 @@ int main(int argc, char** argv) {
     for (int i = 0; i < kCellTypes; i++)
         if (argc > 5 && !std::strcmp(argv[5], kCellLayouts[i].name)) s.type = static_cast<CellType>(i);
     const KernelSet* kernels = argc > 6 ? kernels_named(argv[6]) : best_kernels();
-    const AttentionSet* set = kernels ? attention_set(kernels->lanes) : nullptr;
-    if (!set) return std::fprintf(stderr, "no such kernels here\n"), 1;
-    const char* memory = memory_of(static_cast<size_t>(std::max<int64_t>(kStreamed, 2 * s.cache_bytes())));
-    const double speed = read_speed(memory, kStreamed), layer = 2 * static_cast<double>(s.cache_bytes());
-    std::printf("%s, %d threads; memory read alone: %.1f GB/s; %.2f MB per layer\n", set->isa, kThreads, speed / 1e9,
-                layer / 1e6);
+    const VectorSet* vectors = kernels ? vector_set(kernels->lanes) : nullptr;
+    if (!vectors) return std::fprintf(stderr, "no such kernels here\n"), 1;
+    const char* memory = memory_of(static_cast<size_t>(std::max<int64_t>(kBytes, 2 * s.cache_bytes())));
+    const double speed = read_speed(memory, kThreads), layer = 2 * static_cast<double>(s.cache_bytes());
+    std::printf("%s, %d threads; memory read alone: %.1f GB/s; %.2f MB per layer\n", vectors->attention.isa, kThreads,
+                speed / 1e9, layer / 1e6);
     for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512}) {
         if (rows > s.cells) break;
-        const double seconds = time(s, *set, memory, rows);
+        const double seconds = time(s, vectors->attention, memory, rows);
         const double sums = 4.0 * static_cast<double>(rows * s.kv_heads * s.group * s.size) *
                             (static_cast<double>(s.cells) - static_cast<double>(rows) / 2) /
                             static_cast<double>(s.company);

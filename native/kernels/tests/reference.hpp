@@ -1,12 +1,9 @@
 // ggml's block formats decoded plainly, one weight at a time: what the kernels are compared with.
 #pragma once
 
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <random>
-#include <vector>
 
+#include "../attention/reference.hpp"
 #include "../layout.hpp"
 
 namespace hd::kernels::reference {
@@ -14,10 +11,7 @@ namespace hd::kernels::reference {
 inline float from_half(const uint8_t* p) {
     uint16_t h;
     std::memcpy(&h, p, 2);
-    const int exponent = h >> 10 & 31, mantissa = h & 1023;
-    const float size = exponent ? std::ldexp(1.0f + static_cast<float>(mantissa) / 1024.0f, exponent - 15)
-                                : std::ldexp(static_cast<float>(mantissa), -24);
-    return h & 0x8000 ? -size : size;
+    return static_cast<float>(from_half(h));
 }
 
 // One block's weights in double precision.

@@ -2,34 +2,41 @@
 // any number of threads; a node of a tree and its path alone.
 #include <algorithm>
 #include <random>
-#include <string>
 
-#include "../kernel_sets.hpp"
+#include "../vector_set.hpp"
 #include "attention_scene.hpp"
+#include "each_set.hpp"
 
 using namespace hd::kernels;
 
 namespace {
+
+// One row, in a cache where the cells that it sees lie side by side.
+std::vector<float> alone(const AttentionSet& set, const Shape& shape, int number, const Row& row, int threads = 1) {
+    Row contents = row;
+    contents.resize(static_cast<size_t>(shape.cells), 9999);
+    return Scene(set, shape, contents).run(number, {first_cells(static_cast<int64_t>(row.size()))}, threads)[0];
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && !std::memcmp(a.data(), b.data(), a.size() * sizeof(float));
+}
 
 // Rows of a prompt: each sees its own cell and all before.
 void check_company(const AttentionSet& set, const Shape& shape, const std::vector<int>& counts) {
     const Scene scene(set, shape);
     const int most = *std::max_element(counts.begin(), counts.end());
     std::vector<Row> rows;
-    std::vector<int> numbers;
-    for (int i = 0; i < most; i++) numbers.push_back(i), rows.push_back(first_cells(shape.cells - most - 3 + i));
-    std::vector<std::vector<float>> alone;
-    for (size_t i = 0; i < rows.size(); i++) alone.push_back(scene.run({numbers[i]}, {rows[i]}, 1, i % 8 == 0)[0]);
+    std::vector<std::vector<float>> each;
+    for (int i = 0; i < most; i++) {
+        rows.push_back(first_cells(shape.cells - most - 3 + i));
+        each.push_back(scene.run(i, {rows.back()}, 1, i % 8 == 0)[0]);
+    }
     for (const int count : counts)
         for (int threads = 1; threads <= 3; threads++) {
-            const auto from = static_cast<std::ptrdiff_t>(most - count);
-            const std::vector<Row> some(rows.begin() + from, rows.end());
-            const std::vector<int> their(numbers.begin() + from, numbers.end());
-            const auto got = scene.run(their, some, threads, threads == 2);
-            const bool same =
-                std::equal(got.begin(), got.end(), alone.begin() + from, [](const auto& a, const auto& b) {
-                    return a.size() == b.size() && !std::memcmp(a.data(), b.data(), a.size() * sizeof(float));
-                });
+            const int from = most - count;
+            const auto got = scene.run(from, {rows.begin() + from, rows.end()}, threads, threads == 2);
+            const bool same = std::equal(got.begin(), got.end(), each.begin() + from, same_bits);
             if (!same)
                 std::fprintf(stderr, "%s %s/%s size %d: %d rows, %d threads\n", set.isa, layout(shape.k).name,
                              layout(shape.v).name, int(shape.size), count, threads);
@@ -46,22 +53,16 @@ void check_trees(const AttentionSet& set, const Shape& shape, uint32_t seed) {
     for (int64_t c = 0; c < shape.cells - 70; c++)
         if (random() % 40) trunk.push_back(c);
     std::vector<Row> rows;
-    std::vector<int> numbers;
     const int nodes = 1 + static_cast<int>(random() % 63);
     for (int i = 0; i < nodes; i++) {
         Row row = i == 0 ? trunk : rows[random() % rows.size()];
         row.push_back(shape.cells - 66 + i);
         rows.push_back(row);
-        numbers.push_back(i);
     }
-    const auto tree = scene.run(numbers, rows, 2, true);
+    const auto tree = scene.run(0, rows, 2, true);
     for (size_t i = 0; i < rows.size(); i++) {
-        Row contents = rows[i];
-        contents.resize(static_cast<size_t>(shape.cells), 9999);
-        const Scene dense(set, shape, contents);
-        const auto path = first_cells(static_cast<int64_t>(rows[i].size()));
-        const auto alone = dense.run({numbers[i]}, {path}, 1 + static_cast<int>(i) % 3)[0];
-        CHECK(!std::memcmp(alone.data(), tree[i].data(), alone.size() * sizeof(float)));
+        const int number = static_cast<int>(i);
+        CHECK(same_bits(alone(set, shape, number, rows[i], 1 + number % 3), tree[i]));
     }
 }
 
@@ -80,7 +81,6 @@ void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
             if (owner < company) trunks[owner].push_back(c);
     }
     std::vector<Row> rows;
-    std::vector<int> numbers;
     int64_t cell = shape.cells - 120;
     for (const Row& trunk : trunks) {
         const size_t first = rows.size();
@@ -90,18 +90,13 @@ void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
                       : prompt             ? rows.back()
                                            : rows[first + random() % (rows.size() - first)];
             row.push_back(cell++);
-            numbers.push_back(static_cast<int>(rows.size()));
             rows.push_back(std::move(row));
         }
     }
     for (int threads = 1; threads <= 3; threads++) {
-        const auto together = scene.run(numbers, rows, threads, threads == 2);
+        const auto together = scene.run(0, rows, threads, threads == 2);
         for (size_t i = static_cast<size_t>(threads) - 1; i < rows.size(); i += 3) {
-            Row contents = rows[i];
-            contents.resize(static_cast<size_t>(shape.cells), 9999);
-            const auto path = first_cells(static_cast<int64_t>(rows[i].size()));
-            const auto alone = Scene(set, shape, contents).run({numbers[i]}, {path}, 1)[0];
-            CHECK(!std::memcmp(alone.data(), together[i].data(), alone.size() * sizeof(float)));
+            CHECK(same_bits(alone(set, shape, static_cast<int>(i), rows[i]), together[i]));
         }
     }
 }
@@ -110,7 +105,7 @@ void check_nothing_visible(const AttentionSet& set) {
     for (const bool sinks : {false, true}) {
         Shape shape;
         shape.sinks = sinks;
-        const auto got = Scene(set, shape).run({1, 2, 3}, {{}, first_cells(200), {}}, 2, true);
+        const auto got = Scene(set, shape).run(1, {{}, first_cells(200), {}}, 2, true);
         for (const size_t r : {size_t{0}, size_t{2}})
             CHECK(std::all_of(got[r].begin(), got[r].end(), [](float x) { return x == 0; }));
         CHECK(std::any_of(got[1].begin(), got[1].end(), [](float x) { return x != 0; }));
@@ -164,19 +159,9 @@ void check_set(const AttentionSet& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    int sets = 0;
-    const AttentionSet* before = nullptr;
-    for (const char* isa : {"AVX-512 VNNI", "AVX2", "NEON dotprod"}) {
-        const KernelSet* kernels = kernels_named(isa);
-        if (!kernels || (argc > 1 && std::string(argv[1]) != isa)) continue;
-        const AttentionSet* set = attention_set(kernels->lanes);
-        CHECK(set && set != before);
-        if (!set) continue;
-        check_set(*set);
-        std::printf("attention: %s\n", set->isa);
-        before = set;
-        sets++;
-    }
-    if (argc > 1) CHECK(sets == 1);
-    return failures() != 0;
+    return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
+        const AttentionSet& set = vector_set(kernels.lanes)->attention;
+        check_set(set);
+        std::printf("attention: %s\n", set.isa);
+    });
 }

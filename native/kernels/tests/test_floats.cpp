@@ -1,13 +1,11 @@
 // Every kernel for float weights that this processor can run against sums in double precision, and bit by bit against
 // itself: any number of inputs and threads, any split.
-#include <algorithm>
 #include <random>
-#include <string>
 
-#include "../../tests/check.hpp"
 #include "../attention/reference.hpp"
 #include "../floats/float_product.hpp"
-#include "../kernel_sets.hpp"
+#include "../vector_set.hpp"
+#include "each_set.hpp"
 #include "thread_team.hpp"
 
 using namespace hd::kernels;
@@ -59,9 +57,9 @@ struct Case {
         const Rows from{reinterpret_cast<const char*>(x.data()), {count, 1, 1}, {x_row, x_row * n, x_row * n}, s * 4};
         const Rows to{reinterpret_cast<const char*>(y.data()), {count, 1, 1}, {y_row, y_row * n, y_row * n}, 4};
         const FloatProduct p(set, matrix, from, to);
-        std::vector<char> work(p.work_bytes());
+        std::vector<uint8_t> work(p.work_bytes());
         with_team(threads, [&](Team& team) {
-            p.gather(work.data(), team.thread, threads);
+            p.prepare(work.data(), team.thread, threads);
             if (team.thread == 0) team.restart(threads);
             team.barrier();
             for (int64_t c = team.thread; c < p.chunks(threads); c = team.claim()) p.multiply(work.data(), c, threads);
@@ -88,47 +86,21 @@ void check_values(const Case& c) {
     CHECK(worst < 4e-7);
 }
 
-void check_same_bits(const Case& c, int64_t inputs) {
-    const int64_t rows = c.matrix.rows;
-    std::vector<std::vector<float>> alone;
-    for (int64_t i = 0; i < inputs; i++) alone.push_back(c.product(i, 1, 1));
-    const auto same = [&](int64_t count, int threads, int64_t spread) {
-        const auto y = c.product(inputs - count, count, threads, spread);
-        bool equal = true;
-        for (int64_t i = 0; i < count; i++)
-            equal &= !std::memcmp(y.data() + i * rows, alone[static_cast<size_t>(inputs - count + i)].data(),
-                                  static_cast<size_t>(rows) * 4);
-        if (!equal)
-            std::fprintf(stderr, "%s %s %dx%d: %d rows, %d threads\n", c.set.isa, layout(c.matrix.type).name, int(rows),
-                         int(c.matrix.columns), int(count), threads);
-        CHECK(equal);
-    };
-    for (int threads = 1; threads <= 3; threads++)
-        for (const int64_t count : {1, 2, 3, 5, 8, 16, 33, 64, 200})
-            if (count <= inputs) same(count, threads, 1);
-    same(std::min<int64_t>(inputs, 5), 2, 3);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-    int sets = 0;
-    for (const char* isa : {"AVX-512 VNNI", "AVX2", "NEON dotprod"}) {
-        const KernelSet* kernels = kernels_named(isa);
-        const FloatSet* set = kernels ? float_set(kernels->lanes) : nullptr;
-        if (!set || (argc > 1 && std::string(argv[1]) != isa)) continue;
-        sets++;
+    return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
+        const FloatSet& set = vector_set(kernels.lanes)->floats;
         for (int t = 0; t < kFloatTypes; t++) {
             const auto type = static_cast<CellType>(t);
             for (const int64_t columns : {1, 3, 15, 16, 31, 33, 100, 576, 2500})
-                for (const int64_t rows : {1, 7, 8, 30}) check_values({*set, type, rows, columns, 2, 0});
-            check_same_bits({*set, type, 200, 130, 200, 0}, 200);
-            check_same_bits({*set, type, 37, 2500, 33, 6}, 33);
-            check_same_bits({*set, type, 5, 40, 64, 0}, 64);
-            check_same_bits({*set, type, 64, 8, 16, 0}, 16);
+                for (const int64_t rows : {1, 7, 8, 30}) check_values({set, type, rows, columns, 2, 0});
+            const std::vector<int64_t> counts = {1, 2, 3, 5, 8, 16, 33, 64, 200};
+            check_same_bits(Case(set, type, 200, 130, 200, 0), 200, counts);
+            check_same_bits(Case(set, type, 37, 2500, 33, 6), 33, counts);
+            check_same_bits(Case(set, type, 5, 40, 64, 0), 64, counts);
+            check_same_bits(Case(set, type, 64, 8, 16, 0), 16, counts);
         }
-        std::printf("%s: %d float types\n", set->isa, kFloatTypes);
-    }
-    if (argc > 1) CHECK(sets == 1);
-    return failures() != 0;
+        std::printf("%s: %d float types\n", set.isa, kFloatTypes);
+    });
 }

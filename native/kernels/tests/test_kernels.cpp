@@ -1,12 +1,8 @@
 // Every kernel of this processor against a plain reference: values, bitwise independence of the number of rows, of the
 // split among threads and of the way the input is strided.
-#include <cstdlib>
-#include <string>
-
-#include "../../tests/check.hpp"
-#include "../kernel_sets.hpp"
 #include "../product.hpp"
 #include "../repack.hpp"
+#include "each_set.hpp"
 #include "reference.hpp"
 
 using namespace hd::kernels;
@@ -45,8 +41,8 @@ struct Case {
         const Rows from{reinterpret_cast<const char*>(x.data()), {count, 1, 1}, {x_row, x_row * n, x_row * n}, s * 4};
         const Rows to{reinterpret_cast<const char*>(y.data()), {count, 1, 1}, {y_row, y_row * n, y_row * n}, 4};
         const Product p(set, matrix, from, to);
-        std::vector<uint8_t> work(Product::work_bytes(matrix.type, count, matrix.columns));
-        for (int t = 0; t < threads; t++) p.quantize(work.data(), t, threads);
+        std::vector<uint8_t> work(work_bytes(matrix.type, count, matrix.columns));
+        for (int t = 0; t < threads; t++) p.prepare(work.data(), t, threads);
         for (int64_t c = p.chunks(threads); c-- > 0;) p.multiply(work.data(), c, threads);
         return y;
     }
@@ -73,27 +69,12 @@ void check_values(const KernelSet& set, WeightType type, int64_t rows, int64_t c
     CHECK(worst < 1e-6);
 }
 
-void check_same_bits(const KernelSet& set, WeightType type) {
-    constexpr int64_t kInputs = 40;
+// Also the same stored bytes, however many threads store them.
+void check_bits(const KernelSet& set, WeightType type) {
     const int64_t columns = 512, rows = 5 * set.lanes;
-    const Case c(set, type, rows, columns, kInputs, 2), one_thread(set, type, rows, columns, 1, 1);
+    const Case c(set, type, rows, columns, 40, 2), one_thread(set, type, rows, columns, 1, 1);
     CHECK(c.packed == one_thread.packed);
-    std::vector<std::vector<float>> alone;
-    for (int64_t i = 0; i < kInputs; i++) alone.push_back(c.product(i, 1, 1));
-    const auto same = [&](int64_t count, int threads, int64_t spread) {
-        const auto y = c.product(kInputs - count, count, threads, spread);
-        bool equal = true;
-        for (int64_t i = 0; i < count; i++)
-            equal &= !std::memcmp(y.data() + i * rows, alone[static_cast<size_t>(kInputs - count + i)].data(),
-                                  static_cast<size_t>(rows) * 4);
-        if (!equal)
-            std::fprintf(stderr, "%s %s: %d rows, %d threads\n", set.isa, layout(type).name, int(count), threads);
-        CHECK(equal);
-    };
-    for (int threads = 1; threads <= 3; threads++)
-        for (int64_t count = 1; count <= 17; count++) same(count, threads, 1);
-    same(40, 2, 1);
-    same(5, 2, 3);
+    check_same_bits(c, 40, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 40});
 }
 
 // Two sets of equally many lanes differ only in how they come to the same integers.
@@ -107,23 +88,18 @@ void check_same_as(const KernelSet& a, const KernelSet& b, WeightType type) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    int sets = 0;
     const KernelSet* before = nullptr;
-    for (const char* isa : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"}) {
-        const KernelSet* set = kernels_named(isa);
-        if (!set || (argc > 1 && std::string(argv[1]) != isa)) continue;
-        sets++;
-        for (int t = 0; before && before->lanes == set->lanes && t < kWeightTypes; t++)
-            check_same_as(*before, *set, static_cast<WeightType>(t));
-        before = set;
+    const auto check = [&](const KernelSet& set) {
+        for (int t = 0; before && before->lanes == set.lanes && t < kWeightTypes; t++)
+            check_same_as(*before, set, static_cast<WeightType>(t));
+        before = &set;
         for (int t = 0; t < kWeightTypes; t++) {
             const auto type = static_cast<WeightType>(t);
-            check_values(*set, type, 3 * set->lanes, 768);
-            if (layout(type).columns == 32) check_values(*set, type, 2 * set->lanes, 288);
-            check_same_bits(*set, type);
+            check_values(set, type, 3 * set.lanes, 768);
+            if (layout(type).columns == 32) check_values(set, type, 2 * set.lanes, 288);
+            check_bits(set, type);
         }
-        std::printf("%s: %d types\n", isa, kWeightTypes);
-    }
-    if (argc > 1) CHECK(sets == 1);
-    return failures() != 0;
+        std::printf("%s: %d types\n", set.isa, kWeightTypes);
+    };
+    return each_set(argc, argv, {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"}, check);
 }

@@ -22,9 +22,8 @@ MOST_LINES = 300
 
 @pytest.fixture(scope="module")
 def url():
-    served = Served(Scripted(api_key="secret").app)
-    yield served.url
-    served.stop()
+    with Served(Scripted(api_key="secret").app) as served:
+        yield served.url
 
 
 def test_the_page_comes_without_a_key_under_its_policy(url):

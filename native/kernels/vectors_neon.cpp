@@ -1,15 +1,12 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. NEON: 4 lanes.
-#pragma once
-
 #include <arm_neon.h>
 
-#define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "vectors.hpp"
 
 namespace hd::kernels {
 namespace {
 
-struct Neon {
+struct Neon : Vectors<Neon> {
     using F = float32x4_t;
     static constexpr int kLanes = 4, kScores = 16, kMostQueries = 8;
     static constexpr int values_together(int queries) { return queries <= 2 ? 8 : queries <= 4 ? 4 : 2; }
@@ -45,37 +42,31 @@ struct Neon {
     // 4 vectors to the vector of their sums; every vector's lanes are added in the same tree.
     HD_INLINE static F sums(const F* a) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 
-    // Vectors v and v + 1 of a cell; v is even.
-    template <CellType T>
-    HD_INLINE static void pair(const char* cell, int64_t v, F& x, F& y) {
-        if constexpr (T == CellType::q8_0) {
-            const char* block = cell + v / 8 * 34;
-            __fp16 half;
-            __builtin_memcpy(&half, block, 2);
-            const F d = set(static_cast<float>(half));
-            const int16x8_t words = vmovl_s8(vld1_s8(reinterpret_cast<const int8_t*>(block + 2 + v % 8 * 4)));
-            x = mul(vcvtq_f32_s32(vmovl_s16(vget_low_s16(words))), d);
-            y = mul(vcvtq_f32_s32(vmovl_high_s16(words)), d);
-        } else {
-            x = single<T>(cell, v);
-            y = single<T>(cell, v + 1);
-        }
+    // Vectors v and v + 1 of blocks; v is even.
+    HD_INLINE static void blocks(const char* cell, int64_t v, F& x, F& y) {
+        const char* block = cell + v / 8 * 34;
+        __fp16 half;
+        __builtin_memcpy(&half, block, 2);
+        const F d = set(static_cast<float>(half));
+        const int16x8_t words = vmovl_s8(vld1_s8(reinterpret_cast<const int8_t*>(block + 2 + v % 8 * 4)));
+        x = mul(vcvtq_f32_s32(vmovl_s16(vget_low_s16(words))), d);
+        y = mul(vcvtq_f32_s32(vmovl_high_s16(words)), d);
     }
+    // One vector of plain numbers.
     template <CellType T>
-    HD_INLINE static F single(const char* cell, int64_t v) {
-        if constexpr (T == CellType::q8_0) {
-            F x, y;
-            pair<T>(cell, v & ~int64_t{1}, x, y);
-            return v & 1 ? y : x;
-        } else {
-            const char* p = cell + v * 4 * layout(T).block_bytes;
-            if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
-            const uint16x4_t half = vld1_u16(reinterpret_cast<const uint16_t*>(p));
-            if constexpr (T == CellType::f16) return vcvt_f32_f16(vreinterpret_f16_u16(half));
-            return vreinterpretq_f32_u32(vshll_n_u16(half, 16));
-        }
+    HD_INLINE static F plain(const char* p) {
+        if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
+        const uint16x4_t half = vld1_u16(reinterpret_cast<const uint16_t*>(p));
+        if constexpr (T == CellType::f16) return vcvt_f32_f16(vreinterpret_f16_u16(half));
+        return vreinterpretq_f32_u32(vshll_n_u16(half, 16));
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Neon>("NEON"), float_kernels<Neon, 4, 6>("NEON")};
+
 }  // namespace
+
+const VectorSet kNeonVectors = kSet;
+
 }  // namespace hd::kernels

@@ -1,16 +1,13 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. AVX2 with FMA and F16C: 8
 // lanes.
-#pragma once
-
 #include <immintrin.h>
 
-#define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "vectors.hpp"
 
 namespace hd::kernels {
 namespace {
 
-struct Avx2 {
+struct Avx2 : Vectors<Avx2> {
     using F = __m256;
     static constexpr int kLanes = 8, kScores = 8, kMostQueries = 4;
     static constexpr int values_together(int queries) { return queries <= 1 ? 8 : queries <= 3 ? 4 : 2; }
@@ -59,34 +56,22 @@ struct Avx2 {
         return add(_mm256_permute2f128_ps(c[0], c[1], 0x20), _mm256_permute2f128_ps(c[0], c[1], 0x31));
     }
 
-    // Vectors v and v + 1 of a cell; v is even.
-    template <CellType T>
-    HD_INLINE static void pair(const char* cell, int64_t v, F& x, F& y) {
-        if constexpr (T == CellType::q8_0) {
-            const char* block = cell + v / 4 * 34;
-            uint16_t half;
-            __builtin_memcpy(&half, block, 2);
-            const F d = set(_cvtsh_ss(half));
-            x = mul(bytes(block + 2 + v % 4 * 8), d);
-            y = mul(bytes(block + 10 + v % 4 * 8), d);
-        } else {
-            x = single<T>(cell, v);
-            y = single<T>(cell, v + 1);
-        }
+    // Vectors v and v + 1 of blocks; v is even.
+    HD_INLINE static void blocks(const char* cell, int64_t v, F& x, F& y) {
+        const char* block = cell + v / 4 * 34;
+        uint16_t half;
+        __builtin_memcpy(&half, block, 2);
+        const F d = set(_cvtsh_ss(half));
+        x = mul(bytes(block + 2 + v % 4 * 8), d);
+        y = mul(bytes(block + 10 + v % 4 * 8), d);
     }
+    // One vector of plain numbers.
     template <CellType T>
-    HD_INLINE static F single(const char* cell, int64_t v) {
-        if constexpr (T == CellType::q8_0) {
-            F x, y;
-            pair<T>(cell, v & ~int64_t{1}, x, y);
-            return v & 1 ? y : x;
-        } else {
-            const char* p = cell + v * 8 * layout(T).block_bytes;
-            if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
-            const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-            if constexpr (T == CellType::f16) return _mm256_cvtph_ps(half);
-            return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-        }
+    HD_INLINE static F plain(const char* p) {
+        if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
+        const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        if constexpr (T == CellType::f16) return _mm256_cvtph_ps(half);
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
     }
 
   private:
@@ -95,5 +80,11 @@ struct Avx2 {
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Avx2>("AVX2"), float_kernels<Avx2, 4, 3>("AVX2")};
+
 }  // namespace
+
+const VectorSet kAvx2Vectors = kSet;
+
 }  // namespace hd::kernels

@@ -1,15 +1,12 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. AVX-512: 16 lanes.
-#pragma once
-
 #include <immintrin.h>
 
-#define HD_INLINE inline __attribute__((always_inline))
-#include "attention/problem.hpp"
+#include "vectors.hpp"
 
 namespace hd::kernels {
 namespace {
 
-struct Avx512 {
+struct Avx512 : Vectors<Avx512> {
     using F = __m512;
     static constexpr int kLanes = 16, kScores = 16, kMostQueries = 8;
     static constexpr int values_together(int queries) { return queries <= 2 ? 8 : queries <= 4 ? 4 : 2; }
@@ -53,34 +50,22 @@ struct Avx512 {
         return add(_mm512_shuffle_f32x4(d0, d1, 0x88), _mm512_shuffle_f32x4(d0, d1, 0xdd));
     }
 
-    // Vectors v and v + 1 of a cell; v is even.
-    template <CellType T>
-    HD_INLINE static void pair(const char* cell, int64_t v, F& x, F& y) {
-        if constexpr (T == CellType::q8_0) {
-            const char* block = cell + v / 2 * 34;
-            uint16_t half;
-            __builtin_memcpy(&half, block, 2);
-            const F d = set(_cvtsh_ss(half));
-            x = mul(bytes(block + 2), d);
-            y = mul(bytes(block + 18), d);
-        } else {
-            x = single<T>(cell, v);
-            y = single<T>(cell, v + 1);
-        }
+    // Vectors v and v + 1 of blocks; v is even.
+    HD_INLINE static void blocks(const char* cell, int64_t v, F& x, F& y) {
+        const char* block = cell + v / 2 * 34;
+        uint16_t half;
+        __builtin_memcpy(&half, block, 2);
+        const F d = set(_cvtsh_ss(half));
+        x = mul(bytes(block + 2), d);
+        y = mul(bytes(block + 18), d);
     }
+    // One vector of plain numbers.
     template <CellType T>
-    HD_INLINE static F single(const char* cell, int64_t v) {
-        if constexpr (T == CellType::q8_0) {
-            F x, y;
-            pair<T>(cell, v & ~int64_t{1}, x, y);
-            return v & 1 ? y : x;
-        } else {
-            const char* p = cell + v * 16 * layout(T).block_bytes;
-            if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
-            const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-            if constexpr (T == CellType::f16) return _mm512_cvtph_ps(half);
-            return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-        }
+    HD_INLINE static F plain(const char* p) {
+        if constexpr (T == CellType::f32) return load(reinterpret_cast<const float*>(p));
+        const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        if constexpr (T == CellType::f16) return _mm512_cvtph_ps(half);
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
     }
 
   private:
@@ -89,5 +74,11 @@ struct Avx512 {
     }
 };
 
+// No code runs at load time.
+constexpr VectorSet kSet = {attention_kernels<Avx512>("AVX-512"), float_kernels<Avx512, 4, 6>("AVX-512")};
+
 }  // namespace
+
+const VectorSet kAvx512Vectors = kSet;
+
 }  // namespace hd::kernels
