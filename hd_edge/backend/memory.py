@@ -78,9 +78,10 @@ def _is_llama_cpps(settings: dict[str, Any]) -> bool:
 def limits(llama: Any, config: DraftConfig) -> dict[str, Any]:
     """The limits of a loaded model's native ``Verifier``."""
     rows, params = min(config.max_rows, llama.n_batch), llama.context_params
-    window = 0 if params.swa_full else int(lib.llama_model_n_swa(llama.model))
+    window = int(lib.llama_model_n_swa(llama.model))  # a full cache, too, may begin with a state that lacks cells
     if not keeps_state(llama):
         return {"max_rows": rows, "max_sequences": params.n_seq_max, "window": window}
+    window = 0 if params.swa_full else window
     rollback = int(lib.llama_n_rs_seq(llama.ctx))
     copies = not rollback and params.n_seq_max > 1
     most = min(rows, SNAPSHOTS + 1 if copies else rollback + 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
+from hd_edge.backend.cell_order import go_on_behind, reuses_cells
 from hd_edge.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -168,9 +169,24 @@ class Slots:
         got = lib.llama_state_get_data(context, buffer, size)
         put = lib.llama_state_set_data(context, buffer, got)
         if not got or put != got:
-            for slot in self.all:
-                self.cut(slot, 0)
-            msg = f"llama.cpp took {put} of the {got} bytes of its own state: the conversations are forgotten"
-            raise DecodeError(msg)
+            self._lost(f"llama.cpp took {put} of the {got} bytes of its own state")
+        if not self._go_on_behind():
+            self._lost("llama.cpp refused to put one of its own cells behind all others")
         verifier.compacted()
         self.compactions += 1
+
+    def _lost(self, why: str) -> NoReturn:
+        for slot in self.all:
+            self.cut(slot, 0)
+        self._verifier.drop_trash()
+        self._verifier.compacted()  # the log begins anew
+        msg = f"{why}: the conversations are forgotten"
+        raise DecodeError(msg)
+
+    def _go_on_behind(self) -> bool:
+        """Has the log go on behind the cells that were put back; False if that cannot be."""
+        verifier = self._verifier
+        if not reuses_cells(self._context) or verifier.live == verifier.n_cells:  # no room: no forward either
+            return True
+        trunks = [verifier.sequence(slot.number) for slot in self.all]
+        return go_on_behind(self._context, trunks, verifier.trash, verifier.scratch)

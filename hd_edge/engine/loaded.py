@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.backend.cell_order import go_on_behind, reuses_cells
 from hd_edge.errors import ContextFullError, DecodeError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def load(llama: Guarded, state: Any, load_state: Callable[[Any], None]) -> None:
     """Puts a state of ``save_state()`` into the context.
 
     It may be damaged, or of another model of the same shape, which llama.cpp does not notice: nothing of it may get
-    into the prefix cache, and what is computed from nothing begins with an empty memory.
+    into the prefix cache, and what is computed from nothing begins with an empty memory. Where llama.cpp would write
+    over it and cannot be told not to, its tokens are computed again.
 
     Args:
         llama: The model.
@@ -26,7 +28,8 @@ def load(llama: Guarded, state: Any, load_state: Callable[[Any], None]) -> None:
 
     Raises:
         ContextFullError: It holds more tokens than the context.
-        DecodeError: It is no state, or none of this model with this context; the context is empty.
+        DecodeError: It is no state, or none of this model with this context; the context is empty. Or the forward over
+            its tokens failed or was cancelled.
     """
     ids, lacks = llama.input_ids, [name for name in FIELDS if not hasattr(state, name)]
     if lacks:
@@ -59,3 +62,15 @@ def load(llama: Guarded, state: Any, load_state: Callable[[Any], None]) -> None:
         llama.checkpoints.cut(0)
     if llama._verifier is not None:
         llama._verifier.begin(n_tokens)
+        if n_tokens and not _kept(llama, n_tokens):
+            llama._forget()
+            llama.eval(ids[:n_tokens].tolist())
+
+
+def _kept(llama: Guarded, n_tokens: int) -> bool:
+    """Whether what comes next will lie behind the cells of these tokens."""
+    params = llama.context_params
+    if not params.swa_full or not reuses_cells(llama.ctx):
+        return True  # a small cache is written over in any case, and the verifier knows
+    last = params.n_seq_max - 1
+    return last > 1 and n_tokens < llama._n_ctx and go_on_behind(llama.ctx, [0], last - 1, last)

@@ -63,6 +63,7 @@ void register_shared(nb::module_& m) {
         .def("restored", &SharedVerifier::restored, "slot"_a, "cells"_a)
         .def("n_past", &SharedVerifier::n_past, "slot"_a)
         .def("sequence", &SharedVerifier::sequence, "slot"_a)
+        .def_prop_ro("trash", &SharedVerifier::trash)
         .def_prop_ro("scratch", &SharedVerifier::scratch)
         .def_prop_ro("used", &SharedVerifier::used)
         .def_prop_ro("live", &SharedVerifier::live)

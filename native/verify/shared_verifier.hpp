@@ -52,7 +52,8 @@ class SharedVerifier {
     void restored(int32_t slot, int32_t cells);  // somebody else appended so many cells to the slot's trunk
     int32_t n_past(int32_t slot) const { return slots_[checked(slot)].n_past(); }
     int32_t sequence(int32_t slot) const { return static_cast<int32_t>(checked(slot)) * limits_.leaves; }
-    int32_t scratch() const { return trash() + 1; }  // a sequence that is nobody's
+    int32_t trash() const { return limits_.slots * limits_.leaves; }  // the sequence of what was thrown away
+    int32_t scratch() const { return trash() + 1; }                   // a sequence that is nobody's
 
     // -- the log --
 
@@ -80,7 +81,6 @@ class SharedVerifier {
     };
 
     size_t checked(int32_t slot) const;
-    int32_t trash() const { return limits_.slots * limits_.leaves; }
     const Part& part(int32_t slot) const;
     void throw_away(int32_t sequence, int32_t from);
     void forget_parts();

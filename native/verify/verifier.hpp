@@ -23,7 +23,7 @@ struct VerifierLimits {
     int32_t max_sequences = 1;       // n_seq_max of the context: at most so many leaves
     int32_t rollback = kCellsAlone;  // n_rs_seq of the context; 0: there is a recurrent state and no way back
     bool copies = false;             // sequence 1 is free for a copy of the recurrent state while a draft is verified
-    int32_t window = 0;              // tokens of a sliding window whose older cells are overwritten; 0: none are
+    int32_t window = 0;              // tokens of a sliding window whose older cells may be overwritten; 0: none are
 };
 
 // A tree in one unified KV cache: one sequence id per leaf, every node carries the sequences of all leaves below it, so

@@ -11,7 +11,8 @@ from company import WINDOW, Asked, Oracle, asked, in_company, integrity
 from llama_cpp import LlamaGrammar
 from one_model import ONE
 
-from hd_edge import Engine, Llama
+from hd_edge import DecodeError, Engine, Llama
+from hd_edge.batching import slots
 from hd_edge.model.questions import read_questions
 
 
@@ -62,18 +63,40 @@ def test_two_hundred_answers_in_random_company(request, kind):
         assert engine.steps.rows > 3 * engine.steps.forwards
 
 
-def test_nothing_changes_where_the_cells_are_few(models):
-    """The log fills up again and again: cells move together, idle conversations are forgotten."""
-    path = str(models("Q4_0"))
+@pytest.mark.parametrize("name", ["llama", "gemma3-tiny", "gpt-oss-tiny"])
+def test_nothing_changes_where_the_cells_are_few(models, shapes, name):
+    """The log fills up again and again: cells move together, also those that a window has left."""
+    path = str(models("Q4_0") if name == "llama" else shapes(name))
     few = {"n_ctx": WINDOW, "n_cells": 2 * WINDOW, "n_batch": 50, "n_ubatch": 50}
     with Engine(path, parallel=6, **few, **ONE) as engine, Llama(path, n_ctx=WINDOW, **ONE) as alone:
+        assert engine.exact
         everything = [asked(seed, alone.n_vocab()) for seed in range(60)]
-        expected = [one.of(alone)[0] for one in everything]
-        answers = {tuple(one.prompt): tokens for one, tokens in zip(everything, expected, strict=True)}
+        for number, one in enumerate(everything[::2]):  # longer than the windows
+            one.prompt[:0] = random.Random(number % 5).choices(range(300, alone.n_vocab()), k=100)
+        expected = [one.of(alone) for one in everything]
+        answers = {tuple(one.prompt): tokens for one, (tokens, _) in zip(everything, expected, strict=True)}
         for slot in engine.slots:
             slot._planner = Oracle(answers, slot.number)
-        assert [tokens for tokens, _ in in_company(engine, everything, 2)] == expected
+        assert in_company(engine, everything, 2) == expected
         assert engine.compactions > 3
+        assert integrity(engine) == ""
+
+
+def test_a_compaction_that_fails_ends_what_runs_and_nothing_else(shapes, monkeypatch):
+    path, few = str(shapes("gpt-oss-tiny")), {"n_ctx": WINDOW, "n_batch": 50, "n_ubatch": 50}
+    with Engine(path, parallel=1, **few, **ONE) as engine, Llama(path, n_ctx=WINDOW, **ONE) as alone:
+        prompts = [random.Random(seed).choices(range(300, alone.n_vocab()), k=150) for seed in range(20)]
+        options = {"max_tokens": 20, "temperature": 0.0, "logprobs": 1}
+        monkeypatch.setattr(slots, "go_on_behind", lambda *_: False)
+        with pytest.raises(DecodeError, match="the conversations are forgotten"):
+            for prompt in prompts:
+                engine.submit(prompt, **options).result()
+        assert engine.compactions == engine.model.shared.used == 0
+        monkeypatch.undo()
+        for prompt in prompts:
+            want = alone.create_completion(prompt, **options)["choices"]
+            assert engine.submit(prompt, **options).result()["choices"] == want
+        assert engine.compactions > 1
         assert integrity(engine) == ""
 
 
