@@ -45,9 +45,9 @@ FOOT = """
   which costs rows; the planner counts them, so less is drafted.
 - **Sliding windows** (Gemma, gpt-oss): llama.cpp's default is a cache of full size, which takes trees.
   `swa_full=False` saves its memory, and takes one chain. Behind `load_state()`, and llama_cpp's own caches of states
-  (`set_cache`), answers with a cache of full size are those of a fresh context, bit for bit where `llm.exact` is true and hd_edge made
-  the state; `llama_cpp.Llama` itself writes over cells of the state. One that fills the context to its last token, and any with
-  `n_batch` below 3, is computed again.
+  (`set_cache`), answers with a cache of full size are those of a fresh context, bit for bit where `llm.exact` is true
+  and hd_edge made the state; `llama_cpp.Llama` itself writes over cells of the state. One that fills the context to its
+  last token, and any with `n_batch` below 3, is computed again.
 - **Checkpoints**: where a memory cannot go back to any token, states of the conversation are kept as it grows, at
   most half of the prefix cache's memory (a sixteenth of the machine's, 64 MiB to 2 GiB), `prefix_cache=None` for none.
   Whole states of other conversations, and of earlier processes, come from the [prefix cache](prefix-cache.md).
