@@ -15,7 +15,6 @@ from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, user_path
 from hd_edge.errors import StoreForeignError
 from hd_edge.store.safety import SafeStore, default_path
 
-from .allowance import Allowance
 from .model import ModelTier
 from .statistics import StatisticsTier
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("hd_edge")
 
 SAVED_EVERY = 32  # generations between two saves of calibration and cost curve
-WRITTEN, SAVED_UP = 0.005, 0.1  # share of all time that writing what was learned may take, and seconds beforehand
 
 CostRow = tuple[int, int, float, int]  # rows, context in units of 1,024 tokens (0 or 1), seconds, samples
 
@@ -84,11 +82,9 @@ class Hierarchy:
     ) -> None:
         self.learner: Learner | None = None
         self._cost_settings = cost_settings
-        self._generations = self._saved = 0  # the latter: when calibration and cost curve were saved
-        self._n_vocab = identity.n_vocab
+        self._generations, self._n_vocab = 0, identity.n_vocab
         self._ended: deque[tuple[NDArray[np.int32], Sequence[tuple[int, int]]]] = deque()  # to be learned
         self._counted: dict[str, tuple[int, int]] = {}
-        self._writing = Allowance(WRITTEN, SAVED_UP)
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
         if "statistics" in config.tiers and statistics is not None:
@@ -136,11 +132,7 @@ class Hierarchy:
         self._ended.append((tokens, spans))
 
     def catch_up(self) -> None:
-        """Learns the generations that ended. Raises nothing but what a signal handler does.
-
-        They are written at once where that is cheap. A commit waits for the disk, three to thirty milliseconds: where
-        answers are shorter than 200 times that, several are written together, ``FULL`` of them at most.
-        """
+        """Learns the generations that ended, and writes. Raises nothing but what a signal handler does."""
         if not self._ended:
             return
         for tier in self.tiers:
@@ -151,16 +143,13 @@ class Hierarchy:
                 self.model.learn(tokens[:end], begin)
             self._ended.popleft()
             self._generations += 1
-        if self._writing.left > 0 or self.model.full:
-            with self._writing.spending():
-                self.model.flush()
-                if self._generations - self._saved >= SAVED_EVERY:
-                    self._save()
+            if self._generations % SAVED_EVERY == 0:
+                self._save()
+        self.model.flush()
 
     def _save(self) -> None:
         store, learner = self.model.store, self.learner
         if learner is not None and self._generations and store is not None and store.file.in_place():
-            self._saved = self._generations
             calibration, curve = learner.calibration(), learner.cost_rows()
             self.model.safe.write(lambda store: store.save_planner(calibration, self._cost_settings, curve))
 

@@ -27,7 +27,6 @@ BUDGET = 48 << 20
 PRELOADED = 4 << 20  # bytes of a file that is read as a whole when it is opened: 0.2 s at most
 PRELOADED_MEMORY = 40 << 20
 MAX_PENDING = 32  # answers kept for the next flush while the file cannot be written
-FULL = 16  # pending answers that are to be written, whatever it takes
 LONGEST_KEY = 8  # tokens of the prompt that an n-gram of the answer may begin with, and some
 
 
@@ -58,11 +57,6 @@ class ModelTier(StoredTier):
             self._counter = _native.AnswerCounter(self.cache.n_vocab)
         answer = np.ascontiguousarray(tokens[max(prompt_len - LONGEST_KEY, 0) :], dtype=np.int32)
         self._pending.append(dict(self._counter.records(answer, min(prompt_len, LONGEST_KEY))))
-
-    @property
-    def full(self) -> bool:
-        """Whether so much is pending that more of it might be lost."""
-        return len(self._pending) >= FULL
 
     def count(self, name: str, amount: int) -> None:
         """Adds to a named counter that ``hd-edge db info`` shows; written with the next flush."""
