@@ -137,9 +137,9 @@ class StoreFile:
             StoreError: The file is open for reading only.
         """
         with self._patient() as db:
-            # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # from here on: a signal's handler may raise as soon as the transaction has begun
+                # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
+                db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
             finally:

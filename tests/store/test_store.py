@@ -256,3 +256,25 @@ def test_without_identity_no_file_is_made(path):
 def test_unknown_kind_is_refused(path):
     with pytest.raises(StoreError, match="kind"):
         Store(path, IDENTITY, kind="context")
+
+
+def test_an_interrupt_as_a_transaction_begins_leaves_none_open(path, monkeypatch):
+    """A signal's handler may raise as soon as SQLite has the lock; who writes next must not wait for it."""
+    rows = rows_of(answer(1))
+    with Store(path, IDENTITY) as store, Store(path) as other:
+        with store.file.reading() as db:
+            execute = db.execute
+
+            def interrupted(sql, *arguments):
+                done = execute(sql, *arguments)
+                if sql.startswith("BEGIN"):
+                    raise KeyboardInterrupt
+                return done
+
+            monkeypatch.setattr(db, "execute", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.add(rows)
+        monkeypatch.undo()
+        other.add(rows)
+        store.add(rows)
+        assert store.counters() == {"answers": 2}
