@@ -80,11 +80,12 @@ class ModelTier(StoredTier):
             for key, record in more.items():
                 known = records.get(key)
                 records[key] = record if known is None else self._sum(key, known, record)
-        for key, record in store.add(records, answers=len(answers), counters=self._counts).items():
+        written = store.add(records, answers=len(answers), counters=self._counts)
+        self._pending.clear()  # before anything else can fail: written again, they would count twice
+        self._counts.clear()
+        for key, record in written.items():
             if self.cache.known(key):
                 self.cache.put(key, record)
-        self._pending.clear()
-        self._counts.clear()
 
     def _sum(self, key: int, first: bytes, second: bytes) -> bytes:
         return _native.merge_records(key, first, second, self.cache.n_vocab)[1]

@@ -226,3 +226,26 @@ def test_file_is_kept_within_its_cap(path):
         assert path.stat().st_size <= 1.6 * cap
     tier.close()
     assert path.stat().st_size <= 1.1 * cap
+
+
+def test_what_is_written_counts_once_whatever_comes_behind(tier, path, monkeypatch):
+    tier.learn(answer(1), 0)
+    tier.flush()
+    tier.fetch(list(rows_of(answer(1))))
+    tier.learn(answer(1), 0)
+
+    def interrupted(store, *arguments, **settings):
+        monkeypatch.undo()
+        Store.add(store, *arguments, **settings)
+        return Interrupting()
+
+    class Interrupting:
+        def items(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tier.flush()
+    tier.close()
+    with Store(path) as store:
+        assert store.counters() == {"answers": 2}
