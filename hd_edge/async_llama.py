@@ -207,7 +207,6 @@ class LoopTurn:
 
 async def ended(*tasks: asyncio.Future[Any]) -> None:
     """Waits until all have ended, also while this task itself is cancelled."""
-    waiting = asyncio.ensure_future(asyncio.wait(tasks))
-    while not waiting.done():
+    while not all(task.done() for task in tasks):
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(waiting)
+            await asyncio.wait(tasks)  # cancelled, it leaves them alone

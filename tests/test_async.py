@@ -141,6 +141,25 @@ def test_a_stream_that_was_dropped_ends_without_a_word(llm):
     assert said == []
 
 
+def test_whoever_waits_for_tasks_waits_though_everything_is_cancelled():
+    """As ``asyncio.run`` cancels all tasks at its end; a turn is given up when what goes on in a thread has ended."""
+
+    async def run() -> None:
+        others = asyncio.all_tasks()
+        goes_on = asyncio.get_running_loop().create_future()
+        waiting = asyncio.ensure_future(async_llama.ended(goes_on))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        goes_on.set_result(None)
+        await waiting
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_errors_and_the_end(models):
     async def ask() -> None:
         async with AsyncLlama(models("Q4_0"), n_ctx=64, n_threads=1, store=None, statistics=None) as own:
