@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class StoreFile:
     Attributes:
         lock: Held while the connection is used.
         write_timeout: Seconds that a write waits for other processes.
+        commits: Transactions of this object that were committed, also where something was raised behind that.
 
     Raises:
         StoreError: And its children, from opening and from ``check``.
@@ -62,6 +64,7 @@ class StoreFile:
         self._create = create
         self._check = check
         self._application = application
+        self.commits = 0
         self._open_timeout = open_timeout
         self.lock = threading.RLock()
         self._id: tuple[int, int] | None = None
@@ -137,14 +140,21 @@ class StoreFile:
             StoreError: The file is open for reading only.
         """
         with self._patient() as db:
+            whole = False
             try:  # from here on: a signal's handler may raise as soon as the transaction has begun
                 # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
                 db.execute("BEGIN IMMEDIATE")
                 yield db
+                whole = True
                 db.execute("COMMIT")
+            except sqlite3.Error:  # some take the transaction back themselves
+                whole = False
+                raise
             finally:
                 if db.conn.in_transaction:
                     db.execute("ROLLBACK")
+                elif whole:
+                    self.commits += 1
 
     def compact(self) -> None:
         """Rewrites the file without free space."""

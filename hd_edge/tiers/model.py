@@ -80,9 +80,13 @@ class ModelTier(StoredTier):
             for key, record in more.items():
                 known = records.get(key)
                 records[key] = record if known is None else self._sum(key, known, record)
-        written = store.add(records, answers=len(answers), counters=self._counts)
-        self._pending.clear()  # before anything else can fail: written again, they would count twice
-        self._counts.clear()
+        commits = store.file.commits
+        try:
+            written = store.add(records, answers=len(answers), counters=self._counts)
+        finally:  # a signal's handler may raise behind the commit, and what is written again counts twice
+            if store.file.commits > commits:
+                self._pending.clear()
+                self._counts.clear()
         for key, record in written.items():
             if self.cache.known(key):
                 self.cache.put(key, record)

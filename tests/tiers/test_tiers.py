@@ -228,24 +228,25 @@ def test_file_is_kept_within_its_cap(path):
     assert path.stat().st_size <= 1.1 * cap
 
 
-def test_what_is_written_counts_once_whatever_comes_behind(tier, path, monkeypatch):
+@pytest.mark.parametrize(("behind", "learned"), [("COMMIT", 1), ("BEGIN", 2)])
+def test_an_interrupted_flush_counts_each_answer_once(tier, path, monkeypatch, behind, learned):
+    """The next one writes what was not committed, and nothing else."""
+    with tier.store.file.reading() as db:
+        execute = db.execute
+
+        def interrupted(sql, *arguments):
+            done = execute(sql, *arguments)
+            if sql.startswith(behind):
+                raise KeyboardInterrupt
+            return done
+
+        monkeypatch.setattr(db, "execute", interrupted)
     tier.learn(answer(1), 0)
-    tier.flush()
-    tier.fetch(list(rows_of(answer(1))))
-    tier.learn(answer(1), 0)
-
-    def interrupted(store, *arguments, **settings):
-        monkeypatch.undo()
-        Store.add(store, *arguments, **settings)
-        return Interrupting()
-
-    class Interrupting:
-        def items(self):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Store, "add", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tier.flush()
+    monkeypatch.undo()
+    tier.learn(answer(1), 0)
+    assert len(tier._pending) == learned
     tier.close()
     with Store(path) as store:
         assert store.counters() == {"answers": 2}
