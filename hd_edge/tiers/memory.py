@@ -18,7 +18,7 @@ from .model import ModelTier
 from .statistics import StatisticsTier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -106,6 +106,16 @@ class Hierarchy:
             self.model.safe.tell("calibration", f"the store's calibration is damaged ({error}); the default is used")
             return None
         return calibration
+
+    def ending(self, stats: GenerationStats) -> Callable[[NDArray[np.int32], Sequence[tuple[int, int]]], None]:
+        """Of a generation that begins: to be called when it ends. In a forked child nothing: the parent has it too."""
+        begun = os.getpid()
+
+        def end(tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]]) -> None:
+            if os.getpid() == begun:
+                self.finished(tokens, spans, stats)
+
+        return end
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
         """A generation ended: counts it; ``catch_up()`` learns it. Never raises, and touches no file.

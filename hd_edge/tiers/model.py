@@ -6,6 +6,7 @@ context tier's business, what it says in many answers is worth keeping.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class Batch:
     answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
     counts: Counter[str] = field(default_factory=Counter)
     target: tuple[StoreFile, int] | None = None  # where it is being written, and its commits before
+    process: int = field(default_factory=os.getpid)
 
     @property
     def written(self) -> bool:
@@ -80,8 +82,8 @@ class ModelTier(StoredTier):
 
     @property
     def _pending(self) -> Batch:
-        """What is to be written."""
-        if self._batch.written:
+        """What is to be written, by this process: what was in memory when it was forked is its parent's."""
+        if self._batch.process != os.getpid() or self._batch.written:
             self._batch = Batch()
         return self._batch
 
