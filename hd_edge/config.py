@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,3 +115,15 @@ def system_folder(kind: Literal["data", "cache"]) -> Path:
     except RuntimeError as error:
         msg = f"there is no folder for hd_edge's {kind}: {error}"
         raise ConfigError(msg) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, for its owner alone, and those above it.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except RecursionError:  # pathlib makes each folder in a call of its own
+        raise OSError(errno.ENAMETOOLONG, "so many folders in one another cannot be made", str(folder)) from None

@@ -47,7 +47,11 @@ def held_signals() -> Iterator[HeldSignals]:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     before[number] = handler
-                    signal.signal(number, held.around(handler))
+                    try:
+                        signal.signal(number, held.around(handler))
+                    except ValueError:  # a subinterpreter: handlers run in the main one only
+                        before.clear()
+                        break
         yield held
     finally:
         for number, handler in before.items():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.config import make_folder
 from hd_edge.errors import CorpusError, StoreForeignError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Manifest:
             CorpusError: The interrupted build had other settings.
             OSError: The folder cannot be read or written.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         manifest = cls._load(folder)
         # Without one of its runs the build was complete: only the removal of its files was cut short.
         done = manifest is not None and not all((folder / name).exists() for name in manifest.runs)

@@ -1,7 +1,7 @@
 """Fills a model tier: runs the target on prompts and learns what it answers, one transaction per answer.
 
 A prompt is learned and marked as answered in the same transaction, so a build that was interrupted or killed goes on
-with the next prompt and counts none twice.
+with the next prompt and counts none twice, nor do two builds that fill one store at the same time.
 """
 
 from __future__ import annotations

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hd_edge import _native
+from hd_edge.config import make_folder
 from hd_edge.errors import CorpusError, StoreCorruptError, StoreError
 from hd_edge.model.identity import Identity
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
-from hd_edge.store.ownership import move_aside, place, real_path
+from hd_edge.store.ownership import move_aside, place, real_path, standing
 from hd_edge.store.store import Store
 from hd_edge.tiers.statistics import FREQUENT, PRELOADED_MEMORY
 
@@ -233,12 +234,13 @@ class StatisticsBuild:
     def _publish(self, path: Path, identity: Identity) -> None:
         """Gives the finished store its name. Reading took long: what stands there now?"""
         target = real_path(self.out)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(target.parent)
+        found = standing(target)
         if self._is_sound(identity):
             path.replace(target)
             return
-        if os.path.lexists(target):
-            move_aside(target)
+        if found[0] is not None:
+            move_aside(target, found)
         place(path, target)
 
     def _tell(self, phase: str, done: int, total: int | None, manifest: Manifest) -> None:

@@ -186,9 +186,11 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
     from hd_edge.store.merge import check_sources
     from hd_edge.store.merge import merge as merge_stores
+    from hd_edge.store.ownership import standing
     from hd_edge.store.store import Store
 
-    files = [os.path.realpath(path) for path in (into, *sources)]  # in a loop of links it ends
+    # Also a hard link is the same file; in a loop of symbolic links realpath() ends.
+    files = [standing(path)[0] or os.path.realpath(path) for path in (into, *sources)]
     if len(set(files)) < len(files):
         msg = "a store is named twice: each would be counted twice"
         raise click.UsageError(msg)

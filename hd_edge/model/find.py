@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.config import data_folder, user_path
+from hd_edge.config import data_folder, make_folder, user_path
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
 
@@ -211,7 +211,7 @@ def _file() -> Path:
 
 def _write(models: dict[str, Path]) -> None:
     file = _file()
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(file.parent)
     document = {"models": {name: str(path) for name, path in sorted(models.items())}}
     handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:

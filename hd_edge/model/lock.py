@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from hd_edge.config import make_folder
 from hd_edge.errors import StoreBusyError, StoreError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
         StoreError: It cannot be locked.
         OSError: The folder cannot be made.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         connection = sqlite3.connect(folder / NAME, timeout=WAIT, isolation_level=None)
     except sqlite3.Error as error:

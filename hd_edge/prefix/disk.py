@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from hd_edge.config import make_folder
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
-from hd_edge.store.ownership import ORPHAN_AGE, is_old, may_move, move_aside
+from hd_edge.store.ownership import ORPHAN_AGE, is_old, may_move, move_aside, standing
 
 from . import files
 from .places import DEFAULT_BUDGET, LEAST_FREE, SHARE_OF_FREE, free_bytes
@@ -209,14 +210,17 @@ def open_index(folder: Path, wait: float | None = None) -> Index:
     """
     from .index import APPLICATION_ID, Index
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / INDEX
+    found = standing(path)
     try:
         return Index(path, wait)
     except StoreCorruptError:
-        if not may_move(path, default=False, application=APPLICATION_ID):
-            raise
-        move_aside(path)
+        may = may_move(path, default=False, application=APPLICATION_ID)
+        if standing(path)[0] == found[0]:  # else another process was faster
+            if not may:
+                raise
+            move_aside(path, found)
         return Index(path, wait)
 
 

@@ -39,6 +39,7 @@ class StoreFile:
         open_timeout: Seconds that opening waits for other processes; None: two.
 
     Attributes:
+        id: Device and inode of the file; None: in memory.
         lock: Held while the connection is used.
         write_timeout: Seconds that a write waits for other processes.
 
@@ -66,16 +67,25 @@ class StoreFile:
         self._commits = self._promised = 0  # the second is true once no transaction is open
         self._open_timeout = open_timeout
         self.lock = threading.RLock()
-        self._id: tuple[int, int] | None = None
+        self._owner = os.getpid()
+        self.id: tuple[int, int] | None = None
         _files.add(self)
         with self.lock:
             self._db: Database | None = self._connect()
+
+    def _own(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, in the middle of a transaction."""
+        if self._owner != os.getpid():
+            self.lock = threading.RLock()
+            self._promised = self._commits
+            self._owner = os.getpid()
 
     def _connect(self) -> Database:
         with store_errors(self.where, read_only=self.read_only):
             if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
                 with new_file(self.path) as new:
                     self._write_new(new)
+            found = self.path and file_id(self.path)
             application, timeout = self._application, self._open_timeout
             db = connect(self.path, self.where, read_only=self.read_only, application=application, timeout=timeout)
             try:
@@ -86,11 +96,14 @@ class StoreFile:
                 self._check(db)
                 set_timeout(db.conn, READ_TIMEOUT)
                 if self.path is not None:
-                    self._id = file_id(self.path)
-                    in_use[self._id] += 1
+                    self.id = file_id(self.path)
+                    in_use[self.id] += self.id == found
             except BaseException:
                 db.conn.close()
                 raise
+        if self.id != found:  # it was replaced meanwhile: which of them is open?
+            db.conn.close()
+            return self._connect()
         self._pid = os.getpid()
         return db
 
@@ -107,8 +120,7 @@ class StoreFile:
     @contextmanager
     def reading(self) -> Iterator[Database]:
         """The database, with errors translated; waits shortly for other processes."""
-        if self._pid != os.getpid():
-            self.lock = threading.RLock()  # another thread of the parent may have held the old one
+        self._own()
         with self.lock:
             if self._db is None:
                 msg = f"store {self.where} is closed"
@@ -163,6 +175,7 @@ class StoreFile:
     @property
     def commits(self) -> int:
         """Transactions of this object that were committed, wherever a signal's handler raised behind that."""
+        self._own()
         with self.lock:
             if self._db is not None:
                 self._settle(self._db)
@@ -183,20 +196,21 @@ class StoreFile:
     def in_place(self) -> bool:
         """False once the file at the path is not the open one: deleted or swapped."""
         try:
-            return self.path is None or file_id(self.path) == self._id
+            return self.path is None or file_id(self.path) == self.id
         except OSError:
             return False
 
     def close(self) -> None:
         """Closes the connection; a second call does nothing."""
+        self._own()
         with self.lock:
             if self._db is None:
                 return
             self._settle(self._db)
             if self._pid == os.getpid():
                 self._db.conn.close()
-                if self._id is not None:
-                    in_use[self._id] -= 1
+                if self.id is not None:
+                    in_use[self.id] -= 1
             else:
                 _inherited.append(self._db)
             self._db = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hd_edge.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -19,14 +21,16 @@ def merge(into: Store, sources: Iterable[Store]) -> int:
 
     Raises:
         StoreMismatchError: Another tokenizer.
-        StoreError: A file cannot be read or written.
+        StoreError: A file cannot be read or written, or is there twice, perhaps under two names.
     """
     count = 0
+    seen = [into]
 
     def batches() -> Iterator[tuple[Mapping[int, bytes], int]]:
         nonlocal count
         for source in sources:
             _check(source, into.identity)
+            _check_new(source, seen)
             records: dict[int, bytes] = {}
             for key, record in source.scan():
                 records[key] = record
@@ -45,13 +49,23 @@ def check_sources(sources: Iterable[Store], identity: Identity) -> None:
 
     Raises:
         StoreMismatchError: Another tokenizer.
-        StoreError: A file cannot be read.
+        StoreError: A file cannot be read, or is there twice.
     """
+    seen: list[Store] = []
     for source in sources:
         _check(source, identity)
+        _check_new(source, seen)
         for _ in source.scan():
             pass
 
 
 def _check(source: Store, identity: Identity) -> None:
     source.identity.check(identity, of=f"store {source.path}", any_model=True)
+
+
+def _check_new(source: Store, seen: list[Store]) -> None:
+    for other in seen:
+        if other is source or (source.file.id is not None and source.file.id == other.file.id):
+            msg = f"stores {other.path} and {source.path} are one file, which would be counted twice: name it once"
+            raise StoreError(msg)
+    seen.append(source)

@@ -15,7 +15,7 @@ from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreF
 from hd_edge.telling import tell
 
 from .connection import store_errors
-from .ownership import may_move, move_aside, real_path
+from .ownership import may_move, move_aside, real_path, standing
 from .store import DEFAULT_CAP, Store
 
 if TYPE_CHECKING:
@@ -141,12 +141,14 @@ class SafeStore:
             except StoreCorruptError as error:
                 self._damage = error
             except StoreError as error:
-                self.tell("write", f"{error}; nothing new is learned until it can be written")
-                return False
+                if self.store.file.in_place():  # else it was moved or deleted in the middle of this
+                    self.tell("write", f"{error}; nothing new is learned until it can be written")
+                    return False
             else:
                 self._busy = 0
                 return True
-        self._give_up(self._damage)
+        if self._damage is not None:
+            self._give_up(self._damage)
         return False
 
     def close(self) -> None:
@@ -170,10 +172,11 @@ class SafeStore:
             return None
         there = os.path.isfile(self.path)  # noqa: PTH113 - Path raises where a name is too long
         protected = self.learning and there and not _writable(self.path)
+        found = standing(self.path)
         try:
             store = self._store(self.path, read_only=protected or not self.learning)
         except (StoreForeignError, StoreCorruptError) as error:
-            return self._move(self.path, error, named=named)
+            return self._move(self.path, found, error, named=named)
         except StoreError as error:
             return self._go_without(error)
         if protected:
@@ -181,17 +184,22 @@ class SafeStore:
             self.tell("write", f"store {self.path} is write-protected; it is only read, nothing is learned")
         return store
 
-    def _move(self, path: Path, error: StoreError, *, named: bool) -> Store | None:
-        """Begins a new store in place of a damaged one, if that may be moved."""
+    def _move(
+        self, path: Path, found: tuple[tuple[int, int] | None, ...], error: StoreError, *, named: bool
+    ) -> Store | None:
+        """Begins a new store in place of a damaged one, if that may be moved; or another process has begun it."""
         if isinstance(error, StoreForeignError) and named:
             raise error
         try:
             with store_errors(path):
                 real = real_path(path)
-                if not self.learning or not may_move(real, default=self._default):
+                may = may_move(real, default=self._default)
+                stands = standing(real)[0] == found[0]
+                if not self.learning or (stands and not may):
                     return self._go_without(error)
-                aside = move_aside(real)
-            self.tell("damage", f"{error}; it was moved to {aside} and a new store begins")
+                aside = move_aside(real, found) if stands else None
+            if aside is not None:
+                self.tell("damage", f"{error}; it was moved to {aside} and a new store begins")
             return self._store(path)
         except StoreError as again:
             return self._go_without(again)
@@ -207,17 +215,18 @@ class SafeStore:
         if old is None:
             self._damage = None
             return
+        found = None if self.path is None else standing(self.path)
         gone = not old.file.in_place()
         old.close()
-        if gone or self.path is None or damage is None:
+        if gone or self.path is None or found is None or damage is None:
             self.tell("damage", f"store {self.path} was deleted or replaced while in use; it begins anew")
             self.store = self._open(named=False)
         else:
-            self.store = self._move(self.path, damage, named=False)
+            self.store = self._move(self.path, found, damage, named=False)
         self._damage = None  # not before: whoever is interrupted on the way comes here again
         self.reopened()
 
-    def _give_up(self, error: StoreError | None) -> None:
+    def _give_up(self, error: StoreError) -> None:
         self.close()
         self.tell("read", f"{error}; going on without the {self.kind} tier's file")
 

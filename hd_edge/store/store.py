@@ -48,6 +48,7 @@ _COUNT = (
     "INSERT INTO meta (name, value) VALUES ('count.' || ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     f" + CASE WHEN typeof(value) = 'integer' AND value BETWEEN 0 AND {MAX_COUNT} THEN value ELSE 0 END"
 )
+_BUILT = "INSERT OR IGNORE INTO built (prompt) VALUES (?)"
 _ANSWERS = "SELECT value FROM meta WHERE name = 'count.answers'"
 
 
@@ -143,11 +144,12 @@ class Store:
             records: By key, as ``_native.AnswerCounter`` makes them.
             answers: How many answers they come from.
             counters: Named counters to add to.
-            built: Hash of the prompt that was answered for ``hd-edge db build-model``.
+            built: Hash of the prompt that was answered for ``hd-edge db build-model``: if another process has added
+                its answer meanwhile, nothing is added.
         """
         with self.file.writing() as db:
-            if built is not None:
-                db.table("built").insert({"prompt": built}, ignore=True)
+            if built is not None and not db.execute(_BUILT, (built,)).rowcount:
+                return {}
             return self._add(db, records, {"answers": answers, **(counters or {})})
 
     def add_together(self, batches: Iterable[tuple[Mapping[int, bytes], int]]) -> None:

@@ -85,6 +85,7 @@ class Hierarchy:
         self._generations = 0  # that ended
         self._learned = self._saved = 0  # how many there were when what they taught, and the planner, was written
         self._counted: dict[str, tuple[int, int]] = {}
+        self._pid = os.getpid()
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
         if "statistics" in config.tiers and statistics is not None:
@@ -110,12 +111,20 @@ class Hierarchy:
     def ending(self, stats: GenerationStats) -> Callable[[NDArray[np.int32], Sequence[tuple[int, int]]], None]:
         """Of a generation that begins: to be called when it ends. In a forked child nothing: the parent has it too."""
         begun = os.getpid()
+        self._own()
 
         def end(tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]]) -> None:
             if os.getpid() == begun:
                 self.finished(tokens, spans, stats)
 
         return end
+
+    def _own(self) -> None:
+        """Whatever ended, and was looked up, before this process was forked is for its parent to count and to save."""
+        if self._pid != os.getpid():
+            self._generations = self._learned = self._saved = 0
+            self._counted = {tier.name: (tier.lookups, tier.hits) for tier in self.tiers}
+            self._pid = os.getpid()
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
         """A generation ended: counts it; ``catch_up()`` learns it. Never raises, and touches no file.
@@ -145,6 +154,7 @@ class Hierarchy:
 
     def catch_up(self) -> None:
         """Learns the generations that ended, and writes. Raises nothing but what a signal handler does."""
+        self._own()
         if self._learned == self._generations:
             return
         for tier in self.tiers:
