@@ -6,12 +6,15 @@ there ends in ctypes, which prints it at best: a Ctrl-C while a model loads woul
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from hd_edge.errors import ConfigError
 
 
 class HeldSignals:
@@ -36,9 +39,25 @@ class HeldSignals:
         return run
 
 
+def _in_main_interpreter() -> bool:
+    here, main = (getattr(ctypes.pythonapi, f"PyInterpreterState_{name}") for name in ("Get", "Main"))
+    here.restype = main.restype = ctypes.c_void_p
+    return bool(here() == main())
+
+
 @contextmanager
 def held_signals() -> Iterator[HeldSignals]:
-    """In this block Python's signal handlers raise nothing; the block's end raises what they did."""
+    """In this block Python's signal handlers raise nothing; the block's end raises what they did.
+
+    Raises:
+        ConfigError: This is a subinterpreter.
+    """
+    if not _in_main_interpreter():
+        msg = (
+            "this is a subinterpreter of Python: llama.cpp's first call back into it would wait for ever, and only the "
+            "main one handles signals: load the model in the main interpreter, or in a process of its own"
+        )
+        raise ConfigError(msg)
     held = HeldSignals()
     before: dict[signal.Signals, Any] = {}
     try:
@@ -47,11 +66,7 @@ def held_signals() -> Iterator[HeldSignals]:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     before[number] = handler
-                    try:
-                        signal.signal(number, held.around(handler))
-                    except ValueError:  # a subinterpreter: handlers run in the main one only
-                        before.clear()
-                        break
+                    signal.signal(number, held.around(handler))
         yield held
     finally:
         for number, handler in before.items():

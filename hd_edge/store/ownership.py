@@ -240,11 +240,11 @@ def may_move(path: Path, *, default: bool, application: int = APPLICATION_ID) ->
     """
     try:
         status = path.stat()
-    except FileNotFoundError:  # what is in the way stands beside it
+        own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # root must not take a file from its owner
+        free = own and bool(status.st_mode & 0o222) and not in_use[status.st_dev, status.st_ino]
+        return free and (is_ours(path, application) or (default and stat.S_ISREG(status.st_mode)))
+    except FileNotFoundError:  # what is in the way stands beside it, or it has just been moved
         return default
-    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # root must not take a file from its owner
-    free = own and bool(status.st_mode & 0o222) and not in_use[status.st_dev, status.st_ino]
-    return free and (is_ours(path, application) or (default and stat.S_ISREG(status.st_mode)))
 
 
 def standing(path: Path) -> tuple[tuple[int, int] | None, ...]:

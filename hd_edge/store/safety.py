@@ -178,6 +178,8 @@ class SafeStore:
         except (StoreForeignError, StoreCorruptError) as error:
             return self._move(self.path, found, error, named=named)
         except StoreError as error:
+            if self.learning and standing(self.path)[0] != found[0]:  # another process has just moved it
+                return self._move(self.path, found, error, named=named)
             return self._go_without(error)
         if protected:
             self.learning = False

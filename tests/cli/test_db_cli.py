@@ -1,6 +1,7 @@
 """``hd-edge db``: every command on small stores, results for programs, exit statuses."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -170,13 +171,15 @@ def test_a_torn_export_changes_nothing(model, store, tmp_path, tear):
 def test_no_store_is_merged_twice(store, tmp_path):
     link = tmp_path / "link.sqlite3"
     link.symlink_to(store)
-    before = store.read_bytes()
-    for arguments in ((store, store), (tmp_path / "new.sqlite3", store, link), (link, store)):
+    hard = tmp_path / "hard.sqlite3"
+    os.link(store, hard)
+    before, new = store.read_bytes(), tmp_path / "new.sqlite3"
+    for arguments in ((store, store), (new, store, link), (link, store), (new, hard, store), (hard, store)):
         result = CliRunner().invoke(cli, ["db", "merge", *map(str, arguments)])
         assert result.exit_code == 2
         assert "named twice" in result.stderr
     assert store.read_bytes() == before
-    assert not (tmp_path / "new.sqlite3").exists()
+    assert not new.exists()
 
 
 @pytest.mark.parametrize("kind", ["foreign", "torn", "another tokenizer"])

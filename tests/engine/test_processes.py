@@ -257,3 +257,26 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
     done = child(code, str(tmp_path / "m.sqlite3"))
     assert (done.returncode, done.stdout) == (0, "{'x': 1, 'y': 2}\n0\n"), done.stderr
+
+
+def test_a_subinterpreter_is_refused(models):
+    """There llama.cpp's first call back into Python waits for ever."""
+    pytest.importorskip("_xxsubinterpreters")
+    code = """
+import sys, _xxsubinterpreters as interpreters
+one = interpreters.create()
+interpreters.run_string(one, '''
+import sys, warnings
+sys.path[:0] = %r
+warnings.simplefilter("ignore")
+from hd_edge import ConfigError, Llama
+try:
+    Llama(%r, n_ctx=256, n_threads=1, store=None, statistics=None, prefix_cache=None)
+except ConfigError as error:
+    print(error, flush=True)
+''' % (sys.path, sys.argv[1]))
+print("end")
+"""
+    refused, end = printed(code, models("Q4_0"))
+    assert "subinterpreter" in refused
+    assert end == "end"

@@ -105,6 +105,22 @@ def test_a_damaged_index_of_ours_is_moved_aside(filled):
     assert len(list(filled.glob("index.sqlite3.corrupt-*"))) == 1
 
 
+def test_an_index_that_another_process_began_anew_stays(filled, monkeypatch):
+    path = filled / "index.sqlite3"
+    damaged = path.read_bytes()[:100] + b"\xff" * 5000
+    path.write_bytes(damaged)
+    move = disk_module.move_aside
+
+    def late(*found):
+        monkeypatch.undo()
+        assert again(filled) == 0  # the other process, which is faster
+        return move(*found)
+
+    monkeypatch.setattr(disk_module, "move_aside", late)
+    assert again(filled) == len(PROMPT) - 1
+    assert [aside.read_bytes() for aside in filled.glob("index.sqlite3.corrupt-*")] == [damaged]
+
+
 def test_60_damaged_indexes(filled):
     """Random bytes in the index: no exception, no wrong state."""
     generator = random.Random(3)

@@ -7,7 +7,7 @@ import pytest
 from store_helpers import IDENTITY, OTHER_TOKENIZER, answer, asides, rows_of, run_sql, use
 
 from hd_edge.errors import StoreCorruptError, StoreForeignError, StoreWarning
-from hd_edge.store.ownership import move_aside
+from hd_edge.store.ownership import move_aside, standing
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.schema import SCHEMA_VERSION
 from hd_edge.store.store import Store
@@ -157,7 +157,7 @@ def test_moving_aside_takes_the_journal_along_and_overwrites_nothing(store_path)
     for text in ("one", "two"):
         store_path.write_text(text)
         store_path.with_name(store_path.name + "-journal").write_text("journal of " + text)
-        names.add(move_aside(store_path))
+        names.add(move_aside(store_path, standing(store_path)))
     assert len(names) == 2
     assert sorted(p.read_text() for p in names) == ["one", "two"]
     assert not store_path.with_name(store_path.name + "-journal").exists()

@@ -30,6 +30,14 @@ def test_home_that_cannot_be_written(tmp_path):
     assert len(use(tmp_path / "file" / "model.sqlite3")) == 1
 
 
+def test_a_path_of_very_many_folders_is_refused(tmp_path):
+    path = tmp_path.joinpath(*["y"] * 1500, "model.sqlite3")
+    with pytest.raises(StoreError, match="so many folders"):
+        Store(path, IDENTITY)
+    assert len(use(path)) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def blocker(filled_store):
     """Another program, such as a database browser with an open edit."""

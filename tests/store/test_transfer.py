@@ -2,17 +2,18 @@
 
 import io
 import json
+import os
 import random
 from dataclasses import replace
 
 import pytest
-from store_helpers import contents
+from store_helpers import IDENTITY, answer, contents, rows_of
 from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
 from hd_edge.errors import CorpusError, StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
-from hd_edge.store.merge import merge
+from hd_edge.store.merge import check_sources, merge
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, import_text
 
@@ -57,6 +58,27 @@ def test_merge_adds_up(model, tmp_path):
         merge(a, [b])
         assert contents(a) == contents(both)
         assert a.counters()["answers"] == 4
+
+
+def test_no_store_is_merged_twice(tmp_path):
+    """Under whatever name: of a link or a hard link, or already open."""
+    paths = [tmp_path / name for name in ("a", "link", "hard")]
+    with Store(paths[0], IDENTITY) as a:
+        a.add(rows_of(answer(1)))
+        paths[1].symlink_to(paths[0])
+        os.link(paths[0], paths[2])
+        before = dict(a.scan())
+        for path in paths:
+            with Store(path, read_only=True) as again, Store(None, IDENTITY) as new:
+                for into, sources in ((a, [again]), (new, [a, again])):
+                    with pytest.raises(StoreError, match="one file"):
+                        merge(into, sources)
+                with pytest.raises(StoreError, match="one file"):
+                    check_sources([a, again], IDENTITY)
+                assert len(new) == 0
+        with Store(None, IDENTITY) as memory, pytest.raises(StoreError, match="one file"):
+            merge(a, [memory, memory])
+        assert dict(a.scan()) == before
 
 
 def test_a_merge_that_fails_halfway_adds_nothing(model, tmp_path):

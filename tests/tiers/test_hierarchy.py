@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hd_edge import DraftConfig, Llama, _native
-from hd_edge.build.model import build_model, prompt_hash
+from hd_edge.build.model import answer, build_model, prompt_hash
 from hd_edge.errors import StoreWarning
 from hd_edge.model.vocabulary import identify
 from hd_edge.store.store import Store
@@ -193,4 +193,25 @@ def test_build_model_learns_each_prompt_once(model, path):
         assert store.counters()["answers"] == 4
         assert store.is_built(prompt_hash(PROMPTS[3], 8))
         assert not store.is_built(prompt_hash(PROMPTS[3], 9))
+    llm.close()
+
+
+def test_two_builds_of_one_store_count_each_prompt_once(model, path, monkeypatch):
+    llm = Llama(model, store=None, learn=False, **SETTINGS)
+    counter = _native.AnswerCounter(llm.n_vocab())
+
+    def late(*asked):
+        tokens, prompt_len = answer(*asked)
+        other.add(dict(counter.records(tokens, prompt_len)), built=prompt_hash(asked[1], 8))
+        return tokens, prompt_len
+
+    monkeypatch.setattr("hd_edge.build.model.answer", late)
+    with Store(path, identify(llm.model)) as store, Store(path) as other:
+        build_model(llm, store, PROMPTS, max_tokens=8)
+        assert store.counters()["answers"] == len(PROMPTS)
+        twice = dict(store.scan())
+    with Store(path.with_name("one"), identify(llm.model)) as store:
+        monkeypatch.undo()
+        build_model(llm, store, PROMPTS, max_tokens=8)
+        assert dict(store.scan()) == twice
     llm.close()
