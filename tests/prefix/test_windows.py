@@ -78,7 +78,7 @@ def test_a_loaded_state_that_lacks_cells(path, afresh, opened, tmp_path):
     theirs = llama_cpp.Llama(str(path), verbose=False, flash_attn=True, swa_full=True, n_ctx=1024)
     theirs.eval(TEXT[:300])
     theirs.load_state(theirs.save_state())
-    theirs.eval(words(3, 20))
+    theirs.eval(words(3, 230))
     state = theirs.save_state()
     theirs.close()
     tokens = [*TEXT[:262], *words(6, 20)]
