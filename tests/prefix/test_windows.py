@@ -17,6 +17,7 @@ from prefix_llama import SETTINGS, answer, dear, load
 from said import drafted, said
 
 from hd_edge import Engine
+from hd_edge.backend.kv_state import KVState
 
 TEXT = [1, *words(1, 500)]
 CUTS = [2, 30, 63, 64, 65, 127, 128, 129, 190, 260, 490]  # around a window of 64 tokens, and pieces of 128
@@ -61,6 +62,24 @@ def test_drafted_text_is_plain_text_behind_a_restored_prefix(path, afresh, opene
         assert drafted(llm, earlier, want, 20) == want
 
 
+@pytest.mark.parametrize("window", [20, 100, 128, 300])
+@pytest.mark.parametrize("name", SLIDING)
+def test_windows_of_other_lengths(shapes, opened, tmp_path, name, window):
+    """Shorter than a piece, no part of it, as long as it, longer."""
+    settings = {"kv_overrides": {f"{name.removesuffix('-tiny')}.attention.sliding_window": window}}
+    with load(shapes(name), prefix_cache=tmp_path, **settings) as llm:
+        assert llama_cpp.llama_model_n_swa(llm.model) == window
+        answer(llm, TEXT, 2)
+    plain = opened(load(shapes(name), prefix_cache=None, draft="off", **settings))
+    for cut in (150, 256, 490):
+        with load(shapes(name), prefix_cache=tmp_path, **settings) as llm:
+            tokens = [*TEXT[:cut], 700, 701]
+            plain._forget()
+            want = said(plain, tokens)
+            assert drafted(llm, tokens, want) == want
+            assert llm.stats.cached_tokens == cut
+
+
 def test_a_context_that_is_full_to_its_last_token(path, afresh, tmp_path):
     whole = [1, *words(4, SETTINGS["n_ctx"] - 1)]
     for known in (0, len(whole) - 1):
@@ -90,7 +109,7 @@ def test_a_loaded_state_that_lacks_cells(path, afresh, opened, tmp_path):
     assert drafted(llm, [*tokens, 500, 501], want, MADE) == want
 
 
-def test_conversations_of_an_engine_in_company(path, opened, tmp_path):
+def test_conversations_of_an_engine_in_company(path, tmp_path, monkeypatch):
     """Drafts, compactions and restarts: tokens and logits of each are those of being alone."""
     choose = random.Random(9)
     asked = [
@@ -102,6 +121,8 @@ def test_conversations_of_an_engine_in_company(path, opened, tmp_path):
         for one in asked:
             alone._forget()
             want.append(one.of(alone))
+    put, put_back = [], KVState.restore
+    monkeypatch.setattr(KVState, "restore", lambda *about: put.append(put_back(*about)) or put[-1])
     for turn in range(3):
         settings = {"parallel": 2, "n_ctx": 1024, "n_cells": 1024, "prefix_cache": str(tmp_path)}
         with Engine(str(path), **settings, **ONE) as engine:
@@ -109,4 +130,6 @@ def test_conversations_of_an_engine_in_company(path, opened, tmp_path):
             for again in range(2):
                 assert in_company(engine, asked, 10 * turn + again) == want
             assert integrity(engine) == ""
-            assert engine.slots and engine._cache.compactions
+            assert engine._cache.compactions
+        assert put and all(put)
+        put.clear()
