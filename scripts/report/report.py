@@ -131,9 +131,9 @@ system has forgotten the files' pages.""",
 )
 NOT_MEASURED = """## What is not measured
 
-Energy: the machine has no counter that tells it. ik_llama.cpp: no published package of it was found that
-reads the same file. Consumer GPUs, Apple's and ARM processors; a 7B or 13B with trained weights: recorded answers of real ones
-are decoded on random weights of their shape, whose forwards cost the same."""
+Energy: the machine has no counter that tells it. ik_llama.cpp: no published package of it was found that reads the same
+file. Consumer GPUs, Apple's and ARM processors. A 7B or 13B with trained weights: recorded answers of real ones are
+decoded on random weights of their shape, whose forwards cost the same."""
 AGAIN = """## Measure it again
 
 Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
