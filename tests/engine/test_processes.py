@@ -275,6 +275,7 @@ try:
 except ConfigError as error:
     print(error, flush=True)
 ''' % (sys.path, sys.argv[1]))
+interpreters.destroy(one)  # else llama_cpp alone would wait for ever at the end
 print("end")
 """
     refused, end = printed(code, models("Q4_0"))
