@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from talker import Talker
@@ -32,6 +33,7 @@ def chat(monkeypatch, capsys):
     def run(model, *lines):
         typed = iter([*lines, "/exit"])
         monkeypatch.setattr("builtins.input", lambda _: next(typed))
+        monkeypatch.setattr(sys.stdin, "readline", lambda _: next(typed) + "\n")
         talk = Talk(Conversation(model, "", {"max_tokens": 50, "temperature": 0.8}), UI(), False, False)
         talk.run()
         return capsys.readouterr().err, talk.conversation
