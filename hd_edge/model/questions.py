@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +49,7 @@ def read_questions(
     """
     source = files(__package__) / built_in if path is None else Path(path)
     try:
-        with source.open("r", encoding="utf-8") as file:
+        with source.open("rb") as data, TextIOWrapper(data, encoding="utf-8") as file:
             lines = read_whole(file, f"questions {source}").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"questions {source}: {error}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, AnyStr, TextIO
 
 from hd_edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST = 2**26  # characters: some ten million tokens, more than any context holds
+MOST = 2**26  # bytes or characters: some ten million tokens, more than any context holds
 
 
-def read_whole(file: IO[str], name: str) -> str:
+def read_whole(file: TextIO, name: str) -> str:
     """What is in an open file, of whatever kind.
 
     Args:
@@ -24,10 +25,12 @@ def read_whole(file: IO[str], name: str) -> str:
         OSError: It cannot be read.
         UnicodeDecodeError: It is not in the file's encoding.
     """
-    return within(file.read(MOST + 1), name)
+    data = within(file.buffer.read(MOST + 1), name, units="bytes")  # decoded at once: an error names the place
+    text = data.decode(file.encoding, file.errors or "strict")
+    return io.IncrementalNewlineDecoder(None, translate=True).decode(text, final=True)
 
 
-def read_line(file: IO[str], name: str) -> str:
+def read_line(file: TextIO, name: str) -> str:
     """One line with its end; empty at the end of the file. Arguments and errors as above."""
     return within(file.readline(MOST + 1), name)
 
@@ -38,13 +41,13 @@ def read_path(path: Path) -> str:
         return read_whole(file, str(path))
 
 
-def within(text: str, name: str, before: int = 0) -> str:
-    """The text, if it and the characters before it are not too many.
+def within(text: AnyStr, name: str, before: int = 0, units: str = "characters") -> AnyStr:
+    """The text, if it and what came before it are not too long.
 
     Raises:
         ConfigError: They are.
     """
     if before + len(text) > MOST:
-        msg = f"{name} has more than {MOST:,} characters, and no context holds as many: give a shorter text"
+        msg = f"{name} has more than {MOST:,} {units}, and no context holds as many: give a shorter text"
         raise ConfigError(msg)
     return text

@@ -93,7 +93,7 @@ def test_input_that_is_not_utf_8(model, tmp_path):
     ],
 )
 def test_input_that_never_ends(model, redirection, arguments, name):
-    assert_sentence(shell(redirection, *generate(model, *arguments)), f"{name} has more than 67,108,864 characters")
+    assert_sentence(shell(redirection, *generate(model, *arguments)), f"{name} has more than 67,108,864 bytes")
 
 
 def test_the_locale_changes_nothing(model):

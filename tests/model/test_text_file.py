@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,16 +23,11 @@ def short(monkeypatch):
 
 
 class Endless(io.StringIO):
-    """Gives as many characters as it is asked for; what asks for all of them is told."""
+    """A line again and again, or one that has no end: who asks for all of it is told."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
         self.line = line
-
-    def read(self, size: int | None = -1) -> str:
-        assert size is not None
-        assert size >= 0
-        return self.line[:1] * size
 
     def readline(self, size: int | None = -1) -> str:
         assert size is not None
@@ -50,16 +46,26 @@ def keyboard(monkeypatch):
 
 def test_a_text_of_the_bound_is_read_and_a_longer_one_is_not(tmp_path):
     file = tmp_path / "a"
-    file.write_text("ü" * MOST, encoding="utf-8")
-    assert text_file.read_path(file) == "ü" * MOST
-    file.write_text("ü" * (MOST + 1), encoding="utf-8")
-    with pytest.raises(ConfigError, match=f"{file} has more than 100 characters.*: give a shorter text"):
+    file.write_bytes("ü\r\nb\rc\n".encode() + b"a" * (MOST - 8))
+    assert text_file.read_path(file) == "ü\nb\nc\n" + "a" * (MOST - 8)
+    file.write_bytes(b"a" * (MOST + 1))
+    with pytest.raises(ConfigError, match=f"{file} has more than 100 bytes.*: give a shorter text"):
         text_file.read_path(file)
 
 
 def test_what_never_ends_is_not_read_whole():
-    with pytest.raises(ConfigError, match="zero has more than 100 characters"):
-        text_file.read_whole(Endless("\0"), "zero")
+    with (
+        Path("/dev/zero").open(encoding="utf-8") as zero,
+        pytest.raises(ConfigError, match="zero has more than 100 bytes"),
+    ):
+        text_file.read_whole(zero, "zero")
+
+
+def test_what_is_no_text_is_told_with_its_place(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"caf\xe9")
+    with pytest.raises(UnicodeDecodeError, match="byte 0xe9 in position 3"):
+        text_file.read_path(file)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +91,5 @@ def test_a_chat_reads_lines_to_the_end(keyboard):
 def test_questions_are_bounded(tmp_path):
     file = tmp_path / "questions.jsonl"
     file.write_text(json.dumps({"prompt": "a" * MOST}), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"questions .*questions\.jsonl has more than 100 characters"):
+    with pytest.raises(ConfigError, match=r"questions .*questions\.jsonl has more than 100 bytes"):
         read_questions(file)
