@@ -8,13 +8,13 @@ from itertools import islice
 import llama_cpp
 import numpy as np
 import pytest
+from memories import SLIDING
 
 from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
 
 SETTINGS = {"n_ctx": 512, "n_threads": 1, "n_threads_batch": 1}
 OURS = {"store": None, "statistics": None, "prefix_cache": None}
-SLIDING = ["gemma3-tiny", "gpt-oss-tiny"]
 LONG = 300  # tokens, of which a window has left many
 
 
