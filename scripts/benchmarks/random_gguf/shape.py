@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .blocks import SPREAD
 
@@ -62,6 +62,11 @@ class Shape:
     groups: int = 0
     spread: float = SPREAD
     embedding: float = 0.0
+
+    def with_layers(self, layers: int) -> Shape:
+        """As many layers, of which the same part shares; those before it end with one that attends to everything."""
+        own = round(layers * (self.layers - self.sharing) / self.layers / self.period) * self.period
+        return replace(self, layers=layers, sharing=max(layers - max(own, self.period), 0) if self.sharing else 0)
 
     @property
     def columns(self) -> int:
