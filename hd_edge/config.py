@@ -14,6 +14,7 @@ Profile = Literal["auto", "paper", "off"]
 PROFILES: tuple[Profile, ...] = ("auto", "paper", "off")
 MAX_ROWS = 63  # from 64 rows on llama.cpp's CPU attention takes another kernel
 MAX_LEAVES = 8  # of a draft tree; more gain nothing, and each is a sequence whose cells llama.cpp has to look for
+MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 ANSWER_WAIT = 0.05  # seconds that a write may wait for another process while the user waits for the next answer
 CLOSE_WAIT = 10.0  # and when the model is closed: the last chance
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from os import PathLike
 from time import perf_counter
 from typing import Any, Literal
@@ -250,7 +249,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         stats.prompt_tokens = len(tokens)
         memory, pace = self._hierarchy, self._pace
         self._tell_drafter(self._hints.messages, len(tokens) + (0 if reset else self.n_tokens))
-        ended = None if memory is None else partial(memory.finished, stats=stats)
+        ended = None if memory is None else memory.ending(stats)
         with (
             self._keeping(),
             pace.generation(self._planner),

@@ -48,7 +48,8 @@ class Engine:
     Args:
         model_path: As for ``Llama``.
         parallel: Requests that are answered at a time.
-        n_ctx: Tokens of each conversation, prompt included; 0: the model's.
+        n_ctx: Tokens of each conversation, prompt included; 0: the model's. As in a ``Llama``, rounded up to a
+            multiple of 256.
         n_cells: Tokens of all conversations together; None: each has its ``n_ctx``. With fewer, a request waits until
             what it may come to need (prompt and ``max_tokens``) is free.
         queue: Requests that may wait.
@@ -83,7 +84,8 @@ class Engine:
             if settings.get(name):
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
                 raise ConfigError(msg)
-        cells = parallel * n_ctx if n_cells is None else n_cells
+        n_ctx = _whole(n_ctx)
+        cells = parallel * n_ctx if n_cells is None else _whole(n_cells)
         number = min(KEPT * parallel, MOST_PARALLEL)
         rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
         check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})
@@ -92,7 +94,7 @@ class Engine:
         if batch < needed:
             msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
             raise ConfigError(msg + f"{needed} are needed")
-        whole = -(-(cells + max(cells // SLACK, 2 * batch)) // STEP) * STEP
+        whole = _whole(cells + max(cells // SLACK, 2 * batch))
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
@@ -287,6 +289,10 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _whole(cells: int) -> int:
+    return -(-cells // STEP) * STEP
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:

@@ -110,11 +110,11 @@ class SharedPlanner(TreePlanner):
 
     def _propose(self, root: int, rows: int, leaves: int, price: float) -> NDArray[np.float32]:
         self._chain, self._proposed = [], None
-        self._rests = self.guard.rests(self._steps)
+        self._rests = self.guard.paused or self.guard.rests(self._steps)  # a draft that is not made teaches nothing
         chances = NOTHING
         if not self._rests:
             self._read()
-        if not self._rests and not self.guard.paused and rows > 1:
+        if not self._rests and rows > 1:
             reckoned = rows, round(price, 2)
             if reckoned != self._reckoned:
                 sizes = np.arange(1, rows + 1, dtype=np.int32)

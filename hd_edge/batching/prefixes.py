@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hd_edge.backend.kv_state import KVState
 from hd_edge.engine.prefill import LEAST_MEASURED
 from hd_edge.prefix.cache import PrefixCache
+from hd_edge.prefix.pieces import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +108,7 @@ class SlotState:
     def restore(self, blob: Blob, start: int, stop: int) -> bool:
         """Puts saved positions behind its end at ``start``; False if that cannot be."""
         slot = self._looked_at
-        cells = int.from_bytes(blob[12:16], "little")
-        self._slots.make_room(cells)
+        self._slots.make_room(PIECE)  # it goes in whole before its end is taken away
         self._look_at(slot)  # others may have been looked at because they had to go
         if not self._state.restore(blob, start, stop):
             return False

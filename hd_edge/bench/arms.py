@@ -35,13 +35,15 @@ ARMS = {
     "plain": "hd_edge without drafts: what every speed-up is measured against",
     "auto": "hd_edge as it comes, its store empty at the beginning; it learns from one answer to the next",
     "auto-drafter": "auto with a small model that drafts where the databases have nothing to say",
-    "auto-warm": "the same, beginning with what the model answered to other prompts before",
+    "auto-warm": "auto, beginning with what the model answered to other prompts before",
+    "auto-warm-drafter": "the same, with the small model of auto-drafter",
     "paper": "the published configuration of Hierarchy Drafting, its store empty at the beginning",
     "llama-cpp": "llama_cpp.Llama",
     "llama-cpp-pld": "llama_cpp.Llama with its prompt lookup",
     "plain-again": "plain a second time: its speed-up must be 1.00 within the interval",
     "plain-slowed": "plain, 5 % of each step slept behind it: its speed-up must be 0.95",
 }
+DRAFTING = (*(name for name in ARMS if name.startswith("auto")), "paper")
 SLOWED = 0.05
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}  # ggml's numbers
 
@@ -56,7 +58,7 @@ class Tiers:
         warm_prompts: Prompts whose answers it learns after those.
         warm_tokens: Longest of those answers.
         statistics: File of the statistics tier of all drafting arms; None: no such tier.
-        drafter: The small model of ``auto-drafter``.
+        drafter: The small model of arms named so.
     """
 
     warm_store: Path | None = None
@@ -153,7 +155,7 @@ class Arms:
             return Drafted(name, self.llm, clock=self._clock)
         if name == "plain-slowed":
             return Slowed(name, self.llm, SLOWED, clock=self._clock)
-        if name in ("auto", "auto-drafter", "auto-warm", "paper"):
+        if name in DRAFTING:
             return self._drafted(name)
         if name in ("llama-cpp", "llama-cpp-pld"):
             return Reference(name, self._base(), _lookup() if name.endswith("pld") else None, clock=self._clock)
@@ -191,16 +193,16 @@ class Arms:
             raise ConfigError(msg)
         path = self._folder / f"{name}-{self._stores[name]}.sqlite3"  # a file, as users have it: writing it takes time
         self._stores[name] += 1
-        if name == "auto-warm" and not path.exists():
+        if "warm" in name and not path.exists():
             self._fill(path)
-        drafter = self._drafter() if name == "auto-drafter" else None
+        drafter = self._drafter(name) if "drafter" in name else None
         planner, hierarchy = self._planner("paper" if name == "paper" else "auto", path, drafter)
         return Drafted(name, llm, planner, hierarchy, clock=self._clock, messages=self._messages.get)
 
-    def _drafter(self) -> DrafterTier:
-        """The small model of ``auto-drafter``, loaded once."""
+    def _drafter(self, name: str) -> DrafterTier:
+        """The small model, loaded once."""
         if self.tiers.drafter is None:
-            msg = "arm 'auto-drafter' has no drafter: name one with --drafter"
+            msg = f"arm {name!r} has no drafter: name one with --drafter"
             raise ConfigError(msg)
         if self._small is None:
             from hd_edge import Llama

@@ -12,7 +12,7 @@ import click
 from hd_edge.extras import install
 
 from .options import load_engine, load_llama, model_options
-from .values import MOST_MIB, Finite, Name, Origin
+from .values import MOST_MIB, Alias, Finite, Name, Origin
 
 
 @click.command()
@@ -20,7 +20,7 @@ from .values import MOST_MIB, Finite, Name, Origin
 @click.option("--host", type=Name(), default="127.0.0.1", show_default=True, help="0.0.0.0 opens it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--api-key", envvar="HD_EDGE_API_KEY", help="Clients must send this key (or set HD_EDGE_API_KEY).")
-@click.option("-a", "--alias", type=Name(), help="Name of the model in /v1/models; default: the file's name.")
+@click.option("-a", "--alias", type=Alias(), help="Name of the model in /v1/models; default: the file's name.")
 @click.option(
     "--cors", multiple=True, type=Origin(), metavar="ORIGIN", help="Web origin that may call the server from a browser."
 )
@@ -50,7 +50,7 @@ def serve(**options: Any) -> None:
     if api_key is not None and (not api_key.isprintable() or api_key.strip() != api_key or not api_key):
         msg = "the API key (--api-key or HD_EDGE_API_KEY) is empty, or has blanks at its ends or control characters, "
         raise click.UsageError(msg + "which no client can send: give another, or none at all")
-    alias, origins = options.pop("alias") or Path(options["model"]).stem, options.pop("cors")
+    alias, origins = options.pop("alias") or _name(options["model"]), options.pop("cors")
     most_bytes = int(options.pop("max_body") * 2**20)
     from hd_edge.server import create_app
     from hd_edge.server.guard import is_local
@@ -71,3 +71,8 @@ def serve(**options: Any) -> None:
                 click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
 
         Server(app, host, listening, ready).run(sockets=[listening])
+
+
+def _name(model: str) -> str:
+    """That of a model's file, in characters that can be printed."""
+    return "".join(one if one.isprintable() else "?" for one in Path(model).stem)

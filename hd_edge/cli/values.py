@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from hd_edge.config import MOST_NAME
+
 INT32 = 2**31 - 1
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@]*")  # "null" is that of a file
 MOST_MIB = 2**30  # a pebibyte: what is above is a slip of the keyboard
@@ -30,6 +32,19 @@ class Name(click.types.StringParamType):
         if not value:
             self.fail("it is empty: give a name, or leave the option out", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Alias(Name):
+    """A name that every answer repeats: short, and of characters that can be printed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As of other names, with two more tests."""
+        name = str(super().convert(value, param, ctx))
+        if len(name) > MOST_NAME:
+            self.fail(f"it has {len(name)} characters, at most {MOST_NAME} are taken: give a shorter name", param, ctx)
+        if not name.isprintable() or not name.strip():
+            self.fail(f"{name!r} has characters that cannot be printed, or only blanks: give another", param, ctx)
+        return name
 
 
 class Origin(click.types.StringParamType):

@@ -64,8 +64,7 @@ class CostCurve:
         self._fixed = fixed
         self._samples: dict[int, deque[tuple[int, float]]] = {}  # by rows: context, cost
         self._base: dict[int, float] = {}  # by rows: cost without any context
-        self._one = 0.0  # seconds of a single-token forward without any context
-        self._ones: deque[float] = deque(maxlen=KEPT)  # the same, its samples
+        self._ones: deque[float] = deque(maxlen=KEPT)  # seconds of single-token forwards, without any context
         self._near: deque[float] = deque(maxlen=NEAR)  # seconds of the last single-token forwards
         self._pending: list[tuple[int, int, float]] = []  # rows, context, seconds since the last of them
         self._behind: list[float] | None = None  # seconds of single-token forwards behind one over many; None: BACK ago
@@ -79,7 +78,6 @@ class CostCurve:
                 for _ in range(min(max(samples, 1), SETTLED)):  # what is measured now outweighs what was stored
                     self._keep(size, 0, seconds / one)
         if one > 0:
-            self._one = one
             self._ones.append(one)
             self.slope = max(0.0, stored.get((1, 1), (one, 0))[0] / one - 1) / CONTEXT_UNIT
 
@@ -97,7 +95,7 @@ class CostCurve:
     @property
     def known(self) -> bool:
         """Whether there is anything to plan with: one row and at least one larger size."""
-        return self._one > 0 and len(self._base) > 1
+        return len(self._base) > 1 and len(self._ones) > 0
 
     @property
     def change(self) -> float:
@@ -111,7 +109,9 @@ class CostCurve:
 
     def seconds(self, rows: int, context: int) -> float:
         """Expected seconds of a forward on an undisturbed machine; 0.0 where nothing is known."""
-        return self._one * (self._base[rows] + rows * self.slope * context) if rows in self._base else 0.0
+        if rows not in self._base or not self._ones:
+            return 0.0
+        return _middle(self._ones) * (self._base[rows] + rows * self.slope * context)
 
     def cost(self, rows: int, context: int) -> float:
         """Forwards over one row that one over ``rows`` costs; 0.0 where nothing is known."""
@@ -208,12 +208,12 @@ class CostCurve:
         if behind is not None and back:
             behind.append(seconds)
             return
-        for first, more in zip(behind or (), self._more, strict=False):
-            more.append(first / seconds - 1)
-        self._back = [_back(more) for more in self._more]
-        self._behind = None
+        if behind is not None:
+            for first, more in zip(behind, self._more, strict=False):
+                more.append(first / seconds - 1)
+            self._back = [_back(more) for more in self._more]
+            self._behind = None
         self._ones.append(seconds / (1 + self.slope * context))
-        self._one = _middle(self._ones)
         self._base.setdefault(1, 1.0)
 
     def _keep(self, rows: int, context: int, cost: float) -> None:

@@ -8,7 +8,6 @@ FIRST_PAUSE = 64  # steps
 LONGEST_PAUSE = 1024
 TRUST = 0.15  # tokens per planned step that drafting is believed to bring before it has shown anything
 DEAREST = 0.1  # forwards; planning that seems to take longer was interrupted by another program
-CHEAP = 0.005  # of a forward; planning that takes less goes on while drafting pauses, for what it teaches
 MEMORY = 64  # planned steps over which gain and planning are averaged
 REST = 4  # a planner that gains nothing plans every so many steps
 LONGEST_REST = 16
@@ -40,9 +39,7 @@ class Guard:
         return self._pause > 0
 
     def rests(self, step: int) -> bool:
-        """Whether this step is not worth planning; while drafting pauses, a plan only teaches the mixer."""
-        if self._pause > 0:
-            return self._planning > CHEAP and step % REST != 0
+        """Whether this step is not worth planning."""
         return self._gain < self._planning and step % min(REST << self._trials // TRIALS, LONGEST_REST) != 0
 
     def skip(self) -> None:

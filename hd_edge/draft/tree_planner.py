@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Prices = tuple["NDArray[np.int32]", "NDArray[np.float32]"]  # sizes, and what each costs in single-token forwards
 
+CHANGES = 64  # steps of a forward's cost in which the cost of a change of shape is told apart
 MEMORY = 32  # drafts over which what they cost afterwards is averaged
 RECYCLED = 0.003  # share of the forwards that reading their rows may take
 
@@ -84,7 +85,7 @@ class TreePlanner:
         self.cost = CostCurve() if cost is None else cost
         self.guard = Guard()
         self.asking = None if drafter is None else Asking(drafter, self._drafter)
-        self._priced: tuple[int, bool, int, int] | None = None  # when the curve was last read
+        self._priced: tuple[int, bool, int, int, int] | None = None  # when the curve was last read
         self._prices: dict[bool, Prices] = {}  # as they were then, by whether the step before was drafted
         self._told: Prices | None = None  # what the drafter reckons with
         self._recycling = 0.0  # seconds that reading rows may take
@@ -138,7 +139,8 @@ class TreePlanner:
 
     def _current_prices(self) -> Prices:
         """Sizes and what they cost here, read from the curve once in a while."""
-        priced = (id(self.cost), self.cost.known, self.context >> 8, self.cost.samples >> 2)
+        curve = self.cost
+        priced = (id(curve), curve.known, self.context >> 8, curve.samples >> 2, int(CHANGES * curve.change))
         if priced != self._priced:
             self._prices.clear()
             self._priced = priced

@@ -66,6 +66,9 @@ def prefill(
             llama._forget()  # of a loaded state nothing is left, not even what lies where no prompt reaches
             held, keep = held[:0], 0
         if isinstance(prefixes, PrefixCache):
+            if llama._lent:  # it may lack cells that a window needs: no piece goes in behind those
+                keep = rewind(llama, verifier, keep)
+                held = held[:keep]
             verifier.release(llama.n_tokens)  # the cache needs a free sequence
             llama.n_tokens = 0  # nothing is held while pieces go in, should a signal end it
             keep = prefixes.fetch(computed(llama, held), tokens, keep)

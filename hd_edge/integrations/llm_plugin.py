@@ -17,6 +17,7 @@ from pydantic import Field
 
 from hd_edge.errors import ConfigError
 from hd_edge.model import find as registry
+from hd_edge.telling import tell
 
 if TYPE_CHECKING:
     from hd_edge import Llama
@@ -32,9 +33,7 @@ def register_models(register: Any) -> None:
     try:
         known = sorted(registry.names())
     except ConfigError as error:  # a damaged list must not take llm's other models away
-        import warnings
-
-        warnings.warn(str(error), stacklevel=2)
+        tell(str(error), UserWarning, stacklevel=2)
         return
     for name in known:
         register(HDEdgeModel(name))

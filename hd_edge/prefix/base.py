@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import StoreWarning
+from hd_edge.telling import tell
 
 from .memory import MemoryPieces
 from .price import Price
@@ -80,7 +80,7 @@ class PrefixBase(ABC):
     def _tell(self) -> None:
         if self.disk is not None and self.disk.trouble and not self._told:
             self._told = True
-            warnings.warn(self.disk.trouble, StoreWarning, stacklevel=3)
+            tell(self.disk.trouble, StoreWarning, stacklevel=3)
 
     def leave(self) -> None:
         """A generation ended; in a forked child one of its parent's, of which the parent keeps what is to be kept."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
-from hd_edge.store.ownership import may_move, move_aside
+from hd_edge.store.ownership import ORPHAN_AGE, is_old, may_move, move_aside
 
 from . import files
 from .places import DEFAULT_BUDGET, LEAST_FREE, SHARE_OF_FREE, free_bytes
@@ -26,7 +26,6 @@ T = TypeVar("T")
 INDEX = "index.sqlite3"
 BUSY_WAIT = 0.2  # seconds that an answer may wait for another process's lock on the index
 BUSY_REST = 2.0  # seconds that the index counts as absent then
-ORPHAN_AGE = 3600.0  # seconds: a younger file without a row may be another process's newest
 
 
 class Disk:
@@ -227,7 +226,7 @@ def sweep(folder: Path, index: Index, age: float = ORPHAN_AGE) -> int:
     removed = 0
     for path in piece_files(folder):
         known = files.NAME.fullmatch(path.name) and bytes.fromhex(path.stem) in names
-        if not known and time.time() - path.lstat().st_mtime > age and files.is_ours(path):
+        if not known and is_old(path, age) and files.is_ours(path):
             path.unlink(missing_ok=True)
             removed += 1
     return removed

@@ -59,8 +59,6 @@ def why_no_state(llama: Any) -> str:
         return "logits_all=True keeps logits of every token, which a restored prefix has not"
     if llama.checkpoints is not None:
         return ""
-    if lib.llama_model_n_swa(llama.model) > 0:
-        return "models with a sliding window are not restored yet"
     if llama.context_params.flash_attn_type != lib.LLAMA_FLASH_ATTN_TYPE_ENABLED:
         return "flash attention is off, so V lies transposed in the KV cache"
     if llama.context_params.n_seq_max < 2:

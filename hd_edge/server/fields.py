@@ -17,9 +17,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from hd_edge.config import MOST_NAME
+
 INT32 = 2**31 - 1
 LEFT_OUT = "leave it out or send null"
-MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 MOST_STOPS = 64
 MOST_SHOWN = 60  # characters of a wrong value
 

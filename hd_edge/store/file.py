@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreError
@@ -41,7 +41,6 @@ class StoreFile:
     Attributes:
         lock: Held while the connection is used.
         write_timeout: Seconds that a write waits for other processes.
-        commits: Transactions of this object that were committed, also where something was raised behind that.
 
     Raises:
         StoreError: And its children, from opening and from ``check``.
@@ -64,7 +63,7 @@ class StoreFile:
         self._create = create
         self._check = check
         self._application = application
-        self.commits = 0
+        self._commits = self._promised = 0  # the second is true once no transaction is open
         self._open_timeout = open_timeout
         self.lock = threading.RLock()
         self._id: tuple[int, int] | None = None
@@ -140,21 +139,34 @@ class StoreFile:
             StoreError: The file is open for reading only.
         """
         with self._patient() as db:
-            whole = False
+            self._settle(db)
             try:  # from here on: a signal's handler may raise as soon as the transaction has begun
                 # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
                 db.execute("BEGIN IMMEDIATE")
                 yield db
-                whole = True
+                self._promised = self._commits + 1
                 db.execute("COMMIT")
             except sqlite3.Error:  # some take the transaction back themselves
-                whole = False
+                self._promised = self._commits
                 raise
             finally:
                 if db.conn.in_transaction:
+                    self._promised = self._commits
                     db.execute("ROLLBACK")
-                elif whole:
-                    self.commits += 1
+                self._settle(db)
+
+    def _settle(self, db: Database) -> None:
+        with suppress(sqlite3.ProgrammingError):  # somebody has closed it: then nothing was committed
+            if not db.conn.in_transaction:
+                self._commits = self._promised
+
+    @property
+    def commits(self) -> int:
+        """Transactions of this object that were committed, wherever a signal's handler raised behind that."""
+        with self.lock:
+            if self._db is not None:
+                self._settle(self._db)
+            return self._commits
 
     def compact(self) -> None:
         """Rewrites the file without free space."""
@@ -180,6 +192,7 @@ class StoreFile:
         with self.lock:
             if self._db is None:
                 return
+            self._settle(self._db)
             if self._pid == os.getpid():
                 self._db.conn.close()
                 if self._id is not None:

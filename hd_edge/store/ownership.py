@@ -27,6 +27,11 @@ MAGIC = b"SQLite format 3\0"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 SIDE_FILES = ("-journal", "-wal", "-shm")  # SQLite plays them into the database beside them, and deletes them
 
+EXPORT_MAGIC = b'{"format": "hd_edge n-grams"'
+SCRATCH = ".hd_edge-"
+SCRATCH_NAME = re.compile(re.escape(SCRATCH) + "[a-z0-9_]{8}")  # as tempfile names them
+ORPHAN_AGE = 3600.0  # seconds: a younger file may be another process's, which is writing it
+
 in_use: Counter[tuple[int, int]] = Counter()  # device and inode of the stores that this process has open
 
 
@@ -159,8 +164,9 @@ def new_text(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[IO[st
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
+    _remove_left(path.parent)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hd_edge-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
     os.close(handle)
@@ -169,6 +175,33 @@ def _scratch(path: Path) -> Iterator[Path]:
     finally:
         for suffix in ("", *SIDE_FILES):
             Path(name + suffix).unlink(missing_ok=True)
+
+
+def is_old(path: Path, age: float = ORPHAN_AGE) -> bool:
+    """True if nothing was written to a file for so many seconds.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    return time.time() - path.lstat().st_mtime > age
+
+
+def _remove_left(folder: Path) -> None:
+    """Removes what processes that were killed left half written beside their targets."""
+    for path in folder.glob(f"{SCRATCH}*"):
+        with suppress(OSError):  # another process has just removed it, or it is another user's
+            if SCRATCH_NAME.fullmatch(path.name) and is_old(path) and _is_scratch(path):
+                for suffix in ("", *SIDE_FILES):
+                    Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _is_scratch(path: Path) -> bool:
+    """True for a file of this user that a store or an export was to become, or that is empty."""
+    status = path.lstat()
+    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if not own or not stat.S_ISREG(status.st_mode):
+        return False
+    return not status.st_size or is_ours(path) or _start(path, len(EXPORT_MAGIC)) == EXPORT_MAGIC
 
 
 def place(new: Path, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, data_folder
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreForeignError, StoreWarning
+from hd_edge.telling import tell
 
 from .connection import store_errors
 from .ownership import may_move, move_aside, real_path
@@ -53,6 +54,7 @@ class SafeStore:
 
     Raises:
         StoreForeignError: The path was named by the caller, and what stands there is no store of hd_edge.
+        StoreWarning: A filter makes an exception of it. Later ones are only shown: ``tell()`` never raises.
     """
 
     def __init__(
@@ -76,7 +78,15 @@ class SafeStore:
         self._damage: StoreError | None = None
         self._pausing = False  # the file was locked: no look-up waits for it again before the next write
         self._busy = 0  # writes in a row
+        self._opening: list[str] | None = []  # told when there is nothing left to be left open
         self.store: Store | None = self._open(named=not default)
+        owed, self._opening = self._opening, None
+        try:
+            for message in owed:
+                warnings.warn(message, StoreWarning, stacklevel=4)
+        except BaseException:  # a filter makes an exception of it
+            self.close()
+            raise
 
     # ------------------------------------------------------------------ use
 
@@ -193,8 +203,9 @@ class SafeStore:
 
     def _renew(self) -> None:
         """Opens what stands at the path now: the file is damaged, was deleted or replaced."""
-        old, damage, self._damage = self.store, self._damage, None
+        old, damage = self.store, self._damage
         if old is None:
+            self._damage = None
             return
         gone = not old.file.in_place()
         old.close()
@@ -203,20 +214,25 @@ class SafeStore:
             self.store = self._open(named=False)
         else:
             self.store = self._move(self.path, damage, named=False)
+        self._damage = None  # not before: whoever is interrupted on the way comes here again
         self.reopened()
 
     def _give_up(self, error: StoreError | None) -> None:
-        self.tell("read", f"{error}; going on without the {self.kind} tier's file")
         self.close()
+        self.tell("read", f"{error}; going on without the {self.kind} tier's file")
 
     def _store(self, path: Path | None, *, read_only: bool = False) -> Store:
         return Store(path, self.identity, kind=self.kind, read_only=read_only, cap=self._cap)
 
     def tell(self, kind: str, message: str) -> None:
-        """Warns, once per kind of trouble."""
-        if kind not in self._told:
-            self._told.add(kind)
-            warnings.warn(message, StoreWarning, stacklevel=4)
+        """Warns, once per kind of trouble. Raises nothing."""
+        if kind in self._told:
+            return
+        self._told.add(kind)
+        if self._opening is not None:
+            self._opening.append(message)
+        else:
+            tell(message, StoreWarning, stacklevel=4)
 
 
 def _writable(path: Path) -> bool:

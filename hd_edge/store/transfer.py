@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any
 
 from hd_edge import _native
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = "hd_edge n-grams"
 LENGTHS = (1, 2, 3, 4, 6, 8)  # tokens of a key
-BATCH = 20_000  # records in memory
+BATCH = 20_000  # records packed at a time
 SHOWN = 60  # characters of a wrong line
 MAX_COUNT = (1 << 32) - 1
 
@@ -109,20 +112,30 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> i
     """
     taken = 0
 
-    def batches() -> Iterator[tuple[dict[int, bytes], int]]:
+    def found() -> Iterator[tuple[int, str]]:
         nonlocal taken
-        collected: dict[int, list[_native.NgramList]] = {}
-        for found in _keys(lines, vocabulary, store.identity):
-            for key, ngrams in found:
-                if len(collected) >= BATCH and key not in collected:
-                    yield _packed(collected, store.identity.n_vocab), 0
-                    collected = {}
-                collected.setdefault(key, []).append(ngrams)
-            taken += bool(found)
-        yield _packed(collected, store.identity.n_vocab), 0
+        for ngrams in _keys(lines, vocabulary, store.identity):
+            taken += bool(ngrams)
+            yield from ((key, json.dumps(one)) for key, one in ngrams)
 
-    store.add_together(batches())
+    # Another tokenizer brings the n-grams of a key from anywhere: they are put together before they are added.
+    with store_errors("the temporary file of an import"), closing(sqlite3.connect("")) as by_key:
+        by_key.execute("CREATE TABLE ngrams (key INTEGER, list TEXT)")
+        by_key.executemany("INSERT INTO ngrams VALUES (?, ?)", found())
+        store.add_together(_batches(by_key, store.identity.n_vocab))
     return taken
+
+
+def _batches(by_key: sqlite3.Connection, n_vocab: int) -> Iterator[tuple[dict[int, bytes], int]]:
+    rows = by_key.execute("SELECT key, list FROM ngrams ORDER BY key, rowid")
+    lists = ((key, [_read_list(text) for _, text in found]) for key, found in groupby(rows, itemgetter(0)))
+    while batch := dict(islice(lists, BATCH)):
+        yield _packed(batch, n_vocab), 0
+
+
+def _read_list(text: str) -> _native.NgramList:
+    context, total, followers = json.loads(text)
+    return tuple(context), total, followers
 
 
 @contextmanager

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from hd_edge import _native
 from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, user_path
-from hd_edge.errors import StoreForeignError
 from hd_edge.store.safety import SafeStore, default_path
 
 from .model import ModelTier
 from .statistics import StatisticsTier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -82,15 +81,16 @@ class Hierarchy:
     ) -> None:
         self.learner: Learner | None = None
         self._cost_settings = cost_settings
-        self._generations, self._n_vocab = 0, identity.n_vocab
-        self._ended: deque[tuple[NDArray[np.int32], Sequence[tuple[int, int]]]] = deque()  # to be learned
+        self._n_vocab = identity.n_vocab
+        self._generations = 0  # that ended
+        self._learned = self._saved = 0  # how many there were when what they taught, and the planner, was written
         self._counted: dict[str, tuple[int, int]] = {}
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
         if "statistics" in config.tiers and statistics is not None:
             try:
                 corpus = StatisticsTier(_safe_store(statistics, identity, "statistics", learn=False))
-            except StoreForeignError:
+            except BaseException:  # also a warning that a filter makes an exception
                 self.model.close()
                 raise
             self.tiers += [corpus] if corpus.store is not None else []
@@ -106,6 +106,16 @@ class Hierarchy:
             self.model.safe.tell("calibration", f"the store's calibration is damaged ({error}); the default is used")
             return None
         return calibration
+
+    def ending(self, stats: GenerationStats) -> Callable[[NDArray[np.int32], Sequence[tuple[int, int]]], None]:
+        """Of a generation that begins: to be called when it ends. In a forked child nothing: the parent has it too."""
+        begun = os.getpid()
+
+        def end(tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]]) -> None:
+            if os.getpid() == begun:
+                self.finished(tokens, spans, stats)
+
+        return end
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
         """A generation ended: counts it; ``catch_up()`` learns it. Never raises, and touches no file.
@@ -129,23 +139,21 @@ class Hierarchy:
         if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self._n_vocab:
             log.warning("a generation is not learned: its tokens were overwritten with ids outside the vocabulary")
             return
-        self._ended.append((tokens, spans))
+        for begin, end in spans if self.model in self.tiers else ():
+            self.model.learn(tokens[:end], begin)
+        self._generations += 1
 
     def catch_up(self) -> None:
         """Learns the generations that ended, and writes. Raises nothing but what a signal handler does."""
-        if not self._ended:
+        if self._learned == self._generations:
             return
         for tier in self.tiers:
             tier.safe.resume()
-        while self._ended:
-            tokens, spans = self._ended[0]
-            for begin, end in spans if self.model in self.tiers else ():
-                self.model.learn(tokens[:end], begin)
-            self._ended.popleft()
-            self._generations += 1
-            if self._generations % SAVED_EVERY == 0:
-                self._save()
         self.model.flush()
+        if self._generations >= self._saved + SAVED_EVERY:
+            self._save()
+            self._saved = self._generations
+        self._learned = self._generations
 
     def _save(self) -> None:
         store, learner = self.model.store, self.learner
@@ -155,12 +163,13 @@ class Hierarchy:
 
     def close(self) -> None:
         """Learns and writes what is left and closes the files. Never raises; a second call does nothing."""
-        self.catch_up()
-        self.model.flush(CLOSE_WAIT)
-        self._save()
-        self.model.close(ANSWER_WAIT)
-        for tier in self.tiers:
-            tier.close()
+        with ExitStack() as rest:  # all of it, wherever a signal's handler raises
+            for tier in self.tiers:
+                rest.callback(tier.close)
+            rest.callback(self.model.close, ANSWER_WAIT)
+            rest.callback(self._save)
+            rest.callback(self.model.flush, CLOSE_WAIT)
+            self.catch_up()
 
 
 def _safe_store(where: str | os.PathLike[str] | None, identity: Identity, kind: str, *, learn: bool) -> SafeStore:

@@ -6,7 +6,9 @@ context tier's business, what it says in many answers is worth keeping.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,7 @@ from .tier import StoredTier
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hd_edge.store.file import StoreFile
     from hd_edge.store.safety import SafeStore
     from hd_edge.store.store import Store
 
@@ -28,6 +31,40 @@ PRELOADED = 4 << 20  # bytes of a file that is read as a whole when it is opened
 PRELOADED_MEMORY = 40 << 20
 MAX_PENDING = 32  # answers kept for the next flush while the file cannot be written
 LONGEST_KEY = 8  # tokens of the prompt that an n-gram of the answer may begin with, and some
+
+
+@dataclass
+class Answer:
+    """A finished answer.
+
+    Attributes:
+        tokens: The end of its prompt, and the answer; int32.
+        given: How many of them are the prompt's.
+        records: What it teaches; None: not counted yet.
+    """
+
+    tokens: NDArray[np.int32]
+    given: int
+    records: dict[int, bytes] | None = None
+
+
+@dataclass
+class Batch:
+    """What one transaction writes.
+
+    Whether it was written is asked of the file, so that a signal's handler may raise anywhere: nothing is moved from
+    here to there, and nothing is to be forgotten in time.
+    """
+
+    answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
+    counts: Counter[str] = field(default_factory=Counter)
+    target: tuple[StoreFile, int] | None = None  # where it is being written, and its commits before
+    process: int = field(default_factory=os.getpid)
+
+    @property
+    def written(self) -> bool:
+        """True once it is in the file."""
+        return self.target is not None and self.target[0].commits > self.target[1]
 
 
 class ModelTier(StoredTier):
@@ -40,12 +77,18 @@ class ModelTier(StoredTier):
 
     def __init__(self, safe: SafeStore, budget: int = BUDGET) -> None:
         self._counter: _native.AnswerCounter | None = None
-        self._pending: deque[dict[int, bytes]] = deque(maxlen=MAX_PENDING)
-        self._counts: Counter[str] = Counter()
+        self._batch = Batch()
         super().__init__(safe, budget, PRELOADED, PRELOADED_MEMORY)
 
+    @property
+    def _pending(self) -> Batch:
+        """What is to be written, by this process: what was in memory when it was forked is its parent's."""
+        if self._batch.process != os.getpid() or self._batch.written:
+            self._batch = Batch()
+        return self._batch
+
     def learn(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
-        """Takes in a finished answer, in memory; ``flush()`` writes it.
+        """Takes in a finished answer; ``flush()`` counts and writes it.
 
         Args:
             tokens: The whole conversation.
@@ -53,15 +96,13 @@ class ModelTier(StoredTier):
         """
         if not self.safe.learning or len(tokens) <= prompt_len:
             return
-        if self._counter is None:
-            self._counter = _native.AnswerCounter(self.cache.n_vocab)
-        answer = np.ascontiguousarray(tokens[max(prompt_len - LONGEST_KEY, 0) :], dtype=np.int32)
-        self._pending.append(dict(self._counter.records(answer, min(prompt_len, LONGEST_KEY))))
+        ours = np.array(tokens[max(prompt_len - LONGEST_KEY, 0) :], dtype=np.int32)
+        self._pending.answers.append(Answer(ours, min(prompt_len, LONGEST_KEY)))
 
     def count(self, name: str, amount: int) -> None:
         """Adds to a named counter that ``hd-edge db info`` shows; written with the next flush."""
         if amount and self.safe.learning:
-            self._counts[name] += amount
+            self._pending.counts[name] += amount
 
     def flush(self, wait: float = ANSWER_WAIT) -> None:
         """Writes what was learned, in one transaction. Call between generations.
@@ -70,26 +111,33 @@ class ModelTier(StoredTier):
             wait: Seconds to wait for another process; what is not written by then waits for the next flush.
         """
         self.safe.resume()
-        if self._pending and self.safe.write(self._write, wait=wait):
+        if self._pending.answers and self.safe.write(self._write, wait=wait):
             self.safe.write(_prune_if_large)  # where others hold the file, the next flush does it
 
     def _write(self, store: Store) -> None:
-        answers = list(self._pending)
-        records = dict(answers[0])
+        batch = self._pending
+        answers = list(batch.answers)
+        records = dict(self._records(answers[0]))
         for more in answers[1:]:
-            for key, record in more.items():
+            for key, record in self._records(more).items():
                 known = records.get(key)
                 records[key] = record if known is None else self._sum(key, known, record)
-        commits = store.file.commits
         try:
-            written = store.add(records, answers=len(answers), counters=self._counts)
-        finally:  # a signal's handler may raise behind the commit, and what is written again counts twice
-            if store.file.commits > commits:
-                self._pending.clear()
-                self._counts.clear()
+            batch.target = (store.file, store.file.commits)
+            written = store.add(records, answers=len(answers), counters=batch.counts)
+        finally:
+            if not batch.written:
+                batch.target = None  # whatever that file commits next is something else
         for key, record in written.items():
             if self.cache.known(key):
                 self.cache.put(key, record)
+
+    def _records(self, answer: Answer) -> dict[int, bytes]:
+        if answer.records is None:
+            if self._counter is None:
+                self._counter = _native.AnswerCounter(self.cache.n_vocab)
+            answer.records = dict(self._counter.records(answer.tokens, answer.given))
+        return answer.records
 
     def _sum(self, key: int, first: bytes, second: bytes) -> bytes:
         return _native.merge_records(key, first, second, self.cache.n_vocab)[1]

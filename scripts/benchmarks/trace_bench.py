@@ -78,7 +78,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model", type=Path, required=True)
     parser.add_argument("--traces", type=Path, nargs="+", required=True, help="recorded answers to decode")
-    parser.add_argument("--history", type=Path, nargs="*", default=[], help="what auto-warm learned before")
+    parser.add_argument(
+        "--history", type=Path, nargs="*", default=[], help="what arms with a warm store learned before"
+    )
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
     parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(DEFAULT))
@@ -96,12 +98,12 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.resume and not args.json:
         parser.error("--resume goes on with the file of --json: name it")
-    if "auto-warm" in args.arms and not args.history:
-        args.arms.remove("auto-warm")
+    if not args.history:
+        args.arms = [name for name in args.arms if "warm" not in name]
     if args.drafter and "auto-drafter" not in args.arms:
         args.arms.append("auto-drafter")
-    elif "auto-drafter" in args.arms and not args.drafter:
-        parser.error("auto-drafter needs --drafter")
+    elif not args.drafter and any("drafter" in name for name in args.arms):
+        parser.error("an arm with a drafter needs --drafter")
     return args
 
 

@@ -129,6 +129,11 @@ system has forgotten the files' pages.""",
     ),
     ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
 )
+NOT_MEASURED = """## What is not measured
+
+Energy: the machine has no counter that tells it. ik_llama.cpp: no published package of it was found that reads the same
+file. Consumer GPUs, Apple's and ARM processors. A 7B or 13B with trained weights: recorded answers of real ones are
+decoded on random weights of their shape, whose forwards cost the same."""
 AGAIN = """## Measure it again
 
 Every file above was written by `--json` of a script: {scripts}; `--help` says what each needs.
@@ -156,7 +161,7 @@ def page(runs: list[Run]) -> str:
         if found := [run for run in runs if run.kind in kinds]:
             picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []
             parts += [f"## {title}", about, *picture, tell(found)]
-    parts += ["## What is bad", "Goals that are missed:", "\n".join(missed) or "None."]
+    parts += ["## What is bad", "Goals that are missed:", "\n".join(missed) or "None.", NOT_MEASURED]
     parts += ["## The files", "\n".join(filter(None, map(tables.conditions, runs)))]
     scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
     return "\n\n".join([*parts, AGAIN.format(scripts=scripts)]) + "\n"

@@ -97,10 +97,10 @@ def test_errors_are_the_request_s_own(models):
         scores[2] = -np.inf
         return scores
 
-    with Engine(path, parallel=2, n_ctx=64, **ONE) as engine:
+    with Engine(path, parallel=2, n_ctx=256, **ONE) as engine:
         good = engine.submit([1, 300, 301], max_tokens=40)
-        with pytest.raises(ContextFullError, match="80 tokens, the context window 64"):
-            engine.submit([300] * 80).result()
+        with pytest.raises(ContextFullError, match="300 tokens, the context window 256"):
+            engine.submit([300] * 300).result()
         with pytest.raises(TokenError, match="outside the vocabulary"):
             engine.submit([10**6]).result()
         with pytest.raises(ZeroDivisionError, match="of the user's"):
@@ -114,7 +114,7 @@ def test_errors_are_the_request_s_own(models):
             next(iter(good))
         assert good.result()["usage"]["completion_tokens"] == 40
         seat = engine.seats[0]
-        with pytest.raises(ContextFullError, match="the context is full: 64 tokens"):
+        with pytest.raises(ContextFullError, match="the context is full: 256 tokens"):
             list(seat.generate([1, 300], temp=0.0, logits_processor=LogitsProcessorList([never_ends])))
 
 
@@ -142,9 +142,11 @@ def test_a_model_that_is_no_path_is_refused():
             Engine(5, n_ctx=n_ctx)
 
 
-def test_a_window_of_0_is_the_models(models):
+@pytest.mark.parametrize("n_ctx", [0, 200])
+def test_a_window_is_that_of_a_llama(models, n_ctx):
+    """0 is the model's, others are rounded up."""
     path = str(models("Q4_0"))
-    with Engine(path, parallel=2, n_ctx=0, **ONE) as engine, Llama(path, n_ctx=0, **ONE) as alone:
+    with Engine(path, parallel=2, n_ctx=n_ctx, **ONE) as engine, Llama(path, n_ctx=n_ctx, **ONE) as alone:
         assert {seat.n_ctx() for seat in engine.seats} == {alone.n_ctx()}
 
 

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from company import integrity
+from memories import SLIDING
 from one_model import ONE
 from prefix_llama import dear
 
@@ -14,9 +15,10 @@ from hd_edge import Engine, Llama
 WINDOW = 1024
 
 
-@pytest.fixture(scope="module")
-def path(models):
-    return str(models("Q4_0"))
+@pytest.fixture(scope="module", params=["Q4_0", *SLIDING])
+def path(request, models, shapes):
+    """A model without a window, or with one."""
+    return str((shapes if request.param in SLIDING else models)(request.param))
 
 
 @pytest.fixture(scope="module")

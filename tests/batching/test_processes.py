@@ -30,17 +30,20 @@ assert engine.submit([1, 300], max_tokens=1, user="other") is not None
 engine.close()
 """
 DROPPED = """
+KEPT = ("MainThread", "hd_edge-engine", "hd_edge-prefix")  # the last two end with the engine
+engine._prefixes.cache.price.compute = 1e-3  # so that there is something to save, and a thread that does it
 for handle in [*handles, stream]:
     handle.cancel()
 last = engine.submit([1, 300], max_tokens=1)
 last.result()
 del engine, handle, handles, stream, last
 for thread in threading.enumerate():
-    if thread is not threading.main_thread() and thread.name != "hd_edge-engine":
+    if thread.name not in KEPT:
         thread.join()
+assert "hd_edge-prefix" in [thread.name for thread in threading.enumerate()]
 gc.collect()
 for thread in threading.enumerate():
-    if thread.name == "hd_edge-engine":
+    if thread.name in KEPT[1:]:
         thread.join(30)
 assert [thread.name for thread in threading.enumerate()] == ["MainThread"], threading.enumerate()
 """

@@ -28,11 +28,11 @@ def arms(models):
 
 def test_all_arms_say_the_same_and_count_what_they_do(arms):
     own = arms.llm.planner
-    made = [arms.make(name) for name in ARMS if name != "auto-drafter"]
+    made = [arms.make(name) for name in ARMS if "drafter" not in name]
     for arm in made:
         arm.warm_up(arms.tokenize(WARM_UP_MESSAGES), arms.settings)
     results = run(made, [Question("q", "c", ("the cat sat on the mat", "and then"))], arms.settings, arms.tokenize)
-    assert [*results.records[0].answers] == [name for name in ARMS if name != "auto-drafter"]
+    assert [*results.records[0].answers] == [name for name in ARMS if "drafter" not in name]
     for record in results.records:
         plain = record.answers["plain"]
         assert plain.stats.forwards == plain.stats.rows == plain.timed_tokens
@@ -159,10 +159,13 @@ def test_hardware_and_model(arms, tmp_path, monkeypatch):
     assert model["parameters"] > 100_000
 
 
-def test_a_drafter_has_an_arm_of_its_own(models, opened):
+@pytest.mark.parametrize(("name", "known"), [("auto-drafter", False), ("auto-warm-drafter", True)])
+def test_a_drafter_has_arms_of_its_own(models, opened, name, known):
     settings = Settings(max_tokens=40, n_ctx=512, row_kernels=False)
-    arms = opened(Arms(str(models("Q8_0")), settings, Tiers(drafter=str(models("Q4_0")))))
-    plain, drafted = arms.make("plain"), arms.make("auto-drafter")
+    tiers = Tiers(drafter=str(models("Q4_0")), warm_texts=((list(range(5, 60)), 3),))
+    arms = opened(Arms(str(models("Q8_0")), settings, tiers))
+    plain, drafted = arms.make("plain"), arms.make(name)
+    assert (drafted.hierarchy.model.store.counters().get("answers", 0) > 0) == known
     drafted.planner.cost = CostCurve.of({1: 1.0, 2: 1.05, 4: 1.1})
     drafted.planner.asking.tier.reader._clock = lambda: 0.0
     drafted.planner.asking._prices = [0.0, 0.0]
@@ -177,3 +180,5 @@ def test_a_drafter_has_an_arm_of_its_own(models, opened):
 def test_an_arm_without_its_drafter_is_refused(arms):
     with pytest.raises(ConfigError, match="'auto-drafter' has no drafter: name one with --drafter"):
         arms.make("auto-drafter")
+    with pytest.raises(ConfigError, match="arm 'auto-cold' is not one of plain, auto"):
+        arms.make("auto-cold")

@@ -9,6 +9,7 @@ import pytest
 
 from hd_edge import _native
 from hd_edge.cli import cli
+from hd_edge.cli.serve import _name, serve
 
 NUMBERS = (click.IntRange, click.FloatRange)
 
@@ -89,3 +90,15 @@ def test_outputs_are_written_over_earlier_outputs_only(tmp_path, command, option
     assert done.exit_code == 2
     assert "holds something else and would be lost" in done.output
     assert path.read_bytes() == b"GGUF" + bytes(100)
+
+
+@pytest.mark.parametrize("alias", ["", " ", "a\nb", "\x1b[31m", "a\udc80", "a" * 1025])
+def test_a_name_that_answers_cannot_repeat_is_refused(alias):
+    (parameter,) = [one for one in serve.params if one.name == "alias"]
+    with pytest.raises(click.BadParameter, match=r"it is empty|cannot be printed|it has 1025 characters"):
+        parameter.type.convert(alias, parameter, None)
+    assert parameter.type.convert("my model é", parameter, None) == "my model é"
+
+
+def test_a_file_name_that_cannot_be_printed_gives_a_name_that_can():
+    assert _name("/models/a\x1bb\udc80.gguf") == "a?b?"

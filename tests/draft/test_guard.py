@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from hd_edge.draft import guard
 from hd_edge.draft.guard import Guard
@@ -83,13 +82,14 @@ def test_planning_does_not_rest_where_it_costs_nothing():
     assert not watch.rests(1)
 
 
-@pytest.mark.parametrize(("planning", "every"), [(0.0, 1), (0.04, guard.REST)])
-def test_while_drafting_pauses_a_dear_planner_rests(planning, every):
+def test_while_drafting_pauses_a_planner_that_gained_goes_on_planning():
+    """What it would have drafted teaches the mixer, and the next try begins wiser."""
     watch = Guard()
+    for _ in range(200):
+        watch.step(4, 3, 1.5, 0.04)
     while not watch.paused:
-        watch.step(4, 1, 1.5, planning)
-    planned = [step for step in range(guard.FIRST_PAUSE) if not watch.rests(step)]
-    assert planned == list(range(0, guard.FIRST_PAUSE, every))
+        watch.step(4, 1, 2.0, 0.04)
+    assert not any(watch.rests(step) for step in range(guard.FIRST_PAUSE))
     for _ in range(guard.FIRST_PAUSE):
         watch.skip()
     assert not watch.paused

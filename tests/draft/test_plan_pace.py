@@ -130,3 +130,27 @@ def test_what_was_said_while_planning_rested_is_drafted_from():
     assert plan.context == 3 + len(said)
     plan.begin(np.array([1, 2, 3, *said, 10, 40], np.int32), NO_PREDICTION)
     assert plan.context == 5 + len(said)
+
+
+def test_a_change_that_became_dear_is_priced_before_another_draft_is_sampled():
+    plan = planner()
+    plan.cost = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
+    before, known = dict(zip(*map(np.ndarray.tolist, plan._current_prices()), strict=True)), plan.cost.samples
+    plan.cost.observe(4, 0, 1.3)
+    for seconds in (1.4, 1.0, 1.0):  # the first forward over one row again costs more
+        plan.cost.observe(1, 0, seconds)
+    after = dict(zip(*map(np.ndarray.tolist, plan._current_prices()), strict=True))
+    assert plan.cost.samples == known
+    assert after[1] == before[1]
+    assert after[4] == pytest.approx(before[4] + 0.4, abs=0.05)
+
+
+def test_another_number_of_threads_keeps_what_a_change_costs():
+    curve = CostCurve([(1, 0, 1.0, 1), (4, 0, 1.3, 15)])
+    curve.observe(1, 0, 1.0)
+    curve.observe(4, 0, 1.3)
+    for seconds in (1.4, 1.0, 1.0):
+        curve.observe(1, 0, seconds)
+    doubted = curve.doubted()
+    doubted.observe(1, 0, 1.0)
+    assert doubted.change == curve.change > 0.3

@@ -57,7 +57,7 @@ def test_an_interrupt_while_an_answer_is_learned_reaches_the_caller(llm, monkeyp
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(llm._hierarchy.model, "learn", lambda *_: interrupted())
+    monkeypatch.setattr(llm._hierarchy.model, "flush", lambda *_: interrupted())
     settings = {"max_tokens": 4, "temperature": 0.0, "stream": stream}
     with pytest.raises(KeyboardInterrupt):
         list(
@@ -78,7 +78,7 @@ def test_interrupts_find_nothing_to_disturb_where_a_generator_is_dropped(llm, mo
     generation = llm.generate([1, 300], temp=0.0)
     next(generation)
     generation.close()
-    assert np.array_equal(llm._hierarchy._ended[0][0][:2], [1, 300])
+    assert np.array_equal(llm._hierarchy.model._pending.answers[0].tokens[:2], [1, 300])
     monkeypatch.undo()
 
 

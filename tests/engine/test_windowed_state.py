@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from copy import copy
-from itertools import islice
 
 import llama_cpp
-import numpy as np
 import pytest
-from memories import SLIDING
+from memories import SLIDING, words
+from said import drafted, said
 
 from hd_edge import Llama
 from hd_edge.check.adversary import Adversary
@@ -22,29 +21,9 @@ def make(shapes, name, **more):
     return Llama(str(shapes(name)), **{**SETTINGS, **OURS, **more})
 
 
-def words(seed, n):
-    return np.random.default_rng(seed).integers(259, 1000, n).tolist()
-
-
-def said(llm, tokens, n=40):
-    """Tokens, and the bits of the logits that each was drawn from."""
-    rows = []
-    keep = llama_cpp.StoppingCriteriaList([lambda _, row: bool(rows.append(row.tobytes()))])
-    generation = llm.generate(tokens, temp=0.0, stopping_criteria=keep)
-    made = list(islice(generation, n))
-    generation.close()
-    return made, rows[:n]
-
-
 def said_afresh(shapes, name, tokens):
     with make(shapes, name, draft="off") as fresh:
         return said(fresh, tokens)
-
-
-def drafted(llm, tokens, want):
-    """As ``said``, with drafts of which most are right."""
-    with llm.drafting(Adversary(tokens + want[0], llm.n_vocab(), 0.7, 1)):
-        return said(llm, tokens)
 
 
 @pytest.mark.parametrize("draft", ["auto", "off"])

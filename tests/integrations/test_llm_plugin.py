@@ -78,6 +78,10 @@ def test_a_damaged_list_leaves_the_other_models(tmp_path, monkeypatch):
         llm_plugin.register_models(seen.append)
     assert [model.model_id for model in seen] == ["hd-edge/demo"]
     assert "models.json" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        llm_plugin.register_models(seen.append)
+    assert len(seen) == 2
 
 
 def test_the_module_imports_nothing_heavy():

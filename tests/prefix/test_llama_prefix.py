@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import gc
 import stat
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from memories import SLIDING
 from prefix_llama import TEXT, answer, load
 
 from hd_edge.backend.kv_state import KVState, is_part
 from hd_edge.prefix.pieces import PIECE
 
+KINDS = [("Q4_0", False), ("Q4_0", True), *((name, False) for name in SLIDING)]  # of weights, or a shape; exact mode
 
-@pytest.fixture(scope="module", params=[False, True], ids=["default", "exact"])
-def mode(request):
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind[0] + "-exact" * kind[1])
+def kind(request):
     """Default mode is exact too where our kernels compute all, and exact mode asks for it."""
-    return {"exact": request.param}
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def plain(models, mode):
-    with load(models("Q4_0"), prefix_cache=None, **mode) as llm:
+def model(kind, models, shapes):
+    """``model(**settings)``: one without a window, or with one whose cache is of full size."""
+    name, exact = kind
+    return partial(load, shapes(name) if name in SLIDING else models(name), exact=exact)
+
+
+@pytest.fixture(scope="module")
+def plain(model):
+    with model(prefix_cache=None) as llm:
         if not llm.exact:
             pytest.skip(f"no exact arithmetic here: {llm.stats.kernels}")
         yield llm
 
 
 @pytest.fixture
-def kept(models, tmp_path, mode, opened):
-    return opened(load(models("Q4_0"), prefix_cache=tmp_path / "prefix", **mode))
+def kept(model, tmp_path, opened):
+    return opened(model(prefix_cache=tmp_path / "prefix"))
 
 
 def fresh(llm, tokens, n=12, **sampling):
@@ -51,7 +62,7 @@ def fresh(llm, tokens, n=12, **sampling):
     st.sampled_from([0, 200_000, 1 << 30]),
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, mode, tmp_path_factory, texts, memory):
+def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, model, tmp_path_factory, texts, memory):
     """Over 100 prompts with random common beginnings, edits in the middle, evictions and restarts."""
     folder = tmp_path_factory.mktemp("prefix")
     prompts = []
@@ -60,7 +71,7 @@ def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, models, mode, tm
         if edit and at < length:
             prompt[at] = 260
         prompts.append(prompt + end)
-    with load(models("Q4_0"), prefix_cache=folder, prefix_cache_bytes=2_000_000, **mode) as llm:
+    with model(prefix_cache=folder, prefix_cache_bytes=2_000_000) as llm:
         llm._prefixes.memory.budget = memory
         for prompt in [*prompts, *prompts]:
             row, out, _ = answer(llm, prompt)
@@ -78,9 +89,9 @@ def test_switching_between_conversations_computes_what_is_new(kept, plain):
         assert (row, out) == fresh(plain, [*prompt, 7, 8])
 
 
-def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
+def test_what_was_read_before_a_restart_is_known(model, plain, tmp_path):
     for expected in (0, len(TEXT) - 1):
-        with load(models("Q4_0"), prefix_cache=tmp_path, **mode) as llm:
+        with model(prefix_cache=tmp_path) as llm:
             row, out, known = answer(llm, TEXT)
         assert known == expected
         assert (row, out) == fresh(plain, TEXT)
@@ -88,10 +99,10 @@ def test_what_was_read_before_a_restart_is_known(models, mode, plain, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 
-def test_the_answer_is_kept_too(models, tmp_path):
-    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+def test_the_answer_is_kept_too(model, tmp_path):
+    with model(prefix_cache=tmp_path) as llm:
         _, out, _ = answer(llm, TEXT[:300], n=40)
-    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+    with model(prefix_cache=tmp_path) as llm:
         assert answer(llm, [*TEXT[:300], *out])[2] >= 300 + 38
 
 
@@ -106,8 +117,8 @@ def test_sampled_text_is_the_same(kept, plain):
     assert out == fresh(plain, TEXT[:500], **sampling)[1]
 
 
-def test_a_cancelled_prefill_keeps_what_was_computed(models, tmp_path):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64)
+def test_a_cancelled_prefill_keeps_what_was_computed(model, tmp_path):
+    llm = model(prefix_cache=tmp_path, n_batch=64)
     seen = []
 
     def stop(done, total, seconds):
@@ -121,7 +132,7 @@ def test_a_cancelled_prefill_keeps_what_was_computed(models, tmp_path):
     assert llm.n_tokens >= 512
     llm.on_prefill = None
     llm.close()
-    with load(models("Q4_0"), prefix_cache=tmp_path, n_batch=64) as llm:
+    with model(prefix_cache=tmp_path, n_batch=64) as llm:
         assert answer(llm, TEXT)[2] >= 512
 
 
@@ -175,17 +186,17 @@ def test_a_part_is_what_llama_cpp_saves(kept):
     assert not state.restore(bytearray(b"\0" * 400), PIECE, 2 * PIECE)
 
 
-def test_a_collected_model_saves_first(models, tmp_path):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+def test_a_collected_model_saves_first(model, tmp_path):
+    llm = model(prefix_cache=tmp_path)
     answer(llm, TEXT)
     del llm
     gc.collect()
     assert len(list(tmp_path.glob("*/*.kv"))) == -(-(900 + 11) // PIECE)
 
 
-def test_a_stream_is_kept_too(models, tmp_path):
+def test_a_stream_is_kept_too(model, tmp_path):
     """Its last chunks come after its generation's end; the saver waits for them and keeps the text by itself."""
-    llm = load(models("Q4_0"), prefix_cache=tmp_path)
+    llm = model(prefix_cache=tmp_path)
     text = "the cat sat on the mat " * 12
     for _ in llm.create_completion(text, max_tokens=4, temperature=0.0, stream=True):
         pass
@@ -197,8 +208,8 @@ def test_a_stream_is_kept_too(models, tmp_path):
     assert not thread.is_alive()
 
 
-def test_a_generation_that_rests_is_not_disturbed(models, plain, mode, tmp_path):
-    llm = load(models("Q4_0"), prefix_cache=tmp_path, **mode)
+def test_a_generation_that_rests_is_not_disturbed(model, plain, tmp_path):
+    llm = model(prefix_cache=tmp_path)
     generation = llm.generate(TEXT[:400], temp=0.0)
     out = [next(generation) for _ in range(3)]
     with llm._life.spare() as free:
@@ -232,14 +243,14 @@ def test_an_error_while_pieces_go_in_leaves_nothing_believed(kept, plain, monkey
     assert (row, out) == fresh(plain, [5, *TEXT[:300], 9])
 
 
-def test_a_loaded_state_is_not_kept(models, tmp_path):
+def test_a_loaded_state_is_not_kept(model, kind, models, shapes, tmp_path):
     """It may be of another model of the same shape, which llama.cpp does not notice."""
-    with load(models("Q8_0"), prefix_cache=None) as other:
+    with load(shapes(kind[0], "Q8_0") if kind[0] in SLIDING else models("Q8_0"), prefix_cache=None) as other:
         answer(other, TEXT[:600])
         state = other.save_state()
-    with load(models("Q4_0"), prefix_cache=None) as own:
+    with model(prefix_cache=None) as own:
         want = answer(own, TEXT[:700])
-    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:
+    with model(prefix_cache=tmp_path) as llm:
         answer(llm, TEXT[600:])
         llm.load_state(state)
         assert answer(llm, TEXT[:700])[2] >= 600  # of the state, as with llama_cpp
@@ -247,5 +258,5 @@ def test_a_loaded_state_is_not_kept(models, tmp_path):
         llm.load_state(state)
         answer(llm, TEXT[:700])
         llm._prefixes.saver.flush()
-    with load(models("Q4_0"), prefix_cache=tmp_path) as llm:  # another process reads what close() wrote
+    with model(prefix_cache=tmp_path) as llm:  # another process reads what close() wrote
         assert answer(llm, TEXT[:700]) == (*want[:2], 0)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,24 @@ def test_export_is_text_that_people_can_read(model):
     assert {"key": " ab a", "next": [[" ", 1]], "total": 1} in [
         {name: line[name] for name in ("key", "next", "total")} for line in lines[1:]
     ]
+
+
+def test_an_import_counts_the_same_however_much_is_packed_at_a_time(model, tmp_path, monkeypatch):
+    """A tokenizer that ends a token elsewhere finds one key in lines that are far apart."""
+    vocabulary, found = Vocabulary(model), []
+    with Store(None, identify(model)) as store:
+        words = random.Random(1).choices(["a", "b", "ab", "é"], k=200)
+        learn(store, vocabulary, [" ".join(words)])
+        text = exported(store, vocabulary)
+    longer = write_vocabulary(tmp_path / "two.gguf", [*PIECES[:259], "b\u2581a", *PIECES[259:]])
+    with vocabulary_of(longer) as other:
+        for batch in (10_000, 1):
+            monkeypatch.setattr("hd_edge.store.transfer.BATCH", batch)
+            with Store(None, identify(other)) as target:
+                import_text(target, Vocabulary(other), io.StringIO(text))
+                found.append(dict(target.scan()))
+    assert found[0] == found[1]
+    assert len(found[0]) > 5
 
 
 def test_import_by_another_tokenizer_counts_its_own_tokens(model, other_model):

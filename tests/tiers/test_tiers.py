@@ -181,7 +181,7 @@ def test_several_answers_flush_as_one_batch(tier):
 def test_pending_answers_are_bounded(tier):
     for seed in range(3 * MAX_PENDING):
         tier.learn(answer(seed), 0)
-    assert len(tier._pending) == MAX_PENDING
+    assert len(tier._pending.answers) == MAX_PENDING
 
 
 def test_tier_without_a_store_is_empty(tmp_path):
@@ -246,7 +246,7 @@ def test_an_interrupted_flush_counts_each_answer_once(tier, path, monkeypatch, b
         tier.flush()
     monkeypatch.undo()
     tier.learn(answer(1), 0)
-    assert len(tier._pending) == learned
+    assert len(tier._pending.answers) == learned
     tier.close()
     with Store(path) as store:
         assert store.counters() == {"answers": 2}
