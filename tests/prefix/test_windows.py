@@ -11,6 +11,7 @@ import random
 import llama_cpp
 import pytest
 from company import Asked, in_company, integrity
+from make_random_gguf import SHAPES
 from memories import SLIDING, words
 from one_model import ONE
 from prefix_llama import SETTINGS, answer, dear, load
