@@ -182,8 +182,13 @@ def _attends(header: GGUFHeader, type_k: int, type_v: int) -> bool:
     heads, width = (header.scalars.get(f"{prefix}.{name}") for name in ("attention.head_count", "embedding_length"))
     if not isinstance(heads, int) or not isinstance(width, int) or heads < 1:
         return False
-    size_k, size_v = (header.scalars.get(f"{prefix}.attention.{of}_length", width // heads) for of in ("key", "value"))
-    return isinstance(size_k, int) and isinstance(size_v, int) and computes_attention(type_k, type_v, size_k, size_v)
+    for layers in ("", "_swa"):  # those with a sliding window may have heads of another size
+        names = [f"{prefix}.attention.{of}_length" for of in ("key", "value")]
+        sizes = [header.scalars.get(name + layers, header.scalars.get(name, width // heads)) for name in names]
+        size_k, size_v = (size if isinstance(size, int) else 0 for size in sizes)
+        if not computes_attention(type_k, type_v, size_k, size_v):
+            return False
+    return True
 
 
 def independent(name: str, header: GGUFHeader, own_types: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.config import make_folder
 from hd_edge.errors import CorpusError, StoreForeignError
+from hd_edge.model.text_file import read_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class Manifest:
         if not names:
             return None
         try:
-            manifest = cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+            manifest = cls(**json.loads(read_path(folder / FILE)))
             counts = [getattr(manifest, one.name) for one in fields(cls) if one.name not in ("settings", "runs")]
             sound = all(type(count) is int and count >= 0 for count in counts) and isinstance(manifest.settings, dict)
             sound = sound and all(RUN.fullmatch(name) for name in manifest.runs)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import nullcontext
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 STORE = click.argument("store", type=STORE_FILE)
+MOST_LINE = 2**20  # characters of an export's line; none is as long, so its rest is refused
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -241,7 +243,9 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
     with vocabulary_of(model_path(model)) as loaded:
         identity, vocabulary = identify(loaded), Vocabulary(loaded)
         with (
-            checked(chain([first], source), vocabulary, identity) as lines,  # before a store is made
+            checked(
+                chain([first], iter(partial(source.readline, MOST_LINE), "")), vocabulary, identity
+            ) as lines,  # before a store is made
             Store(store, identity, kind=kind) as opened,
         ):
             keys = import_text(opened, vocabulary, lines)

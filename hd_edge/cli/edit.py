@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import stat
 from functools import partial
@@ -13,6 +12,7 @@ from hd_edge.errors import ConfigError
 from hd_edge.store.ownership import new_text, real_path
 
 from .interrupt import in_thread
+from .line_breaks import compare, like, parted, plain
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class Edit:
         except UnicodeDecodeError as error:
             msg = f"{path} is no UTF-8 text ({error.reason} at {error.start}): convert it first"
             raise ConfigError(msg) from error
-        self._ending = "\r\n" if 0 < text.count("\n") == text.count("\r\n") else "\n"
-        self.old = text.replace(self._ending, "\n")
-        self.new = self.old
+        self._old = self._new = parted(text)
+        self.old = plain(self._old)
 
     def ask(self, llm: Llama, change: str, settings: dict[str, Any]) -> bool:
         """Has the model write the new text; False if it was cut: far too long, or at the end of the context.
@@ -78,19 +77,20 @@ class Edit:
                     line.show(written, max(len(self.old), written), 0.0, f"{written} characters")
         finally:
             line.close()
-        self.new = self._like_the_old("".join(pieces))
+        self._new = like(self._old, self._like_the_old("".join(pieces)))
         return finish != "length"
 
     def _like_the_old(self, text: str) -> str:
         """Without a fence that the model put around it, and with as many line breaks at the end as there were."""
+        if "\r\n" not in self.old:
+            text = text.replace("\r\n", "\n")
         if not self.old.lstrip().startswith("```") and (fenced := FENCED.fullmatch(text)):
             text = fenced[1]
         return text.strip("\n") + self.old[len(self.old.rstrip("\n")) :]
 
     def diff(self) -> list[str]:
-        """What changes, as a unified diff; empty if nothing does."""
-        old, new = self.old.splitlines(), self.new.splitlines()
-        return list(difflib.unified_diff(old, new, str(self.path), "new", lineterm=""))
+        """All that ``write`` changes, as a unified diff; empty if that is nothing. Its lines may hold any character."""
+        return compare(self._old, self._new, str(self.path))
 
     def write(self) -> None:
         """Writes the new text, whole or not at all, with the mode of the old.
@@ -105,4 +105,4 @@ class Edit:
             raise ConfigError(msg)
         mode = stat.S_IMODE(self._status.st_mode)
         with new_text(self.path, replaces=True, mode=mode) as file:
-            file.write(self.new.replace("\n", self._ending))
+            file.writelines(line + end for line, end in self._new)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from hd_edge.errors import TokenError
+from hd_edge.model.text_file import read_whole
 
 from .interrupt import in_thread, once
 from .options import load_llama, model_options, sampling, sampling_options
@@ -56,21 +57,21 @@ def generate(**options: Any) -> None:
         msg = "give -p or -f, not both"
         raise click.UsageError(msg)
     if file is not None:
-        prompt = file.read()
+        prompt = read_whole(file, f"-f {file.name}")
     elif prompt is None or prompt == "-":
         if sys.stdin.isatty():
             click.echo("type the prompt; Ctrl-D on a line of its own ends it", err=True)
-        prompt = sys.stdin.read()
+        prompt = read_whole(sys.stdin, "the prompt on stdin")
     prefix: TextIO | None = options.pop("prefix")
     if prefix is not None:
-        prompt = prefix.read() + prompt
+        prompt = read_whole(prefix, f"--prefix {prefix.name}") + prompt
     prompt = as_utf8(prompt)
     chat, as_json, quiet = options.pop("chat"), options.pop("as_json"), options.pop("quiet")
     page: str | None = options.pop("explain")
     expected: TextIO | None = options.pop("prediction")
     settings = sampling(options)
     if expected is not None:
-        settings["prediction"] = {"type": "content", "content": expected.read()}
+        settings["prediction"] = {"type": "content", "content": read_whole(expected, f"--prediction {expected.name}")}
     if settings["seed"] is None:
         settings["seed"] = random.randrange(2**31)
     llm = load_llama(options)

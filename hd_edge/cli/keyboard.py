@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.model.text_file import read_line, within
+
 from .streams import as_utf8
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Keyboard:
         typed with Alt-Enter, comes as it is.
         """
         lines: list[str] = []
-        block = False
+        block, size = False, 0
         while True:
             try:
                 line = self._line("> " if not lines and not block else ". ", self._session)
@@ -59,8 +61,9 @@ class Keyboard:
                 return "\n".join(lines) or None
             except KeyboardInterrupt:
                 self._note("Ctrl-D or /exit leaves")
-                lines, block = [], False
+                lines, block, size = [], False, 0
                 continue
+            size += len(within(line, "a text on stdin", size)) + 1
             if line.strip() == '"""':
                 if block:
                     return "\n".join(lines).strip()
@@ -83,7 +86,11 @@ class Keyboard:
         if session is not None:
             return session.prompt([("bold", prompt)]).encode("utf-8", "replace").decode("utf-8")
         try:
-            return as_utf8(input(prompt if self.terminal else ""))
+            if self.terminal:
+                return as_utf8(input(prompt))
+            if not (line := read_line(sys.stdin, "a line on stdin")):
+                raise EOFError
+            return as_utf8(line.removesuffix("\n"))
         except (EOFError, KeyboardInterrupt):
             if self.terminal:
                 print(file=sys.stderr)  # what comes next begins a line of its own

@@ -65,10 +65,11 @@ class UI:
         click.echo(f"  {'plain':<12}{PLAIN}", err=True)
 
     def diff(self, lines: Sequence[str]) -> None:
-        """Prints the lines of a diff to stderr."""
+        """Prints the lines of a diff to stderr; what cannot be seen, but for tabs, as escapes."""
         for line in lines:
             colour = CHANGES.get(line[:1])
-            click.echo(self.style(shown(line), fg=colour) if colour else shown(line), err=True, color=self.styled)
+            seen = "\t".join(printable(part).replace("\n", "\\n") for part in line.split("\t"))
+            click.echo(self.style(seen, fg=colour) if colour else seen, err=True, color=self.styled)
 
     def table(self, title: str, header: list[str], rows: list[list[str]]) -> None:
         """Prints a table to stderr: with rich if there is one, else in plain columns."""

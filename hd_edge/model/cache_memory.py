@@ -62,12 +62,18 @@ def cell_bytes(header: GGUFHeader, settings: dict[str, Any]) -> int:
         return 0
     layers, shared = (header.scalars.get(f"{kind}.{name}", 0) for name in ("block_count", "attention.shared_kv_layers"))
     own = layers - shared if isinstance(layers, int) and isinstance(shared, int) else 0  # the last ones may share
+    columns = {
+        (int(found[1]), found[2]): shape[-1]
+        for name, shape in header.dimensions.items()
+        if (found := KEYS_AND_VALUES.fullmatch(name)) and int(found[1]) < own
+    }
+    for layer, of in [*columns]:  # where no matrix makes values, they are the keys, and kept as well
+        columns.setdefault((layer, "v"), columns[layer, of])
     total = 0
-    for name, shape in header.dimensions.items():
-        if (found := KEYS_AND_VALUES.fullmatch(name)) and int(found[1]) < own:
-            number = settings.get(f"type_{found[2]}")
-            _, block, size = TENSOR_TYPES[F16 if number is None else int(number)]
-            total += shape[-1] // block * size
+    for (_, of), width in columns.items():
+        number = settings.get(f"type_{of}")
+        _, block, size = TENSOR_TYPES[F16 if number is None else int(number)]
+        total += width // block * size
     return total
 
 

@@ -19,6 +19,7 @@ from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
 
 from .lock import locked
+from .text_file import read_path
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")  # no longer than a file's
@@ -50,7 +51,7 @@ def names() -> dict[str, Path]:
     problem = "it is not {'models': {name: path}}"
     try:
         if file.is_file():  # reading a FIFO would block for ever
-            document = json.loads(file.read_text(encoding="utf-8"))
+            document = json.loads(read_path(file))
             if document.keys() == {"models"}:  # what else it held would be lost with the next write
                 return {str(name): Path(path) for name, path in document["models"].items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -148,7 +149,7 @@ def _ollama() -> Iterator[Found]:
     root = Path(os.environ.get("OLLAMA_MODELS") or _home() / ".ollama" / "models")
     for manifest in _files(root / "manifests", "*"):
         try:
-            layers: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+            layers: list[dict[str, Any]] = json.loads(read_path(manifest))["layers"]
             digests = [str(layer["digest"]) for layer in layers if layer["mediaType"] == OLLAMA_MODEL]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another tool's file in a form we do not know: nothing to offer

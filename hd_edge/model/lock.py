@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from hd_edge.config import make_folder
 from hd_edge.errors import StoreBusyError, StoreError
+from hd_edge.store.ownership import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +33,11 @@ def locked(folder: Path) -> Iterator[None]:
     """
     make_folder(folder)
     try:
+        if not os.path.lexists(folder / NAME):
+            with new_file(folder / NAME):  # SQLite would make it with a mode for everybody
+                pass
         connection = sqlite3.connect(folder / NAME, timeout=WAIT, isolation_level=None)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         msg = f"the files in {folder} cannot be changed, {folder / NAME} cannot be opened ({error})"
         raise StoreError(msg) from error
     with closing(connection):

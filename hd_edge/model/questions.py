@@ -6,10 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
 from hd_edge.errors import ConfigError
+
+from .text_file import read_whole
 
 T = TypeVar("T")
 OWN = "prompts"  # category of questions that name none
@@ -46,7 +49,8 @@ def read_questions(
     """
     source = files(__package__) / built_in if path is None else Path(path)
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        with source.open("rb") as data, TextIOWrapper(data, encoding="utf-8") as file:
+            lines = read_whole(file, f"questions {source}").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"questions {source}: {error}"
         raise ConfigError(msg) from error

@@ -98,7 +98,7 @@ class Guard:
         """Reads the body as long as it is within the limit; returns what gives it to the application."""
         length = Headers(scope=scope).get("content-length", "0")
         self._fits(int(length[:19]) if length.isdecimal() and length.isascii() else 0)
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -106,7 +106,9 @@ class Guard:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             self._fits(len(body))
-        first: list[Message] = [message] if more else [{"type": "http.request", "body": body, "more_body": False}]
+        first: list[Message] = (
+            [message] if more else [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        )
 
         async def replay() -> Message:
             return first.pop() if first else await receive()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .errors import RefusedError, describe, dumps
+from .pieces import Connection
 from .room import most_connections
 from .turn import stopped
 from .unread import HANG_UP, CountedTransport
 
 MOST_AHEAD = 64 * 1024  # bytes behind a request that is being answered
+MOST_HEAD = 16 * 1024  # bytes of a request's line and headers
+AT_ONCE = 16 * 1024  # bytes that h11 is given at a time; it knows no bound of a head that comes as a whole
 READ_TIME = 120.0  # seconds in which a request must arrive
 WRITE_TIME = 30.0  # seconds between two looks whether a client takes what waits for it
 FIRST_PROBE, LAST_PROBE = 0.05, 1.0  # seconds between interim answers to a client that sends no more
@@ -31,10 +34,15 @@ class Protocol(H11Protocol):
     A client that does not read is left, whatever it is sent.
     """
 
+    conn: Connection
     _sends_no_more = False
     _timer: asyncio.TimerHandle | None = None  # the time that a request has to arrive
     _probing: asyncio.TimerHandle | None = None
     _looking: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.conn = Connection(self.config.h11_max_incomplete_event_size or MOST_HEAD)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """As uvicorn's; of more connections than there are files for, the last is refused."""
@@ -55,7 +63,10 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; a request that does not arrive as a whole ends its connection."""
-        super().data_received(data)
+        for start in range(0, len(data), AT_ONCE):
+            super().data_received(data[start : start + AT_ONCE])
+            if self.transport.is_closing():
+                break
         self._watch()
 
     def eof_received(self) -> bool | None:
@@ -90,7 +101,8 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """As uvicorn's, in OpenAI's words."""
-        self._refuse(RefusedError(400, "the request is not HTTP/1.1: send plain HTTP, without TLS", "invalid_http"))
+        no_http = RefusedError(400, "the request is not HTTP/1.1: send plain HTTP, without TLS", "invalid_http")
+        self._refuse(self.conn.refusal or no_http)
 
     def shutdown(self) -> None:
         """As uvicorn's, which would wait for a request that has not arrived."""

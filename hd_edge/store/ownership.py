@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING
 
 from hd_edge.config import make_folder
 from hd_edge.errors import StoreError, StoreForeignError
-from hd_edge.model.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,6 +274,8 @@ def move_aside(path: Path, found: tuple[tuple[int, int] | None, ...]) -> Path | 
         StoreError: The folder cannot be locked.
         OSError: It cannot be renamed.
     """
+    from hd_edge.model.lock import locked  # which makes its file with new_file()
+
     with locked(path.parent):
         now = standing(path)
         pairs = zip(("", *SIDE_FILES), now, found, strict=True)

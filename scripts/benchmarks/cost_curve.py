@@ -4,6 +4,7 @@
 cost_curve.py --json curve.json -m model.gguf
 cost_curve.py --json curve.json --shape 7b-4layers --type Q4_0 --vocab ggml-vocab-llama-spm.gguf
 cost_curve.py --json curve.json -m model.gguf --context 64 1024 3500 8000 --rows 1 2 4 8 16 --kv Q8_0
+cost_curve.py -m model.gguf -t 1 --cpu-time --rows 1           time that the one thread computed, on a busy machine
 
 Beside T(n, L) stands the roofline of one row: the bytes of the weights and the cache that it reads, over the speed of
 memory, measured between the turns.
@@ -18,10 +19,11 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -58,17 +60,22 @@ def load(path: str, arm: str, args: argparse.Namespace) -> tuple[Any, float]:
     return model, perf_counter() - started
 
 
+def clock_of(args: argparse.Namespace) -> Callable[[], float]:
+    """What time is: the wall's, or what the computing thread had of the processor."""
+    return thread_time if args.cpu_time else perf_counter
+
+
 class Forward:
     """Forwards of n rows behind a context that grows; the KV cache is the same before each."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, clock: Callable[[], float]) -> None:
         from llama_cpp import llama_cpp as lib
 
         self.lib, self.model = lib, model
         self.batch = lib.llama_batch_init(512, 0, 1)
         self.memory = lib.llama_get_memory(model.ctx)
         self.tokens = model.n_vocab()
-        self.context = 0
+        self.context, self.clock = 0, clock
 
     def extend(self, context: int) -> float:
         """Fills the cache up to so many tokens; seconds of that."""
@@ -88,11 +95,11 @@ class Forward:
             batch.n_seq_id[i] = 1
             batch.seq_id[i][0] = 0
             batch.logits[i] = n <= 64 or i == n - 1  # a prompt needs the last row only
-        started = perf_counter()
+        started = self.clock()
         if self.lib.llama_decode(self.model.ctx, batch) != 0:
             sys.exit(f"llama_decode failed at {n} rows")
         self.lib.llama_get_logits_ith(self.model.ctx, n - 1)
-        return perf_counter() - started
+        return self.clock() - started
 
     def timed(self, n: int) -> float:
         seconds = self.run(n, self.context)
@@ -104,7 +111,7 @@ def worker(pipe: Connection, path: str, arm: str, args: argparse.Namespace) -> N
     from hd_edge.bench.hardware import hardware
 
     model, seconds = load(path, arm, args)
-    forward = Forward(model)
+    forward = Forward(model, clock_of(args))
     pipe.send((seconds, hardware(model)))
     while (order := pipe.recv()) is not None:
         what, n = order
@@ -119,31 +126,33 @@ def worker(pipe: Connection, path: str, arm: str, args: argparse.Namespace) -> N
 
 
 def read_bytes(path: str, kv: str) -> tuple[int, float]:
-    """Bytes of weights that a row reads, and of the cache for every token before it."""
+    """Bytes of weights that a row reads, of experts those that serve it, and of the cache for every token before it."""
     from hd_edge.model import gguf
 
     header = gguf.read_header(path)
     sizes = {name: (values, size) for name, values, size in gguf.TENSOR_TYPES.values()}
+    experts, used = (header.scalars.get(f"{header.architecture}.expert_{name}count", 1) for name in ("", "used_"))
     weights = 0
     for name, kind in header.tensor_types.items():
         if name == "token_embd.weight" and "output.weight" in header.tensor_types:
             continue  # a row reads one line of it
         values, size = sizes[kind]
-        weights += math.prod(header.dimensions[name]) // values * size
+        read = math.prod(header.dimensions[name]) // values * size
+        weights += read * int(used) // int(experts) if "_exps." in name else read
     values, size = sizes[kv]
     rows = [header.dimensions[n][1] for n in header.dimensions if n.endswith(("attn_k.weight", "attn_v.weight"))]
     return weights, sum(rows) * size / values
 
 
-def memory_speed(threads: int) -> float:
+def memory_speed(threads: int, clock: Callable[[], float]) -> float:
     """Bytes per second that reading memory alone reaches, the best of some passes."""
     parts = [np.ones(64 << 20, dtype=np.float32) for _ in range(threads)]
     best = 0.0
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(4):
-            started = perf_counter()
-            list(pool.map(np.max, parts))
-            best = max(best, sum(part.nbytes for part in parts) / (perf_counter() - started))
+            started = clock()
+            list(pool.map(np.max, parts) if threads > 1 else map(np.max, parts))
+            best = max(best, sum(part.nbytes for part in parts) / (clock() - started))
     return best
 
 
@@ -173,7 +182,7 @@ def measure(path: str, args: argparse.Namespace) -> dict[str, Any]:
         times: dict[str, dict[int, list[float]]] = {arm: {n: [] for n in args.rows} for arm in ARMS}
         speeds = []
         for turn in range(args.turns):
-            speeds.append(memory_speed(args.threads))
+            speeds.append(memory_speed(args.threads, clock_of(args)))
             for n in args.rows:
                 for arm in ARMS if turn % 2 == 0 else ARMS[::-1]:
                     times[arm][n] += ask(arm, "rows", n)
@@ -222,12 +231,15 @@ def main() -> int:
     parser.add_argument("--pure", action="store_true", help="random weights: the output head in the same type")
     parser.add_argument("--vocab", type=Path, help="random weights: GGUF whose tokenizer is copied")
     parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="time of the one thread on the processor (-t 1)")
     parser.add_argument("-ngl", "--gpu-layers", type=int, default=0)
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--rows", type=int, nargs="*", default=list(ROWS))
     parser.add_argument("--context", type=int, nargs="+", default=[PREFIX], help="tokens before the rows")
     parser.add_argument("--kv", choices=KV_TYPES, default="F16", help="type of K and V")
     args = parser.parse_args()
+    if args.cpu_time and args.threads != 1:
+        parser.error("--cpu-time is that of one thread: give -t 1")
     with tempfile.TemporaryDirectory() as folder:
         path = args.model
         if path is None:
@@ -247,6 +259,7 @@ def main() -> int:
                     "hardware": result["hardware"],
                     "settings": {
                         "threads": args.threads,
+                        "cpu_time": args.cpu_time,
                         "turns": args.turns,
                         "gpu_layers": args.gpu_layers,
                         "kv": args.kv,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from random_gguf.architectures import add_model
@@ -52,7 +51,7 @@ def main() -> int:
     args = parser.parse_args()
     shape = SHAPES[args.shape]
     if args.layers:
-        shape = replace(shape, layers=args.layers)
+        shape = shape.with_layers(args.layers)
     write(args.out, shape, args.type, vocab=args.vocab, pure=args.pure, seed=args.seed)
     print(f"{args.out}: {args.out.stat().st_size / 1e9:.2f} GB")
     return 0

@@ -150,12 +150,13 @@ class RecordedPlanner(TreePlanner):
                 self._drafter.recycle_row(step.tree, node, ids[self.at - 1 + i], chances[self.at - 1 + i])
 
 
-def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally) -> None:
-    """Decodes one trace as the decode loop would; ``costs`` of a forward by rows, in forwards over one row."""
+def replay(planner, trace: Trace, costs: dict[int, float], tally: Tally, most=(MAX_ROWS, MAX_LEAVES)) -> None:
+    """Decodes one trace as the decode loop would; ``costs`` of a forward by rows, in forwards over one row; ``most``
+    rows and branches of a draft."""
     tokens, at = trace.tokens, trace.prompt
     planner.begin(tokens[:at], NO_PREDICTION)
     while at < len(tokens):
-        tree = planner.plan(int(tokens[at - 1]), MAX_ROWS, MAX_LEAVES)
+        tree = planner.plan(int(tokens[at - 1]), *most)
         path = tree.follow(tokens[at:-1].tolist())
         emitted = tokens[at : at + len(path)].tolist()
         rows = len(tree)

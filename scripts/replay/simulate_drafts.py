@@ -20,7 +20,7 @@ from statistics import fmean
 import numpy as np
 from replay import Memory, RecordedPlanner, Tally, Trace, load_traces, replay, statistics_tier
 
-from hd_edge.config import DraftConfig
+from hd_edge.config import MAX_LEAVES, MAX_ROWS, DraftConfig
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.paper import PaperPlanner
 from hd_edge.draft.planner import NO_PREDICTION
@@ -75,7 +75,7 @@ def simulate(args: argparse.Namespace, traces: list[Trace], costs: dict[int, flo
             planner.trace = trace if "r" in args.tiers else None
             if not args.warm:
                 planner._drafter.forget_rows()
-        replay(planner, trace, costs, tally)
+        replay(planner, trace, costs, tally, (args.rows, args.leaves))
         if args.warm and memory is not None:
             memory.learn(trace)
     seconds = time.perf_counter() - started
@@ -108,6 +108,8 @@ def main() -> None:
     parser.add_argument("--cost", action="append", help=cost_table.__doc__ + " May be given again.")
     parser.add_argument("--calibration", type=Path, help="instead of the one that ships with the package")
     parser.add_argument("--skip-third", action="store_true", help="leave out every third answer of a group")
+    parser.add_argument("--rows", type=int, default=MAX_ROWS, help="of a draft at most, the root among them")
+    parser.add_argument("--leaves", type=int, default=MAX_LEAVES, help="of a draft at most: 1 as on hybrid models")
     parser.add_argument("--warm", action="store_true", help="keep rows, let the model tier learn each answer")
     parser.add_argument("--json", type=Path, help="write the results there")
     args = parser.parse_args()
@@ -142,7 +144,7 @@ def main() -> None:
         )
     if args.json:
         head = {"schema": 1, "traces": args.traces.name, "answers": len(traces), "tiers": args.tiers}
-        settings = {"profile": args.profile, "warm": args.warm}
+        settings = {"profile": args.profile, "warm": args.warm, "rows": args.rows, "leaves": args.leaves}
         args.json.write_text(json.dumps({**head, **settings, "cost": results}, indent=1) + "\n", encoding="utf-8")
 
 

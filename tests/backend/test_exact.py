@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import make_random_gguf
 import numpy as np
 import one_model
 import pytest
@@ -241,3 +244,12 @@ def test_what_a_file_needs(models):
     assert (only_q4.repacking, only_q6.repacking) == (True, False)
     narrow = GGUFHeader(tensor_types={"a": "Q4_K"}, dimensions={"a": (256, 20)})
     assert not exact_mode.plan(narrow, {}, kernels("Q4_K")).repacking
+
+
+@pytest.mark.parametrize(("size", "ours"), [(256, True), (48, False)])
+def test_heads_of_two_sizes(tmp_path, size, ours):
+    """Those of the layers with a window count as well: a size that our attention does not take is llama.cpp's."""
+    path = tmp_path / "gemma4.gguf"
+    make_random_gguf.write(path, replace(make_random_gguf.SHAPES["gemma4-tiny"], window_head=size), "Q4_0")
+    with Llama(str(path), n_ctx=256, store=None, prefix_cache=None, **THREADS) as llm:
+        assert llm.exact == ours

@@ -63,7 +63,7 @@ def test_two_hundred_answers_in_random_company(request, kind):
         assert engine.steps.rows > 3 * engine.steps.forwards
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma3-tiny", "gpt-oss-tiny"])
+@pytest.mark.parametrize("name", ["llama", "gemma3-tiny", "gemma4-tiny", "gpt-oss-tiny"])
 def test_nothing_changes_where_the_cells_are_few(models, shapes, name):
     """The log fills up again and again: cells move together, also those that a window has left."""
     path = str(models("Q4_0") if name == "llama" else shapes(name))

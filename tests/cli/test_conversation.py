@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
 
 def test_names_that_no_file_can_have_end_no_chat(llm, capsys, monkeypatch):
     lines = iter(["/save \0", "/load \0", "/load /no/such/file", "/save /no/such/file", "/exit"])
-    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    monkeypatch.setattr(sys.stdin, "readline", lambda _: next(lines) + "\n")
     Talk(Conversation(llm, "", {}), UI(), False, True).run()
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 4

@@ -294,3 +294,10 @@ def test_import_of_bytes_that_are_no_text(model, tmp_path):
     (tmp_path / "bad.jsonl").write_bytes(b'{"format": "\xff"}\n')
     with pytest.raises(CorpusError, match="line 1"):
         run("import", tmp_path / "new.sqlite3", tmp_path / "bad.jsonl", "-m", model)
+
+
+def test_a_line_that_no_export_has_is_not_read_whole(model, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("hd_edge.cli.db.MOST_LINE", 2**16)
+    text = run("export", store, "-m", model).rstrip("\n") + " " * 2**16 + "\n"
+    with pytest.raises(CorpusError, match="is not of an export"):
+        run("import", tmp_path / "new.sqlite3", "-", "-m", model, input=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from talker import Talker
@@ -32,6 +33,7 @@ def chat(monkeypatch, capsys):
     def run(model, *lines):
         typed = iter([*lines, "/exit"])
         monkeypatch.setattr("builtins.input", lambda _: next(typed))
+        monkeypatch.setattr(sys.stdin, "readline", lambda _: next(typed) + "\n")
         talk = Talk(Conversation(model, "", {"max_tokens": 50, "temperature": 0.8}), UI(), False, False)
         talk.run()
         return capsys.readouterr().err, talk.conversation
@@ -93,9 +95,25 @@ def test_a_file_that_changed_meanwhile_is_left_alone(file):
         ("a", "b\n\n", "b"),
         ("a\r\nb\r\n", "c\nb", "c\r\nb\r\n"),
         ("```\na\n```\n", "```\nb\n```", "```\nb\n```\n"),
-        ("a\r\nb\n", "c\nb\n", "c\nb\n"),
+        ("a\r\nb\n", "c\nb\n", "c\r\nb\n"),
+        ("a\r\nb\r\nc\nd", "a\r\nnew\r\nc\r\nd", "a\r\nnew\r\nc\nd"),
+        ("a\nb\r\n}\nc\r\n}\n", "a\n}\nc\n}\ne\n", "a\n}\nc\r\n}\ne\n"),
+        ("a\r\nb", "a\nb\nc", "a\r\nb\r\nc"),
+        ("", "b\nc", "b\nc"),
+        ("a\rb\x0b\r\r\nc\u2028\x85\n", "a\rb\x0b\r\nd\n", "a\rb\x0b\r\r\nd\n"),
     ],
-    ids=["fenced", "without a last line break", "line breaks of Windows", "a fence of its own", "of both kinds"],
+    ids=[
+        "fenced",
+        "without a last line break",
+        "line breaks of Windows",
+        "a fence of its own",
+        "of both kinds",
+        "of both kinds, and of Windows from the model",
+        "lines that are gone and new",
+        "a new last line",
+        "an empty file",
+        "what else Python takes for a line break",
+    ],
 )
 def test_the_new_text_is_like_the_old(tmp_path, old, answer, new):
     file = tmp_path / "file"
@@ -104,6 +122,42 @@ def test_the_new_text_is_like_the_old(tmp_path, old, answer, new):
     edit.ask(Talker(answer), "b", {})
     edit.write()
     assert file.read_bytes() == new.encode()
+
+
+@pytest.mark.parametrize(
+    ("old", "answer", "shown"),
+    [
+        ("a\r\nb\nc\r\n", "a\nd\nc\n", [" a\\r", "-b", "+d", " c\\r"]),
+        ("a\r\nb\r\n", "a\nd\n", [" a", "-b", "+d"]),
+        ("a b\n", "a\u2028b\n", ["-a b", "+a\\u2028b"]),
+        ("a\x0bb\x0cc\x85d\ne\n", "abcd\ne\n", ["-a\\x0bb\\x0cc\\x85d", "+abcd", " e"]),
+        ("a\n", "\x1b[2Ka\tb\u202ec\rd\n", ["-a", "+\\x1b[2Ka\tb\\u202ec\\rd"]),
+    ],
+    ids=["line breaks of both kinds", "of Windows", "a line separator", "other separators", "a terminal's own"],
+)
+def test_the_diff_shows_all_that_is_written(tmp_path, chat, old, answer, shown):
+    file = tmp_path / "file"
+    file.write_bytes(old.encode())
+    said, _ = chat(Talker(answer), f"/edit {file}", "d", "y")
+    lines = said.split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith("@@"))
+    assert lines[start + 1 : start + 1 + len(shown)] == shown
+
+
+def test_a_name_cannot_forge_a_line_of_the_diff(tmp_path, capsys):
+    file = tmp_path / "a\n+b\x1b[2K"
+    file.write_text("old\n", encoding="utf-8")
+    edit = Edit(file)
+    edit.ask(Talker("new"), "new", {})
+    capsys.readouterr()
+    UI(styled=False).diff(edit.diff())
+    assert capsys.readouterr().err.splitlines() == [
+        f"--- {tmp_path}/a\\n+b\\x1b[2K",
+        "+++ new",
+        "@@ -1 +1 @@",
+        "-old",
+        "+new",
+    ]
 
 
 def test_a_link_stays_one(file, tmp_path):

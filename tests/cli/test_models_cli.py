@@ -100,6 +100,14 @@ def test_names_wait_for_who_changes_them(home, models, monkeypatch):
     assert registry.names().keys() == {"tiny"}
 
 
+def test_the_lock_is_its_owners_alone(home):
+    for folder in (home / "hd_edge", home / "hd_edge" / "sessions"):
+        with lock.locked(folder):
+            modes = {path.name: path.stat().st_mode & 0o777 for path in folder.glob(".lock*")}
+        assert modes[".lock"] == 0o600
+        assert set(modes.values()) == {0o600}  # of SQLite's journal beside it too
+
+
 def test_homes_that_are_not_known(home, models, monkeypatch):
     with pytest.raises(ConfigError, match="begins with ~no-such-user"):
         registry.add("~no-such-user/a.gguf")

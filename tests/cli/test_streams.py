@@ -18,8 +18,8 @@ def model(models):
 
 
 def shell(redirection: str, *arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess:
-    """Runs hd-edge with a redirection of the shell."""
-    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-c", MAIN, *arguments]
+    """Runs hd-edge with a redirection of the shell, and a bound of memory (KiB)."""
+    command = ["sh", "-c", f'ulimit -v 16000000; exec "$@" {redirection}', "sh", sys.executable, "-c", MAIN, *arguments]
     return subprocess.run(
         command, input=stdin, capture_output=True, check=False, timeout=300, env={**os.environ, **environment}
     )
@@ -81,6 +81,19 @@ def test_input_that_is_not_utf_8(model, tmp_path):
     assert_sentence(shell("", *generate(model, "-p", "a", "--prediction", str(file))), "not UTF-8 text")
     assert_sentence(shell("", *generate(model), stdin=b"caf\xe9", LC_ALL="C"), "not UTF-8 text: byte 0xe9 at 3")
     assert_sentence(shell("", "chat", "-m", model, "-t", "1", stdin=b"caf\xe9\n"), "not UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "name"),
+    [
+        ("", ("-f", "/dev/zero"), "-f /dev/zero"),
+        ("", ("-p", "a", "--prefix", "/dev/zero"), "--prefix /dev/zero"),
+        ("", ("-p", "a", "--prediction", "/dev/zero"), "--prediction /dev/zero"),
+        ("< /dev/zero", (), "the prompt on stdin"),
+    ],
+)
+def test_input_that_never_ends(model, redirection, arguments, name):
+    assert_sentence(shell(redirection, *generate(model, *arguments)), f"{name} has more than 67,108,864 bytes")
 
 
 def test_the_locale_changes_nothing(model):

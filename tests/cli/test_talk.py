@@ -21,6 +21,7 @@ def chat(monkeypatch, capsys):
     def run(model, *lines, drafts=False, most=50):
         typed = iter([*lines, "/exit"])
         monkeypatch.setattr("builtins.input", lambda _: next(typed))
+        monkeypatch.setattr(sys.stdin, "readline", lambda _: next(typed) + "\n")
         talk = Talk(Conversation(model, "", {"max_tokens": most}), UI(), drafts, True)
         talk.run()
         said = capsys.readouterr()

@@ -37,6 +37,9 @@ def test_caches_that_do_not_grow_and_layers_without_one():
     assert cache_memory.cell_bytes(header(), {}) == 4 * 2 * 32 * 2
     assert cache_memory.cell_bytes(header(**{"a.attention.shared_kv_layers": 3}), {}) == 2 * 32 * 2
     assert cache_memory.cell_bytes(header(**{"a.attention.causal": False}), {}) == 0
+    keys = header()
+    del keys.dimensions["blk.3.attn_v.weight"]  # the values are the keys there
+    assert cache_memory.cell_bytes(keys, {}) == cache_memory.cell_bytes(header(), {})
     windowed = header(**{"a.attention.sliding_window": 512})
     assert cache_memory.cell_bytes(windowed, {"swa_full": False}) == 0
     assert cache_memory.cell_bytes(windowed, {}) == cache_memory.cell_bytes(header(), {})

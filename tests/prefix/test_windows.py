@@ -11,6 +11,7 @@ import random
 import llama_cpp
 import pytest
 from company import Asked, in_company, integrity
+from make_random_gguf import SHAPES
 from memories import SLIDING, words
 from one_model import ONE
 from prefix_llama import SETTINGS, answer, dear, load
@@ -66,7 +67,7 @@ def test_drafted_text_is_plain_text_behind_a_restored_prefix(path, afresh, opene
 @pytest.mark.parametrize("name", SLIDING)
 def test_windows_of_other_lengths(shapes, opened, tmp_path, name, window):
     """Shorter than a piece, no part of it, as long as it, longer."""
-    settings = {"kv_overrides": {f"{name.removesuffix('-tiny')}.attention.sliding_window": window}}
+    settings = {"kv_overrides": {f"{SHAPES[name].kind}.attention.sliding_window": window}}
     with load(shapes(name), prefix_cache=tmp_path, **settings) as llm:
         assert llama_cpp.llama_model_n_swa(llm.model) == window
         answer(llm, TEXT, 2)

@@ -48,3 +48,11 @@ def test_mxfp4_mix_is_that_of_gpt_oss(tmp_path):
     kinds = read_header(path).tensor_types
     assert kinds["blk.0.ffn_up_exps.weight"] == "MXFP4"
     assert kinds["blk.0.attn_q.weight"] == kinds["output.weight"] == "Q8_0"
+
+
+@pytest.mark.parametrize(("layers", "sharing"), [(35, 20), (10, 5), (6, 1), (5, 0), (2, 0)])
+def test_fewer_layers_keep_caches_to_share(layers, sharing):
+    """llama.cpp looks for them in the last two layers that have one: a window's and a full one."""
+    shape = SHAPES["gemma4-e2b"].with_layers(layers)
+    assert (shape.layers, shape.sharing) == (layers, sharing)
+    assert SHAPES["qwen3moe-30b"].with_layers(2).sharing == 0

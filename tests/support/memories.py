@@ -6,7 +6,7 @@ import numpy as np
 from one_model import ONE
 
 STATES = ["qwen35-tiny", "qwen35moe-tiny", "lfm2-tiny", "mamba2-tiny", "granite-hybrid-tiny"]
-SLIDING = ["gemma3-tiny", "gpt-oss-tiny"]
+SLIDING = ["gemma3-tiny", "gemma4-tiny", "gemma4moe-tiny", "gpt-oss-tiny"]
 
 
 def settings_of(path, **more):

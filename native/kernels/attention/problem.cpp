@@ -27,7 +27,7 @@ bool takes_cells(int ggml_type, int64_t size) {
 bool takes_sizes(int64_t key_size, int64_t value_size) {
     if (key_size == 576 && value_size == 512) return true;  // latent attention: the values are part of the keys
     if (key_size != value_size) return false;
-    for (const int64_t size : {64, 80, 96, 112, 128, 192, 256})
+    for (const int64_t size : {64, 80, 96, 112, 128, 192, 256, 512})
         if (key_size == size) return true;
     return false;
 }

@@ -121,7 +121,7 @@ void check_set(const AttentionSet& set) {
     check_company(set, shape, many);
     shape.size = shape.value_size = 128, shape.group = 1, shape.kv_heads = 9, shape.cells = 400;
     check_company(set, shape, few);
-    for (const int64_t size : {64, 80, 96, 112, 128, 192, 256})
+    for (const int64_t size : {64, 80, 96, 112, 128, 192, 256, 512})
         for (int k = 0; k < kCellTypes; k++)
             for (int v = 0; v < kCellTypes; v++) {
                 Shape s;

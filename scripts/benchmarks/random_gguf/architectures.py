@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .blocks import more_bits
+from .gemma4 import add_gemma4_keys, add_gemma4_layer, add_gemma4_model
 
 if TYPE_CHECKING:
     from .maker import Maker
 
-POST_NORMS = ("gemma3",)  # a norm behind attention and feed-forward
-HEAD_NORMS = ("qwen35", "qwen35moe", "qwen3moe", "gemma3", "lfm2")
+POST_NORMS = ("gemma3", "gemma4")  # a norm behind attention and feed-forward
+HEAD_NORMS = ("qwen35", "qwen35moe", "qwen3moe", "gemma3", "gemma4", "lfm2")
 NORM_BEFORE = {"qwen35": "post_attention_norm", "qwen35moe": "post_attention_norm", "gpt-oss": "post_attention_norm"}
 CONVOLVED = 4  # tokens that the convolution of a recurrent layer sees
 SHORT = 3  # the same of LFM2's
@@ -27,27 +28,35 @@ def add_model(m: Maker) -> None:
         if s.recurrent(layer):
             {"lfm2": _short_convolution, "mamba2": _mamba, "granitehybrid": _mamba}.get(s.kind, _delta_net)(m, block)
         else:
-            _attention(m, block, more_bits(layer, s.layers))
+            _attention(m, layer, more_bits(layer, s.layers))
         if s.kind == "mamba2":
             continue
         m.ones(f"{block}{NORM_BEFORE.get(s.kind, 'ffn_norm')}.weight", s.width)
-        (_experts if s.experts else _dense)(m, block, more_bits(layer, s.layers))
+        if not s.experts or s.kind == "gemma4":  # there beside the experts
+            _dense(m, layer, more_bits(layer, s.layers))
+        if s.experts:
+            _experts(m, block, more_bits(layer, s.layers))
         for name in ("post_attention_norm", "post_ffw_norm") if s.kind in POST_NORMS else ():
             m.ones(f"{block}{name}.weight", s.width)
+        if s.kind == "gemma4":
+            add_gemma4_layer(m, layer)
+    if s.kind == "gemma4":
+        add_gemma4_model(m)
     m.ones("token_embd_norm.weight" if s.kind == "lfm2" else "output_norm.weight", s.width)
     m.matrix("output.weight", m.tokens, s.width, m.head)
 
 
 def _add_keys(m: Maker) -> None:
     s = m.shape
-    kv_heads = [0 if s.recurrent(layer) else s.kv_heads for layer in range(s.layers)]
+    kv_heads = [s.kv_heads_of(layer) for layer in range(s.layers)]
+    inside = [s.feed_forward_of(layer) for layer in range(s.layers)]
     m.keys(
         context_length=s.context,
         embedding_length=s.width,
         block_count=s.layers,
-        feed_forward_length=s.feed_forward,
+        feed_forward_length=inside if s.sharing else s.feed_forward,
         attention__head_count=s.heads,
-        attention__head_count_kv=kv_heads if s.kind in ("lfm2", "granitehybrid") else s.kv_heads,
+        attention__head_count_kv=kv_heads if s.full_kv_heads or s.kind in ("lfm2", "granitehybrid") else s.kv_heads,
         attention__layer_norm_rms_epsilon=1e-5,
     )
     if s.heads:
@@ -62,6 +71,8 @@ def _add_keys(m: Maker) -> None:
         m.keys(expert_shared_feed_forward_length=s.shared)
     if s.window:
         m.keys(attention__sliding_window=s.window)
+    if s.kind == "gemma4":
+        add_gemma4_keys(m)
     if s.kind in ("qwen35", "qwen35moe"):
         part = s.columns // 8
         m.keys(rope__dimension_sections=[2 * part, part, part, 0], full_attention_interval=s.period)
@@ -77,34 +88,43 @@ def _add_keys(m: Maker) -> None:
         )
 
 
-def _attention(m: Maker, block: str, more: bool) -> None:
-    s = m.shape
-    own, kv = s.columns * s.heads, s.columns * s.kv_heads
+def _attention(m: Maker, layer: int, more: bool) -> None:
+    s, block = m.shape, f"blk.{layer}."
+    columns = s.columns_of(layer)
+    own, kv = columns * s.heads, columns * s.kv_heads_of(layer)
     gated = 2 if s.kind.startswith("qwen35") else 1
     m.matrix(block + "attn_q.weight", gated * own, s.width)
-    m.matrix(block + "attn_k.weight", kv, s.width)
-    m.matrix(block + "attn_v.weight", kv, s.width, m.more if more else m.body)
+    if not s.shares(layer):
+        m.matrix(block + "attn_k.weight", kv, s.width)
+        if s.windowed(layer) or not s.full_kv_heads:
+            m.matrix(block + "attn_v.weight", kv, s.width, m.more if more else m.body)
     m.matrix(block + "attn_output.weight", s.width, own)
-    for name in ("attn_q_norm", "attn_k_norm") if s.kind in HEAD_NORMS else ():
-        m.ones(f"{block}{name}.weight", s.columns)
+    if s.kind in HEAD_NORMS:
+        m.ones(block + "attn_q_norm.weight", columns)
+        if not s.shares(layer):
+            m.ones(block + "attn_k_norm.weight", columns)
     if s.kind == "gpt-oss":
         m.floats(block + "attn_sinks.weight", s.heads)
         for name, rows in (("attn_q", own), ("attn_k", kv), ("attn_v", kv), ("attn_output", s.width)):
             m.floats(f"{block}{name}.bias", rows)
 
 
-def _dense(m: Maker, block: str, more: bool) -> None:
-    s = m.shape
-    m.matrix(block + "ffn_gate.weight", s.feed_forward, s.width)
-    m.matrix(block + "ffn_up.weight", s.feed_forward, s.width)
-    m.matrix(block + "ffn_down.weight", s.width, s.feed_forward, m.more if more else m.body)
+def _dense(m: Maker, layer: int, more: bool) -> None:
+    s, block = m.shape, f"blk.{layer}."
+    inside = s.feed_forward_of(layer)
+    m.matrix(block + "ffn_gate.weight", inside, s.width)
+    m.matrix(block + "ffn_up.weight", inside, s.width)
+    m.matrix(block + "ffn_down.weight", s.width, inside, m.more if more else m.body)
 
 
 def _experts(m: Maker, block: str, more: bool) -> None:
     s = m.shape
     m.floats(block + "ffn_gate_inp.weight", s.experts, s.width)
-    m.matrix(block + "ffn_gate_exps.weight", s.feed_forward, s.width, m.experts, experts=s.experts)
-    m.matrix(block + "ffn_up_exps.weight", s.feed_forward, s.width, m.experts, experts=s.experts)
+    if s.kind == "gemma4":
+        m.matrix(block + "ffn_gate_up_exps.weight", 2 * s.feed_forward, s.width, m.experts, experts=s.experts)
+    else:
+        m.matrix(block + "ffn_gate_exps.weight", s.feed_forward, s.width, m.experts, experts=s.experts)
+        m.matrix(block + "ffn_up_exps.weight", s.feed_forward, s.width, m.experts, experts=s.experts)
     kind = m.more_experts if more else m.experts
     m.matrix(block + "ffn_down_exps.weight", s.width, s.feed_forward, kind, experts=s.experts)
     if s.kind == "gpt-oss":

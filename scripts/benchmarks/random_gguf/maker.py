@@ -79,11 +79,15 @@ class Maker:
     def floats(self, name: str, *shape: int, spread: float = 0.0, around: float = 0.0) -> None:
         """An F32 tensor, the last extent being its columns."""
         values = self._rng.standard_normal(shape) * (spread or self.shape.spread) + around
-        self._writer.add_tensor(name, values.astype(np.float32))
+        self.given(name, values.astype(np.float32))
 
     def ones(self, name: str, *shape: int) -> None:
         """A norm's weights."""
-        self._writer.add_tensor(name, np.ones(shape, dtype=np.float32))
+        self.given(name, np.ones(shape, dtype=np.float32))
+
+    def given(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        """A tensor of these values."""
+        self._writer.add_tensor(name, values)
 
     def close(self) -> None:
         """Writes everything."""
