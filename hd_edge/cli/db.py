@@ -191,8 +191,7 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     from hd_edge.store.ownership import standing
     from hd_edge.store.store import Store
 
-    # Also a hard link is the same file; in a loop of symbolic links realpath() ends.
-    files = [standing(path)[0] or os.path.realpath(path) for path in (into, *sources)]
+    files = [standing(path)[0] or os.path.realpath(path) for path in (into, *sources)]  # a hard link is the same file
     if len(set(files)) < len(files):
         msg = "a store is named twice: each would be counted twice"
         raise click.UsageError(msg)

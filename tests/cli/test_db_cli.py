@@ -274,11 +274,7 @@ def test_no_command_touches_a_foreign_file(model, store, tmp_path, capsys, monke
     make(path)
     before = snapshot(folder)
     (tmp_path / "export.jsonl").write_text(run("export", store, "-m", model))
-    more = {
-        "merge": [store],
-        "export": ["-m", model],
-        "import": [tmp_path / "export.jsonl", "-m", model],
-    }
+    more = {"merge": [store], "export": ["-m", model], "import": [tmp_path / "export.jsonl", "-m", model]}
     arguments = ["hd-edge", "db", *verb.split(), path, *more.get(verb, [])]
     monkeypatch.setattr("sys.argv", list(map(str, arguments)))
     with pytest.raises(SystemExit) as ended:
