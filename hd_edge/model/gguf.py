@@ -14,8 +14,10 @@ from pathlib import Path
 
 from hd_edge.errors import ConfigError, ModelFileError
 
+from .dimensions import check_dimensions
 from .soundness import (
     KINDS,
+    MOST_LAYERS,
     MODEL,
     WORDS,
     UnsoundError,
@@ -28,6 +30,7 @@ from .soundness import (
 )
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_WHOLE = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 7: "?", 10: "Q", 11: "q"}  # of _SCALARS
 _STRING, _ARRAY = 8, 9
 _STRINGS = struct.pack("<I", _STRING)  # element type of an array of texts
 _NUMBERS = struct.pack("<I", 5)  # ... of int32
@@ -52,11 +55,13 @@ class GGUFHeader:
         scalars: Scalar and string metadata by key; arrays are left out.
         tensor_types: Type name of every tensor by its name; unknown types as ``type 99``.
         dimensions: Shape of every tensor by its name, ggml order (row width first).
+        arrays: Arrays of whole numbers by key, of no more than a model may have layers.
     """
 
     scalars: dict[str, object] = field(default_factory=dict)
     tensor_types: dict[str, str] = field(default_factory=dict)
     dimensions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -83,7 +88,8 @@ class GGUFHeader:
             msg = f"kv_overrides={fits} cannot be: the vocabulary of the file is one of {known.get(MODEL)!r}"
             raise ConfigError(msg)
         try:
-            check_values(scalars, self.tensor_types)
+            check_values(scalars, self.arrays, self.tensor_types)
+            check_dimensions(scalars, self.arrays, self.dimensions)
         except UnsoundError as error:
             reason = str(error).removeprefix("is damaged: ").removesuffix("; fetch it again")
             msg = f"kv_overrides={fits} cannot be: {reason}"
@@ -169,6 +175,8 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
             kinds = numbers_at(data, begins + 4)
         if value is not None:
             header.scalars[key] = value
+        elif (whole := _whole_numbers(data, begins)) is not None:
+            header.arrays[key] = whole
     ends = [0]
     for _ in range(n_tensors):
         name, at = _string(data, at)
@@ -188,7 +196,8 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
     if needed > size:
         msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
         raise ModelFileError(msg)
-    check_values(header.scalars, header.tensor_types)
+    check_values(header.scalars, header.arrays, header.tensor_types)
+    check_dimensions(header.scalars, header.arrays, header.dimensions)
     check_words(header.scalars, words, kinds)
     return header
 
@@ -199,6 +208,14 @@ def _string(data: mmap.mmap, at: int) -> tuple[str, int]:
     if end > len(data):
         raise IndexError
     return data[at + 8 : end].decode("utf-8", errors="replace"), end
+
+
+def _whole_numbers(data: mmap.mmap, at: int) -> tuple[int, ...] | None:
+    """An array, whose bounds have been checked, if it holds whole numbers and is short."""
+    element, count = struct.unpack_from("<IQ", data, at)
+    if element not in _WHOLE or not 0 < count <= MOST_LAYERS:
+        return None
+    return struct.unpack_from(f"<{count}{_WHOLE[element]}", data, at + 12)
 
 
 def _value(data: mmap.mmap, at: int, kind: int, path: Path) -> tuple[object, int]:

@@ -21,6 +21,8 @@ TABLES = "tid2eid"  # weights of this name are numbers of experts
 SHOWN = 60  # characters of a name from a file
 WORDS, KINDS, MODEL = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.model"
 SCALINGS = ("none", "linear", "yarn", "longrope")
+UNSPECIFIED = (-1, (1 << 32) - 1)
+KINDS_OF = {"expert_gating_func": (0, 1, 2, 3, 4), "pooling_type": (0, 1, 2, 3, 4, *UNSPECIFIED)}  # enums of llama.cpp
 BYTE = 6  # LLAMA_TOKEN_TYPE_BYTE
 
 
@@ -53,7 +55,9 @@ def alignment_of(scalars: Mapping[str, object]) -> int:
     return value
 
 
-def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str]) -> None:
+def check_values(
+    scalars: Mapping[str, object], arrays: Mapping[str, tuple[int, ...]], tensor_types: Mapping[str, str]
+) -> None:
     """Sizes, factors and types that llama.cpp asserts.
 
     Raises:
@@ -62,9 +66,16 @@ def check_values(scalars: Mapping[str, object], tensor_types: Mapping[str, str])
     arch = str(scalars.get("general.architecture", ""))
     if isinstance(layers := scalars.get(f"{arch}.block_count", 1), int) and not 0 < layers <= MOST_LAYERS:
         refuse(f"{arch}.block_count is {layers}, llama.cpp takes 1 to {MOST_LAYERS}")
+    drafting = scalars.get(f"{arch}.nextn_predict_layers", 0)
+    if isinstance(drafting, int) and isinstance(layers, int) and drafting > layers:
+        refuse(f"{arch}.nextn_predict_layers is {drafting}, block_count {layers}")
+    for key, known in KINDS_OF.items():
+        if isinstance(kind := scalars.get(f"{arch}.{key}", 0), int) and kind not in known:
+            refuse(f"{arch}.{key} is {kind}, llama.cpp knows {known[0]} to {known[4]}")
     if isinstance(trained := scalars.get(f"{arch}.context_length", 0), int) and not 0 <= trained < 2**31:
         refuse(f"{arch}.context_length is {trained}, llama.cpp takes 0 to {2**31 - 1}")  # llama_cpp makes arrays of it
     experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
+    used = max(arrays.get(f"{arch}.expert_used_count", (used,)))  # of each layer
     if isinstance(experts, int) and isinstance(used, int):
         fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
         if not fits:
@@ -86,7 +97,7 @@ def _check_groups(arch: str, scalars: Mapping[str, object], experts: int) -> Non
     groups, used = (scalars.get(f"{arch}.expert_group{name}_count", 0) for name in ("", "_used"))
     if not isinstance(groups, int) or not isinstance(used, int) or not groups:
         return
-    fits = experts > 0 and (groups == 1 or (groups > 0 and experts % groups == 0 and 0 < used < groups))
+    fits = experts > groups and (groups == 1 or (groups > 0 and experts % groups == 0 and 0 < used < groups))
     if not fits:
         refuse(f"it uses {used} of {groups} groups of {experts} experts, llama.cpp takes a part of groups of one size")
 

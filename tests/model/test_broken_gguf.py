@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import random
-import re
 
 import pytest
 from broken_gguf import CASES, broken, sound
-from children import outcomes
-
-
-def load_all(folder, files, survival) -> dict[str, str]:
-    for name, content in files.items():
-        path = folder / re.sub(r"\W", "-", name)[:120] / "file"
-        path.parent.mkdir()
-        path.write_bytes(content)
-    said = outcomes("model", folder)
-    wrong = {name: how for name, how in said.items() if how != "sound" and not how.startswith("error: ")}
-    with survival.case(len(said) - len(wrong)):
-        pass
-    with survival.case(len(wrong)):
-        assert wrong == {}
-    return said
+from hostile_models import load_all
 
 
 def test_a_file_written_by_hand_answers(tmp_path, survival):
