@@ -9,46 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .architectures import ATTENTION, DELTA_NETS, DIVIDING, DOUBLED, GRANITES, KNOWN, MAMBA_2, ONE_LENGTH, WHOLE
 from .hyperparameters import Hyperparameters
-from .soundness import refuse
+from .soundness import UnsoundError, refuse
 
 Dimensions = Mapping[str, tuple[int, ...]]
-
-DELTA_NETS = frozenset({"qwen35", "qwen35moe", "qwen3next"})  # their attention has a gate as wide as the queries
-MAMBA_2 = frozenset({"mamba2", "granitehybrid", "nemotron_h", "nemotron_h_moe", "falcon-h1"})
-DOUBLED = frozenset({"granitehybrid", "jamba"})  # the state is twice as wide as the model
-GEMMAS = frozenset({"gemma", "gemma2", "gemma3", "gemma3n", "gemma4"})
-GRANITES = frozenset({"granite", "granitemoe", "granitehybrid"})
-DIVIDING = frozenset({"gemma2", "gemma3", "olmo2", "phimoe"})  # by the heads of the first layer
-
-# Heads turn with the position as a whole, and their keys are as long as their values.
-WHOLE = frozenset(
-    (
-        "apertus arcee arctic baichuan codeshell dbrx deci deepseek dots1 dream ernie4_5 ernie4_5-moe exaone exaone4 "
-        "exaone-moe falcon gpt-oss granite granitemoe grok grovemoe hunyuan-moe internlm2 llada llada-moe llama llama4 "
-        "mistral3 olmo olmo2 olmoe orion plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe seed_oss "
-        "smallthinker smollm3 starcoder2 xverse"
-    ).split()
-)
-ONE_LENGTH = (
-    WHOLE
-    | DELTA_NETS
-    | GEMMAS
-    | frozenset(
-        (
-            "afmoe bitnet bloom chatglm cohere2 command-r glm4 glm4moe gpt2 gptneox granitehybrid lfm2 lfm2moe "
-            "minimax-m2 mpt nemotron nemotron_h phi2 phi3 qwen refact stablelm starcoder"
-        ).split()
-    )
-)
-# Queries, keys and values are matrices of their own (or one of all), as wide as the heads.
-ATTENTION = (
-    DELTA_NETS
-    | GEMMAS
-    | GRANITES
-    | {"gpt-oss", "lfm2", "lfm2moe", "llama", "mistral3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "smollm3"}
-)
-
 
 def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[int, ...]], shapes: Dimensions) -> None:
     """Compares the sizes of a header, of layers and of tensors.
@@ -64,7 +29,7 @@ def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[i
     m = Hyperparameters(scalars, arrays)
     if not shapes or not m.layers or not m.number("embedding_length"):
         return  # llama.cpp itself refuses a model without them
-    if m.architecture in ATTENTION | MAMBA_2:
+    if m.architecture in KNOWN:
         table = shapes.get("token_embd.weight")
         if table and table[0] != m.number("embedding_length"):
             _refuse(m, "embedding_length", f"the rows of token_embd.weight have {table[0]} columns")
@@ -176,6 +141,9 @@ def _check_attention(m: Hyperparameters, layer: int, shapes: Dimensions) -> None
 
 def _check_present(m: Hyperparameters, shapes: Dimensions) -> None:
     """Tensors that llama.cpp loads if they are there, and uses whether they are or not."""
+    if m.architecture in DELTA_NETS and m.number("nextn_predict_layers") and "blk.0.attn_norm.weight" not in shapes:
+        msg = "holds only the layers that draft for a model: give the model's own file"
+        raise UnsoundError(msg)
     needed: tuple[str, ...] = ()
     if m.architecture in MAMBA_2:
         needed = ("ssm_conv1d.bias",)

@@ -7,9 +7,12 @@ has a file for each. Weights are not looked at: they may be anything.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn
+
+from .architectures import KNOWN
 
 if TYPE_CHECKING:
     import mmap
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 MOST_LAYERS, MOST_EXPERTS = 512, 512  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 LEAST_ALIGNMENT, MOST_ALIGNMENT = 32, 1 << 20  # ggml computes on data at such addresses only
 INTEGERS = {"type 24", "type 25", "type 26", "type 27"}  # I8 to I64: nothing multiplies by them
+# Weights that are added to F32 numbers or multiplied with them one by one, or convolved.
+SINGLE = re.compile(r"(norm(_\d)?|sinks|rope_\w+|conv1d|shortconv\.conv|output_scale)\.weight$|\.bias$|\.ssm_[ad]$")
 TABLES = "tid2eid"  # weights of this name are numbers of experts
 SHOWN = 60  # characters of a name from a file
 WORDS, KINDS, MODEL = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.model"
@@ -91,6 +96,8 @@ def check_values(
     for name, kind in tensor_types.items():
         if kind in INTEGERS and name.endswith(".weight") and TABLES not in name:
             refuse(f"tensor {shown(name)} holds integers ({kind}), weights are expected")
+        if arch in KNOWN and kind != "F32" and SINGLE.search(name):
+            refuse(f"tensor {shown(name)} is of type {kind}, llama.cpp takes F32")
 
 
 def _check_groups(arch: str, scalars: Mapping[str, object], experts: int) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from broken_gguf import ARRAY, INT32, UINT32
-from gguf_parts import absent_tensors, parts, wrong_numbers
+from gguf_parts import absent_tensors, other_types, parts, wrong_numbers
 from hostile_models import load_all
 from make_random_gguf import SHAPES
 from random_gguf.architectures import add_model
@@ -19,6 +19,7 @@ from hd_edge.model.gguf import GGUFHeader, read_header
 from hd_edge.model.soundness import UnsoundError, check_values
 
 TINY = [name for name in SHAPES if name.endswith("-tiny")]
+F16 = 1
 AT_ONCE = 100  # files of a few megabytes
 EMBEDDING = "the rows of token_embd.weight have 256 columns"
 REFUSED = (  # shape, key, value, what is said
@@ -85,6 +86,20 @@ def test_a_tensor_that_is_used_unseen_must_be_there(shapes, tmp_path, shape, nam
     made = parts(shapes(shape).read_bytes())
     made.tensors.remove(made.tensor(name))
     refused(tmp_path / "model.gguf", made, f"has no tensor {name}, beside blk")
+
+
+@pytest.mark.parametrize("name", ["blk.0.attn_norm.weight", "blk.3.attn_sinks.weight", "blk.1.ffn_up_exps.bias"])
+def test_weights_that_are_used_one_by_one_are_floats(shapes, tmp_path, name):
+    made = parts(shapes("gpt-oss-tiny").read_bytes())
+    made.tensor(name).kind = F16  # of half the size
+    refused(tmp_path / "model.gguf", made, f"tensor '{name}' is of type F16, llama.cpp takes F32")
+
+
+def test_a_file_with_nothing_but_layers_that_draft(shapes, tmp_path):
+    made = parts(shapes("qwen35-tiny").read_bytes())
+    made.set("qwen35.nextn_predict_layers", UINT32, 1)
+    made.tensors = [one for one in made.tensors if not one.name.startswith((b"blk.0.", b"blk.1.", b"blk.2."))]
+    refused(tmp_path / "model.gguf", made, "model.gguf holds only the layers that draft for a model: give the model's")
 
 
 def test_overrides_are_compared_with_the_tensors(shapes):
@@ -237,10 +252,10 @@ def test_short_arrays_of_whole_numbers_are_read(shapes):
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", TINY)
 def test_every_number_of_every_architecture(shapes, tmp_path, survival, shape):
-    """And every tensor absent: no file ends the process."""
+    """And every tensor absent, or of another type: no file ends the process."""
     survival.what = "numbers and tensors of GGUFs of other architectures"
     content = shapes(shape).read_bytes()
-    cases = chain(wrong_numbers(content), absent_tensors(content))
+    cases = chain(wrong_numbers(content), absent_tensors(content), other_types(content))
     while files := dict(islice(cases, AT_ONCE)):
         (folder := tmp_path / "files").mkdir()
         load_all(folder, files, survival)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 
-from broken_gguf import ARRAY, FORMATS, INT32, STRING, UINT32, Gguf, Tensor
+from broken_gguf import ARRAY, BOOL, FORMATS, INT32, STRING, UINT32, Gguf, Tensor
+
+from hd_edge.model.gguf import TENSOR_TYPES
 
 NUMBERS = (0, 1, 2, 3, 7, 63, 64, 65, 128, 255, 256, 511, 4096, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 FEW = (0, 1, 3, 7, 256, 1 << 31, (1 << 32) - 1)
@@ -55,12 +58,13 @@ def wrong_numbers(content: bytes) -> Iterator[tuple[str, bytes]]:
     kind = next(value for key, _, value in whole.keys if key == b"general.architecture")[8:].decode()
     for number, (key, of, value) in enumerate(whole.keys):
         element = struct.unpack_from("<I", value)[0] if of == ARRAY else of
-        if not key.startswith(f"{kind}.".encode()) or element not in (UINT32, INT32):
+        if not key.startswith(f"{kind}.".encode()) or element not in (UINT32, INT32, BOOL):
             continue
-        for at in range(12, len(value), 4) if of == ARRAY else (0,):
-            for wrong in NUMBERS:
+        size, format_ = (1, "<B") if element == BOOL else (4, "<I")
+        for at in range(12, len(value), size) if of == ARRAY else (0,):
+            for wrong in NUMBERS if size == 4 else (0, 1):
                 made = _copy(whole)
-                made.keys[number] = (key, of, value[:at] + struct.pack("<I", wrong) + value[at + 4 :])
+                made.keys[number] = (key, of, value[:at] + struct.pack(format_, wrong) + value[at + size :])
                 yield f"{key.decode()} {at} = {wrong}", made.to_bytes()
     known = {key.decode() for key, *_ in whole.keys}
     for name in OTHERS:
@@ -83,6 +87,22 @@ def absent_tensors(content: bytes) -> Iterator[tuple[str, bytes]]:
         made = _copy(whole)
         made.tensors = [one for one in made.tensors if not one.name.endswith(b"." + name)]
         yield f"no {name.decode()} anywhere", made.to_bytes()
+
+
+def other_types(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """The file with one tensor of each name of another type."""
+    whole, seen = parts(content), set()
+    for number, one in enumerate(whole.tensors):
+        name = one.name.split(b".", 2)[-1]
+        if name in seen:
+            continue
+        seen.add(name)
+        for kind in (0, 1, 2, 8, 12, 30):
+            _, values, size = TENSOR_TYPES[kind]
+            if kind != one.kind and one.shape[0] % values == 0:
+                made = _copy(whole)
+                made.tensors[number] = replace(one, kind=kind, data=bytes(prod(one.shape) // values * size))
+                yield f"{one.name.decode()} of type {kind}", made.to_bytes()
 
 
 def _copy(made: Gguf) -> Gguf:
