@@ -11,22 +11,84 @@ DIVIDING = frozenset({"gemma2", "gemma3", "olmo2", "phimoe"})  # by the heads of
 
 # Heads turn with the position as a whole, and their keys are as long as their values.
 WHOLE = frozenset(
-    (
-        "apertus arcee arctic baichuan codeshell dbrx deci deepseek dots1 dream ernie4_5 ernie4_5-moe exaone exaone4 "
-        "exaone-moe falcon gpt-oss granite granitemoe grok grovemoe hunyuan-moe internlm2 llada llada-moe llama llama4 "
-        "mistral3 olmo olmo2 olmoe orion plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe seed_oss "
-        "smallthinker smollm3 starcoder2 xverse"
-    ).split()
+    [
+        "apertus",
+        "arcee",
+        "arctic",
+        "baichuan",
+        "codeshell",
+        "dbrx",
+        "deci",
+        "deepseek",
+        "dots1",
+        "dream",
+        "ernie4_5",
+        "ernie4_5-moe",
+        "exaone",
+        "exaone4",
+        "exaone-moe",
+        "falcon",
+        "gpt-oss",
+        "granite",
+        "granitemoe",
+        "grok",
+        "grovemoe",
+        "hunyuan-moe",
+        "internlm2",
+        "llada",
+        "llada-moe",
+        "llama",
+        "llama4",
+        "mistral3",
+        "olmo",
+        "olmo2",
+        "olmoe",
+        "orion",
+        "plamo",
+        "qwen2",
+        "qwen2moe",
+        "qwen2vl",
+        "qwen3",
+        "qwen3moe",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "seed_oss",
+        "smallthinker",
+        "smollm3",
+        "starcoder2",
+        "xverse",
+    ]
 )
 ONE_LENGTH = (
     WHOLE
     | DELTA_NETS
     | GEMMAS
     | frozenset(
-        (
-            "afmoe bitnet bloom chatglm cohere2 command-r glm4 glm4moe gpt2 gptneox granitehybrid lfm2 lfm2moe "
-            "minimax-m2 mpt nemotron nemotron_h phi2 phi3 qwen refact stablelm starcoder"
-        ).split()
+        [
+            "afmoe",
+            "bitnet",
+            "bloom",
+            "chatglm",
+            "cohere2",
+            "command-r",
+            "glm4",
+            "glm4moe",
+            "gpt2",
+            "gptneox",
+            "granitehybrid",
+            "lfm2",
+            "lfm2moe",
+            "minimax-m2",
+            "mpt",
+            "nemotron",
+            "nemotron_h",
+            "phi2",
+            "phi3",
+            "qwen",
+            "refact",
+            "stablelm",
+            "starcoder",
+        ]
     )
 )
 # Queries, keys and values are matrices of their own (or one of all), as wide as the heads.

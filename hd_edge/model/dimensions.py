@@ -15,6 +15,7 @@ from .soundness import UnsoundError, refuse
 
 Dimensions = Mapping[str, tuple[int, ...]]
 
+
 def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[int, ...]], shapes: Dimensions) -> None:
     """Compares the sizes of a header, of layers and of tensors.
 

@@ -17,8 +17,8 @@ from hd_edge.errors import ConfigError, ModelFileError
 from .dimensions import check_dimensions
 from .soundness import (
     KINDS,
-    MOST_LAYERS,
     MODEL,
+    MOST_LAYERS,
     WORDS,
     UnsoundError,
     alignment_of,

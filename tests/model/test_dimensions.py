@@ -194,7 +194,7 @@ REAL = {  # architecture, numbers and arrays, shapes: of layers of models that t
         "nextn_predict_layers": 1, "ssm.inner_size": 4096, "ssm.state_size": 128, "ssm.time_step_rank": 32,
         "ssm.group_count": 16, "rope.dimension_sections": (11, 11, 10, 0), "rope.dimension_count": 64,
         **heads(16, 4, attention__key_length=256, attention__value_length=256)},
-        attention(2560, 8192, 1024, 1024, 4096, layer=3)),
+        {**attention(2560, 8192, 1024, 1024, 4096, layer=3), "blk.0.attn_norm.weight": (2560,)}),
     "experts used by layer": ("llama", {"embedding_length": 256, "block_count": 2, "expert_count": 8,
         "expert_used_count": (2, 4), **heads(4, 4)}, {"token_embd.weight": (256, 9)}),
     "an architecture of tomorrow": ("next", {"embedding_length": 100, **heads(3, 2, attention__key_length=7,
