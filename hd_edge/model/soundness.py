@@ -74,13 +74,14 @@ def check_values(
     drafting = scalars.get(f"{arch}.nextn_predict_layers", 0)
     if isinstance(drafting, int) and isinstance(layers, int) and drafting > layers:
         refuse(f"{arch}.nextn_predict_layers is {drafting}, block_count {layers}")
-    for key, known in KINDS_OF.items():
-        if isinstance(kind := scalars.get(f"{arch}.{key}", 0), int) and kind not in known:
-            refuse(f"{arch}.{key} is {kind}, llama.cpp knows {known[0]} to {known[4]}")
+    for name, known in KINDS_OF.items():
+        if isinstance(number := scalars.get(f"{arch}.{name}", 0), int) and number not in known:
+            refuse(f"{arch}.{name} is {number}, llama.cpp knows {known[0]} to {known[4]}")
     if isinstance(trained := scalars.get(f"{arch}.context_length", 0), int) and not 0 <= trained < 2**31:
         refuse(f"{arch}.context_length is {trained}, llama.cpp takes 0 to {2**31 - 1}")  # llama_cpp makes arrays of it
     experts, used = (scalars.get(f"{arch}.{name}", 0) for name in ("expert_count", "expert_used_count"))
-    used = max(arrays.get(f"{arch}.expert_used_count", (used,)))  # of each layer
+    if in_layers := arrays.get(f"{arch}.expert_used_count"):
+        used = max(in_layers)
     if isinstance(experts, int) and isinstance(used, int):
         fits = 0 < used <= experts <= MOST_EXPERTS if experts else used == 0
         if not fits:
