@@ -56,7 +56,7 @@ def _check_windows(m: Hyperparameters) -> None:
     kind = m.architecture
     if kind == "gemma4" and m.array("attention.sliding_window_pattern") is None:
         return  # llama.cpp refuses it
-    if m.alternates and not any(m.windowed(layer) for layer in range(m.layers)):
+    if m.alternates and kind != "lfm2" and not any(m.windowed(layer) for layer in range(m.layers)):
         refuse(f"{kind}.attention.sliding_window_pattern gives none of {m.layers} layers a window")
     if kind not in ("gemma3n", "gemma4"):
         return
