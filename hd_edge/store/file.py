@@ -132,6 +132,20 @@ class StoreFile:
                 yield self._db
 
     @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """What is read meanwhile is of one moment; other processes that write wait. For this thread alone."""
+        with self.reading() as db:
+            set_timeout(db.conn, self.write_timeout)
+            db.execute("BEGIN")
+            try:
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # takes the lock
+                yield
+            finally:
+                if db.conn.in_transaction:
+                    db.execute("ROLLBACK")
+                set_timeout(db.conn, READ_TIMEOUT)
+
+    @contextmanager
     def _patient(self) -> Iterator[Database]:
         with self.reading() as db:
             if self.read_only:

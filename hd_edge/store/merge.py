@@ -32,13 +32,14 @@ def merge(into: Store, sources: Iterable[Store]) -> int:
             _check(source, into.identity)
             _check_new(source, seen)
             records: dict[int, bytes] = {}
-            for key, record in source.scan():
-                records[key] = record
-                count += 1
-                if len(records) >= BATCH:
-                    yield records, 0
-                    records = {}
-            yield records, source.counters().get("answers", 0)
+            with source.file.standing_still():  # no half of an answer that is learned meanwhile
+                for key, record in source.scan():
+                    records[key] = record
+                    count += 1
+                    if len(records) >= BATCH:
+                        yield records, 0
+                        records = {}
+                yield records, source.counters().get("answers", 0)
 
     into.add_together(batches())
     return count
@@ -55,8 +56,9 @@ def check_sources(sources: Iterable[Store], identity: Identity) -> None:
     for source in sources:
         _check(source, identity)
         _check_new(source, seen)
-        for _ in source.scan():
-            pass
+        with source.file.standing_still():
+            for _ in source.scan():
+                pass
 
 
 def _check(source: Store, identity: Identity) -> None:

@@ -105,7 +105,8 @@ def check_beside(path: Path, application: int = APPLICATION_ID) -> None:
         if suffix != "-journal" and path.exists() and is_ours(path, application):
             raise StoreError(_in_wal_mode(path))
         with suppress(FileNotFoundError):  # another process has just ended its transaction
-            start = _start(side, len(JOURNAL_MAGIC)) if side.is_file() else b"no file"
+            regular = stat.S_ISREG(side.lstat().st_mode) or side.is_file()
+            start = _start(side, len(JOURNAL_MAGIC)) if regular else b"no file"
             if suffix != "-journal" or not path.exists() or start.strip(b"\0") not in (b"", JOURNAL_MAGIC):
                 msg = f"beside {path} stands {side.name}, which SQLite would take for its journal and delete: rename it"
                 raise StoreForeignError(msg)

@@ -172,15 +172,18 @@ class SafeStore:
             return None
         there = os.path.isfile(self.path)  # noqa: PTH113 - Path raises where a name is too long
         protected = self.learning and there and not _writable(self.path)
-        found = standing(self.path)
-        try:
-            store = self._store(self.path, read_only=protected or not self.learning)
-        except (StoreForeignError, StoreCorruptError) as error:
-            return self._move(self.path, found, error, named=named)
-        except StoreError as error:
-            if self.learning and standing(self.path)[0] != found[0]:  # another process has just moved it
-                return self._move(self.path, found, error, named=named)
-            return self._go_without(error)
+        for look in (1, 2):  # a second one: what another process is just doing must not be taken for damage
+            found = standing(self.path)
+            try:
+                store = self._store(self.path, read_only=protected or not self.learning)
+                break
+            except (StoreForeignError, StoreCorruptError) as error:
+                if look == 2:
+                    return self._move(self.path, found, error, named=named)
+            except StoreError as error:
+                if self.learning and standing(self.path)[0] != found[0]:  # another process has just moved it
+                    return self._move(self.path, found, error, named=named)
+                return self._go_without(error)
         if protected:
             self.learning = False
             self.tell("write", f"store {self.path} is write-protected; it is only read, nothing is learned")

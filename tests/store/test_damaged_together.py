@@ -3,10 +3,10 @@
 import pytest
 from store_helpers import IDENTITY, answer, asides, rows_of
 
-from hd_edge.errors import StoreWarning
+from hd_edge.errors import StoreForeignError, StoreWarning
 from hd_edge.store import file as store_file
-from hd_edge.store import safety
-from hd_edge.store.ownership import move_aside, standing
+from hd_edge.store import ownership, safety
+from hd_edge.store.ownership import check_beside, move_aside, standing
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 
@@ -112,3 +112,27 @@ def test_a_file_in_the_way_is_moved_but_no_newer_one(store_path):
     aside = move_aside(store_path, standing(store_path))
     assert not journal.exists()
     assert aside.with_name(aside.name + "-journal").read_text() == "of somebody who is writing"
+
+
+def test_a_journal_that_vanishes_between_two_looks_is_nobodys(filled_store, monkeypatch):
+    """Another process ends its transaction: it was there when it was looked for, and not when it was looked at."""
+    real = ownership.os.path.lexists
+    monkeypatch.setattr(ownership.os.path, "lexists", lambda path: real(path) or str(path).endswith("-journal"))
+    check_beside(filled_store)
+
+
+def test_what_looks_damaged_for_a_moment_is_looked_at_again(filled_store, monkeypatch):
+    failed = []
+
+    def once(*args, **kwargs):
+        if not failed:
+            failed.append(1)
+            raise StoreForeignError("for a moment")
+        return Store(*args, **kwargs)
+
+    monkeypatch.setattr(safety, "Store", once)
+    safe = SafeStore(filled_store, IDENTITY, default=True)
+    safe.close()
+    assert failed
+    assert not asides(filled_store)
+    assert answers(filled_store) > 0

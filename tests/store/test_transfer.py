@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from store_helpers import IDENTITY, answer, contents, rows_of
 from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
-from hd_edge.errors import CorpusError, StoreError, StoreMismatchError
+from hd_edge.errors import CorpusError, StoreBusyError, StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
 from hd_edge.store.merge import check_sources, merge
 from hd_edge.store.store import Store
@@ -79,6 +80,28 @@ def test_no_store_is_merged_twice(tmp_path):
         with Store(None, IDENTITY) as memory, pytest.raises(StoreError, match="one file"):
             merge(a, [memory, memory])
         assert dict(a.scan()) == before
+
+
+def test_a_merge_takes_no_half_of_an_answer_that_is_learned_meanwhile(tmp_path):
+    source, other = Store(tmp_path / "source.sqlite3", IDENTITY), Store(tmp_path / "source.sqlite3", IDENTITY)
+    source.add(rows_of(answer(1)))
+    before, scan = contents(source), source.scan
+    other.file.write_timeout = 0.0
+
+    def learned_meanwhile():
+        for number, found in enumerate(scan()):
+            if number == 3:
+                with pytest.raises(StoreBusyError):
+                    other.add(rows_of(answer(2)))
+            yield found
+
+    source.scan = learned_meanwhile
+    with closing(source), closing(other), Store(tmp_path / "into.sqlite3", IDENTITY) as into:
+        merge(into, [source])
+        assert contents(into) == before
+        assert into.counters()["answers"] == 1
+        other.file.write_timeout = 5.0
+        other.add(rows_of(answer(2)))  # the lock is gone
 
 
 def test_a_merge_that_fails_halfway_adds_nothing(model, tmp_path):
