@@ -14,6 +14,7 @@ from .hyperparameters import Hyperparameters
 from .soundness import UnsoundError, refuse
 
 Dimensions = Mapping[str, tuple[int, ...]]
+MOST_WINDOW = 1 << 24  # tokens, more than any context
 
 
 def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[int, ...]], shapes: Dimensions) -> None:
@@ -56,6 +57,10 @@ def _check_windows(m: Hyperparameters) -> None:
     kind = m.architecture
     if kind == "gemma4" and m.array("attention.sliding_window_pattern") is None:
         return  # llama.cpp refuses it
+    if m.alternates and m.number("attention.sliding_window") > MOST_WINDOW:
+        _refuse(
+            m, "attention.sliding_window", f"llama.cpp makes arrays of so many numbers, expected up to {MOST_WINDOW}"
+        )
     if m.alternates and kind != "lfm2" and not any(m.windowed(layer) for layer in range(m.layers)):
         refuse(f"{kind}.attention.sliding_window_pattern gives none of {m.layers} layers a window")
     if kind not in ("gemma3n", "gemma4"):
@@ -81,7 +86,7 @@ def _check_heads(m: Hyperparameters) -> None:
         if kind in WHOLE and turned != key:
             refuse(f"{kind}.rope.dimension_count is {turned}, {kind}.attention.key_length {key}, not the same")
         turns = kind not in GRANITES or m.scalars.get(f"{kind}.rope.scaling.finetuned", True)
-        if kind in ATTENTION and turns and (turned > key or turned % 2):  # ggml-cpu/ops.cpp, rope
+        if kind in ATTENTION and turns and not (0 < turned <= key and turned % 2 == 0):  # ggml-cpu/ops.cpp, rope
             refuse(f"{kind}.rope.dimension_count is {turned}, expected an even number up to {key}, a head's columns")
     if kind in DELTA_NETS - {"qwen3next"}:
         _check_sections(m)

@@ -27,6 +27,8 @@ REFUSED = (  # shape, key, value, what is said
     ("gpt-oss", "attention.value_length", 4096, "attn_v.weight has 128 rows, .* value_length tell of 2 x 4096"),
     ("gpt-oss", "attention.key_length_swa", 32, "blk.0.attn_q.weight has 256 rows, .* tell of 4 x 32"),
     ("gpt-oss", "attention.sliding_window_pattern", 1, "sliding_window_pattern gives none of 4 layers a window"),
+    ("gpt-oss", "attention.sliding_window", 2**31 - 1, "sliding_window is 2147483647, .* expected up to 16777216"),
+    ("gemma4", "rope.dimension_count", 0, "rope.dimension_count is 0, expected an even number up to 512"),
     ("gpt-oss", "nextn_predict_layers", 5, "nextn_predict_layers is 5, block_count 4"),
     ("gpt-oss", "pooling_type", 9, "pooling_type is 9, llama.cpp knows 0 to 4"),
     ("granite-hybrid", "embedding_length", 511, f"embedding_length is 511, {EMBEDDING}"),
