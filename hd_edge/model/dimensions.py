@@ -29,7 +29,7 @@ def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[i
         UnsoundError: Names the two sizes that differ.
     """
     m = Hyperparameters(scalars, arrays)
-    if not shapes or not m.layers or not m.number("embedding_length"):
+    if not shapes or not m.layers or f"{m.architecture}.embedding_length" not in scalars:
         return  # llama.cpp itself refuses a model without them
     if m.architecture in KNOWN:
         table = shapes.get("token_embd.weight")

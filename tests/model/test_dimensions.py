@@ -33,6 +33,7 @@ REFUSED = (  # shape, key, value, what is said
     ("gpt-oss", "pooling_type", 9, "pooling_type is 9, llama.cpp knows 0 to 4"),
     ("granite-hybrid", "embedding_length", 511, f"embedding_length is 511, {EMBEDDING}"),
     ("granite-hybrid", "embedding_length", 257, f"embedding_length is 257, {EMBEDDING}"),
+    ("granite-hybrid", "embedding_length", 0, f"embedding_length is 0, {EMBEDDING}"),
     ("granite-hybrid", "ssm.inner_size", 640, "ssm.inner_size is 640, expected twice embedding_length, 256"),
     ("gemma3", "rope.dimension_count", 63, "rope.dimension_count is 63, expected an even number up to 64"),
     ("gemma3", "rope.dimension_count", 4096, "rope.dimension_count is 4096, expected an even number up to 64"),
