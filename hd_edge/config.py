@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,6 @@ Profile = Literal["auto", "paper", "off"]
 PROFILES: tuple[Profile, ...] = ("auto", "paper", "off")
 MAX_ROWS = 63  # from 64 rows on llama.cpp's CPU attention takes another kernel
 MAX_LEAVES = 8  # of a draft tree; more gain nothing, and each is a sequence whose cells llama.cpp has to look for
-MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
 ANSWER_WAIT = 0.05  # seconds that a write may wait for another process while the user waits for the next answer
 CLOSE_WAIT = 10.0  # and when the model is closed: the last chance
 
@@ -115,15 +113,3 @@ def system_folder(kind: Literal["data", "cache"]) -> Path:
     except RuntimeError as error:
         msg = f"there is no folder for hd_edge's {kind}: {error}"
         raise ConfigError(msg) from error
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder, for its owner alone, and those above it.
-
-    Raises:
-        OSError: It cannot be made.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except RecursionError:  # pathlib makes each folder in a call of its own
-        raise OSError(errno.ENAMETOOLONG, "so many folders in one another cannot be made", str(folder)) from None

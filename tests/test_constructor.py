@@ -246,7 +246,8 @@ def test_where_no_thread_can_be_made_fewer_do_the_work(models):
     code = """
 import resource, sys
 from hd_edge import _native
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary
+from hd_edge.model.vocabulary_file import vocabulary_of
 with vocabulary_of(sys.argv[1]) as model:
     vocabulary = Vocabulary(model)
     buffer = _native.CorpusBuffer(vocabulary.n_tokens)

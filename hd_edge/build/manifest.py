@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.config import make_folder
 from hd_edge.errors import CorpusError, StoreForeignError
+from hd_edge.model.folder import make_folder
 from hd_edge.model.text_file import read_path
 
 if TYPE_CHECKING:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hd_edge import _native
-from hd_edge.config import make_folder
 from hd_edge.errors import CorpusError, StoreCorruptError, StoreError
+from hd_edge.model.folder import make_folder
 from hd_edge.model.identity import Identity
-from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
-from hd_edge.store.ownership import move_aside, place, real_path, standing
+from hd_edge.model.vocabulary import Vocabulary, identify
+from hd_edge.model.vocabulary_file import vocabulary_of
+from hd_edge.store.aside import move_aside, standing
+from hd_edge.store.ownership import place, real_path
 from hd_edge.store.store import Store
 from hd_edge.tiers.statistics import FREQUENT, PRELOADED_MEMORY
 

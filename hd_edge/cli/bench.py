@@ -106,7 +106,8 @@ def _tiers(names: list[str], path: str, options: dict[str, Any]) -> Tiers:
 
     store = options["store"]
     if store is None and "auto-warm" in names:
-        from hd_edge.model.vocabulary import identify, vocabulary_of
+        from hd_edge.model.vocabulary import identify
+        from hd_edge.model.vocabulary_file import vocabulary_of
         from hd_edge.store.safety import default_path
 
         with vocabulary_of(path) as loaded:

@@ -73,7 +73,8 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
         paths = [store] if store else store_report.all_stores()
         reports = [store_report.report(path) for path in paths]
     else:
-        from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+        from hd_edge.model.vocabulary import Vocabulary, identify
+        from hd_edge.model.vocabulary_file import vocabulary_of
 
         with vocabulary_of(model_path(model)) as loaded:
             paths = [store] if store else store_report.stores_of(loaded)
@@ -151,7 +152,8 @@ def build_statistics_command(
     """Count the n-grams of a corpus: JSON lines, plain text, '-' for stdin. Goes on where it was interrupted."""
     from hd_edge.build.corpus import Corpus
     from hd_edge.build.statistics import Progress, StatisticsBuild
-    from hd_edge.model.vocabulary import identify, vocabulary_of
+    from hd_edge.model.vocabulary import identify
+    from hd_edge.model.vocabulary_file import vocabulary_of
     from hd_edge.store.safety import default_path
 
     line = ProgressLine("statistics")
@@ -186,9 +188,9 @@ def build_statistics_command(
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
     """Add the counts of SOURCES to the store INTO, which is made if it is not there. All of one tokenizer."""
+    from hd_edge.store.aside import standing
     from hd_edge.store.merge import check_sources
     from hd_edge.store.merge import merge as merge_stores
-    from hd_edge.store.ownership import standing
     from hd_edge.store.store import Store
 
     files = [standing(path)[0] or os.path.realpath(path) for path in (into, *sources)]  # a hard link is the same file
@@ -212,7 +214,8 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
 @click.option("-o", "--out", default="-", show_default=True, help="File of JSON lines; '-': stdout.")
 def export(store: Path, model: str, out: str) -> None:
     """Write a store as JSON lines of text."""
-    from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+    from hd_edge.model.vocabulary import Vocabulary, identify
+    from hd_edge.model.vocabulary_file import vocabulary_of
     from hd_edge.store.transfer import export as export_store
     from hd_edge.store.transfer import export_file
 
@@ -234,7 +237,8 @@ def export(store: Path, model: str, out: str) -> None:
 @AS_JSON
 def import_command(store: Path, source: IO[str], model: str, kind: str, as_json: bool) -> None:
     """Add an export ('-': stdin) to a store, which is made if it is not there; the tokenizer may be another."""
-    from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+    from hd_edge.model.vocabulary import Vocabulary, identify
+    from hd_edge.model.vocabulary_file import vocabulary_of
     from hd_edge.store.store import Store
     from hd_edge.store.transfer import checked, import_text, read_header
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hd_edge.config import MOST_NAME
+from hd_edge.errors import MOST_NAME
 
 INT32 = 2**31 - 1
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@]*")  # "null" is that of a file

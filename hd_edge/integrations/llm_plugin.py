@@ -17,7 +17,7 @@ from pydantic import Field
 
 from hd_edge.errors import ConfigError
 from hd_edge.model import find as registry
-from hd_edge.telling import tell
+from hd_edge.store.telling import tell
 
 if TYPE_CHECKING:
     from hd_edge import Llama

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hd_edge.config import data_folder, make_folder, user_path
+from hd_edge.config import data_folder, user_path
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.extras import install
 
+from .folder import make_folder
 from .lock import locked
 from .text_file import read_path
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hd_edge.config import make_folder
 from hd_edge.errors import StoreBusyError, StoreError
-from hd_edge.store.ownership import new_file
+
+from .folder import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ def locked(folder: Path) -> Iterator[None]:
     """
     make_folder(folder)
     try:
-        if not os.path.lexists(folder / NAME):
-            with new_file(folder / NAME):  # SQLite would make it with a mode for everybody
-                pass
+        # SQLite would make it for everybody to read. Closing one that is not new would drop locks of this process.
+        with suppress(FileExistsError):
+            os.close(os.open(folder / NAME, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(folder / NAME, timeout=WAIT, isolation_level=None)
     except (sqlite3.Error, OSError) as error:
         msg = f"the files in {folder} cannot be changed, {folder / NAME} cannot be opened ({error})"

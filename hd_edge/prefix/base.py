@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import StoreWarning
-from hd_edge.telling import tell
+from hd_edge.store.telling import tell
 
 from .memory import MemoryPieces
 from .price import Price

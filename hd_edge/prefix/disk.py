@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from hd_edge.config import make_folder
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
-from hd_edge.store.ownership import ORPHAN_AGE, is_old, may_move, move_aside, standing
+from hd_edge.model.folder import make_folder
+from hd_edge.store.aside import may_move, move_aside, standing
+from hd_edge.store.ownership import ORPHAN_AGE, is_old
 
 from . import files
 from .places import DEFAULT_BUDGET, LEAST_FREE, SHARE_OF_FREE, free_bytes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.store.ownership import MOVED_ASIDE, SIDE_FILES, may_move
+from hd_edge.store.aside import MOVED_ASIDE, may_move
+from hd_edge.store.ownership import SIDE_FILES
 
 from . import files
 from .disk import INDEX, open_index, piece_files, sweep

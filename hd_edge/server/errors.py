@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 
 from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
 
-from .fields import shown
+from .shown import shown
 
 MOST_SAID = 4  # mistakes in one message
 MOST_PATH = 100  # characters of a path in one

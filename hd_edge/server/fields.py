@@ -17,12 +17,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from hd_edge.config import MOST_NAME
+from hd_edge.errors import MOST_NAME
+
+from .shown import shown
 
 INT32 = 2**31 - 1
 LEFT_OUT = "leave it out or send null"
 MOST_STOPS = 64
-MOST_SHOWN = 60  # characters of a wrong value
 
 
 def shaped(expected: str) -> WrapValidator:
@@ -41,12 +42,6 @@ def shaped(expected: str) -> WrapValidator:
 def wrong(message: str, **values: str) -> PydanticCustomError:
     """A mistake in a field; values stand in braces in the message."""
     return PydanticCustomError("wrong", message, values)
-
-
-def shown(value: Any) -> str:
-    """The beginning of a value, for a message."""
-    text = repr(value[:MOST_SHOWN] if isinstance(value, (str, list)) else value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def most_tokens(unlimited: str, least: int = 0) -> BeforeValidator:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .fields import few, shaped, shown, wrong
+from .fields import few, shaped, wrong
+from .shown import shown
 
 NAMES = "^[a-zA-Z0-9_-]{1,64}$"  # of functions and schemas, as in OpenAI's API
 MOST_TOOLS = 128

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, data_folder
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError, StoreForeignError, StoreWarning
-from hd_edge.telling import tell
 
+from .aside import may_move, move_aside, standing
 from .connection import store_errors
-from .ownership import may_move, move_aside, real_path, standing
+from .ownership import real_path
 from .store import DEFAULT_CAP, Store
+from .telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

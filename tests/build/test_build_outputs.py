@@ -14,7 +14,8 @@ from store_helpers import asides
 from hd_edge.build.corpus import Corpus
 from hd_edge.build.statistics import StatisticsBuild
 from hd_edge.errors import CorpusError, StoreError, StoreForeignError, StoreMismatchError
-from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary, identify
+from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, export_file, import_text
 

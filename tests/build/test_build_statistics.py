@@ -12,7 +12,8 @@ from hd_edge.build import statistics as build_statistics
 from hd_edge.build.corpus import BLOCK, Corpus, pieces
 from hd_edge.build.statistics import StatisticsBuild
 from hd_edge.errors import CorpusError, StoreError
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary
+from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify

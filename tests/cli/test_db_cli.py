@@ -14,7 +14,8 @@ from vocabularies import write_vocabulary
 from hd_edge import _native
 from hd_edge.cli import cli, main
 from hd_edge.errors import CorpusError, StoreCorruptError, StoreError, StoreMismatchError
-from hd_edge.model.vocabulary import identify, vocabulary_of
+from hd_edge.model.vocabulary import identify
+from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.safety import default_path
 from hd_edge.store.store import Store
 

@@ -9,7 +9,8 @@ from hd_edge import Llama
 from hd_edge.backend.grammar import Vocabulary as GrammarVocabulary
 from hd_edge.build.corpus import Corpus
 from hd_edge.build.statistics import StatisticsBuild
-from hd_edge.model.vocabulary import Vocabulary, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary
+from hd_edge.model.vocabulary_file import vocabulary_of
 
 BEYOND = [b"\xf4\x90\x80\x80", b"\xf4\xbf\xbf\xbf", b"\xf5\x80\x80\x80", b"\xf7\xbf\xbf\xbf"]  # above U+10FFFF
 LAST = b"\xf4\x8f\xbf\xbf"  # U+10FFFF

@@ -6,7 +6,8 @@ from store_helpers import IDENTITY, answer, asides, rows_of
 from hd_edge.errors import StoreForeignError, StoreWarning
 from hd_edge.store import file as store_file
 from hd_edge.store import ownership, safety
-from hd_edge.store.ownership import check_beside, move_aside, standing
+from hd_edge.store.aside import move_aside, standing
+from hd_edge.store.ownership import check_beside
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 

@@ -6,7 +6,8 @@ from vocabularies import PIECES, write_vocabulary
 
 from hd_edge.errors import ModelFileError, StoreMismatchError
 from hd_edge.model.identity import Identity
-from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary, identify
+from hd_edge.model.vocabulary_file import vocabulary_of
 
 
 def identity_of(path):

@@ -12,7 +12,7 @@ from hd_edge.errors import StoreCorruptError, StoreWarning
 from hd_edge.store.ownership import in_use
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
-from hd_edge.telling import tell
+from hd_edge.store.telling import tell
 from hd_edge.tiers.model import ModelTier
 
 

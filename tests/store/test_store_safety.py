@@ -7,7 +7,7 @@ import pytest
 from store_helpers import IDENTITY, OTHER_TOKENIZER, answer, asides, rows_of, run_sql, use
 
 from hd_edge.errors import StoreCorruptError, StoreForeignError, StoreWarning
-from hd_edge.store.ownership import move_aside, standing
+from hd_edge.store.aside import move_aside, standing
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.schema import SCHEMA_VERSION
 from hd_edge.store.store import Store

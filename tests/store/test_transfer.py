@@ -13,7 +13,8 @@ from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
 from hd_edge.errors import CorpusError, StoreBusyError, StoreError, StoreMismatchError
-from hd_edge.model.vocabulary import Vocabulary, identify, vocabulary_of
+from hd_edge.model.vocabulary import Vocabulary, identify
+from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.merge import check_sources, merge
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, import_text

@@ -21,7 +21,7 @@ from store_helpers import IDENTITY, answer, rows_of, use
 
 from hd_edge import Llama
 from hd_edge.errors import HDEdgeError
-from hd_edge.model.vocabulary import vocabulary_of
+from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.store import Store
 from hd_edge.store.upkeep import verify
 
