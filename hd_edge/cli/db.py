@@ -222,10 +222,9 @@ def export(store: Path, model: str, out: str) -> None:
     from .interrupt import once
 
     target = nullcontext(sys.stdout) if out == "-" else export_file(Path(out))
-    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded:
-        about = Vocabulary(loaded), identify(loaded)
-        with once(), target as file:  # a signal leaves no half file behind
-            keys = export_store(opened, *about, file)
+    # A signal leaves no half file behind.
+    with open_any(store, read_only=True) as opened, vocabulary_of(model_path(model)) as loaded, once(), target as file:
+        keys = export_store(opened, Vocabulary(loaded), identify(loaded), file)
     click.echo(f"{keys:,} keys", err=True)
 
 
@@ -243,15 +242,12 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
     from hd_edge.store.transfer import checked, import_text, read_header
 
     first = read_header(source)  # before a model is loaded
+    lines = chain([first], iter(partial(source.readline, MOST_LINE), ""))
     with vocabulary_of(model_path(model)) as loaded:
         identity, vocabulary = identify(loaded), Vocabulary(loaded)
-        with (
-            checked(
-                chain([first], iter(partial(source.readline, MOST_LINE), "")), vocabulary, identity
-            ) as lines,  # before a store is made
-            Store(store, identity, kind=kind) as opened,
-        ):
-            keys = import_text(opened, vocabulary, lines)
+        # Checked before a store is made.
+        with checked(lines, vocabulary, identity) as sound, Store(store, identity, kind=kind) as opened:
+            keys = import_text(opened, vocabulary, sound)
             records = len(opened)
         show({"store": str(store), "keys": keys, "records": records}, as_json)
 
