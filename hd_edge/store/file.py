@@ -132,10 +132,18 @@ class StoreFile:
                 yield self._db
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """What is read meanwhile is of one moment; other processes that write wait. For this thread alone."""
+    def _patient(self) -> Iterator[Database]:
         with self.reading() as db:
             set_timeout(db.conn, self.write_timeout)
+            try:
+                yield db
+            finally:
+                set_timeout(db.conn, READ_TIMEOUT)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """What is read meanwhile is of one moment; other processes that write wait. For this thread alone."""
+        with self._patient() as db:
             db.execute("BEGIN")
             try:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # takes the lock
@@ -143,19 +151,14 @@ class StoreFile:
             finally:
                 if db.conn.in_transaction:
                     db.execute("ROLLBACK")
-                set_timeout(db.conn, READ_TIMEOUT)
 
     @contextmanager
-    def _patient(self) -> Iterator[Database]:
-        with self.reading() as db:
+    def _writable(self) -> Iterator[Database]:
+        with self._patient() as db:
             if self.read_only:
                 msg = f"store {self.where} is open for reading only"
                 raise StoreError(msg)
-            set_timeout(db.conn, self.write_timeout)
-            try:
-                yield db
-            finally:
-                set_timeout(db.conn, READ_TIMEOUT)
+            yield db
 
     @contextmanager
     def writing(self) -> Iterator[Database]:
@@ -164,7 +167,7 @@ class StoreFile:
         Raises:
             StoreError: The file is open for reading only.
         """
-        with self._patient() as db:
+        with self._writable() as db:
             self._settle(db)
             try:  # from here on: a signal's handler may raise as soon as the transaction has begun
                 # IMMEDIATE: a deferred transaction fails at once where two processes upgrade together.
@@ -197,7 +200,7 @@ class StoreFile:
 
     def compact(self) -> None:
         """Rewrites the file without free space."""
-        with self._patient() as db:
+        with self._writable() as db:
             db.vacuum()
 
     def size(self) -> int:
