@@ -67,6 +67,8 @@ class Drafted(LocalArm):
 
     @contextmanager
     def _ready(self, script: Sequence[int] | None) -> Iterator[None]:
+        if isinstance(self.planner, TreePlanner):
+            self.planner.recycles = script is None  # the rows foretell another text than the script
         with self.llm.drafting(self.planner, self.hierarchy), following(self.llm, script):
             yield
 

@@ -61,6 +61,9 @@ class TreePlanner:
         cost: The target's cost curve; None: unknown, to be measured.
         tiers: The SQLite tiers in use.
         drafter: A small model that is asked where these are not sure; None: nobody.
+
+    Attributes:
+        recycles: Whether the target's own rows become candidates; not where the tokens it gives are not its own.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class TreePlanner:
         self._priced: tuple[int, bool, int, int, int] | None = None  # when the curve was last read
         self._prices: dict[bool, Prices] = {}  # as they were then, by whether the step before was drafted
         self._told: Prices | None = None  # what the drafter reckons with
+        self.recycles = True
         self._recycling = 0.0  # seconds that reading rows may take
         self._rests = False  # this step was not planned
         self._unread: list[int] = []  # output tokens since one was
@@ -208,7 +212,7 @@ class TreePlanner:
     def _recycle(self, step: Step) -> None:
         """Keeps the target's likeliest tokens of as many rows as RECYCLED of the forwards' time allows."""
         self._recycling = min(self._recycling + RECYCLED * step.seconds, 4 * RECYCLED * step.seconds)
-        if step.rows is None or self._recycling <= 0:  # rows before took longer
+        if step.rows is None or not self.recycles or self._recycling <= 0:  # rows before took longer
             return
         started = perf_counter()
         self._drafter.recycle(step.rows, step.tree, list(step.path), self._recycling)

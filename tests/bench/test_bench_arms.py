@@ -104,6 +104,33 @@ def test_a_script_is_followed_by_every_arm_and_costs_what_it_costs(models, opene
     assert own.ids == shared.make("llama-cpp").answer(text[:8], settings).ids
 
 
+class CountsRecycled:
+    """A native drafter that counts how often it is given rows."""
+
+    def __init__(self, drafter):
+        self._drafter, self.given = drafter, 0
+
+    def recycle(self, *args):
+        self.given += 1
+        return self._drafter.recycle(*args)
+
+    def __len__(self):
+        return len(self._drafter)
+
+    def __getattr__(self, name):
+        return getattr(self._drafter, name)
+
+
+def test_rows_of_another_text_than_the_script_are_not_recycled(arms):
+    arm = arms.make("auto")
+    arm.planner._drafter = drafter = CountsRecycled(arm.planner._drafter)
+    prompt = arms.tokenize([{"role": "user", "content": "the cat"}])
+    arm.answer(prompt, arms.settings, list(range(40, 60)))
+    assert drafter.given == 0
+    arm.answer(prompt, arms.settings)
+    assert drafter.given > 0
+
+
 def test_a_prompt_without_room_for_its_answer(arms):
     with pytest.raises(
         ContextFullError, match=r"the prompt has \d+ tokens, the answer up to 30, the context window 512"
