@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import report_again as again
 import report_serving as serving
 import report_tables as tables
 from report_data import KINDS, LEAST, Run, add, load
@@ -129,6 +130,14 @@ system has forgotten the files' pages.""",
     ),
     ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
 )
+EARLIER = """## Do other runs say the same?
+
+Ratios of the headline arms against those of earlier runs, each at another commit, in another hour, on another
+virtual machine of the same kind.
+The intervals elsewhere on this page tell how questions and rounds differ within one run. Here `before` has the ratios
+of the earlier runs and in brackets what their intervals span. Decoding and whole requests stand over `plain`. Of {all}
+ratios {within} lie within that span; between two runs a ratio moves by {middle:.1%} in the median, one in twenty by
+{far:.0%} or more. Earlier: {runs}."""
 NOT_MEASURED = """## What is not measured
 
 Energy: the machine has no counter that tells it. ik_llama.cpp: no published package of it was found that reads the same
@@ -143,8 +152,30 @@ questions and the recorded answers are not part of this repository; without a fi
 own. `scripts/benchmarks/long_questions.py` writes those about long documents."""
 
 
-def page(runs: list[Run]) -> str:
-    """The whole page."""
+def kept(folder: Path) -> list[again.Told]:
+    """Earlier runs of the headline arms, as ``report_again.py --keep`` wrote them."""
+    return sorted(map(again.Told.read, sorted(folder.glob("*.json"))), key=lambda told: told.date)
+
+
+def earlier(before: Sequence[again.Told], runs: list[Run]) -> list[str]:
+    """The part of the page that holds this run against earlier ones."""
+    now = again.Told.by(runs)
+    before = [told for told in before if told.commit != now.commit]
+    if not (found := again.rows(before, now)):
+        return []
+    moves = again.moves([*before, now])
+    told = EARLIER.format(
+        all=len(found),
+        within=sum(row[-1] == "within" for row in found),
+        middle=moves[len(moves) // 2],
+        far=moves[int(0.95 * len(moves))],
+        runs=", ".join(f"{one.commit} ({one.date})" for one in before),
+    )
+    return [told, again.table(again.HEAD, found, words=2)]
+
+
+def page(runs: list[Run], before: Sequence[again.Told] = ()) -> str:
+    """The whole page, of these files and what earlier runs told."""
     all_goals = goals(runs)
     missed = [f"- {goal.run}: {goal.wanted}. Measured: **{goal.measured}**." for goal in all_goals if not goal.met]
     parts = [
@@ -161,6 +192,7 @@ def page(runs: list[Run]) -> str:
         if found := [run for run in runs if run.kind in kinds]:
             picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []
             parts += [f"## {title}", about, *picture, tell(found)]
+    parts += earlier(before, runs)
     parts += ["## What is bad", "Goals that are missed:", "\n".join(missed) or "None.", NOT_MEASURED]
     parts += ["## The files", "\n".join(filter(None, map(tables.conditions, runs)))]
     scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
@@ -178,7 +210,7 @@ def main() -> None:
     for file in args.add:
         print(add(file, folder), file=sys.stderr)
     runs = load(folder)
-    (args.docs / "benchmarks.md").write_text(page(runs), encoding="utf-8")
+    (args.docs / "benchmarks.md").write_text(page(runs, kept(folder / "again")), encoding="utf-8")
     if args.readme:
         args.readme.write_text(replace_block(args.readme.read_text(encoding="utf-8"), runs), encoding="utf-8")
     from report_plots import draw  # matplotlib is an extra: the tables do without it

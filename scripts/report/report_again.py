@@ -1,23 +1,74 @@
 #!/usr/bin/env python3
-"""Holds a second run of the headline arms against the first: does each ratio lie within the first one's interval?
+"""Holds a run of the headline arms against earlier ones: does each ratio lie within what they span?
 
-    report_again.py first second        two folders of headline.py
+    report_again.py first second               two folders of headline.py
+    report_again.py first second third         the third against what the first two span
+    report_again.py --keep kept.json folder    keeps a run's ratios: a file that may stand for the folder
 
 Ratios of questions and recorded answers have bootstrap intervals of 95 %, those of servers the range of their rounds.
-Files that only one folder has are left out. Ends with 1 where a ratio lies outside.
+They tell how questions and rounds differ, not how hours and machines do, so what several runs span is from the lowest
+end to the highest. Ratios that only one side has are left out. Ends with 1 where a ratio lies outside.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import combinations
 from pathlib import Path
 
 from report_data import Ratio, Run, load, speedups, table
 from report_serving import company, loops
 
-HEAD = ["run", "what", "first", "second", ""]
+HEAD = ["run", "what", "before", "now", ""]
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one run of the headline arms says in ratios.
+
+    Attributes:
+        commit: That it was measured at.
+        date: Of the measurement.
+        ratios: By file and what is compared.
+    """
+
+    commit: str
+    date: str
+    ratios: dict[Key, Ratio]
+
+    @classmethod
+    def by(cls, runs: Sequence[Run]) -> Told:
+        """Of the files of a folder, of that commit that most of its ratios are of."""
+        of = {run.name: run.data.get("hardware", {}) for run in runs}
+        counts = Counter(str(of[run.name].get("commit", "")) for run in runs for _ in ratios(run))
+        commit = max(counts, key=counts.__getitem__, default="")
+        found = [run for run in runs if of[run.name].get("commit", commit) == commit]
+        date = max((str(of[run.name].get("date", "")) for run in found), default="")
+        return cls(commit, date, {(run.name, what): ratio for run in found for what, ratio in ratios(run)})
+
+    @classmethod
+    def read(cls, path: Path) -> Told:
+        """A folder of headline.py, or what was kept of one."""
+        if path.is_dir():
+            return cls.by(load(path))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        found = {(run, what): Ratio(*ends) for run, told in kept["ratios"].items() for what, ends in told.items()}
+        return cls(kept["commit"], kept["date"], found)
+
+    def keep(self, path: Path) -> None:
+        """Writes a file that ``read`` takes."""
+        told: dict[str, dict[str, list[float | None]]] = {}
+        for (run, what), ratio in self.ratios.items():
+            told.setdefault(run, {})[what] = [None if end is None else round(end, 4) for end in astuple(ratio)]
+        lines = ",\n  ".join(f"{json.dumps(run)}: {json.dumps(found)}" for run, found in told.items())
+        head = f'"commit": {json.dumps(self.commit)}, "date": {json.dumps(self.date)}'
+        path.write_text(f'{{{head},\n "ratios": {{\n  {lines}\n }}}}\n', encoding="utf-8")
 
 
 def ratios(run: Run) -> Iterator[tuple[str, Ratio]]:
@@ -36,30 +87,48 @@ def ratios(run: Run) -> Iterator[tuple[str, Ratio]]:
                 yield f"loops by {mode} over `{arm}`", Ratio.of(found["loop"])
 
 
-def rows(first: list[Run], second: list[Run]) -> list[list[str]]:
-    """A line per ratio that both runs have and the first has bounds for, those outside first."""
-    again = {(run.name, what): ratio for run in second for what, ratio in ratios(run)}
+def rows(before: Sequence[Told], now: Told) -> list[list[str]]:
+    """A line per ratio that both sides have and the earlier ones have bounds for, those outside first."""
     found = []
-    for run in first:
-        for what, ratio in ratios(run):
-            other = again.get((run.name, what))
-            if other is not None and ratio.low is not None and ratio.high is not None:
-                inside = ratio.low <= other.value <= ratio.high
-                told = "within" if inside else "**outside**"
-                found.append([run.name, what, str(ratio), f"{other.value:.2f}", told])
+    for (run, what), ratio in now.ratios.items():
+        earlier = [told.ratios[run, what] for told in before if (run, what) in told.ratios]
+        bounds = [(one.low, one.high) for one in earlier if one.low is not None and one.high is not None]
+        if not bounds:
+            continue
+        low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+        told = "within" if low <= ratio.value <= high else "**outside**"
+        values = ", ".join(f"{one.value:.2f}" for one in earlier)
+        found.append([run, what, f"{values} ({low:.2f} to {high:.2f})", f"{ratio.value:.2f}", told])
     return sorted(found, key=lambda row: row[-1])
+
+
+def moves(runs: Sequence[Told]) -> list[float]:
+    """By what share each ratio differs between each two runs, the smallest first."""
+    return sorted(
+        abs(b.ratios[key].value / a.ratios[key].value - 1)
+        for a, b in combinations(runs, 2)
+        for key in a.ratios
+        if key in b.ratios
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", type=Path)
-    parser.add_argument("second", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders, or files that --keep wrote")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the ratios of the one run that is named")
     args = parser.parse_args(argv)
-    found = rows(load(args.first), load(args.second))
+    told = [Told.read(path) for path in args.runs]
+    if args.keep:
+        if len(told) != 1:
+            raise SystemExit(f"--keep takes one run, not {len(told)}")
+        told[0].keep(args.keep)
+        return 0
+    if len(told) < 2:
+        raise SystemExit("name two runs, or more: the last is held against those before it")
+    found = rows(told[:-1], told[-1])
     if not found:
-        raise SystemExit(
-            f"{args.first} and {args.second} have no ratio with bounds in common: name folders of headline.py"
-        )
+        names = " and ".join(map(str, args.runs))
+        raise SystemExit(f"{names} have no ratio with bounds in common: name folders of headline.py")
     print(table(HEAD, found, words=2))
     return int(found[0][-1] != "within")
 

@@ -177,10 +177,25 @@ def test_a_readme_without_marks_is_refused(docs, text):
 
 
 def test_the_page_in_the_repository_is_what_its_files_make():
-    page, runs = ROOT / "docs" / "benchmarks.md", report_data.load(ROOT / "docs" / "benchmarks")
+    folder = ROOT / "docs" / "benchmarks"
+    page, runs = ROOT / "docs" / "benchmarks.md", report_data.load(folder)
     assert page.exists() == bool(runs)
     if runs:
-        assert page.read_text() == report.page(runs), "run scripts/report/report.py"
+        assert page.read_text() == report.page(runs, report.kept(folder / "again")), "run scripts/report/report.py"
+
+
+def test_earlier_runs_are_told_apart_from_the_same_one(docs, tmp_path):
+    runs = report_data.load(docs / "benchmarks")
+    now = report.again.Told.by(runs)
+    (key, ratio), *_ = [item for item in now.ratios.items() if item[1].low is not None]
+    far = report_data.Ratio(9 * ratio.value, 9 * ratio.low, 9 * ratio.high)
+    before = report.again.Told("before", "2026-01-02", {key: far})
+    (tmp_path / "kept").mkdir()
+    before.keep(tmp_path / "kept" / "before.json")
+    assert "## Do other runs say the same?" not in report.page(runs, [now])
+    page = report.page(runs, [now, *report.kept(tmp_path / "kept")])
+    assert "Of 1\nratios 0 lie within" in page
+    assert "before (2026-01-02)." in page
 
 
 def test_the_readme_in_the_repository_is_what_the_files_make():

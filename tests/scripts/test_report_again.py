@@ -59,3 +59,31 @@ def test_what_lies_outside_comes_first_and_fails(write, capsys):
 def test_runs_that_have_nothing_in_common_are_named(write):
     with pytest.raises(SystemExit, match="no ratio with bounds in common"):
         report_again.main([write("first", spec_bench_a=spec(1)), write("second", spec_bench_b=spec(1))])
+
+
+def test_several_runs_span_more_than_one(write, capsys):
+    runs = [write(name, spec_bench_a=spec(value)) for name, value in (("first", 1.5), ("second", 1.8), ("now", 1.65))]
+    assert report_again.main([runs[0], runs[2]]) == 1
+    assert report_again.main(runs) == 0
+    assert "| spec-bench-a | `auto`, decoding | 1.50, 1.80 (1.40 to 1.90) | 1.65 | within |" in capsys.readouterr().out
+
+
+def test_what_is_kept_stands_for_the_folder(write, tmp_path, capsys):
+    hardware = {"commit": "abc", "date": "2026-01-02"}
+    first = write("first", spec_bench_a={**spec(1.5), "hardware": hardware}, company_a=crowd([30.0, 34.0]))
+    second = write("second", spec_bench_a=spec(1.55), company_a=crowd([36.0]))
+    kept = tmp_path / "kept.json"
+    assert report_again.main(["--keep", str(kept), first]) == 0
+    assert (json.loads(kept.read_text())["commit"], json.loads(kept.read_text())["date"]) == ("abc", "2026-01-02")
+    assert report_again.main([str(kept), second]) == 1
+    of_the_file = capsys.readouterr().out
+    assert report_again.main([first, second]) == 1
+    assert capsys.readouterr().out == of_the_file
+
+
+def test_keeping_takes_one_run_and_comparing_two(write, tmp_path):
+    first, second = write("first", spec_bench_a=spec(1)), write("second", spec_bench_a=spec(1))
+    with pytest.raises(SystemExit, match="takes one run, not 2"):
+        report_again.main(["--keep", str(tmp_path / "kept.json"), first, second])
+    with pytest.raises(SystemExit, match="name two runs"):
+        report_again.main([first])
