@@ -61,7 +61,9 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
         size = "13b" if "13b" in large.stem.lower() else "7b"
         chats = _chats(args.data, size)
         drafter = ["--drafter", str(args.drafter)] if args.drafter else []
-        told = ("-m", str(large), "--traces", *chats, "--arms", "plain", "auto", *drafter)
+        history = _chats(args.data, size, "history") if drafter else []
+        before, warm = (["--history", *history], ["auto-warm-drafter"]) if history else ([], [])
+        told = ("-m", str(large), "--traces", *chats, *before, "--arms", "plain", "auto", *warm, *drafter)
         command = ("trace_bench.py", *told, "--answers", "16", "--tokens", "96")
         yield Workload(f"trace-bench-{large.stem.lower()}-chat", 8, command, timed=True, resumes=True)
     for temperature in TEMPERATURES:
@@ -87,7 +89,7 @@ def workloads(args: Namespace, long_questions: Path) -> Iterator[Workload]:
     yield Workload(f"adversarial-{of}", 1, ("adversarial_bench.py", "-m", model, "--tokens", "2000", *foreign))
 
 
-def _chats(data: Path, size: str) -> list[str]:
-    """Files of answers that models of that size gave."""
-    files = [file for name in CHATS for file in sorted((data / "traces").glob(f"{name}-{size}*.eval.jsonl"))]
+def _chats(data: Path, size: str, kind: str = "eval") -> list[str]:
+    """Files of answers that models of that size gave; ``history``: to other prompts."""
+    files = [file for name in CHATS for file in sorted((data / "traces").glob(f"{name}-{size}*.{kind}.jsonl"))]
     return [str(file) for file in files]

@@ -16,7 +16,8 @@ from workloads import HERE, Workload, workloads
 @pytest.fixture
 def data(tmp_path):
     """A folder of questions and recorded answers."""
-    for name in ("spec_bench/question.jsonl", "traces/vicuna-7b.eval.jsonl", "traces/llama-2-13b.eval.jsonl"):
+    traces = ("vicuna-7b.eval", "vicuna-7b.history", "llama-2-13b.eval")
+    for name in ("spec_bench/question.jsonl", *(f"traces/{trace}.jsonl" for trace in traces)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     return tmp_path
@@ -51,8 +52,10 @@ def test_a_large_model_decodes_what_models_of_its_size_said(data):
     assert list(chats) == ["trace-bench-random-7b-q4_0-chat", "trace-bench-random-13b-q4_0-chat"]
     for (name, command), chat in zip(chats.items(), ("vicuna-7b", "llama-2-13b"), strict=True):
         words = list(command)
-        asked = words[words.index("--traces") + 1 : words.index("--arms")]
-        assert [Path(file).name for file in asked] == [f"{chat}.eval.jsonl"], name
+        asked = [Path(word).name for word in words[words.index("--traces") + 1 : words.index("--arms")]]
+        history = ["--history", f"{chat}.history.jsonl"] if chat == "vicuna-7b" else []
+        assert asked == [f"{chat}.eval.jsonl", *history], name
+        assert ("auto-warm-drafter" in words) == bool(history), name
 
 
 def test_scripts_know_the_options_they_are_given(data):
