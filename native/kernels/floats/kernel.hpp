@@ -27,9 +27,12 @@ struct Part {
     HD_INLINE Part(const char* from, int64_t count) { std::memcpy(bytes, from, static_cast<size_t>(count)); }
 };
 
+// One input leaves the first cache to rows of this many bytes together.
+constexpr int64_t kNearBytes = 16 << 10;
+
 // R weight rows and N inputs at a time. Rows beyond the last are the last once more.
-// The next R rows are fetched meanwhile: one row after the other where only that counts, as the memory is fastest so
-// and the same columns of rows fall into one set of the first cache; column by column where several inputs leave time.
+// From memory, the next R rows are fetched meanwhile, one after the other, as memory is fastest so: into the second
+// cache, because the first would lose them to the inputs and to these rows before they are needed.
 template <class A, int R, int N, From W>
 void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, const char* const* x,
              float* const* out) {
@@ -38,6 +41,7 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
     using Operand = typename A::Operand;
     constexpr int L = V::kLanes, kSums = (N * R + L - 1) / L * L;
     constexpr int kBytes = A::kColumns * A::kWeightBytes, kInputBytes = A::kColumns * A::kInputBytes;
+    const bool near = N == 1 && R * step <= kNearBytes;
     const int64_t vectors = columns / A::kColumns, left = columns % A::kColumns;
     for (int64_t first = 0; first < rows; first += R) {
         const char* row[R];
@@ -54,10 +58,12 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
                 const Operand w = A::weights(row[r] + v * kBytes);
-                if constexpr (N == 1 || W == From::cache) {
-                    if ((v * R + r) * kBytes % 64 < kBytes) __builtin_prefetch(next + (v * R + r) * kBytes, 0, 3);
-                } else if (v * kBytes % 64 < kBytes) {
-                    __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 3);
+                if (W == From::memory && (v * R + r) * kBytes % 64 < kBytes) {
+                    const char* ahead = next + (v * R + r) * kBytes;
+                    if (near)
+                        __builtin_prefetch(ahead, 0, 3);
+                    else
+                        __builtin_prefetch(ahead, 0, 2);
                 }
 #pragma GCC unroll 8
                 for (int i = 0; i < N; i++) a[i * R + r] = A::add(w, in[i], a[i * R + r]);
