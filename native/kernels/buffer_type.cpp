@@ -136,7 +136,7 @@ BufferType* our_type() {
 BufferType* buffer_type(const KernelSet& set) {
     kernels = &set;
     attach_experts(set);
-    if (const VectorSet* vectors = vector_set(set.lanes)) attach_floats(vectors->floats);
+    attach_floats(vector_set(set).floats);
     return our_type();
 }
 

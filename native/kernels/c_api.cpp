@@ -30,9 +30,7 @@ static_assert(sizeof(ggml::Functions) == kSymbolCount * sizeof(void*));
 const char* attention_problem = "not installed";  // why attention stays llama.cpp's, or nullptr
 
 const char* install_attention(const KernelSet& kernels) {
-    const VectorSet* vectors = vector_set(kernels.lanes);
-    if (!vectors) return "no attention kernels for this processor";
-    attach_attention(vectors->attention);
+    attach_attention(vector_set(kernels).attention);
     const char* problem = test_attention();
     if (problem) detach_attention();
     return problem;

@@ -80,5 +80,7 @@ struct Avx512Vnni {
 }  // namespace
 
 const KernelSet kAvx512Vnni = kernel_set<Avx512Vnni>("AVX-512 VNNI");
+// The same, on a processor whose products with BF16 weights are others (vectors_avx512bf16.cpp).
+const KernelSet kAvx512Bf16 = kernel_set<Avx512Vnni>("AVX-512 BF16");
 
 }  // namespace hd::kernels

@@ -1,6 +1,7 @@
 #include "kernel_sets.hpp"
 
 #include <cctype>
+#include <cstdlib>
 #include <vector>
 
 #include "vector_set.hpp"
@@ -26,19 +27,25 @@ struct Choice {
 std::vector<Choice> choices() {
 #if defined(HD_KERNELS_X86)
     __builtin_cpu_init();
-    // Not every compiler's __builtin_cpu_supports knows F16C and AVX-VNNI. Both use registers that AVX2 needs enabled.
+    // Not every compiler's __builtin_cpu_supports knows F16C, AVX-VNNI and AVX512_BF16. They use registers that AVX2
+    // and AVX-512 need enabled.
     unsigned a = 0, b = 0, c = 0, d = 0;
     const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & 1U << 29);
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
+    const bool leaf_7_1 = __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0;
+    [[maybe_unused]] const bool avx512_bf16 = leaf_7_1 && (a & 1U << 5);
 #if defined(HD_EVEX_VNNI)
     const bool avx_vnni = avx512;
 #elif defined(HD_KERNELS_AVX_VNNI)
-    const bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 4);
+    const bool avx_vnni = leaf_7_1 && (a & 1U << 4);
 #endif
     return {
+#if defined(HD_KERNELS_BF16)
+        {&kAvx512Bf16, avx512 && avx512_bf16},
+#endif
         {&kAvx512Vnni, avx512},
 #if defined(HD_KERNELS_AVX_VNNI)
         {&kAvxVnni, avx2 && avx_vnni},
@@ -94,19 +101,23 @@ const KernelSet* best_kernels() { return best_of(nullptr); }
 const KernelSet* kernels_named(const char* isa) { return best_of(isa); }
 
 bool is_kernel_set(const char* isa) {
-    for (const char* name : {"AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"})
+    for (const char* name : {"AVX-512 BF16", "AVX-512 VNNI", "AVX-VNNI", "AVX2", "NEON i8mm", "NEON dotprod"})
         if (same(name, isa)) return true;
     return false;
 }
 
-const VectorSet* vector_set([[maybe_unused]] int lanes) {
-#if defined(HD_KERNELS_X86)
-    if (lanes == 16) return &kAvx512Vectors;
-    if (lanes == 8) return &kAvx2Vectors;
-#elif defined(HD_KERNELS_ARM)
-    if (lanes == 4) return &kNeonVectors;
+VectorSet vector_set([[maybe_unused]] const KernelSet& kernels) {
+#if defined(HD_KERNELS_ARM)
+    return {kNeonAttention, kNeonFloats};
+#elif defined(HD_KERNELS_X86)
+#if defined(HD_KERNELS_BF16)
+    if (&kernels == &kAvx512Bf16) return {kAvx512Attention, kAvx512Bf16Floats};
 #endif
-    return nullptr;
+    if (kernels.lanes == 16) return {kAvx512Attention, kAvx512Floats};
+    return {kAvx2Attention, kAvx2Floats};
+#else
+    std::abort();  // this build has no kernels
+#endif
 }
 
 }  // namespace hd::kernels

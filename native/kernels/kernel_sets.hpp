@@ -6,7 +6,7 @@
 namespace hd::kernels {
 
 // Each is defined in the file of its instruction set, if this build has it.
-extern const KernelSet kAvx512Vnni, kAvxVnni, kAvx2, kNeonI8mm, kNeonDot;
+extern const KernelSet kAvx512Bf16, kAvx512Vnni, kAvxVnni, kAvx2, kNeonI8mm, kNeonDot;
 
 // The best set that this processor can run, or nullptr.
 const KernelSet* best_kernels();

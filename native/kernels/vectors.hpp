@@ -4,7 +4,6 @@
 #define HD_INLINE inline __attribute__((always_inline))
 #include "attention/kernel.hpp"
 #include "floats/kernel.hpp"
-#include "vector_set.hpp"
 
 namespace hd::kernels {
 namespace {

@@ -2,6 +2,7 @@
 // lanes.
 #include <immintrin.h>
 
+#include "vector_set.hpp"
 #include "vectors.hpp"
 
 namespace hd::kernels {
@@ -80,11 +81,15 @@ struct Avx2 : Vectors<Avx2> {
     }
 };
 
-// No code runs at load time.
-constexpr VectorSet kSet = {attention_kernels<Avx2>("AVX2"), float_kernels<Avx2, 4, 3>("AVX2")};
-
 }  // namespace
 
-const VectorSet kAvx2Vectors = kSet;
+// No code runs at load time.
+constexpr AttentionSet kAvx2Attention = attention_kernels<Avx2>("AVX2");
+constexpr FloatKernels kAvx2FloatKernels[kFloatTypes] = {
+    float_kernels<Widened<Avx2, CellType::f16>, 4, 3>(),
+    float_kernels<Widened<Avx2, CellType::bf16>, 4, 3>(),
+    float_kernels<Widened<Avx2, CellType::f32>, 4, 3>(),
+};
+constexpr FloatSet kAvx2Floats = {"AVX2", 3, {kAvx2FloatKernels, kAvx2FloatKernels + 1, kAvx2FloatKernels + 2}};
 
 }  // namespace hd::kernels

@@ -1,6 +1,7 @@
 // Vectors of single-precision floats for the kernels of attention and of float weights. NEON: 4 lanes.
 #include <arm_neon.h>
 
+#include "vector_set.hpp"
 #include "vectors.hpp"
 
 namespace hd::kernels {
@@ -62,11 +63,15 @@ struct Neon : Vectors<Neon> {
     }
 };
 
-// No code runs at load time.
-constexpr VectorSet kSet = {attention_kernels<Neon>("NEON"), float_kernels<Neon, 4, 6>("NEON")};
-
 }  // namespace
 
-const VectorSet kNeonVectors = kSet;
+// No code runs at load time.
+constexpr AttentionSet kNeonAttention = attention_kernels<Neon>("NEON");
+constexpr FloatKernels kNeonFloatKernels[kFloatTypes] = {
+    float_kernels<Widened<Neon, CellType::f16>, 4, 6>(),
+    float_kernels<Widened<Neon, CellType::bf16>, 4, 6>(),
+    float_kernels<Widened<Neon, CellType::f32>, 4, 6>(),
+};
+constexpr FloatSet kNeonFloats = {"NEON", 6, {kNeonFloatKernels, kNeonFloatKernels + 1, kNeonFloatKernels + 2}};
 
 }  // namespace hd::kernels

@@ -17,7 +17,7 @@ struct FloatMatrix {
 class FloatProduct {
   public:
     FloatProduct(const FloatSet& kernels, const FloatMatrix& weights, const Rows& in, const Rows& out);
-    // Bytes of scratch memory: for inputs whose columns are not adjacent.
+    // Bytes of scratch memory: for inputs that are rounded, or whose columns are not adjacent.
     size_t work_bytes() const;
 
     // First all threads call prepare, then, after a barrier, each takes chunks 0 .. chunks()-1 in any order.
@@ -32,10 +32,11 @@ class FloatProduct {
     };
     Split split(int threads) const;
     int64_t bound(int64_t part, int64_t parts, int threads) const;
-    bool adjacent() const { return in_.column_step == sizeof(float); }
+    bool in_place() const { return !kernels_.round && in_.column_step == sizeof(float); }
+    int64_t input_step() const;
     int64_t first_input(int64_t pass) const { return inputs_ * pass / passes_; }
 
-    const FloatSet& kernels_;
+    const FloatKernels& kernels_;
     FloatMatrix weights_;
     Rows in_, out_;
     int64_t inputs_, passes_, groups_;

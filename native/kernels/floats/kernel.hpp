@@ -8,24 +8,41 @@
 namespace hd::kernels {
 namespace {
 
-// The last vector of a row, of which `left` columns are there.
-template <class V, CellType T>
-HD_INLINE typename V::F last_vector(const char* row, int64_t v, int64_t left) {
-    constexpr int kBytes = layout(T).block_bytes;
-    alignas(64) char part[V::kLanes * kBytes] = {};
-    std::memcpy(part, row + v * V::kLanes * kBytes, static_cast<size_t>(left * kBytes));
-    return V::template single<T>(part, 0);
-}
+// Arithmetic `A` of a kernel: how a vector of weights and one of an input come from memory and are added to sums of
+// type V::F. This one widens weights to floats.
+template <class Vector, CellType T>
+struct Widened {
+    using V = Vector;
+    using Operand = typename V::F;
+    static constexpr int kColumns = V::kLanes, kWeightBytes = layout(T).block_bytes, kInputBytes = 4;
+
+    HD_INLINE static Operand weights(const char* p) { return V::template plain<T>(p); }
+    HD_INLINE static Operand inputs(const char* p) { return V::load(reinterpret_cast<const float*>(p)); }
+    HD_INLINE static Operand add(Operand w, Operand x, Operand sum) { return V::fma(w, x, sum); }
+};
+
+// The last vector of a row, of which `bytes` are there.
+struct Part {
+    alignas(64) char bytes[64] = {};
+    HD_INLINE Part(const char* from, int64_t count) { std::memcpy(bytes, from, static_cast<size_t>(count)); }
+};
+
+// One input leaves the first cache to rows of this many bytes together.
+constexpr int64_t kNearBytes = 16 << 10;
 
 // R weight rows and N inputs at a time. Rows beyond the last are the last once more.
-// The next R rows are fetched meanwhile: one row after the other where only that counts, as the memory is fastest so
-// and the same columns of rows fall into one set of the first cache; column by column where several inputs leave time.
-template <class V, CellType T, int R, int N, From W>
-void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, const float* const* x,
+// From memory, the next R rows are fetched meanwhile, one after the other, as memory is fastest so: into the second
+// cache, because the first would lose them to the inputs and to these rows before they are needed.
+template <class A, int R, int N, From W>
+void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, const char* const* x,
              float* const* out) {
+    using V = typename A::V;
     using F = typename V::F;
-    constexpr int L = V::kLanes, kBytes = L * layout(T).block_bytes, kSums = (N * R + L - 1) / L * L;
-    const int64_t vectors = columns / L, left = columns % L;
+    using Operand = typename A::Operand;
+    constexpr int L = V::kLanes, kSums = (N * R + L - 1) / L * L;
+    constexpr int kBytes = A::kColumns * A::kWeightBytes, kInputBytes = A::kColumns * A::kInputBytes;
+    const bool near = N == 1 && R * step <= kNearBytes;
+    const int64_t vectors = columns / A::kColumns, left = columns % A::kColumns;
     for (int64_t first = 0; first < rows; first += R) {
         const char* row[R];
 #pragma GCC unroll 8
@@ -35,30 +52,32 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
 #pragma GCC unroll 32
         for (int i = 0; i < kSums; i++) a[i] = V::zero();
         for (int64_t v = 0; v < vectors; v++) {
-            F in[N];
+            Operand in[N];
 #pragma GCC unroll 8
-            for (int i = 0; i < N; i++) in[i] = V::load(x[i] + v * L);
+            for (int i = 0; i < N; i++) in[i] = A::inputs(x[i] + v * kInputBytes);
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
-                const F w = V::template single<T>(row[r], v);
-                if constexpr (N == 1 || W == From::cache) {
-                    if ((v * R + r) * kBytes % 64 < kBytes) __builtin_prefetch(next + (v * R + r) * kBytes, 0, 3);
-                } else if (v * kBytes % 64 < kBytes) {
-                    __builtin_prefetch(row[r] + R * step + v * kBytes, 0, 3);
+                const Operand w = A::weights(row[r] + v * kBytes);
+                if (W == From::memory && (v * R + r) * kBytes % 64 < kBytes) {
+                    const char* ahead = next + (v * R + r) * kBytes;
+                    if (near)
+                        __builtin_prefetch(ahead, 0, 3);
+                    else
+                        __builtin_prefetch(ahead, 0, 2);
                 }
 #pragma GCC unroll 8
-                for (int i = 0; i < N; i++) a[i * R + r] = V::fma(w, in[i], a[i * R + r]);
+                for (int i = 0; i < N; i++) a[i * R + r] = A::add(w, in[i], a[i * R + r]);
             }
         }
         if (left) {
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
-                const F w = last_vector<V, T>(row[r], vectors, left);
+                const Operand w = A::weights(Part(row[r] + vectors * kBytes, left * A::kWeightBytes).bytes);
 #pragma GCC unroll 8
-                for (int i = 0; i < N; i++)
-                    a[i * R + r] =
-                        V::fma(w, last_vector<V, CellType::f32>(reinterpret_cast<const char*>(x[i]), vectors, left),
-                               a[i * R + r]);
+                for (int i = 0; i < N; i++) {
+                    const Part in(x[i] + vectors * kInputBytes, left * A::kInputBytes);
+                    a[i * R + r] = A::add(w, A::inputs(in.bytes), a[i * R + r]);
+                }
             }
         }
         alignas(64) float sum[kSums];
@@ -69,27 +88,20 @@ void dots_of(const char* weights, int64_t step, int64_t rows, int64_t columns, c
     }
 }
 
-template <class V, CellType T, int R, From W, int Most, int N = 1>
+template <class A, int R, From W, int Most, int N = 1>
 constexpr void set_dots(Dots* kernels) {
-    kernels[N] = dots_of<V, T, R, N, W>;
-    if constexpr (N < Most) set_dots<V, T, R, W, Most, N + 1>(kernels);
-}
-
-template <class V, CellType T, int R, int Most>
-constexpr void set_type(Dots (*kernels)[kMaxInputs + 1]) {
-    set_dots<V, T, R, From::memory, Most>(kernels[0]);
-    set_dots<V, T, R, From::cache, Most>(kernels[1]);
+    kernels[N] = dots_of<A, R, N, W>;
+    if constexpr (N < Most) set_dots<A, R, W, Most, N + 1>(kernels);
 }
 
 // `R` rows of weights times `Most` inputs fill the registers.
-template <class V, int R, int Most>
-constexpr FloatSet float_kernels(const char* isa) {
+template <class A, int R, int Most>
+constexpr FloatKernels float_kernels(Round round = nullptr) {
     static_assert(Most <= kMaxInputs && kGroupRows % R == 0);
-    FloatSet set{isa, Most, {}};
-    set_type<V, CellType::f16, R, Most>(set.types[0]);
-    set_type<V, CellType::bf16, R, Most>(set.types[1]);
-    set_type<V, CellType::f32, R, Most>(set.types[2]);
-    return set;
+    FloatKernels kernels{round, A::kInputBytes, {}};
+    set_dots<A, R, From::memory, Most>(kernels.dots[0]);
+    set_dots<A, R, From::cache, Most>(kernels.dots[1]);
+    return kernels;
 }
 
 }  // namespace

@@ -64,15 +64,15 @@ int main(int argc, char** argv) {
     for (int i = 0; i < kCellTypes; i++)
         if (argc > 5 && !std::strcmp(argv[5], kCellLayouts[i].name)) s.type = static_cast<CellType>(i);
     const KernelSet* kernels = argc > 6 ? kernels_named(argv[6]) : best_kernels();
-    const VectorSet* vectors = kernels ? vector_set(kernels->lanes) : nullptr;
-    if (!vectors) return std::fprintf(stderr, "no such kernels here\n"), 1;
+    if (!kernels) return std::fprintf(stderr, "no such kernels here\n"), 1;
+    const AttentionSet& set = vector_set(*kernels).attention;
     const char* memory = memory_of(static_cast<size_t>(std::max<int64_t>(kBytes, 2 * s.cache_bytes())));
     const double speed = read_speed(memory, kThreads), layer = 2 * static_cast<double>(s.cache_bytes());
-    std::printf("%s, %d threads; memory read alone: %.1f GB/s; %.2f MB per layer\n", vectors->attention.isa, kThreads,
-                speed / 1e9, layer / 1e6);
+    std::printf("%s, %d threads; memory read alone: %.1f GB/s; %.2f MB per layer\n", set.isa, kThreads, speed / 1e9,
+                layer / 1e6);
     for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512}) {
         if (rows > s.cells) break;
-        const double seconds = time(s, vectors->attention, memory, rows);
+        const double seconds = time(s, set, memory, rows);
         const double sums = 4.0 * static_cast<double>(rows * s.kv_heads * s.group * s.size) *
                             (static_cast<double>(s.cells) - static_cast<double>(rows) / 2) /
                             static_cast<double>(s.company);

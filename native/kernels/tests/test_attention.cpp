@@ -160,7 +160,7 @@ void check_set(const AttentionSet& set) {
 
 int main(int argc, char** argv) {
     return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
-        const AttentionSet& set = vector_set(kernels.lanes)->attention;
+        const AttentionSet& set = vector_set(kernels).attention;
         check_set(set);
         std::printf("attention: %s\n", set.isa);
     });

@@ -24,8 +24,33 @@ void put(CellType type, float x, char* to) {
         std::memcpy(to, &half, 2);
 }
 
+// The nearest BF16 number, of two equally near the even one.
+float rounded(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+
+void check_rounding(Round round) {
+    for (const size_t n : {1, 15, 16, 33}) {
+        std::vector<float> x(n);
+        for (size_t i = 0; i < n; i++) x[i] = (i % 2 ? -1.0f : 1.0f) + static_cast<float>(i) / 512;  // with ties
+        std::vector<uint16_t> y(n + 1, 0x1234);
+        round(x.data(), static_cast<int64_t>(n), reinterpret_cast<char*>(y.data()));
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t bits = uint32_t{y[i]} << 16;
+            const float expected = rounded(x[i]);
+            CHECK(!std::memcmp(&bits, &expected, 4));
+        }
+        CHECK(y[n] == 0x1234);
+    }
+}
+
 struct Case {
     const FloatSet& set;
+    const bool rounds;
     FloatMatrix matrix;
     std::vector<char> data;
     std::vector<double> weights;
@@ -33,7 +58,9 @@ struct Case {
 
     // `gap` bytes lie between two weight rows.
     Case(const FloatSet& kernels, CellType type, int64_t rows, int64_t columns, int64_t inputs, int64_t gap)
-        : set(kernels), matrix{type, rows, columns, nullptr, columns * layout(type).block_bytes + gap} {
+        : set(kernels),
+          rounds(kernels.types[static_cast<int>(type)]->round),
+          matrix{type, rows, columns, nullptr, columns * layout(type).block_bytes + gap} {
         std::mt19937 random(static_cast<uint32_t>(rows * 7 + columns));
         std::normal_distribution<float> normal;
         data.resize(static_cast<size_t>(rows * matrix.step - gap));  // nothing behind the last row may be read
@@ -45,6 +72,12 @@ struct Case {
         matrix.data = data.data();
         in.resize(static_cast<size_t>(inputs * columns));
         for (auto& x : in) x = normal(random);
+    }
+
+    // What a kernel sees of a number.
+    double input(int64_t at) const {
+        const float x = in[static_cast<size_t>(at)];
+        return static_cast<double>(rounds ? rounded(x) : x);
     }
 
     // Inputs [first, first + count); `spread` floats from column to column.
@@ -76,8 +109,7 @@ void check_values(const Case& c) {
         for (int64_t i = 0; i < 2; i++) {
             double sum = 0, size = 1e-30;
             for (int64_t k = 0; k < columns; k++) {
-                const double term = c.weights[static_cast<size_t>(r * columns + k)] *
-                                    static_cast<double>(c.in[static_cast<size_t>(i * columns + k)]);
+                const double term = c.weights[static_cast<size_t>(r * columns + k)] * c.input(i * columns + k);
                 sum += term, size += std::fabs(term);
             }
             worst = std::fmax(worst, std::fabs(static_cast<double>(y[static_cast<size_t>(i * rows + r)]) - sum) / size);
@@ -89,10 +121,11 @@ void check_values(const Case& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
-        const FloatSet& set = vector_set(kernels.lanes)->floats;
+    return each_set(argc, argv, {"AVX-512 BF16", "AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
+        const FloatSet& set = vector_set(kernels).floats;
         for (int t = 0; t < kFloatTypes; t++) {
             const auto type = static_cast<CellType>(t);
+            if (set.types[t]->round) check_rounding(set.types[t]->round);
             for (const int64_t columns : {1, 3, 15, 16, 31, 33, 100, 576, 2500})
                 for (const int64_t rows : {1, 7, 8, 30}) check_values({set, type, rows, columns, 2, 0});
             const std::vector<int64_t> counts = {1, 2, 3, 5, 8, 16, 33, 64, 200};
