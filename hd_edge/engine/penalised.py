@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from hd_edge.backend.grammar import CANDIDATE
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,9 +56,8 @@ class PenalisedGreedySampler:
 
     def __init__(self, rows: Rows, chain: Any, recent: Recent) -> None:
         self._rows, self._chain, self._recent = rows, chain, recent
-        candidates = np.zeros(len(recent.tokens) + 1, CANDIDATE)
-        self._out = candidates.view(np.int32).reshape(-1, 3)
-        data = candidates.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
+        self._out = np.zeros((len(recent.tokens) + 1, 3), np.int32)  # id, logit, p
+        data = self._out.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
         self._array = lib.llama_token_data_array(data=data, size=0, selected=-1, sorted=False)
         self._asked = ctypes.byref(self._array)
 
