@@ -230,8 +230,8 @@ class Answer(Response):
             total = self._total
             counts = usage(total.prompt_tokens, total.tokens - total.ends, total)
             last = [{**kept, "choices": [], "usage": counts}] if self._job.usage and kept else []
-            for event in last if shape is None else shape.end(counts):
-                await _event(send, event)
+            for document in last if shape is None else shape.end(counts):
+                await _event(send, document)
         self._answered = True
         await _event(send, None)
 
