@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
-from hd_edge.draft.guard import Guard
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.model.cache_memory import trained_context
@@ -24,6 +23,7 @@ from .loop import ENDED, Loop
 from .planner import SharedPlanner
 from .prefixes import SlotState
 from .seat import Seat
+from .shared_guard import SharedGuard
 from .shared_llama import BESIDE, MOST_SEQUENCES, SharedLlama
 from .slots import Slot, Slots
 
@@ -98,13 +98,13 @@ class Engine:
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
-            guard = Guard()
-            self.slots = [Slot(index, partial(SharedPlanner.of, self.model, guard)) for index in range(number)]
+            company = SharedGuard()
+            self.slots = [Slot(index, partial(SharedPlanner.of, self.model, company)) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots, self.model._adapters)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
             self._loop = Loop(
-                *(self.model, self.model.shared, self._cache, self._prefixes),
+                *(self.model, self.model.shared, self._cache, self._prefixes, company),
                 parallel=parallel,
                 window=n_ctx,
                 cells=cells,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .composer import Part
     from .prefixes import SlotState
     from .request import Request
+    from .shared_guard import SharedGuard
     from .shared_llama import SharedLlama
     from .slots import Slots
 
@@ -40,6 +41,7 @@ class Loop:
         verifier: Over its KV cache.
         slots: The conversations in it.
         prefixes: What is kept of them beyond it.
+        company: Whether drafting pays.
         parallel: Requests that run at a time.
         window: Tokens of one conversation, prompt included.
         cells: Cells that all running requests may be promised.
@@ -55,12 +57,14 @@ class Loop:
         verifier: _native.SharedVerifier,
         slots: Slots,
         prefixes: SlotState,
+        company: SharedGuard,
         *,
         parallel: int,
         window: int,
         cells: int,
     ) -> None:
         self._model, self._verifier, self._slots, self._prefixes = model, verifier, slots, prefixes
+        self._company = company
         self._parallel, self._window, self._cells = parallel, window, cells
         self._memory: Hierarchy | None = model._hierarchy
         self._learning = 0  # generations that ended and are not learned yet
@@ -160,6 +164,7 @@ class Loop:
         self._admit()
         started = perf_counter()
         ready = [one for one in list(self.running) if not one.made or (not one.rests and self._has_room(one))]
+        self._company.begin()
         parts = self._composer.compose(ready, self.budget)
         self._planning = perf_counter() - started
         if not parts:
@@ -229,6 +234,7 @@ class Loop:
         price, share = self.budget.price(len(answers)), self.budget.seconds(len(answers)) / max(len(answers), 1)
         for part in parts:
             self._keep(part, seconds, price, share)
+        self._company.end()
 
     def _keep(self, part: Part, seconds: float, price: float, share: float) -> None:
         """Draws along the tree, hands out, learns, and leaves the drawn path in the cache."""

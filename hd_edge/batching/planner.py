@@ -9,10 +9,11 @@ import numpy as np
 
 from hd_edge._native import Tier
 from hd_edge.draft.cost import CostCurve
-from hd_edge.draft.guard import Guard
 from hd_edge.draft.jump_forward import LEAST_TOKENS, ForcedTokens
 from hd_edge.draft.planner import root_alone
 from hd_edge.draft.tree_planner import TreePlanner
+
+from .shared_guard import SharedGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ class SharedPlanner(TreePlanner):
         calibration: As for ``TreePlanner``.
         tiers: The SQLite tiers, which all conversations share.
         costs: The cost curve of one conversation, which a store goes on to keep.
-        guard: Of all conversations: whether drafting pays here need not be learned by each.
+        company: Of all conversations: whether drafting pays.
     """
 
     def __init__(
@@ -51,13 +52,12 @@ class SharedPlanner(TreePlanner):
         calibration: bytes | None,
         tiers: Sequence[StoredTier],
         costs: Sequence[CostRow] = (),
-        guard: Guard | None = None,
+        company: SharedGuard | None = None,
     ) -> None:
         self._costs = list(costs)
         free = CostCurve.of({1: 1.0})  # what rows cost is not for one conversation to say
         super().__init__(n_vocab, config, calibration=calibration, cost=free, tiers=tiers)
-        if guard is not None:
-            self.guard = guard
+        self.company = SharedGuard() if company is None else company
         self._forced: ForcedTokens | None = None
         self._right, self._tried = RIGHT, DRAFTED
         self._chain: list[int] = []  # forced tokens that were proposed, or are in the tree of this step
@@ -66,7 +66,7 @@ class SharedPlanner(TreePlanner):
         self._spent = 0.0  # seconds of planning, and of learning from the step before
 
     @classmethod
-    def of(cls, model: SharedLlama, guard: Guard) -> SharedPlanner:
+    def of(cls, model: SharedLlama, company: SharedGuard) -> SharedPlanner:
         """For one conversation of a model."""
         memory = model._hierarchy
         return cls(
@@ -75,7 +75,7 @@ class SharedPlanner(TreePlanner):
             calibration=None if memory is None else memory.calibration,
             tiers=() if memory is None else memory.tiers,
             costs=() if memory is None else memory.cost_rows,
-            guard=guard,
+            company=company,
         )
 
     def cost_rows(self) -> list[CostRow]:
@@ -110,7 +110,7 @@ class SharedPlanner(TreePlanner):
 
     def _propose(self, root: int, rows: int, leaves: int, price: float) -> NDArray[np.float32]:
         self._chain, self._proposed = [], None
-        self._rests = self.guard.paused or self.guard.rests(self._steps)  # a draft that is not made teaches nothing
+        self._rests = self.company.rests
         chances = NOTHING
         if not self._rests:
             self._read()
@@ -157,7 +157,6 @@ class SharedPlanner(TreePlanner):
         started, spent = perf_counter(), self._spent
         self._steps += 1
         if self._rests:
-            self.guard.skip()
             self._unread += step.tokens
         else:
             tokens = np.array(step.tokens, np.int32)
@@ -166,7 +165,7 @@ class SharedPlanner(TreePlanner):
             self._recycle(step)
             rows = len(step.tree)
             planning = spent / share if share > 0 else 0.0
-            self.guard.step(rows, len(tokens), 1 + (rows - 1) * price, planning)
+            self.company.step(len(tokens), 1 + (rows - 1) * price, planning)
             self._drafter.append(tokens)
         if self._forced is not None:
             for token in step.tokens:

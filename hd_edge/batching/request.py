@@ -37,6 +37,10 @@ class Rows:
         """As ``_native.Verifier.argmax``."""
         return self._rows.argmax(node)
 
+    def candidates(self, node: int, few: NDArray[np.int32], out: NDArray[np.int32]) -> int:
+        """As ``_native.Verifier.candidates``."""
+        return self._rows.candidates(node, few, out)
+
     def batch_row(self, node: int) -> int:
         """As ``_native.Verifier.batch_row``."""
         return self._rows.batch_row(node)

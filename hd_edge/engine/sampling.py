@@ -19,6 +19,8 @@ from hd_edge.backend.grammar import GrammarDraw, Matcher
 from hd_edge.errors import ConfigError
 from hd_edge.model.bias import processor_list
 
+from .penalised import MOST_RECENT, PenalisedGreedySampler, Recent
+
 if TYPE_CHECKING:
     from .life import Life
 
@@ -46,13 +48,14 @@ class GreedySampler:
 
 
 class ChainSampler:
-    """The chain of ``llama_cpp``, over the row in place."""
+    """The chain of ``llama_cpp``, over the row in place; tells ``recent`` what it accepts."""
 
-    def __init__(self, verifier: _native.Verifier, sampler: Any, ctx: Any) -> None:
+    def __init__(self, verifier: _native.Verifier, sampler: Any, ctx: Any, recent: Recent) -> None:
         self._verifier = verifier
         self._chain = sampler.sampler
         self._ctx = ctx
         self._guard: ProcessorGuard | None = sampler.guard
+        self._recent = recent
         self.draw: GrammarDraw | None = sampler.draw  # for chains with a grammar
 
     def sample(self, node: int) -> int:
@@ -67,6 +70,7 @@ class ChainSampler:
             token = int(lib.llama_sampler_sample(self._chain, self._ctx, row))
         if self._guard is not None:
             self._guard.raise_error()
+        self._recent.add(token)
         return token
 
     def accept(self, token: int) -> None:
@@ -75,6 +79,7 @@ class ChainSampler:
             self.draw.accept(token)
         else:
             lib.llama_sampler_accept(self._chain, token)
+        self._recent.add(token)
 
     def last_row(self, n_vocab: int) -> NDArray[np.float32]:
         """Logits of the last row of the last batch, n_vocab floats; a copy, whoever gets it may keep it."""
@@ -176,11 +181,19 @@ class Samplers:
 
     def __init__(self, llama: Any, verifier: _native.Verifier, settings: dict[str, Any]) -> None:
         self._chain = llama._sampler = llama._init_sampler(**settings)
-        self.first = ChainSampler(verifier, self._chain, llama.ctx)
+        recent = Recent(llama.last_n_tokens_size)
+        self.first = ChainSampler(verifier, self._chain, llama.ctx, recent)
         self.node: Sampler = self.first
         if is_greedy(settings):
             draw = self._chain.draw
             self.node = GreedySampler(verifier) if draw is None else GrammarGreedySampler(verifier, self.first, draw)
+        elif (
+            settings["temp"] == 0.0  # penalties and no more
+            and settings["logits_processor"] is None
+            and settings["grammar"] is None
+            and len(recent.tokens) <= MOST_RECENT
+        ):
+            self.node = PenalisedGreedySampler(verifier, self._chain.sampler, recent)
 
 
 def guard_chain(

@@ -17,13 +17,16 @@ from hd_edge.engine.running import Arrival, RunningStream
 from hd_edge.stats import GenerationStats, timings, usage
 
 from .buffer import PATIENCE, Buffer, SlowReaderError
-from .errors import Json, describe, dumps, error_response
+from .errors import Json, describe, error_response
+from .events import Events, event
 from .metrics import Requests
 from .turn import Turn, stopped
 from .unread import hang_up
 
 if TYPE_CHECKING:
     from .responses import ResponseShape
+
+TOGETHER = 16  # chunks that are written at once, where so many wait
 
 
 @dataclass(frozen=True)
@@ -196,16 +199,27 @@ class Answer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         kept: dict[str, Any] = {}
         shape = self._job.shape
-        while (chunk := arrival.chunk) is not None:
+        events = Events()
+
+        def told(arrival: Arrival) -> bytes:
+            nonlocal kept
+            chunk = arrival.chunk or {"choices": []}
             if chunk["choices"]:  # else the prompt is being read
                 kept = kept or {key: chunk[key] for key in ("id", "object", "created", "model")}
                 chunk.update(kept)  # one stream, one id
                 if self._job.tiers:
                     chunk["choices"][0]["tier"] = arrival.tier
-            for event in [chunk] if shape is None else shape.events(chunk):
-                await _event(send, event)
-            await asyncio.sleep(0)  # the loop tells of a client that left between two writes, not in a row of them
-            buffer.taken()
+            return events.of(chunk) if shape is None else b"".join(map(event, shape.events(chunk)))
+
+        while arrival.chunk is not None:
+            data = [told(arrival)]
+            while buffer.waits and len(data) < TOGETHER:
+                data.append(told(await buffer.get()))
+            if lines := b"".join(data):
+                await _write(send, lines)
+            buffer.taken(len(data))
+            if buffer.waits:
+                await asyncio.sleep(0)  # the loop tells of a client that left between two writes, not in a row of them
             arrival = await buffer.get()
         if arrival.error is not None:
             self._requests.failed += 1
@@ -216,8 +230,8 @@ class Answer(Response):
             total = self._total
             counts = usage(total.prompt_tokens, total.tokens - total.ends, total)
             last = [{**kept, "choices": [], "usage": counts}] if self._job.usage and kept else []
-            for event in last if shape is None else shape.end(counts):
-                await _event(send, event)
+            for document in last if shape is None else shape.end(counts):
+                await _event(send, document)
         self._answered = True
         await _event(send, None)
 
@@ -237,12 +251,11 @@ class Answer(Response):
 
 async def _event(send: Send, document: Any) -> None:
     """A server-sent event; None ends the stream."""
-    data = b"[DONE]" if document is None else dumps(document)
-    kind = document.get("type") if document is not None else None
-    name = f"event: {kind}\n".encode() if kind else b""
-    await send(
-        {"type": "http.response.body", "body": name + b"data: " + data + b"\n\n", "more_body": document is not None}
-    )
+    await _write(send, event(document), more=document is not None)
+
+
+async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from hd_edge.engine.running import Arrival
@@ -32,7 +33,9 @@ class Buffer:
     ) -> None:
         self._patience, self._size, self._clock = patience, size, clock
         self._loop = asyncio.get_running_loop()
-        self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._arrivals: deque[Arrival] = deque()
+        self._news = asyncio.Event()
+        self._told = False  # the event loop is about to hear of all that waits
         self._changed = threading.Condition()
         self._unread = 0
         self._closed = False
@@ -53,16 +56,31 @@ class Buffer:
                     msg = f"the client left {self._unread} chunks unread for too long"
                     raise SlowReaderError(msg)
                 self._unread += 1
-        self._loop.call_soon_threadsafe(self._arrivals.put_nowait, arrival)
+        self._arrivals.append(arrival)
+        if not self._told:  # else what is told once tells of this arrival, too
+            self._told = True
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._told = False
+        self._news.set()
 
     async def get(self) -> Arrival:
         """The next arrival; call ``taken`` when it is sent."""
-        return await self._arrivals.get()
+        while not self._arrivals:
+            self._news.clear()
+            await self._news.wait()
+        return self._arrivals.popleft()
 
-    def taken(self) -> None:
-        """An arrival was sent: there is room for another."""
+    @property
+    def waits(self) -> bool:
+        """Whether a chunk has arrived already."""
+        return bool(self._arrivals) and self._arrivals[0].chunk is not None
+
+    def taken(self, count: int = 1) -> None:
+        """Arrivals were sent: there is room for others."""
         with self._changed:
-            self._unread -= 1
+            self._unread -= count
             self._changed.notify_all()
 
     def close(self) -> None:

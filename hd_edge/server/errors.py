@@ -26,6 +26,9 @@ BOUNDS = {  # pydantic's mistakes: the bound's name, and what happened and what 
     "greater_than": ("gt", "{got} is not above {bound}: send more"),
 }
 
+NUMBERS = methodcaller("item")  # of numpy, as in logprobs
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=NUMBERS)
+
 log = logging.getLogger("hd_edge")
 
 
@@ -54,9 +57,7 @@ class Json(JSONResponse):
 
 def dumps(content: Any) -> bytes:
     """JSON in UTF-8; what UTF-8 cannot hold is escaped as JSON does it."""
-    numbers = methodcaller("item")  # of numpy, as in logprobs
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=numbers)
-    return text.encode("utf-8", "backslashreplace")
+    return ENCODER.encode(content).encode("utf-8", "backslashreplace")
 
 
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:

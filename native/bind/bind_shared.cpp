@@ -2,6 +2,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include "candidates.hpp"
 #include "verify/shared_verifier.hpp"
 
 namespace nb = nanobind;
@@ -21,6 +22,12 @@ void register_shared(nb::module_& m) {
     nb::class_<SlotRows>(m, "SlotRows")
         .def(
             "argmax", [](const SlotRows& r, int32_t node) { return r.verifier->argmax(r.slot, node); }, "node"_a)
+        .def(
+            "candidates",
+            [](const SlotRows& r, int32_t node, const hd::Few& few, const hd::Candidates& out) {
+                return hd::fill_candidates(r.row(node), static_cast<int32_t>(r.verifier->n_vocab()), few, out);
+            },
+            "node"_a, "few"_a, "out"_a)
         .def(
             "batch_row", [](const SlotRows& r, int32_t node) { return r.verifier->batch_row(r.slot, node); }, "node"_a)
         .def(

@@ -5,6 +5,7 @@
 #include <nanobind/stl/unordered_map.h>
 #include <nanobind/stl/vector.h>
 
+#include "candidates.hpp"
 #include "draft/draft_tree.hpp"
 #include "draft/recycler.hpp"
 #include "verify/lost_server.hpp"
@@ -156,6 +157,12 @@ void register_verify(nb::module_& m) {
                 return found;
             },
             "node"_a)
+        .def(
+            "candidates",
+            [](const Verifier& v, int32_t node, const hd::Few& few, const hd::Candidates& out) {
+                return hd::fill_candidates(v.row(node), static_cast<int32_t>(v.n_vocab()), few, out);
+            },
+            "node"_a, "few"_a, "out"_a)
         .def("batch_row", &Verifier::batch_row, "node"_a)
         .def(
             "logits",

@@ -1,8 +1,12 @@
 // Verifier against a fake KV cache: random trees must give plain decoding, and what makes no sense is refused.
+#include <algorithm>
+#include <functional>
+#include <random>
 #include <stdexcept>
 
 #include "check.hpp"
 #include "fake_cells.hpp"
+#include "verify/greedy.hpp"
 #include "verify/verifier.hpp"
 
 namespace {
@@ -154,9 +158,34 @@ void refuses_bad_input() {
     CHECK(cells.empty() && verifier.n_past() == 0);
 }
 
+// However a few logits are changed, the largest of all, the first of equal ones, is on the shortlist.
+void shortlist_has_the_winner(uint32_t seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int32_t n) { return static_cast<int32_t>(random() % static_cast<uint32_t>(n)); };
+    const int32_t n = 1 + below(70);
+    std::vector<float> row(static_cast<size_t>(n));
+    for (float& x : row) x = static_cast<float>(below(6));  // many are equal
+    std::vector<int32_t> few(static_cast<size_t>(below(20)));
+    for (int32_t& token : few) token = below(n + 2) - 1;  // some are no tokens
+    const auto list = hd::shortlist(row.data(), n, few.data(), static_cast<int32_t>(few.size()));
+    CHECK(std::is_sorted(list.begin(), list.end(), std::less_equal<>()) && list.size() <= few.size() + 1);
+    for (const int32_t token : few) {
+        if (token >= 0 && token < n) row[static_cast<size_t>(token)] += static_cast<float>(below(3) - 1);
+    }
+    for (const int32_t token : few) {
+        CHECK(std::count(list.begin(), list.end(), token) == (token >= 0 && token < n ? 1 : 0));
+    }
+    int32_t best = list.front();
+    for (const int32_t token : list) {
+        if (row[static_cast<size_t>(token)] > row[static_cast<size_t>(best)]) best = token;
+    }
+    CHECK(best == static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+}
+
 }  // namespace
 
 int main() {
+    for (uint32_t seed = 1; seed <= 2000; seed++) shortlist_has_the_winner(seed);
     for (uint32_t seed = 1; seed <= 20; seed++) {
         equals_plain(seed);
     }

@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace hd {
 
 // Index of the first largest of n logits; 0 where all are NaN.
 int32_t first_largest(const float* logits, int32_t n);
+
+// Where penalties change the logits of some tokens only (`few`, in any order, what is no token is left out), a greedy
+// choice takes one of these or the first largest of the others: all of them, ascending, each once. n is at least 1.
+std::vector<int32_t> shortlist(const float* logits, int32_t n, const int32_t* few, int32_t n_few);
 
 }  // namespace hd

@@ -6,7 +6,8 @@
 namespace hd::kernels {
 namespace {
 
-constexpr int kStep = 16;  // mask values looked at together
+constexpr int kStep = 16;   // mask values looked at together
+constexpr int kLeap = 128;  // and where other conversations' cells lie, of which there are many in a row
 
 float from_half(uint16_t h) {
     const uint32_t sign = (h & 0x8000U) << 16, exponent = h >> 10 & 31, mantissa = h & 1023U;
@@ -29,6 +30,17 @@ struct Step {
         hidden = differs == 0;
     }
 };
+
+// The first cell from `c` on that may be seen: whole leaps of hidden ones are left out.
+int64_t behind_hidden(const uint16_t* mask, int64_t c, int64_t cells) {
+    while (c + kLeap <= cells) {
+        uint16_t differs = 0;
+        for (int i = 0; i < kLeap; i++) differs |= static_cast<uint16_t>(mask[c + i] ^ kHidden);
+        if (differs) break;
+        c += kLeap;
+    }
+    return c;
+}
 
 }  // namespace
 
@@ -57,11 +69,15 @@ void Visible::fill(int thread, int threads) {
             count++;
             end = static_cast<int32_t>(cell) + 1;
         };
-        for (int64_t c = 0; c < problem_.cells; c += kStep) {
+        for (int64_t c = behind_hidden(mask, 0, problem_.cells), next; c < problem_.cells; c = next) {
+            next = c + kStep;
             const int64_t left = std::min<int64_t>(kStep, problem_.cells - c);
             if (left == kStep) {
                 const Step step(mask + c);
-                if (step.hidden) continue;
+                if (step.hidden) {
+                    next = behind_hidden(mask, next, problem_.cells);
+                    continue;
+                }
                 if (step.zero) {  // the next border of a chunk lies within these cells, at their start, or behind them
                     const int32_t border = (count + kChunk - 1) / kChunk * kChunk;
                     if (border < count + kStep) to[2 + border / kChunk] = static_cast<int32_t>(c + border - count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "../attention/visible.hpp"
 #include "../vector_set.hpp"
 #include "attention_scene.hpp"
 #include "each_set.hpp"
@@ -101,6 +102,39 @@ void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
     }
 }
 
+// Runs of hidden cells of any length, as other conversations leave them, and of seen ones: no cell is missed.
+void check_runs(uint32_t seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint32_t>(n)); };
+    Problem problem{};
+    problem.rows = problem.streams = problem.mask_streams = 1;
+    problem.cells = 1 + below(3000);
+    std::vector<uint16_t> mask(static_cast<size_t>(problem.cells));
+    bool hidden = seed % 2;
+    for (int64_t c = 0, end = 0; c < problem.cells; c++) {
+        if (c == end) {
+            hidden = !hidden;
+            end += 1 + below(seed % 3 ? 500 : 20);
+        }
+        mask[static_cast<size_t>(c)] = hidden ? kHidden : seed % 4 && below(50) == 0 ? 0x3c00 : 0;
+    }
+    problem.mask = reinterpret_cast<const char*>(mask.data());
+    std::vector<int32_t> table(Visible::bytes(problem) / sizeof(int32_t)), want;
+    Visible visible(problem, table.data());
+    visible.fill(0, 1);
+    for (int64_t c = 0; c < problem.cells; c++) {
+        if (mask[static_cast<size_t>(c)] != kHidden) want.push_back(static_cast<int32_t>(c));
+    }
+    CHECK(visible.count(0, 0) == static_cast<int64_t>(want.size()));
+    std::vector<int32_t> cells(kChunk), got;
+    std::vector<float> values(kChunk);
+    for (int64_t chunk = 0; chunk < Visible::chunks(problem); chunk++) {
+        const int n = visible.list(0, 0, chunk, cells.data(), values.data());
+        got.insert(got.end(), cells.begin(), cells.begin() + n);
+    }
+    CHECK(got == want);
+}
+
 void check_nothing_visible(const AttentionSet& set) {
     for (const bool sinks : {false, true}) {
         Shape shape;
@@ -159,6 +193,7 @@ void check_set(const AttentionSet& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    for (uint32_t seed = 1; seed <= 300; seed++) check_runs(seed);
     return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
         const AttentionSet& set = vector_set(kernels).attention;
         check_set(set);
