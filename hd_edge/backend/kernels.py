@@ -216,8 +216,8 @@ def _install() -> Status:
     found = library.hd_rows_isa(wanted)
     if found is None:
         if wanted and library.hd_rows_known(wanted) == 0:
-            names = "auto, off, avx512bf16, avx512vnni, avxvnni, avx2, neoni8mm, neondotprod"
-            msg = f"{VARIABLE}={isa!r} is none of {names}"
+            known = "auto, off, avx512bf16, avx512vnni, avxvnni, avx2, neoni8mm, neondotprod"
+            msg = f"{VARIABLE}={isa!r} is none of {known}"
             raise ConfigError(msg)
         return _inactive("no kernels for this processor")
     names = _strings(library.hd_rows_symbol)

@@ -191,7 +191,7 @@ def test_status_before_anything_happened() -> None:
     ("quantization", "megabytes"),
     # A row of 576 columns does not divide into blocks of 256: of the K-quants only the second half of the feed-forward
     # layers is left, 1,536 columns wide.
-    [("Q4_0", 50), ("Q4_1", 50), ("Q8_0", 50), ("Q4_K_M", 15), ("Q5_K_M", 15), ("Q6_K", 15)],
+    [("BF16", 150), ("Q4_0", 50), ("Q4_1", 50), ("Q8_0", 50), ("Q4_K_M", 15), ("Q5_K_M", 15), ("Q6_K", 15)],
 )
 def test_as_near_to_the_weights_as_llama_cpp(smollm2: Path, tmp_path: Path, quantization: str, megabytes: int) -> None:
     """Both round activations, each in its way: perplexity then differs by chance, nearness to the same weights less."""
