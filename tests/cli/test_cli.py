@@ -184,7 +184,7 @@ def test_ctrl_c_reaches_doctor_during_a_forward(monkeypatch):
     ran, cancelled = [], threading.Event()
 
     class Endless:
-        tier = "context"
+        tier, n_threads = "context", 1
 
         def __init__(self, *_, **__):
             pass
