@@ -20,10 +20,9 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         yield report["error"]
         return
     learned = report["kind"] == "model"
-    read = report["answers" if learned else "corpus_tokens"]
-    source = f" from {read:,} {'answers' if learned else 'tokens'}" if read else ""  # an export does not say
+    source = f"{report['answers']:,} answers" if learned else f"{report['corpus_tokens']:,} tokens"
     yield f"{report['kind']} tier: {report['path']}"
-    size = f"{report['bytes'] / 2**20:.1f} MiB, {report['records']:,} records{source}"
+    size = f"{report['bytes'] / 2**20:.1f} MiB, {report['records']:,} records from {source}"
     yield f"  {report['model']}, {report['n_vocab']:,} tokens; {size}"
     for tier, rates in report["tiers"].items():
         if rates["drafted"] or rates["lookups"]:
