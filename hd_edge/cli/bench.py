@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .foreign import one_line
 from .options import MODEL, model_path
 from .streams import write_figures, wrote
 from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, STORE_FILE, TEXT, THREADS, Finite
@@ -165,10 +166,10 @@ def _report(
     from hd_edge.bench.sentence import sentence
     from hd_edge.bench.summary import summarise
     from hd_edge.bench.table import table, title
-    from hd_edge.errors import ContextFullError
+    from hd_edge.errors import ContextFullError, printable
 
     for name, reason in results.skipped.items():
-        click.echo(f"left out: {name}: {reason}", err=True)
+        click.echo(one_line(f"left out: {name}: {reason}"), err=True)
     if not results.records:
         if not interrupted:
             msg = f"none of {len(questions)} prompts fits the context window of {arms.settings.n_ctx} tokens: raise -c"
@@ -186,7 +187,7 @@ def _report(
         click.echo(f"interrupted: {len(results.records)} of {total} answers", err=True)
     to_stdout = options["json_file"] == "-"
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not to_stdout
-    lines = [title(summary), "", *table(summary, _colour if coloured else None), "", sentence(summary)]
+    lines = [printable(title(summary)), "", *table(summary, _colour if coloured else None), "", sentence(summary)]
     click.echo("\n".join(lines).rstrip(), err=to_stdout)
     if options["json_file"]:
         write_figures(options["json_file"], json.dumps(summary, indent=1, ensure_ascii=False))

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from .foreign import json_text, one_line
 from .values import FilePath
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -43,13 +44,13 @@ def info(folder: Path | None, as_json: bool) -> None:
 
     found = report(_folder(folder))
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json_text(found, indent=2))
         return
-    click.echo(found["folder"])
+    click.echo(one_line(found["folder"]))
     if not found["models"]:
         click.echo("empty")
     for model in found["models"]:
-        click.echo(_line(model))
+        click.echo(one_line(_line(model)))
 
 
 def _line(model: dict[str, Any]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hd_edge.errors import ConfigError, ContextFullError
-from hd_edge.store.ownership import new_text, real_path
+from hd_edge.store.ownership import new_text, place, real_path
 
 from .interrupt import in_thread
 
@@ -104,8 +107,15 @@ class Conversation:
         """Forgets all turns."""
         self.turns, self.dropped = [], 0
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, replaced: list[dict[str, str]] | None = None) -> Path | None:
         """Writes the conversation as JSON, whole or not at all, for the user alone to read.
+
+        Args:
+            path: Where.
+            replaced: Turns whose last answer was made again, so that it may go.
+
+        Returns:
+            Where that conversation is now which stood there, and of which this one holds not all; None: it holds all.
 
         Raises:
             ConfigError: What stands there is no saved conversation; it is left alone.
@@ -113,10 +123,11 @@ class Conversation:
         """
         document = {"system": self.system, "messages": self.turns}
         real = real_path(path)
-        if os.path.lexists(real):
-            read(path)
+        old = read(path)[1] if os.path.lexists(real) else []
+        aside = _keep_beside(real) if old not in (self.turns[: len(old)], replaced) else None
         with new_text(real, replaces=True) as file:
             file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        return aside
 
     def load(self, path: Path) -> None:
         """Reads a saved conversation.
@@ -158,6 +169,17 @@ class Conversation:
             return False
         self.dropped += 2
         return True
+
+
+def _keep_beside(path: Path) -> Path:
+    """Gives a file a second name with the date, under which it stays when another takes the first."""
+    stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for name in chain([stem], (f"{stem}-{number}" for number in count(2))):
+        aside = path.with_name(name + path.suffix)
+        with suppress(FileExistsError):
+            place(path, aside)
+            break
+    return aside
 
 
 def read(path: Path) -> tuple[str, list[dict[str, str]]]:

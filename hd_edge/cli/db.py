@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
@@ -17,12 +17,8 @@ from hd_edge.errors import printable
 
 from .options import DRAFTER, MODEL, model_path
 from .progress import ProgressLine
+from .stores import addition, in_turn, open_any
 from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, STORE_FILE, TEXT, THREADS, FilePath, Name, Writable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from hd_edge.store.store import Store
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 STORE = click.argument("store", type=STORE_FILE)
@@ -32,20 +28,6 @@ MOST_LINE = 2**20  # characters of an export's line; none is as long, so its res
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def db() -> None:
     """Stores: what the model said before, and statistics of a corpus."""
-
-
-def open_any(path: Path, *, read_only: bool = False) -> Store:
-    """A store of either kind."""
-    from hd_edge.store.store import Store
-
-    return Store(path, kind=None, read_only=read_only)
-
-
-def in_turn(paths: Iterable[Path]) -> Iterator[Store]:
-    """Each of them to read, one open at a time."""
-    for path in paths:
-        with open_any(path, read_only=True) as store:
-            yield store
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
@@ -203,7 +185,7 @@ def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
         with open_any(into, read_only=True) as target:
             kind, identity = target.kind, target.identity
     check_sources(in_turn(sources), identity)
-    with Store(into, identity, kind=kind) as store:
+    with addition(into), Store(into, identity, kind=kind) as store:
         read = merge_stores(store, in_turn(sources))
         show({"store": str(into), "records_read": read, "records": len(store)}, as_json)
 
@@ -243,7 +225,7 @@ def import_command(store: Path, source: IO[str], model: str, kind: str, as_json:
 
     first = read_header(source)  # before a model is loaded
     lines = chain([first], iter(partial(source.readline, MOST_LINE), ""))
-    with vocabulary_of(model_path(model)) as loaded:
+    with vocabulary_of(model_path(model)) as loaded, addition(store):
         identity, vocabulary = identify(loaded), Vocabulary(loaded)
         # Checked before a store is made.
         with checked(lines, vocabulary, identity) as sound, Store(store, identity, kind=kind) as opened:
@@ -279,7 +261,7 @@ def verify(store: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"store": str(store), "sound": not findings, "records": records, "findings": findings}))
     else:
-        click.echo("\n".join(findings) or f"sound: {records:,} records")
+        click.echo(printable("\n".join(findings)) or f"sound: {records:,} records")
     if findings:
         sys.exit(1)
 
@@ -295,6 +277,6 @@ def purge(store: Path, yes: bool) -> None:
         click.confirm(f"forget everything in {store}?", abort=True, err=True)
     with open_any(store) as opened:
         purge_store(opened)
-    click.echo(f"{store} holds no text any more", err=True)
+    click.echo(f"{printable(str(store))} holds no text any more", err=True)
     for other in sorted(store.parent.glob(f"{store.name}.corrupt-*")):
-        click.echo(f"a damaged copy is still there: {other}", err=True)
+        click.echo(f"a damaged copy is still there: {printable(str(other))}", err=True)

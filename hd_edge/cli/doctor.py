@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from .foreign import one_line
 from .values import THREADS, Name
 
 
 @click.command()
 @click.option("-m", "--model", type=Name(), help="Also look at this GGUF file ('demo' for SmolLM2-135M).")
 @click.option("--explain", is_flag=True, help="Why is it (not) faster here? Measures cost curve and acceptance.")
-@click.option("-t", "--threads", type=THREADS, help="Threads of --explain; default: physical cores.")
+@click.option("-t", "--threads", type=THREADS, help="Threads to measure with; default: physical cores.")
 @click.option("--drafter", metavar="MODEL", help="Small GGUF that drafts too, or 'demo': may it, and what it brings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(model: str | None, explain: bool, threads: int | None, drafter: str | None, as_json: bool) -> None:
@@ -37,7 +38,7 @@ def doctor(model: str | None, explain: bool, threads: int | None, drafter: str |
     if model:
         from .model_report import model_report
 
-        report["model"] = model_report(model, drafter)
+        report["model"] = model_report(model, drafter, threads)
     if model and explain:
         report["why"] = _why(report["model"]["file"], threads, report["model"].get("drafter"), as_json)
     if as_json:
@@ -47,9 +48,9 @@ def doctor(model: str | None, explain: bool, threads: int | None, drafter: str |
             click.echo(section)
             for key, value in values.items():
                 lines = value if isinstance(value, list) else [value]
-                click.echo(f"  {key:<22} {lines[0] if lines else '-'}")
+                click.echo(f"  {key:<22} {one_line(str(lines[0])) if lines else '-'}")
                 for line in lines[1:]:
-                    click.echo(f"  {'':<22} {line}")
+                    click.echo(f"  {'':<22} {one_line(str(line))}")
     if report["backend"].get("error"):
         sys.exit(1)
 

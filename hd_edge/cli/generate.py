@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Generator
@@ -16,10 +15,11 @@ import click
 from hd_edge.errors import TokenError
 from hd_edge.model.text_file import read_whole
 
+from .foreign import json_text, write
 from .interrupt import in_thread, once
 from .options import load_llama, model_options, sampling, sampling_options
 from .progress import PrefillLine
-from .streams import as_utf8, wrote
+from .streams import as_utf8, held, wrote
 from .values import PAGE
 
 if TYPE_CHECKING:
@@ -79,36 +79,37 @@ def generate(**options: Any) -> None:
     llm.on_prefill = progress.show
     explanation = llm.on_step = explain(llm) if page is not None else None
     pieces, reason = [], None
-    try:
-        with once(), closing(_stream(llm, prompt, chat, settings)) as stream:
-            for piece, finish in stream:
-                progress.close()
-                pieces.append(piece)
-                reason = finish or reason
-                if not as_json:
-                    click.echo(piece, nl=False)
-                    sys.stdout.flush()
-    except (KeyboardInterrupt, SystemExit):
-        reason = "cancelled"
-        raise
-    except TokenError as error:
-        if prompt:
+    with held():  # a warning begins no line in the midst of the answer
+        try:
+            with once(), closing(_stream(llm, prompt, chat, settings)) as stream:
+                for piece, finish in stream:
+                    progress.close()
+                    pieces.append(piece)
+                    reason = finish or reason
+                    if not as_json:
+                        write(piece)
+        except (KeyboardInterrupt, SystemExit):
+            reason = "cancelled"
             raise
-        msg = "there is no prompt, and this model has no token to begin with: give -p TEXT, -f FILE, or a text on stdin"
-        raise click.UsageError(msg) from error
-    finally:
-        progress.close()
-        if as_json:
-            result = {"text": "".join(pieces), "finish_reason": reason, "stats": llm.stats.to_dict()}
-            click.echo(json.dumps(result, ensure_ascii=False))
-        elif pieces:
-            click.echo()
-        if page is not None and explanation is not None:
-            explanation.write(Path(page))
-            wrote(page)
-        if not quiet and llm.stats.tokens:
-            click.echo(llm.stats.summary(), err=True)
-        llm.close()
+        except TokenError as error:
+            if prompt:
+                raise
+            msg = "there is no prompt, and this model has no token to begin with: "
+            msg += "give -p TEXT, -f FILE, or a text on stdin"
+            raise click.UsageError(msg) from error
+        finally:
+            progress.close()
+            if as_json:
+                result = {"text": "".join(pieces), "finish_reason": reason, "stats": llm.stats.to_dict()}
+                click.echo(json_text(result))
+            elif pieces:
+                click.echo()
+            if page is not None and explanation is not None:
+                explanation.write(Path(page))
+                wrote(page)
+            if not quiet and llm.stats.tokens:
+                click.echo(llm.stats.summary(), err=True)
+            llm.close()
 
 
 def explain(llm: Llama) -> Explanation:

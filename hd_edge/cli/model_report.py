@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from .disturbance import Disturbance
 from .interrupt import ends_at_ctrl_c, in_thread
 
 MEASURED, TRIES = 128, 4  # tokens in which every size is sampled; how often, where other programs spoil the samples
 
 
-def model_report(name: str, drafter: str | None = None) -> dict[str, Any]:
+def model_report(name: str, drafter: str | None = None, threads: int | None = None) -> dict[str, Any]:
     """File, tensors, what exact mode takes, and what rows cost here.
 
     Args:
         name: Of the model.
         drafter: Of a model that shall draft for it.
+        threads: To measure with; None: physical cores.
 
     Raises:
         ConfigError: It cannot draft for this one.
@@ -47,7 +49,7 @@ def model_report(name: str, drafter: str | None = None) -> dict[str, Any]:
     if drafter is not None:
         report["drafter"] = check_drafter(model_path(drafter), DraftConfig(), path)
     report["drafters"] = _drafters(path)
-    report["cost of rows"] = _cost(path)
+    report["cost of rows"] = _cost(path, threads)
     return report
 
 
@@ -68,24 +70,28 @@ def _drafters(path: str) -> list[str]:
     return suitable(path, candidates) or [f"none found{hint}"]
 
 
-def _cost(path: str) -> list[str]:
+def _cost(path: str, threads: int | None) -> list[str]:
     """What a forward over n rows costs on this machine, measured now unless the store knows."""
     from itertools import islice
 
     from hd_edge import Llama
     from hd_edge.draft.tree_planner import TreePlanner
 
+    given: dict[str, Any] = {} if threads is None else {"n_threads": threads, "n_threads_batch": threads}
     with ends_at_ctrl_c():
-        llm = Llama(path, learn=False, prefix_cache=None)
+        llm = Llama(path, learn=False, prefix_cache=None, **given)
     try:
         planner = llm.planner
         if not isinstance(planner, TreePlanner):
             return ["not measured: plain decoding"]
+        disturbance, measured = Disturbance(llm.n_threads), False
         for _ in range(TRIES):
             if planner.cost.known:
                 break
+            measured = True
             for _ in islice(in_thread(llm, lambda: llm.generate([max(llm.token_bos(), 0)])), MEASURED):
                 pass
-        return planner.cost.table(planner.context)
+        told = disturbance.told() if measured else ""  # a store's costs are of an idle machine
+        return [f"not measured: {told}"] if told else planner.cost.table(planner.context)
     finally:
         llm.close()

@@ -11,7 +11,7 @@ import click
 
 from hd_edge.extras import install
 
-from .options import load_engine, load_llama, model_options
+from .options import load_engine, load_llama, model_options, model_path
 from .values import MOST_MIB, Alias, Finite, Name, Origin
 
 
@@ -36,6 +36,7 @@ from .values import MOST_MIB, Alias, Finite, Name, Origin
     help="Requests answered at a time; each conversation has --ctx-size tokens.",
 )
 @click.option("--logprobs", is_flag=True, help="Answer 'logprobs' with 'echo' too: keeps all logits in memory.")
+@click.option("--embedding", is_flag=True, help="Answer /v1/embeddings too; what is generated is then not drafted for.")
 def serve(**options: Any) -> None:
     """Serve a model over HTTP, as OpenAI's API, with a chat page at /."""
     try:
@@ -61,7 +62,13 @@ def serve(**options: Any) -> None:
     if parallel > 1 and logprobs:
         msg = f"--logprobs keeps the logits of one conversation, --parallel {parallel} asks for more: give one of them"
         raise click.UsageError(msg)
-    model = load_engine(options, parallel) if parallel > 1 else load_llama(options, logits_all=logprobs)
+    embedding: dict[str, Any] = {}
+    if options.pop("embedding"):
+        if parallel > 1:
+            msg = f"--embedding embeds one text at a time, --parallel {parallel} asks for more: give one of them"
+            raise click.UsageError(msg)
+        embedding = embedding_settings(model_path(options["model"]), options["batch_size"])
+    model = load_engine(options, parallel) if parallel > 1 else load_llama(options, logits_all=logprobs, **embedding)
     with ends_in_order(), listening, closing(model):
         app = create_app(model, alias, api_key=api_key, host=host, origins=origins, most_bytes=most_bytes)
 
@@ -71,6 +78,23 @@ def serve(**options: Any) -> None:
                 click.echo("everyone who reaches this address can use the model: --api-key asks for a key", err=True)
 
         Server(app, host, listening, ready).run(sockets=[listening])
+
+
+def embedding_settings(path: str, batch: int) -> dict[str, Any]:
+    """Arguments of ``Llama`` with which a model gives a vector for each text.
+
+    Args:
+        path: Its file. Where that does not say how vectors of tokens become one, it is their mean.
+        batch: Tokens of the longest text.
+    """
+    from llama_cpp import LLAMA_POOLING_TYPE_MEAN, LLAMA_POOLING_TYPE_UNSPECIFIED
+
+    from hd_edge.model.gguf import read_header
+
+    header = read_header(path)
+    pools = header.scalars.get(f"{header.architecture}.pooling_type")
+    kind = LLAMA_POOLING_TYPE_UNSPECIFIED if pools else LLAMA_POOLING_TYPE_MEAN
+    return {"embedding": True, "pooling_type": kind, "n_ubatch": batch}  # a text is computed in one piece
 
 
 def _name(model: str) -> str:

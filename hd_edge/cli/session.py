@@ -1,4 +1,4 @@
-"""A named conversation on the disk: what another chat has written there meanwhile is never written over."""
+"""A named conversation on the disk: what stands there, or what another chat writes meanwhile, is never written over."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class Session:
         self.path = path
         self._known = _stamp(path)
 
-    def keep(self, conversation: Conversation) -> str | None:
-        """Writes the conversation, beside the file if that holds what would be lost.
+    def keep(self, conversation: Conversation, replaced: list[dict[str, str]] | None = None) -> str | None:
+        """Writes the conversation, beside the file if another chat has put there what would be lost.
+
+        Args:
+            conversation: What was said.
+            replaced: Turns whose last answer was made again.
 
         Returns:
-            The session's new name, if it has got one.
+            What a person should know about other names that were needed.
 
         Raises:
             HDEdgeError: The folder stays locked, or what stands there is no conversation.
@@ -45,9 +49,11 @@ class Session:
                     return None  # nothing new was said here
                 if moved := theirs is None or not _begins(ours, theirs):
                     self.path = self._beside()
-            conversation.save(self.path)
+            aside = conversation.save(self.path, replaced)
             self._known = _stamp(self.path)
-        return self.path.stem if moved else None
+        if moved:
+            return f"another chat has gone on with this session: this one is kept as --session {self.path.stem}"
+        return f"what this session held before is kept as --session {aside.stem}" if aside is not None else None
 
     def _beside(self) -> Path:
         """The first name with a number that no session has."""

@@ -6,11 +6,12 @@ import contextlib
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 import click
 
-from hd_edge.errors import HDEdgeError
+from hd_edge.errors import HDEdgeError, printable
 
 # A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
 # to stdout fails as it does where it is closed, what goes to stderr is lost.
@@ -32,8 +33,28 @@ def prepare() -> None:
     warnings.showwarning = _show
 
 
+_waiting: list[list[str]] = []  # warnings, of each block that holds them back
+
+
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"hd-edge: {message}", err=True)
+    line = f"hd-edge: {printable(str(message))}"
+    if _waiting:
+        _waiting[-1].append(line)
+    else:
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Warnings wait for the end of this block, within which a line of an answer is not complete."""
+    lines: list[str] = []
+    _waiting.append(lines)
+    try:
+        yield
+    finally:
+        _waiting.pop()
+        for line in lines:
+            click.echo(line, err=True)
 
 
 def as_utf8(given: str) -> str:
@@ -56,7 +77,7 @@ def finish() -> None:
 
 def wrote(path: str | os.PathLike[str]) -> None:
     """Says where a file is that was asked for."""
-    click.echo(f"wrote {os.path.abspath(path)}", err=True)  # noqa: PTH100  links stay, as the user named them
+    click.echo(f"wrote {printable(os.path.abspath(path))}", err=True)  # noqa: PTH100  links stay, as the user named them
 
 
 def write_figures(path: str, text: str) -> None:
@@ -80,5 +101,6 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"the input is not UTF-8 text: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else f"cannot read or write: {error}"
-    return f"{type(error).__name__}: {error}; hd-edge --debug shows where"
+        name = printable(str(error.filename or ""))
+        return f"{name}: {error.strerror}" if name else f"cannot read or write: {error}"
+    return f"{type(error).__name__}: {printable(str(error))}; hd-edge --debug shows where"

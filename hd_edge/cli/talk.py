@@ -17,7 +17,7 @@ from .interrupt import once
 from .keyboard import Keyboard
 from .progress import PrefillLine
 from .session import Session
-from .streams import sentence
+from .streams import held, sentence
 from .ui import UI
 
 HELP = """\
@@ -66,6 +66,7 @@ class Talk:
         conversation.llm.on_prefill = self.reading.show
         self.seed = conversation.settings.get("seed")
         self.dropped = 0  # turns that the user knows to be left out
+        self.unkept = False  # the session lacks what was said last
         self.commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: self.ui.note(HELP),
             "reset": self.reset,
@@ -114,17 +115,19 @@ class Talk:
         else:
             self.ui.note(f"/{command[1]} is no command; /help lists them")
 
-    def show(self, pieces: Pieces, unsaid: str) -> None:
+    def show(self, pieces: Pieces, unsaid: str, *, again: bool = False) -> None:
         """Prints an answer while it is made, then what there is to know about it.
 
         Args:
             pieces: Of the answer; not begun.
             unsaid: What it means that nothing was said.
+            again: It takes the place of the last answer.
         """
+        replaced = self.conversation.turns if again else None
         self.conversation.settings["seed"] = random.randrange(2**31) if self.seed is None else self.seed
         shown = self.ui.answer(self.drafts)
         try:
-            with self.keyboard.silent(), once():
+            with held(), self.keyboard.silent(), once():
                 try:
                     for piece in pieces:
                         self.reading.close()
@@ -136,13 +139,25 @@ class Talk:
                     self.reading.close()
                     shown.close()
         finally:  # also where the terminal was closed meanwhile
-            moved = self.session.keep(self.conversation) if self.session is not None else None
-        if moved is not None:
-            self.ui.note(f"another chat has gone on with this session: this one is kept as --session {moved}")
+            self.keep(replaced)
         self.hints(unsaid)
         stats = self.conversation.llm.stats
         if stats.tokens and not self.quiet:
             self.ui.note(stats.summary())
+
+    def keep(self, replaced: list[dict[str, str]] | None) -> None:
+        """Writes the session, if there is one; where that fails, the chat goes on."""
+        if self.session is None:
+            return
+        try:
+            told = self.session.keep(self.conversation, replaced)
+        except (HDEdgeError, OSError, ValueError) as error:
+            self.unkept = True
+            told = f"this answer is in no session yet: {sentence(error)}; /save FILE keeps it elsewhere"
+        else:
+            self.unkept = False
+        if told is not None:
+            self.ui.note(told)
 
     def hints(self, unsaid: str) -> None:
         """Says what happened to the answer, or to the turns before it."""
@@ -182,7 +197,7 @@ class Talk:
             return
         if self.seed is not None:
             self.seed += 1
-        self.show(self.conversation.ask_again(), "the last answer stays")
+        self.show(self.conversation.ask_again(), "the last answer stays", again=True)
 
     def edit(self, name: str) -> None:
         """Has the model change a file; the conversation stays as it is."""
@@ -236,17 +251,26 @@ class Talk:
     def save(self, name: str) -> None:
         """Writes the conversation to a file."""
         path = user_path(name)
-        self.conversation.save(path)
+        aside = self.conversation.save(path)
+        if aside is not None:
+            self.ui.note(f"another conversation stood there; it is kept as {aside.absolute()}")
         self.ui.note(f"saved {len(self.conversation.turns)} messages to {path.absolute()}")
 
     def load(self, name: str) -> None:
         """Goes on with a saved conversation."""
+        self.go_on(name)
+
+    def go_on(self, name: str, system: str | None = None) -> None:
+        """The same, with another system prompt if there is one."""
         path, before = user_path(name), len(self.conversation.turns)
         self.conversation.load(path)
         self.dropped = 0
         instead = f", in place of {before}" if before else ""
         self.ui.note(f"loaded {len(self.conversation.turns)} messages from {path.absolute()}{instead}")
-        if self.conversation.system:
+        if system is not None and system != (old := self.conversation.system):
+            self.conversation.system = system
+            self.ui.note(f"system prompt from now on: {system or '(none)'}, in place of {old or '(none)'}")
+        elif self.conversation.system:
             self.ui.note(f"system prompt: {self.conversation.system}")
         if self.keyboard.terminal and self.conversation.has_answer:
             question, answer = self.conversation.turns[-2:]  # where you stopped

@@ -18,15 +18,12 @@ import click
 from hd_edge.errors import printable
 from hd_edge.tiers.colours import COLOURS, PLAIN
 
+from .foreign import shown, write
+
 if TYPE_CHECKING:
     from .flow import Flow
 
 CHANGES = {"+": "green", "-": "red", "@": "cyan"}  # first character of a diff's line
-
-
-def shown(text: str) -> str:
-    """Text of a model, safe in a terminal: without the control characters that would move its cursor."""
-    return "".join(c for c in text if c >= " " or c in "\n\t").replace("\x7f", "").replace("\x9b", "")
 
 
 class UI:
@@ -129,13 +126,15 @@ class Answer:
             return
         if thought != self._thinks or not self._begun:
             self._next(thought)
-        if self._ui.styled:
-            text = shown(text)
+        if not self._ui.styled:
+            write(text)
+            return
+        text = shown(text)
         if self._flow is not None:
             self._flow.feed(text, tier if self._drafts else "dim" if thought else "")
             return
         text = self._ui.tier(text, tier) if self._drafts else self._ui.style(text, dim=True) if thought else text
-        click.echo(text, nl=False, color=self._ui.styled)
+        click.echo(text, nl=False, color=True)
         sys.stdout.flush()
 
     def close(self) -> None:

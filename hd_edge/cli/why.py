@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from .disturbance import Disturbance
 from .interrupt import ends_at_ctrl_c, in_thread
 
 PROMPTS = (
@@ -36,6 +37,7 @@ def explain(model: str, threads: int | None, drafter: str | None = None) -> dict
         llm = Llama(model, n_ctx=2048, store=None, learn=False, prefix_cache=None, drafter=drafter, **given)
     try:
         answers: list[dict[str, Any]] = []
+        disturbance = Disturbance(llm.n_threads)
         for prompt in PROMPTS:
             talk = [{"role": "user", "content": prompt}]
             ask = partial(llm.create_chat_completion, talk, temperature=0.0, max_tokens=TOKENS, stream=True)
@@ -52,25 +54,29 @@ def explain(model: str, threads: int | None, drafter: str | None = None) -> dict
                 }
             )
         cost: dict[int, float] = {}
-        if isinstance(llm.planner, TreePlanner):
+        told = disturbance.told()
+        if isinstance(llm.planner, TreePlanner) and not told:
             rows, relative = llm.planner.cost.relative(256)
             cost = {int(n): float(c) for n, c in zip(rows, relative, strict=True) if n in SIZES}
         best = max(float(answer["mean_accepted_tokens"]) for answer in answers)
-        return {"cost": cost, "answers": answers, "verdict": verdict(cost, best, llm.plain_reason)}
+        return {"cost": cost, "answers": answers, "verdict": verdict(cost, best, llm.plain_reason, told)}
     finally:
         llm.close()
 
 
-def verdict(cost: dict[int, float], best: float, plain: str = "") -> list[str]:
+def verdict(cost: dict[int, float], best: float, plain: str = "", disturbed: str = "") -> list[str]:
     """What the numbers mean.
 
     Args:
         cost: Rows to forwards over one row.
         best: Mean accepted tokens of the answer that repeats most.
         plain: Why this model decodes plainly; empty if it need not.
+        disturbed: What other programs did meanwhile; empty: nothing.
     """
     if plain:
         return [f"This model decodes plainly: {plain}."]
+    if disturbed:
+        return [f"The cost of rows cannot be told, {disturbed}."]
     if not cost:
         return ["The cost curve is not known yet: the answers were too short to measure it."]
     said = []

@@ -15,7 +15,7 @@ from hd_edge.backend.ranges import expect
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
-from hd_edge.model.chat_template import ChatTemplate, Prompt, refusals
+from hd_edge.model.chat_template import ChatTemplate, Prompt, check_variables, refusals
 from hd_edge.model.harmony import HarmonyParser
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
@@ -75,6 +75,7 @@ class Chats(Completions):
         variables: Any = {} if chat_template_kwargs is None else chat_template_kwargs
         fits = isinstance(variables, dict) and all(isinstance(name, str) for name in variables)
         expect("chat_template_kwargs", variables, fits, "a dict from names to values")
+        check_variables(variables)
         check_schemas(settings.get("tools"), settings.get("functions"))
         if settings.get("response_format") is not None:
             settings["grammar"] = response_grammar(settings.pop("response_format")) or settings.get("grammar")
@@ -130,7 +131,7 @@ class Chats(Completions):
         top = (given.pop("top_logprobs") or 0) if given.pop("logprobs") else None
         grammar = given.pop("grammar")
         asked = tools.given if tools.mode != "none" else None
-        prompt = template.prompt(self, messages, asked, {**variables, **given})
+        prompt = template.prompt(self, messages, asked, given, variables)
         if tools.mode != "none":
             grammar = _grammar(template, tools, prompt, grammar, parallel=parallel)
         elif grammar is not None and template.in_channels:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from traceback import walk_tb
 from typing import Any
 
-from llama_cpp import llama_chat_format
+from llama_cpp import Llama, llama_chat_format
 
 from hd_edge.errors import ConfigError, HDEdgeError
 
@@ -23,6 +23,7 @@ from .call_format import GENERIC, HARMONY, CallFormat, format_of
 from .messages import called
 
 MARK = "qzxmark"
+MOST_NAMED = 200  # characters of names in a message
 TOOL = {
     "type": "function",
     "function": {"name": MARK, "description": "d", "parameters": {"type": "object", "properties": {}}},
@@ -30,6 +31,12 @@ TOOL = {
 CALL = {"id": "qzx000001", "type": "function", "function": {"name": MARK, "arguments": {MARK + "a": 1}}}
 USER = {"role": "user", "content": "u"}
 RENDERS = inspect.unwrap(llama_chat_format.Jinja2ChatFormatter.__call__).__code__
+GIVEN = frozenset(  # what a template gets of the request, or of the model
+    [
+        *inspect.signature(Llama.create_chat_completion).parameters,
+        *("llama", "eos_token", "bos_token", "add_generation_prompt", "raise_exception", "strftime_now"),
+    ]
+)
 PROMPT_WRITER = "chat_formatter_to_chat_completion_handler."
 DESCRIPTION = """You may call one or more functions to assist with the user query.
 
@@ -120,7 +127,12 @@ class ChatTemplate:
         return MARK in self._try([{"role": "system", "content": MARK}, USER])
 
     def prompt(
-        self, llama: Any, messages: list[dict[str, Any]], tools: list[Any] | None, settings: dict[str, Any]
+        self,
+        llama: Any,
+        messages: list[dict[str, Any]],
+        tools: list[Any] | None,
+        settings: dict[str, Any],
+        variables: dict[str, Any] | None = None,
     ) -> Prompt:
         """Writes a conversation.
 
@@ -129,10 +141,12 @@ class ChatTemplate:
             messages: In plain form.
             tools: OpenAI's.
             settings: For the completion, and for the template.
+            variables: More of them, for the template alone.
 
         Raises:
-            ConfigError: The template refuses the conversation.
+            ConfigError: The template refuses the conversation, or the variables.
         """
+        variables = variables or {}
         if tools and not self.form.own:
             messages, tools = _described(messages, tools, self.form), None
         calls = any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
@@ -145,8 +159,10 @@ class ChatTemplate:
         if messages and messages[0]["role"] == "system" and not self._takes_system:
             messages = _without_system(messages)
         try:
-            caught = self._write(messages, tools, settings)
+            caught = self._write(messages, tools, {**variables, **settings})
         except Exception as error:  # a template may fail with anything
+            if variables and self._try(messages, tools):
+                raise _misled(variables, error) from error
             raise refusal(len(messages), error) from error
         text = caught.text.decode("utf-8")
         thinking = text.rstrip().endswith("<think>")
@@ -166,10 +182,29 @@ class ChatTemplate:
         return catcher
 
 
+def check_variables(names: Iterable[str]) -> None:
+    """Checks the names of more variables for a template.
+
+    Raises:
+        ConfigError: One is given by the request, or by the model.
+    """
+    if taken := next((name for name in names if name in GIVEN), None):
+        msg = f"chat_template_kwargs has {taken!r}, which the template gets from the request or the model: leave it out"
+        raise ConfigError(msg, "chat_template_kwargs")
+
+
 def refusal(messages: int, error: Exception) -> ConfigError:
     """What a template raised over so many messages, in words."""
     why = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
     return ConfigError(f"the model's chat template refuses a conversation of {messages} messages: {why}", "messages")
+
+
+def _misled(variables: Iterable[str], error: Exception) -> ConfigError:
+    """What a template raised over its variables alone."""
+    names = ", ".join(map(repr, variables))[:MOST_NAMED]
+    why = f": {error}" if type(error) is ValueError else ""  # what else there is are Python's words
+    msg = f"chat_template_kwargs has {names}, with which the model's chat template fails{why}: leave out what it lacks"
+    return ConfigError(msg, "chat_template_kwargs")
 
 
 @contextmanager

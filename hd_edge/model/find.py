@@ -146,8 +146,22 @@ def _cache() -> Path:
         return _home() / ".cache"
 
 
+def places() -> list[Path]:
+    """The folders in which ``found()`` looks."""
+    return [_ollama_folder(), *(root for _, root in _tools()), _hub_folder()]
+
+
+def _ollama_folder() -> Path:
+    return Path(os.environ.get("OLLAMA_MODELS") or _home() / ".ollama" / "models")
+
+
+def _hub_folder() -> Path:
+    home = os.environ.get("HF_HOME") or _home() / ".cache" / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+
+
 def _ollama() -> Iterator[Found]:
-    root = Path(os.environ.get("OLLAMA_MODELS") or _home() / ".ollama" / "models")
+    root = _ollama_folder()
     for manifest in _files(root / "manifests", "*"):
         try:
             layers: list[dict[str, Any]] = json.loads(read_path(manifest))["layers"]
@@ -165,20 +179,23 @@ def _ollama() -> Iterator[Found]:
                 yield Found(f"ollama:{prefix}{name}:{tag}", blob)
 
 
-def _folders() -> Iterator[Found]:
-    """Of tools whose models are files in a folder."""
-    for tool, root in (
+def _tools() -> list[tuple[str, Path]]:
+    return [
         ("lmstudio", _home() / ".lmstudio" / "models"),
         ("lmstudio", _home() / ".cache" / "lm-studio" / "models"),
         ("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or _cache() / "llama.cpp")),
-    ):
+    ]
+
+
+def _folders() -> Iterator[Found]:
+    """Of tools whose models are files in a folder."""
+    for tool, root in _tools():
         for path in _files(root, "*.gguf"):
             yield Found(f"{tool}:{path.relative_to(root).as_posix()}", path)
 
 
 def _hugging_face() -> Iterator[Found]:
-    home = os.environ.get("HF_HOME") or _home() / ".cache" / "huggingface"
-    root = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+    root = _hub_folder()
     for path in _files(root, "models--*/snapshots/*/**/*.gguf", deep=False):
         repository, _, _, *inside = path.relative_to(root).parts
         yield Found(f"{HUB}{repository.removeprefix('models--').replace('--', '/', 1)}/{'/'.join(inside)}", path)

@@ -17,6 +17,8 @@ from .json_schema.writer import grammar_of, text_grammar_of
 FORMATS = ("text", "json_object", "json_schema")
 MOST_BYTES = 256 * 1024  # of a schema
 
+NOTHING = 'root ::= "{}"'  # arguments of a function without parameters
+
 log = logging.getLogger("hd_edge")
 
 
@@ -49,13 +51,14 @@ def tool_grammar(function: dict[str, Any], param: str) -> str:
     """GBNF of the arguments of a function. As in OpenAI's API, only ``"strict": true`` promises all of its schema.
 
     Args:
-        function: With ``parameters``.
+        function: Without ``parameters`` it takes none.
         param: Where in a request it stands.
 
     Raises:
         ConfigError: As ``schema_grammar``; a keyword that cannot be held is an error of strict functions only.
     """
-    schema = function.get("parameters") or {"type": "object"}
+    if not (schema := function.get("parameters")):
+        return NOTHING
     return schema_grammar(schema, f"{param}.parameters", loose=function.get("strict") is not True)
 
 

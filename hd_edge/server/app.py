@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from hd_edge import Engine, Llama, __version__
@@ -120,6 +121,12 @@ async def delete_response(request: Request, name: str) -> dict[str, Any]:
     return {"id": name, "object": "response", "deleted": True}
 
 
+@router.post("/v1/responses/{path:path}", include_in_schema=False)
+async def nothing(request: Request, path: str) -> None:  # noqa: ARG001
+    """What OpenAI's API has below a response and is not offered here: not found, and no mere mistake of the method."""
+    raise HTTPException(404)
+
+
 @router.post("/v1/completions", tags=["OpenAI"])
 async def completions(request: Request, body: CompletionRequest) -> Answer:
     """Continues prompts."""
@@ -132,7 +139,8 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]
     """Vectors of texts, for models that were loaded with ``embedding=True``."""
     state = request.app.state
     if not state.llm.context_params.embeddings:
-        raise errors.RefusedError(400, f"{state.name} was not loaded for embeddings", code="no_embeddings")
+        msg = f"{state.name} was not loaded for embeddings: `hd-edge serve --embedding` or Llama(embedding=True) does"
+        raise errors.RefusedError(400, msg, code="no_embeddings")
     async with state.turn.seat(body.user or "") as llm:
         return await asyncio.to_thread(embed, llm, body, state.name)
 

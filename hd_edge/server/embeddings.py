@@ -9,6 +9,7 @@ import numpy as np
 from llama_cpp import LLAMA_POOLING_TYPE_NONE
 
 from hd_edge import Llama
+from hd_edge.engine.options import check_texts
 
 from .errors import RefusedError
 from .fields import separate
@@ -19,11 +20,14 @@ def embed(llm: Llama, body: EmbeddingRequest, name: str) -> dict[str, Any]:
     """The answer to ``POST /v1/embeddings``; token ids are embedded as the text that they spell.
 
     Raises:
+        ContextFullError: A text has more tokens than a batch.
+        TokenError: One has none.
         RefusedError: ``dimensions`` other than the model's, or the model gives vectors of tokens, not of texts.
     """
     if llm.pooling_type() == LLAMA_POOLING_TYPE_NONE:
         msg = (
-            f"{name} gives a vector for each token, none for a text: load it with a pooling_type, such as the mean (1)"
+            f"{name} gives a vector for each token, none for a text: load it with a pooling_type, such as the mean (1),"
+            " as `hd-edge serve --embedding` does"
         )
         raise RefusedError(400, msg, code="no_embeddings")
     if body.dimensions not in (None, llm.n_embd()):
@@ -34,6 +38,7 @@ def embed(llm: Llama, body: EmbeddingRequest, name: str) -> dict[str, Any]:
         text if isinstance(text, str) else llm.detokenize([*start, *text]).decode("utf-8", "replace")
         for text in separate(body.input)
     ]
+    check_texts(llm, {"input": texts, "truncate": False})  # llama_cpp would embed the beginning, and not say so
     made: dict[str, Any] = llm.create_embedding(texts)
     if body.encoding_format == "base64":
         for one in made["data"]:

@@ -126,9 +126,11 @@ def _open(path: str) -> bool:
 
 
 def _site(url: str) -> tuple[str, str]:
-    """Host of an origin with and without its port, in small letters; empty for what is no URL."""
+    """Host of an origin with and without its port, in small letters; empty for what is none, or has more than these."""
     try:
         parts = urlsplit(url)
+        if parts.port == 0 or "@" in url or "\\" in url or parts.path or parts.query or parts.fragment:
+            return "", ""
         return parts.netloc.lower(), (parts.hostname or "").lower()
     except ValueError:
         return "", ""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .store import Store
 
+CORPUS = ("corpus.tokens", "corpus.texts")
 BATCH = 20_000  # records in memory
 
 
@@ -26,7 +27,7 @@ def merge(into: Store, sources: Iterable[Store]) -> int:
     count = 0
     seen = [into]
 
-    def batches() -> Iterator[tuple[Mapping[int, bytes], int]]:
+    def batches() -> Iterator[tuple[Mapping[int, bytes], Mapping[str, int]]]:
         nonlocal count
         for source in sources:
             _check(source, into.identity)
@@ -37,9 +38,9 @@ def merge(into: Store, sources: Iterable[Store]) -> int:
                     records[key] = record
                     count += 1
                     if len(records) >= BATCH:
-                        yield records, 0
+                        yield records, {}
                         records = {}
-                yield records, source.counters().get("answers", 0)
+                yield records, _summed(source)
 
     into.add_together(batches())
     return count
@@ -59,6 +60,11 @@ def check_sources(sources: Iterable[Store], identity: Identity) -> None:
         with source.file.standing_still():
             for _ in source.scan():
                 pass
+
+
+def _summed(source: Store) -> dict[str, int]:
+    """What the file counts of its texts; how many records it has is no sum."""
+    return {name: n for name, n in source.numbers().items() if name.startswith("count.") or name in CORPUS}
 
 
 def _check(source: Store, identity: Identity) -> None:

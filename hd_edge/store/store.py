@@ -45,10 +45,12 @@ _SCAN = (
 )
 _WRITE = "INSERT OR REPLACE INTO ngrams (key, total, seen, record) VALUES (?, ?, ?, ?)"
 _COUNT = (
-    "INSERT INTO meta (name, value) VALUES ('count.' || ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     f" + CASE WHEN typeof(value) = 'integer' AND value BETWEEN 0 AND {MAX_COUNT} THEN value ELSE 0 END"
 )
 _BUILT = "INSERT OR IGNORE INTO built (prompt) VALUES (?)"
+ANSWERS = "count.answers"
+ADDITIONS = "count.additions"  # imports and merges: who was interrupted in one can see whether it is in
 _ANSWERS = "SELECT value FROM meta WHERE name = 'count.answers'"
 
 
@@ -150,13 +152,15 @@ class Store:
         with self.file.writing() as db:
             if built is not None and not db.execute(_BUILT, (built,)).rowcount:
                 return {}
-            return self._add(db, records, {"answers": answers, **(counters or {})})
+            named = {f"count.{name}": count for name, count in (counters or {}).items()}
+            return self._add(db, records, {ANSWERS: answers, **named})
 
-    def add_together(self, batches: Iterable[tuple[Mapping[int, bytes], int]]) -> None:
-        """Adds records and the answers they come from, all batches in one transaction."""
+    def add_together(self, batches: Iterable[tuple[Mapping[int, bytes], Mapping[str, int]]]) -> None:
+        """Adds records, and to the numbers of the texts they come from, all batches in one transaction."""
         with self.file.writing() as db:
-            for records, answers in batches:
-                self._add(db, records, {"answers": answers})
+            for records, numbers in batches:
+                self._add(db, records, {ANSWERS: 0, **numbers})
+            db.execute(_COUNT, (ADDITIONS, 1))
 
     def _add(self, db: Database, records: Mapping[int, bytes], counters: Mapping[str, int]) -> dict[int, bytes]:
         merged: dict[int, bytes] = {}
@@ -174,7 +178,7 @@ class Store:
     def write(self, records: Iterable[tuple[int, int, bytes]]) -> None:
         """Writes whole records (key, total, record) over those that are there, in one transaction."""
         with self.file.writing() as db:
-            db.conn.executemany(_COUNT, [("answers", 0)])
+            db.execute(_COUNT, (ANSWERS, 0))
             now = db.execute(_ANSWERS).fetchone()[0]
             db.conn.executemany(_WRITE, ((key, total, now, record) for key, total, record in records))
 

@@ -126,11 +126,11 @@ def import_text(store: Store, vocabulary: Vocabulary, lines: Iterable[str]) -> i
     return taken
 
 
-def _batches(by_key: sqlite3.Connection, n_vocab: int) -> Iterator[tuple[dict[int, bytes], int]]:
+def _batches(by_key: sqlite3.Connection, n_vocab: int) -> Iterator[tuple[dict[int, bytes], dict[str, int]]]:
     rows = by_key.execute("SELECT key, list FROM ngrams ORDER BY key, rowid")
     lists = ((key, [_read_list(text) for _, text in found]) for key, found in groupby(rows, itemgetter(0)))
     while batch := dict(islice(lists, BATCH)):
-        yield _packed(batch, n_vocab), 0
+        yield _packed(batch, n_vocab), {}
 
 
 def _read_list(text: str) -> _native.NgramList:

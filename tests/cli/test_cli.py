@@ -81,7 +81,7 @@ def test_doctor(model):
     assert report["model"]["architecture"] == "llama"
     about_attention = ("own attention kernel: ", "KV cache q8_0/q8_0: off the split-KV path")  # ours, or llama.cpp's
     assert any(reason.startswith(about_attention) for reason in report["model"]["exact mode"])
-    assert report["model"]["cost of rows"][0].split()[:2] == ["1", "rows"]
+    assert report["model"]["cost of rows"][0].startswith((" 1 rows ", "not measured: other programs are at work"))
     assert "llama_batch agrees" in run("doctor").stdout
 
 
@@ -184,7 +184,7 @@ def test_ctrl_c_reaches_doctor_during_a_forward(monkeypatch):
     ran, cancelled = [], threading.Event()
 
     class Endless:
-        tier = "context"
+        tier, n_threads = "context", 1
 
         def __init__(self, *_, **__):
             pass

@@ -11,7 +11,8 @@ import pytest
 
 from hd_edge.cli import flow
 from hd_edge.cli.flow import Flow
-from hd_edge.cli.ui import UI, shown
+from hd_edge.cli.foreign import shown
+from hd_edge.cli.ui import UI
 
 POINTS = "\n".join(f"{n}. point number {n} of the list\n   - below it" for n in range(1, 15))
 FUNCTIONS = "".join(f"def f{n}(x):\n    return x + {n}\n\n" for n in range(12))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import sys
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 
 from hd_edge import ConfigError, ModelFileError, StoreBusyError
 from hd_edge.cli import cli
+from hd_edge.cli import models as models_verb
 from hd_edge.model import find as registry
 from hd_edge.model import lock
 
@@ -240,3 +243,17 @@ def test_download_goes_through_the_hub(home, models, monkeypatch):
 def test_a_model_that_is_not_there_is_told_where_others_are(home, name, said):
     with pytest.raises(ModelFileError, match=rf"{name} does not exist: .* 'demo', or a name .*{said}"):
         CliRunner().invoke(cli, ["generate", "-m", name, "-p", "x"], catch_exceptions=False)
+
+
+def test_a_person_is_told_where_models_are_looked_for(home, monkeypatch, models):
+    monkeypatch.setenv("LLAMA_CACHE", str(home / "mine"))
+    put(home / "mine" / "x" / "a.gguf", models("Q4_0"))
+    assert run("list").stderr == ""
+    told = io.StringIO()
+    monkeypatch.setattr(told, "isatty", lambda: True, raising=False)
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()) as listed:
+        models_verb.list_models.main([], standalone_mode=False)
+    assert "llama.cpp:x/a.gguf" in listed.getvalue()
+    places = told.getvalue().splitlines()[0]
+    assert all(str(home / place) in places for place in ("mine", ".ollama/models", ".lmstudio/models"))
+    assert "`hd-edge models add FILE`" in told.getvalue()

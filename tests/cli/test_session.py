@@ -1,10 +1,12 @@
-"""Two chats in one session: nothing that either has said is lost."""
+"""A session, of one chat or two: nothing that was said there is lost."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from children import hd_edge
 from talker import Talker
 
 from hd_edge.cli.conversation import Conversation
@@ -93,3 +95,99 @@ def test_what_is_no_conversation_is_left_alone(chat, kept, tmp_path):
     assert (tmp_path / "sessions" / "work.json").read_text() == '{"notes": "mine"}'
     (tmp_path / "sessions" / "work.json").unlink()
     assert kept() == {"work-2": ["first", "yes", "second", "yes"]}
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A saved conversation of another kind."""
+    turns = [{"role": "user", "content": "other"}, {"role": "assistant", "content": "thing"}]
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps({"system": "Be short.", "messages": turns}))
+    return path
+
+
+@pytest.mark.parametrize("command", ["/load {other}", "/reset"])
+def test_what_a_session_held_is_kept_when_it_begins_anew(chat, kept, other, capsys, command):
+    talk = chat("yes")
+    talk.handle("first")
+    talk.handle(command.format(other=other))
+    assert kept() == {"work": ["first", "yes"]}
+    talk.handle("next")
+    (aside,) = kept().keys() - {"work"}
+    assert re.fullmatch(r"work-\d{8}-\d{6}", aside)
+    assert kept() == {aside: ["first", "yes"], "work": [turn["content"] for turn in talk.conversation.turns]}
+    assert f"what this session held before is kept as --session {aside}" in capsys.readouterr().err
+    for text in ("/regenerate", "more"):
+        talk.handle(text)
+    chat("well", name=aside).handle("second")
+    assert kept().keys() == {aside, "work"}
+    assert kept()[aside] == ["first", "yes", "second", "well"]
+
+
+def test_several_within_a_second_are_all_kept(chat, kept):
+    talk = chat("yes")
+    for text in ("a", "/reset", "b", "/reset", "c"):
+        talk.handle(text)
+    assert sorted(kept().values()) == [["a", "yes"], ["b", "yes"], ["c", "yes"]]
+
+
+def test_save_keeps_another_conversation_that_stands_there(chat, other, capsys):
+    talk, before = chat("yes"), other.read_bytes()
+    talk.handle("first")
+    talk.handle(f"/save {other}")
+    (aside,) = other.parent.glob("other-*.json")
+    assert aside.read_bytes() == before
+    assert f"another conversation stood there; it is kept as {aside}" in capsys.readouterr().err
+    talk.handle("second")
+    talk.handle(f"/save {other}")
+    assert list(other.parent.glob("other-*.json")) == [aside]
+
+
+def test_a_session_that_cannot_be_kept_is_told_and_the_chat_goes_on(chat, kept, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "sessions/work.json")
+
+    talk = chat("yes")
+    with monkeypatch.context() as patch:
+        patch.setattr(Conversation, "save", full)
+        talk.handle("first")
+    assert talk.unkept
+    assert "this answer is in no session yet: sessions/work.json: No space left on device" in capsys.readouterr().err
+    talk.handle("second")
+    assert not talk.unkept
+    assert kept() == {"work": ["first", "yes", "second", "yes"]}
+
+
+@pytest.mark.parametrize("system", ["Be a pirate.", ""])
+def test_another_system_prompt_holds_from_now_on(chat, other, capsys, system):
+    talk = chat("yes")
+    talk.go_on(str(other), system)
+    talk.handle("next")
+    assert f"system prompt from now on: {system or '(none)'}, in place of Be short." in capsys.readouterr().err
+    (asked, _), *_ = talk.conversation.llm.calls
+    assert [message["content"] for message in asked if message["role"] == "system"] == [system][: bool(system)]
+    chat("yes").go_on(str(other), None)
+    assert "from now on" not in capsys.readouterr().err
+
+
+def test_a_session_is_not_replaced_by_a_loaded_file(chat, kept, other, tmp_path):
+    chat("yes").handle("first")
+    home = {"HD_EDGE_HOME": str(tmp_path)}
+    command = ["chat", "-m", "no-such-model", "--session", "work"]
+    done = hd_edge(*command, "--load", str(other), stdin="", **home)
+    assert done.returncode == 2
+    assert "--session work has a conversation of 2 messages already" in done.stderr
+    assert "type /load FILE" in done.stderr
+    assert kept() == {"work": ["first", "yes"]}
+    (tmp_path / "sessions" / "work.json").write_text('{"system": "x", "messages": []}')
+    done = hd_edge(*command, "--load", str(other), stdin="", **home)
+    assert "no-such-model" in done.stderr  # nothing would be lost
+
+
+def test_through_a_pipe_an_answer_that_was_not_kept_is_a_failure(models, tmp_path):
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "work.json").symlink_to(tmp_path / "gone" / "work.json")
+    command = ["chat", "-m", models("Q4_0"), "-t", "1", "-n", "4", "--session", "work", "--no-history"]
+    done = hd_edge(*command, stdin="hello\n", HD_EDGE_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "in no session yet" in done.stderr

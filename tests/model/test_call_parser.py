@@ -6,6 +6,7 @@ import json
 
 import pytest
 from answers import cuts, read
+from grammar_walk import takes
 from llama_cpp import LlamaGrammar
 
 from hd_edge.backend.gbnf import parse
@@ -118,3 +119,10 @@ def test_a_schema_of_a_tool_that_cannot_hold_is_named():
     with pytest.raises(ConfigError, match=r"tools\[1\].function.parameters: .* cannot be made a grammar") as caught:
         call_grammar(HERMES, {1: tool("f", {"type": "nosuch"})}, tool_grammar, parallel=True)
     assert caught.value.param == "tools[1].function.parameters"
+
+
+@pytest.mark.parametrize("function", [{}, {"parameters": {}}, {"parameters": None}, {"parameters": {}, "strict": True}])
+def test_a_tool_without_parameters_takes_no_arguments(function):
+    text = tool_grammar({"name": "now", **function}, "tools[0].function")
+    for arguments, fits in (("{}", True), ("{ }", False), ('{"a": 1}', False), ('{"": {}}', False)):
+        assert takes(text, arguments) is fits

@@ -142,3 +142,15 @@ def test_a_body_at_the_limit_arrives_whole():
 def test_a_client_that_leaves_while_it_sends():
     asked = Asked(parts=[])
     assert asked.read == "http.disconnect"
+
+
+HOSTS = ["evil.com:29101@127.0.0.1", "evil.com@localhost:8080", "127.0.0.1/x", "127.0.0.1?x", "127.0.0.1#@evil.com"]
+HOSTS += ["127.0.0.1:x", "localhost\\@evil.com", "", "@", "[::1]@evil.com"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_is_a_name_and_a_port(host):
+    asked = Asked(headers={**JSON, "host": host})
+    assert (asked.status, asked.code) == (400, "wrong_host")
+    assert Asked(headers={**JSON, "host": "[::1]:8080"}).status == 200
+    assert Asked(headers={**JSON, "host": "LocalHost"}).status == 200

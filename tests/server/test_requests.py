@@ -152,12 +152,6 @@ def test_token_routes(served, llm):
     assert served.post("/extras/detokenize", {"tokens": tokens}).json() == {"text": llm.detokenize(tokens).decode()}
 
 
-def test_embeddings_need_a_model_for_them(served, tiny, serve):
-    assert error(served.post("/v1/embeddings", {"input": "a"}))["code"] == "no_embeddings"
-    each = serve(tiny(embedding=True, n_ctx=64), "each")
-    assert "a vector for each token" in error(each.post("/v1/embeddings", {"input": "a"}))["message"]
-
-
 # -- several choices -------------------------------------------------------------------------------------------------
 
 
@@ -282,3 +276,9 @@ def test_a_fault_of_ours_is_a_500_in_the_same_shape(served, llm, monkeypatch):
         "param": None,
         "code": None,
     }
+
+
+@pytest.mark.parametrize("path", ["input_tokens", "compact", "resp_1/cancel", "resp_1/input_items"])
+def test_what_is_not_offered_below_responses_is_not_found(served, path):
+    told = error(served.post(f"/v1/responses/{path}", {"model": "any", "input": "x"}), 404)
+    assert told["message"].startswith(f"there is no POST /v1/responses/{path} here")

@@ -146,3 +146,39 @@ def test_probabilities(client):
     chunks = list(ask(client, tools=openai.NOT_GIVEN, logprobs=True, max_tokens=4, stream=True))
     streamed = [one.token for chunk in chunks if chunk.choices[0].logprobs for one in chunk.choices[0].logprobs.content]
     assert streamed == [entry.token for entry in entries]
+
+
+@pytest.mark.parametrize("more", [{}, {"parameters": {}}, {"parameters": None}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_without_parameters_is_called_without_arguments(client, more, stream):
+    tool = {"type": "function", "function": {"name": "now", "description": "Tells the time in a city.", **more}}
+    done = ask(client, tools=[tool], tool_choice="required", stream=stream)
+    if stream:
+        calls = [call for chunk in done for one in chunk.choices for call in one.delta.tool_calls or ()]
+        assert "".join(call.function.arguments for call in calls) == "{}"
+    else:
+        assert [call.function.arguments for call in done.choices[0].message.tool_calls] == ["{}"]
+
+
+TAKEN = ["messages", "tools", "llama", "add_generation_prompt", "bos_token", "eos_token", "strftime_now", "self"]
+TAKEN += ["stream", "raise_exception", "functions", "function_call", "temperature", "grammar", "seed", "model"]
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "namespace", "range"])  # the last two are Jinja's
+def test_variables_that_a_template_has_already_are_refused_in_words(client, llm, monkeypatch, name):
+    text = "{% set ns = namespace(n=0) %}{% for i in range(1) %}{% endfor %}" + llm.metadata["tokenizer.chat_template"]
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+    handler = Jinja2ChatFormatter(text, "<|im_end|>", "<|im_start|>").to_chat_handler()
+    monkeypatch.setattr(llm, "chat_handler", handler)
+    monkeypatch.setattr(llm, "_kept_template", None, raising=False)
+    for more in ({"tools": openai.NOT_GIVEN}, {}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            ask(client, extra_body={"chat_template_kwargs": {name: 5}}, **more)
+        assert caught.value.param == "chat_template_kwargs"
+        told = caught.value.body["message"]
+        assert repr(name) in told
+        assert "leave it out" in told or "leave out what it lacks" in told
+        assert not [word for word in ("Error", "argument", "keyword", "object") if word in told]
+    other = {"chat_template_kwargs": {"a b": 1, "enable_thinking": False}}
+    assert ask(client, tools=openai.NOT_GIVEN, extra_body=other, max_tokens=2).choices

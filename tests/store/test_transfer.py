@@ -12,10 +12,13 @@ from store_helpers import IDENTITY, answer, contents, rows_of
 from vocabularies import PIECES, write_vocabulary
 
 from hd_edge import _native
+from hd_edge.cli.store_lines import lines
+from hd_edge.cli.stores import in_turn
 from hd_edge.errors import CorpusError, StoreBusyError, StoreError, StoreMismatchError
 from hd_edge.model.vocabulary import Vocabulary, identify
 from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.merge import check_sources, merge
+from hd_edge.store.report import report
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export, import_text
 
@@ -227,3 +230,18 @@ def test_bad_line_is_refused_and_nothing_is_learned(model, line, monkeypatch):
         with pytest.raises(CorpusError):
             import_text(empty, vocabulary, io.StringIO(text))
         assert len(empty) == 0
+
+
+def test_a_merge_adds_every_count(tmp_path):
+    numbers = {"corpus.tokens": 70, "corpus.texts": 3, "count.model.drafted": 5}
+    for kind in ("statistics", "model"):
+        paths = [tmp_path / f"{kind}-{number}" for number in range(3)]
+        for number, path in enumerate(paths[:2]):
+            with Store(path, IDENTITY, kind=kind) as store:
+                store.set_meta({name: count + number for name, count in numbers.items()})
+        with Store(paths[2], IDENTITY, kind=kind) as into:
+            merge(into, in_turn(paths[:2]))
+            added = into.numbers()
+        assert {name: added[name] for name in numbers} == {name: 2 * count + 1 for name, count in numbers.items()}
+        (line, *_) = [line for line in lines(report(paths[2])) if "records" in line]
+        assert line.endswith("from 141 tokens") is (kind == "statistics")

@@ -1,0 +1,72 @@
+"""Vectors of texts, from the models that ``hd-edge serve --embedding`` loads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import httpx
+from broken_gguf import UINT32
+from children import HD_EDGE, address, hd_edge
+from gguf_parts import parts
+from one_model import ONE
+
+from hd_edge import Llama
+from hd_edge.cli.serve import embedding_settings
+
+
+def refused(response) -> dict:
+    assert response.status_code == 400, response.text
+    return response.json()["error"]
+
+
+def test_embeddings_need_a_model_for_them(served, tiny, serve):
+    told = refused(served.post("/v1/embeddings", {"input": "a"}))
+    assert told["code"] == "no_embeddings"
+    assert "hd-edge serve --embedding" in told["message"]
+    each = serve(tiny(embedding=True, n_ctx=64), "each")
+    assert "a vector for each token" in refused(each.post("/v1/embeddings", {"input": "a"}))["message"]
+
+
+def test_a_text_is_embedded_whole_or_not_at_all(models, served, tiny, serve):
+    """With what ``hd-edge serve --embedding`` loads it with; chats go on."""
+    settings = embedding_settings(str(models("Q4_0")), 64)
+    assert settings["pooling_type"] == 1
+    vectors = serve(tiny(n_ctx=256, n_batch=64, **settings), "vectors")
+    made = vectors.post("/v1/embeddings", {"input": "the cat"})
+    assert len(made.json()["data"][0]["embedding"]) > 1
+    told = refused(vectors.post("/v1/embeddings", {"input": ["the cat", "the cat " * 60]}))
+    assert "text 1 has" in told["message"]
+    assert told["code"] == "context_length_exceeded"
+    body = {"messages": [{"role": "user", "content": "the cat"}], "max_tokens": 8, "temperature": 0}
+    said = [server.post("/v1/chat/completions", body).json()["choices"][0]["message"] for server in (vectors, served)]
+    assert said[0] == said[1]
+
+
+def test_one_text_is_embedded_at_a_time():
+    done = hd_edge("serve", "-m", "no.gguf", "--port", 0, "--embedding", "-np", 2)
+    assert done.returncode == 2
+    assert "--embedding embeds one text at a time, --parallel 2 asks for more" in done.stderr
+
+
+def test_how_the_file_pools_counts(models, tmp_path):
+    content = parts(models("Q4_0").read_bytes())
+    content.set("llama.pooling_type", UINT32, 3)  # of the last token
+    path = tmp_path / "pools.gguf"
+    path.write_bytes(content.to_bytes())
+    assert embedding_settings(str(path), 32) == {"embedding": True, "pooling_type": -1, "n_ubatch": 32}
+    with Llama(str(path), **ONE, n_ctx=64, n_batch=32, **embedding_settings(str(path), 32)) as llm:
+        assert llm.pooling_type() == 3
+
+
+def test_a_server_embeds(models, tmp_path):
+    command = [*HD_EDGE, "serve", "-m", str(models("Q4_0")), "-t", "1", "-c", "128", "--port", "0", "--embedding"]
+    environment = {**os.environ, "HD_EDGE_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            url, _ = address(process)
+            made = httpx.post(f"{url}/v1/embeddings", json={"input": ["a cat", "a dog"]}, timeout=120)
+        finally:
+            process.terminate()
+    first, second = (one["embedding"] for one in made.json()["data"])
+    assert first != second
