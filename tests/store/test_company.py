@@ -1,5 +1,6 @@
 """What others keep in a store's file beside our tables: it is theirs, and no damage; what acts on ours is named."""
 
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -19,6 +20,10 @@ BESIDE = {
     ),
     "a hundred tables": tuple(f"CREATE TABLE aaa{n} (x)" for n in range(100)),
     "a view": ("CREATE VIEW frequent AS SELECT key FROM ngrams WHERE total > 9",),
+    "a view without end": (
+        "CREATE VIEW v AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n FROM r",
+    ),
+    "a virtual table": ("CREATE VIRTUAL TABLE f USING fts5(x)",),
     "an index": ("CREATE INDEX by_total ON ngrams (total)",),
     "an index by the key": ("CREATE INDEX by_key ON ngrams (key, record COLLATE NOCASE)",),
     "a trigger of another table": (
@@ -37,7 +42,10 @@ ACTING = {
 
 @pytest.mark.parametrize("statements", BESIDE.values(), ids=BESIDE)
 def test_what_stands_beside_our_tables_is_no_damage(filled_store, statements):
-    run_sql(filled_store, *statements)
+    try:
+        run_sql(filled_store, *statements)
+    except sqlite3.OperationalError as error:
+        pytest.skip(f"this SQLite cannot make the file: {error}")
     assert use(filled_store) == []
     assert asides(filled_store) == []
     with Store(filled_store, IDENTITY) as store:
@@ -68,7 +76,7 @@ def test_what_acts_on_our_tables_is_named_and_nothing_is_learned(filled_store, t
 @pytest.mark.parametrize("table", ["ngrams", "notes"])
 def test_an_index_that_calls_functions_is_no_damage_either(filled_store, table):
     """SQLite refuses the whole schema: nobody's functions run when a store is read."""
-    run_sql(filled_store, "CREATE TABLE notes (record)", f"CREATE INDEX few ON {table} (json(record))")
+    run_sql(filled_store, "CREATE TABLE notes (record)", f"CREATE INDEX few ON {table} (json_valid(record))")
     with pytest.raises(StoreError, match=r"an index of somebody else that calls functions.*drop it .*\(few\)") as error:
         Store(filled_store, IDENTITY)
     assert not isinstance(error.value, StoreCorruptError)
