@@ -81,7 +81,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
 
     Attributes:
         stats: ``GenerationStats`` of the last generation.
-        total_stats: The same, summed over all of them.
+        total_stats: The same, summed over all of them up to now.
     """
 
     samplers: Callable[..., Samplers] = Samplers  # what a generation draws with: a seam for tools
@@ -106,8 +106,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
     ) -> None:
         self._begin_life()
         self.on_step: Callable[[Step], None] | None = None
-        self.stats = GenerationStats()
-        self.total_stats = GenerationStats()
+        self._begin_counting()
         self._draft_config = DraftConfig.of(draft)
         kept: dict[str, Any] = {"store": store, "statistics": statistics, "learn": learn, "prefix_cache": prefix_cache}
         self._arguments = {"draft": self._draft_config, **kept, "exact": exact, "row_kernels": row_kernels}
@@ -225,7 +224,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
 
     def _tokens(self, tokens: list[int], settings: dict[str, Any]) -> Generator[int, Sequence[int] | None, None]:
         """One generation over token ids, counted in ``stats``."""
-        stats = self.stats = GenerationStats(kernels=self._kernels)
+        stats = self._count_anew(self._kernels)
         try:
             known(self)
             if self._verifier is None:
@@ -237,7 +236,6 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         finally:
             close_chain(self)
             stats.ends = self._ends(stats.last)
-            self.total_stats.add(stats)
         self.catch_up()
 
     def _drafted(

@@ -60,7 +60,9 @@ def test_values_out_of_range_are_refused(models, name):
 
 
 @pytest.mark.parametrize("name", ["store", "statistics"])
-@pytest.mark.parametrize("value", [5, np.zeros(2), "", ":memory:", "a\0b", "x" * 5000, "é" * 128, b""])
+@pytest.mark.parametrize(
+    "value", [5, np.zeros(2), "", ":memory:", "file:x?mode=memory", "a\0b", "x" * 5000, "é" * 128, b""]
+)
 def test_what_is_no_place_of_a_store_is_refused(models, name, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"{name}=.*(is no path of a file|expected a path)"):

@@ -117,7 +117,8 @@ def place(name: str, value: Any) -> Any:
         return value
     path = as_path(name, value)
     parts = os.fsencode(path).split(os.fsencode(os.sep))
-    if path in ("", ":memory:") or "\0" in path or len(path) >= LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
+    named = path in ("", ":memory:") or path.startswith("file:")  # as SQLite knows them: no file, one of a URI
+    if named or "\0" in path or len(path) >= LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
         short = path if len(path) < 80 else path[:77] + "..."
         msg = f"{name}={short!r} is no path of a file: give one, 'default', or None to keep everything in memory"
         raise ConfigError(msg)

@@ -69,7 +69,7 @@ class Seat(Llama):
         self._life.attach(self.flag)
         self._n_ctx = window
         self.input_ids, self.n_tokens = np.zeros(window, np.intc), 0
-        self.stats, self.total_stats = GenerationStats(), GenerationStats()
+        self._begin_counting()
         self._sampler = self._prefixes = self._hierarchy = None
         self.checkpoints = self.on_prefill = self.on_step = None
         self._tier = TIER_NAMES[0]

@@ -18,7 +18,19 @@ from hd_edge.errors import printable
 from .options import DRAFTER, MODEL, model_path
 from .progress import ProgressLine
 from .stores import addition, in_turn, open_any
-from .values import CONTEXT, COUNT, LAYERS, MOST_MIB, POSITIVE, STORE_FILE, TEXT, THREADS, FilePath, Name, Writable
+from .values import (
+    CONTEXT,
+    COUNT,
+    LAYERS,
+    MOST_MIB,
+    NEW_STORE,
+    POSITIVE,
+    STORE_FILE,
+    TEXT,
+    THREADS,
+    Name,
+    Writable,
+)
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 STORE = click.argument("store", type=STORE_FILE)
@@ -76,7 +88,7 @@ def info(model: str | None, store: Path | None, top: int, as_json: bool) -> None
 @db.command("build-model")
 @MODEL
 @click.argument("prompts", type=TEXT)
-@click.option("--store", type=FilePath(dir_okay=False, path_type=Path), help="File to fill; default: the model's.")
+@click.option("--store", type=NEW_STORE, help="File to fill; default: the model's.")
 @click.option("--field", default="prompt", show_default=True, help="Field of a JSON line that holds the prompt.")
 @click.option("-n", "--predict", type=POSITIVE, default=512, show_default=True, help="Longest answer.")
 @click.option("--limit", type=POSITIVE, help="Only the first so many prompts.")
@@ -165,7 +177,7 @@ def build_statistics_command(
 
 
 @db.command()
-@click.argument("into", type=FilePath(dir_okay=False, path_type=Path))
+@click.argument("into", type=NEW_STORE)
 @click.argument("sources", nargs=-1, required=True, type=STORE_FILE)
 @AS_JSON
 def merge(into: Path, sources: tuple[Path, ...], as_json: bool) -> None:
@@ -211,7 +223,7 @@ def export(store: Path, model: str, out: str) -> None:
 
 
 @db.command("import")
-@click.argument("store", type=FilePath(dir_okay=False, path_type=Path))
+@click.argument("store", type=NEW_STORE)
 @click.argument("source", type=click.File(encoding="utf-8"))
 @MODEL
 @click.option("--kind", type=click.Choice(["model", "statistics"]), default="model", show_default=True)

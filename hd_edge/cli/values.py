@@ -122,8 +122,20 @@ class Writable(FilePath):
         return path
 
 
+class StorePath(FilePath):
+    """The path of a store, and none of what SQLite takes for one beside paths."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        name = os.fsdecode(value)
+        if name == ":memory:" or name.startswith("file:"):
+            self.fail(f"{name!r} is no path of a file: give one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 TEXT = FilePath(exists=True, dir_okay=False)
-STORE_FILE = FilePath(exists=True, dir_okay=False, path_type=Path)
+STORE_FILE = StorePath(exists=True, dir_okay=False, path_type=Path)
+NEW_STORE = StorePath(dir_okay=False, path_type=Path)
 PAGE = Writable((b"<!doctype html>",), dir_okay=False)
 FIGURES = Writable((b"{",), dir_okay=False)
 PICTURE = Writable((b"\x89PNG", b"<?xml", b"%PDF"), dir_okay=False)

@@ -23,16 +23,16 @@ from hd_edge.model.prediction import Hints, prediction_text
 from hd_edge.model.text import Piece, PieceStream
 from hd_edge.stats import TIER_NAMES, GenerationStats, prompt_details, timings, token_details
 
+from .counted import Counted
 from .guarded import Guarded
 from .options import COMPLETION, SEEDS, arguments, as_bytes, check_options, check_seed
 from .sampling import guard_chain
 from .text_answer import chunks, text_prompt, whole
 
 
-class Completions(Guarded):
+class Completions(Counted, Guarded):
     """The completion calls of ``hd_edge.Llama``."""
 
-    stats: GenerationStats
     _hierarchy: Any = None  # the memory that learns what was generated; None: there is none
     _hints = Hints()  # of the generation that begins next
 

@@ -65,7 +65,7 @@ class Decoder:
         self._stats, self._stop = stats, stop
         self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
-        self._on_end = on_end
+        self._on_end = on_end or (lambda *_: None)
         self._pace = Still() if pace is None else pace
         self._tree: _native.DraftTree | None = None  # verified, its step not learned yet
         self._path: list[int] = []  # nodes of it accepted so far, root first
@@ -95,8 +95,7 @@ class Decoder:
             self._verifier.begin(self._target.n_tokens)
             root = yield from self._hand_out(self._draw(None))
             while root is not None:
-                tree = self._plan(root)
-                root = yield from self._verify(tree)
+                root = yield from self._verify(self._plan(root))
                 self._learn()
             return None
         finally:
@@ -117,9 +116,8 @@ class Decoder:
             self._begun = True
         if len(self._refeed) >= verifier.max_rows:
             self._feed([])
-        rows = min(verifier.max_rows - len(self._refeed), room)
-        if self._refeed and verifier.copies:
-            rows = 1  # a copy of the state is of the trunk: what is fed again has to hold before a draft
+        # A copy of the state is of the trunk: what is fed again has to hold before a draft.
+        rows = 1 if self._refeed and verifier.copies else min(verifier.max_rows - len(self._refeed), room)
         started = perf_counter()
         tree = self._planner.plan(root, rows, verifier.max_leaves)
         self._planning += perf_counter() - started
@@ -211,11 +209,11 @@ class Decoder:
     def _hand_out(self, token: int | None) -> Consumer:
         """Yields a token and returns it, or the one that followed what the consumer sent; None at the end."""
         while token is not None:
-            self._stats.tokens += 1
-            self._stats.last = self._open = token
             self._clock(running=False)
             held = self._target.n_tokens
             try:
+                self._stats.last = self._open = token
+                self._stats.tokens += 1
                 sent = yield token
             finally:
                 self._change, self._target.n_tokens = change(self._target.n_tokens, held), held
@@ -273,10 +271,18 @@ class Decoder:
 
     def settle(self) -> None:
         """Leaves KV cache, target and tiers as plain decoding leaves them after the tokens yielded so far."""
-        target, verifier = self._target, self._verifier
-        if verifier.detached:  # the garbage collector has freed the context, in an order of its own
+        if self._verifier.detached:  # the garbage collector has freed the context, in an order of its own
             return
-        want = target.n_tokens
+        want, last = self._target.n_tokens, [] if self._open is None else [self._open]
+        text = np.append(self._target.input_ids[:want], np.array(last, np.int32)).astype(np.int32)
+        self._spans[-1] = (self._spans[-1][0], len(text))
+        try:
+            self._settle(want)
+        finally:  # also where a signal's handler raises
+            self._on_end(text, self._spans)
+
+    def _settle(self, want: int) -> None:
+        target, verifier = self._target, self._verifier
         if self._tree is not None:
             self._learn()
         elif verifier.rows:
@@ -285,10 +291,6 @@ class Decoder:
             verifier.forget()  # the forward under way when something was raised has overwritten the state
         target.n_tokens = verifier.n_past
         target._requires_eval = True
-        text = np.array(target.input_ids[:want], dtype=np.int32)
-        if self._open is not None:
-            text = np.append(text, np.int32(self._open))
-        self._spans[-1] = (self._spans[-1][0], len(text))
         if 0 < target.n_tokens < want and not verifier.cancelled:
             with target.settling():
                 target.eval([int(token) for token in target.input_ids[target.n_tokens : want]])
@@ -296,5 +298,3 @@ class Decoder:
         target.n_tokens = left(self._change, target.n_tokens)
         self._clock(running=False)
         self._stats.draft_seconds += self._planning
-        if self._on_end is not None:
-            self._on_end(text, self._spans)

@@ -12,6 +12,7 @@ MAMBA_2 = _names("mamba2 granitehybrid nemotron_h nemotron_h_moe falcon-h1")
 DOUBLED = _names("granitehybrid jamba")  # the state is twice as wide as the model
 GEMMAS = _names("gemma gemma2 gemma3 gemma3n gemma4")
 GRANITES = _names("granite granitemoe granitehybrid")
+MIXTURES = _names("bailingmoe2 glm4moe grovemoe llada-moe smallthinker")  # never without experts
 DIVIDING = _names("gemma2 gemma3 olmo2 phimoe")  # by the heads of the first layer
 
 # Heads turn with the position as a whole, and their keys are as long as their values.
@@ -35,3 +36,10 @@ ATTENTION = (
     DELTA_NETS | GEMMAS | GRANITES | _names("gpt-oss lfm2 lfm2moe llama mistral3 qwen2 qwen2moe qwen3 qwen3moe smollm3")
 )
 KNOWN = ATTENTION | MAMBA_2
+LEAST = {  # what of its numbers may not be less
+    "glm5-next": {"attention.indexer.kpool": 2},
+    "grovemoe": {"experts_per_group": 1},
+    "hrm_text": {"hrm.layers_per_stack": 1, "hrm.h_cycles": 1, "hrm.l_cycles": 1},
+    "minimax-m3": {"attention.indexer.block_size": 1},
+    "nanbeige": {"num_loops": 1},
+}

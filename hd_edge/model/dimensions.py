@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .architectures import ATTENTION, DELTA_NETS, DIVIDING, DOUBLED, GRANITES, KNOWN, MAMBA_2, ONE_LENGTH, WHOLE
+from .architectures import (
+    ATTENTION,
+    DELTA_NETS,
+    DIVIDING,
+    DOUBLED,
+    GRANITES,
+    KNOWN,
+    LEAST,
+    MAMBA_2,
+    MIXTURES,
+    ONE_LENGTH,
+    WHOLE,
+)
 from .hyperparameters import Hyperparameters
 from .soundness import UnsoundError, refuse
 
@@ -41,6 +53,7 @@ def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[i
     _check_heads(m)
     _check_windows(m)
     _check_state(m)
+    _check_least(m)
     if "split.count" not in scalars:
         _check_present(m, shapes)
 
@@ -71,6 +84,16 @@ def _check_windows(m: Hyperparameters) -> None:
         source = m.owning - (2 if m.windowed(layer) else 1)
         if m.windowed(source) != m.windowed(layer) or m.kv_heads(source) != m.kv_heads(layer):
             refuse(f"layer {layer} uses keys and values of layer {source}, which has another window or other heads")
+
+
+def _check_least(m: Hyperparameters) -> None:
+    """Numbers that may not be 0, of architectures that are loaded without a look at the tensors there are."""
+    if m.architecture in MIXTURES and not (m.number("expert_count") and m.of_layer("expert_used_count", 0)):
+        used = m.of_layer("expert_used_count", 0)
+        _refuse(m, "expert_count", f"of which {used} are used; llama.cpp takes 1 or more of both")
+    for name, least in LEAST.get(m.architecture, {}).items():
+        if m.number(name, least) < least:
+            _refuse(m, name, f"llama.cpp takes {least} or more")
 
 
 def _check_heads(m: Hyperparameters) -> None:

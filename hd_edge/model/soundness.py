@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 MOST_LAYERS, MOST_EXPERTS = 512, 512  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 LEAST_ALIGNMENT, MOST_ALIGNMENT = 32, 1 << 20  # ggml computes on data at such addresses only
-INTEGERS = {"type 24", "type 25", "type 26", "type 27"}  # I8 to I64: nothing multiplies by them
+UNCOMPUTED = {f"type {24 + n}": name for n, name in enumerate(("I8", "I16", "I32", "I64", "F64"))}
+TABLES = re.compile(r"(tid2eid\.weight|^d2t)$")  # numbers of experts and of tokens, which nothing is multiplied by
+FLOATS = ("F32", "F16", "BF16")
 # Weights that are added to F32 numbers or multiplied with them one by one, or convolved.
 SINGLE = re.compile(r"(norm(_\d)?|sinks|rope_\w+|conv1d|shortconv\.conv|output_scale)\.weight$|\.bias$|\.ssm_[ad]$")
-TABLES = "tid2eid"  # weights of this name are numbers of experts
 SHOWN = 60  # characters of a name from a file
 WORDS, KINDS, MODEL = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.model"
 SCALINGS = ("none", "linear", "yarn", "longrope")
@@ -95,8 +96,10 @@ def check_values(
         if key.endswith("_epsilon") and wrong:
             refuse(f"{key} is {value}, expected 0 or more")
     for name, kind in tensor_types.items():
-        if kind in INTEGERS and name.endswith(".weight") and TABLES not in name:
-            refuse(f"tensor {shown(name)} holds integers ({kind}), weights are expected")
+        if kind in UNCOMPUTED and not TABLES.search(name):
+            refuse(f"tensor {shown(name)} is of type {UNCOMPUTED[kind]}, which llama.cpp does not compute with")
+        if name.endswith(".scale") and kind not in FLOATS:
+            refuse(f"tensor {shown(name)} is of type {kind}, llama.cpp takes {', '.join(FLOATS)}")
         if arch in KNOWN and kind != "F32" and SINGLE.search(name):
             refuse(f"tensor {shown(name)} is of type {kind}, llama.cpp takes F32")
 

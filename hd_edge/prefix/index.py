@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.errors import StoreCorruptError, StoreVersionError
+from hd_edge.errors import StoreVersionError
 from hd_edge.store.file import StoreFile
-from hd_edge.store.schema import create_tables
+from hd_edge.store.schema import check_tables, create_tables
 
 from .pieces import PIECE, TOKEN, Piece, common
 
@@ -68,10 +68,7 @@ class Index:
                 f"{self.path} has version {version}, this hd_edge reads up to {VERSION}: upgrade, or name another path"
             )
             raise StoreVersionError(msg)
-        rows = db.execute("SELECT type, name, sql FROM sqlite_master LIMIT 100").fetchall()
-        if {(kind, name): sql for kind, name, sql in rows} != {("table", name): ddl for name, ddl in TABLES.items()}:
-            msg = f"{self.path} is damaged: its schema is not that of version {VERSION}"
-            raise StoreCorruptError(msg)
+        check_tables(db, self.path, TABLES, VERSION)
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,12 +21,17 @@ OPEN_TIMEOUT = 2.0  # seconds that opening waits for another process
 
 _CORRUPT = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 _BUSY = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED
+FOREIGN_CALL = re.compile(r"malformed database schema .* - (unsafe use of|unknown function|no such function)")
 _DEFENSIVE = 1010  # SQLITE_DBCONFIG_DEFENSIVE
 
 
 def _error(error: sqlite3.Error, path: Path | str, read_only: bool) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python 3.11
     text = str(error)
+    if FOREIGN_CALL.search(text):
+        return StoreError(
+            f"store {path} has an index of somebody else that calls functions, which none may: drop it ({text})"
+        )
     if code in _CORRUPT or "malformed" in text or "not a database" in text:
         return StoreCorruptError(f"store {path} is damaged ({text})")
     if code in _BUSY or "locked" in text:

@@ -1,24 +1,27 @@
 """What a store holds: its tables, their version, and the comparison with what a file defines.
 
-Nobody else's schema is ever run: the list of tables, indexes, views and triggers must be exactly ours, text for text,
-before the first record is read.
+Nobody else's schema is ever run: our tables must be exactly ours, text for text, and nothing may act when they are
+written, before the first record is read. What stands beside them (tables and views of the owner, an index for a query
+of his own, what ``ANALYZE`` found out) is no business of ours.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hd_edge.errors import StoreCorruptError, StoreForeignError, StoreVersionError
+from hd_edge.errors import StoreCorruptError, StoreError, StoreForeignError, StoreVersionError
 
 from .ownership import APPLICATION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sqlite_utils import Database
 
 SCHEMA_VERSION = 1
+EXPRESSION = -2  # of an index, in place of the number of a column
+ORDERS = ("BINARY", "NOCASE", "RTRIM")  # that every SQLite has
 
 TABLES = {
     "built": "CREATE TABLE built (prompt INTEGER PRIMARY KEY)",
@@ -48,12 +51,13 @@ def create_tables(
 
 
 def check_schema(db: Database, path: Path | None) -> None:
-    """Compares everything the file defines with what it must define.
+    """Compares what the file says it is, and the tables it defines, with what they must be.
 
     Raises:
         StoreForeignError: It is no store of hd_edge.
         StoreVersionError: A newer hd_edge wrote it.
-        StoreCorruptError: Somebody changed its schema.
+        StoreCorruptError: Somebody changed its tables.
+        StoreError: Somebody added what acts when they are written.
     """
     version = db.execute("PRAGMA user_version").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -66,10 +70,57 @@ def check_schema(db: Database, path: Path | None) -> None:
             " upgrade hd_edge or name another path"
         )
         raise StoreVersionError(msg)
-    defined = db.execute("SELECT type, name, sql FROM sqlite_master LIMIT 100").fetchall()
-    found = {(kind, name): sql for kind, name, sql in defined}
-    expected = {("table", name): ddl for name, ddl in TABLES.items()}
-    if found != expected or version != SCHEMA_VERSION:
-        odd = sorted(f"{kind} {name}" for kind, name in found.keys() ^ expected.keys()) or ["table definitions"]
-        msg = f"store {path} is damaged: its schema is not that of version {SCHEMA_VERSION} ({', '.join(odd)})"
+    check_tables(db, path)
+    if version != SCHEMA_VERSION:
+        msg = f"store {path} is damaged: its schema version is {version}, expected {SCHEMA_VERSION}"
         raise StoreCorruptError(msg)
+
+
+def check_tables(
+    db: Database, path: Path | None, tables: Mapping[str, str] = TABLES, version: int = SCHEMA_VERSION
+) -> None:
+    """Compares tables with their definitions, those of a store unless told otherwise.
+
+    Args:
+        db: The file, open.
+        path: Of it, for the message.
+        tables: Definitions by name, in lower case.
+        version: Of these.
+
+    Raises:
+        StoreCorruptError: One is absent or another.
+        StoreError: A trigger acts when one of them is written, or an index may refuse what is written.
+    """
+    ours = ", ".join(f"'{name}'" for name in tables)
+    defined = db.execute(
+        f"SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) IN ({ours})"
+    ).fetchall()
+    found = {(kind, name): sql for kind, name, sql in defined}
+    expected = {("table", name): ddl for name, ddl in tables.items()}
+    if found != expected:
+        odd = sorted(f"{kind} {name}" for kind, name in found.keys() ^ expected.keys()) or ["table definitions"]
+        msg = f"store {path} is damaged: its schema is not that of version {version} ({', '.join(odd)})"
+        raise StoreCorruptError(msg)
+    added = db.execute(
+        f"SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'view') AND lower(tbl_name) IN ({ours})"
+        " LIMIT 100"
+    ).fetchall()
+    strict = {name for table in tables for name in _strict_indexes(db, table)} if added else set()
+    for kind, name in added:
+        if kind != "index" or name in strict:
+            drop = f"DROP {kind.upper()} {_quoted(name)}"
+            msg = f"store {path} has {kind} {name}, which acts on what is learned: it is not used until you {drop}"
+            raise StoreError(msg)
+
+
+def _strict_indexes(db: Database, table: str) -> Iterator[str]:
+    """Indexes that somebody added to a table and that may refuse a row: unique ones, and those that compute."""
+    for _, name, unique, origin, partial in db.execute(f"PRAGMA index_list({table})").fetchall():
+        columns = db.execute(f"PRAGMA index_xinfo({_quoted(name)})").fetchall()
+        computes = any(number == EXPRESSION or order not in ORDERS for _, number, _, _, order, _ in columns)
+        if origin == "c" and (unique or partial or computes):
+            yield name
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

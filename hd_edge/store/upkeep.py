@@ -56,6 +56,9 @@ def purge(store: Store) -> None:
         db.table("ngrams").delete_where()
         db.table("built").delete_where()
         db.table("meta").delete_where("name LIKE 'count.%'")
+        found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'sqlite_stat[1-4]'")
+        for (name,) in found.fetchall():  # of ANALYZE: samples of what there was
+            db.execute(f"DELETE FROM {name}")
     store.file.compact()
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from hd_edge import _native
 from hd_edge.config import ANSWER_WAIT, CLOSE_WAIT, user_path
@@ -20,7 +23,6 @@ from .statistics import StatisticsTier
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from hd_edge.config import DraftConfig
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hd_edge")
 
+NO_TOKENS = np.zeros(0, dtype=np.int32)
 SAVED_EVERY = 32  # generations between two saves of calibration and cost curve
 
 CostRow = tuple[int, int, float, int]  # rows, context in units of 1,024 tokens (0 or 1), seconds, samples
@@ -46,6 +49,21 @@ class Learner(Protocol):
     def cost_rows(self) -> list[CostRow]:
         """The cost curve."""
         ...
+
+
+@dataclass(eq=False)
+class Generation:
+    """One that began.
+
+    Attributes:
+        stats: Its counts, as far as it has come.
+        text: The conversation, and which spans of it are output tokens; None: it has not ended.
+        process: In which it began.
+    """
+
+    stats: GenerationStats
+    text: tuple[NDArray[np.int32], Sequence[tuple[int, int]]] | None = None
+    process: int = field(default_factory=os.getpid)
 
 
 class Hierarchy:
@@ -84,7 +102,7 @@ class Hierarchy:
         self._n_vocab = identity.n_vocab
         self._generations = 0  # that ended
         self._learned = self._saved = 0  # how many there were when what they taught, and the planner, was written
-        self._counted: dict[str, tuple[int, int]] = {}
+        self._under_way: Generation | None = None  # the one that began last
         self._pid = os.getpid()
         self.model = ModelTier(_safe_store(store, identity, "model", learn=learn))
         self.tiers: list[StoredTier] = [self.model] if "model" in config.tiers else []
@@ -110,12 +128,13 @@ class Hierarchy:
 
     def ending(self, stats: GenerationStats) -> Callable[[NDArray[np.int32], Sequence[tuple[int, int]]], None]:
         """Of a generation that begins: to be called when it ends. In a forked child nothing: the parent has it too."""
-        begun = os.getpid()
         self._own()
+        self._take_in(self._under_way, over=True)
+        begun = self._under_way = Generation(stats)
 
         def end(tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]]) -> None:
-            if os.getpid() == begun:
-                self.finished(tokens, spans, stats)
+            begun.text = tokens, spans
+            self._take_in(begun)
 
         return end
 
@@ -123,8 +142,11 @@ class Hierarchy:
         """Whatever ended, and was looked up, before this process was forked is for its parent to count and to save."""
         if self._pid != os.getpid():
             self._generations = self._learned = self._saved = 0
-            self._counted = {tier.name: (tier.lookups, tier.hits) for tier in self.tiers}
+            self.model.take_in((None, self._lookups()), (), {})
             self._pid = os.getpid()
+
+    def _lookups(self) -> dict[str, tuple[int, int]]:
+        return {tier.name: (tier.lookups, tier.hits) for tier in self.tiers}
 
     def finished(self, tokens: NDArray[np.int32], spans: Sequence[tuple[int, int]], stats: GenerationStats) -> None:
         """A generation ended: counts it; ``catch_up()`` learns it. Never raises, and touches no file.
@@ -134,27 +156,38 @@ class Hierarchy:
             spans: Which of its tokens are output tokens: [begin, end) each.
             stats: Of the generation; the look-ups are added.
         """
-        for tier in self.tiers:
-            lookups, hits = self._counted.get(tier.name, (0, 0))
-            stats.lookups[tier.name] += tier.lookups - lookups
-            self.model.count(f"{tier.name}.lookups", tier.lookups - lookups)
-            self.model.count(f"{tier.name}.hits", tier.hits - hits)
-            self._counted[tier.name] = (tier.lookups, tier.hits)
+        self._take_in(Generation(stats, (tokens, spans)))
+
+    def _take_in(self, one: Generation | None, *, over: bool = False) -> None:
+        """Counts a generation that has ended, once, and gives its text to the model tier.
+
+        Args:
+            one: May be taken in already, or be the parent's of this forked process.
+            over: It has ended, even if nobody said so: a signal's handler raised just then. Its text is not known.
+        """
+        taken, before = self.model.taken or (None, dict[str, tuple[int, int]]())
+        if one is None or one is taken or one.process != os.getpid() or not (over or one.text):
+            return
+        stats, now, counts = one.stats, self._lookups(), {"tokens": one.stats.tokens, "forwards": one.stats.forwards}
+        for name, (lookups, hits) in now.items():
+            lookups_before, hits_before = before.get(name, (0, 0))
+            stats.lookups[name] = counts[f"{name}.lookups"] = lookups - lookups_before
+            counts[f"{name}.hits"] = hits - hits_before
         for name, drafted in stats.drafted.items():
-            self.model.count(f"{name}.drafted", drafted)
-            self.model.count(f"{name}.accepted", stats.accepted[name])
-        self.model.count("tokens", stats.tokens)
-        self.model.count("forwards", stats.forwards)
+            counts |= {f"{name}.drafted": drafted, f"{name}.accepted": stats.accepted[name]}
+        tokens, spans = one.text or (NO_TOKENS, ())
         if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self._n_vocab:
             log.warning("a generation is not learned: its tokens were overwritten with ids outside the vocabulary")
-            return
-        for begin, end in spans if self.model in self.tiers else ():
-            self.model.learn(tokens[:end], begin)
+            spans = ()
+        learns = self.model in self.tiers
+        answers = [(tokens[:end], begin) for begin, end in spans] if learns else []
+        self.model.take_in((one, now), answers, counts if learns else {})
         self._generations += 1
 
     def catch_up(self) -> None:
         """Learns the generations that ended, and writes. Raises nothing but what a signal handler does."""
         self._own()
+        self._take_in(self._under_way)
         if self._learned == self._generations:
             return
         for tier in self.tiers:
@@ -179,6 +212,8 @@ class Hierarchy:
             rest.callback(self.model.close, ANSWER_WAIT)
             rest.callback(self._save)
             rest.callback(self.model.flush, CLOSE_WAIT)
+            rest.callback(lambda: self._take_in(self._under_way, over=True))
+            self._take_in(self._under_way, over=True)
             self.catch_up()
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from hd_edge.store.upkeep import prune
 from .tier import StoredTier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from hd_edge.store.file import StoreFile
@@ -58,6 +60,7 @@ class Batch:
 
     answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
     counts: Counter[str] = field(default_factory=Counter)
+    taken: Any = None  # what the owner has put in last, and what he knew then
     target: tuple[StoreFile, int] | None = None  # where it is being written, and its commits before
     process: int = field(default_factory=os.getpid)
 
@@ -84,8 +87,26 @@ class ModelTier(StoredTier):
     def _pending(self) -> Batch:
         """What is to be written, by this process: what was in memory when it was forked is its parent's."""
         if self._batch.process != os.getpid() or self._batch.written:
-            self._batch = Batch()
+            self._batch = Batch(taken=self._batch.taken)
         return self._batch
+
+    @property
+    def taken(self) -> Any:
+        """What was said when ``take_in()`` was called last."""
+        return self._batch.taken
+
+    def take_in(self, taken: Any, answers: Sequence[tuple[NDArray[np.int32], int]], counts: Mapping[str, int]) -> None:
+        """Takes in answers and counters, all of it in one assignment, or nothing.
+
+        Args:
+            taken: For whoever asks later whether that has happened.
+            answers: As for ``learn()``.
+            counts: As for ``count()``.
+        """
+        now = self._pending
+        new = [made for one in answers if (made := self._answer(*one)) is not None]
+        counted = now.counts + Counter(counts) if self.safe.learning else now.counts
+        self._batch = replace(now, answers=deque([*now.answers, *new], MAX_PENDING), counts=counted, taken=taken)
 
     def learn(self, tokens: NDArray[np.int32], prompt_len: int) -> None:
         """Takes in a finished answer; ``flush()`` counts and writes it.
@@ -94,10 +115,14 @@ class ModelTier(StoredTier):
             tokens: The whole conversation.
             prompt_len: How many of its tokens were given. Only n-grams that end in a generated token are learned.
         """
+        if (made := self._answer(tokens, prompt_len)) is not None:
+            self._pending.answers.append(made)
+
+    def _answer(self, tokens: NDArray[np.int32], prompt_len: int) -> Answer | None:
         if not self.safe.learning or len(tokens) <= prompt_len:
-            return
+            return None
         ours = np.array(tokens[max(prompt_len - LONGEST_KEY, 0) :], dtype=np.int32)
-        self._pending.answers.append(Answer(ours, min(prompt_len, LONGEST_KEY)))
+        return Answer(ours, min(prompt_len, LONGEST_KEY))
 
     def count(self, name: str, amount: int) -> None:
         """Adds to a named counter that ``hd-edge db info`` shows; written with the next flush."""
@@ -111,13 +136,13 @@ class ModelTier(StoredTier):
             wait: Seconds to wait for another process; what is not written by then waits for the next flush.
         """
         self.safe.resume()
-        if self._pending.answers and self.safe.write(self._write, wait=wait):
+        if (self._pending.answers or self._pending.counts) and self.safe.write(self._write, wait=wait):
             self.safe.write(_prune_if_large)  # where others hold the file, the next flush does it
 
     def _write(self, store: Store) -> None:
         batch = self._pending
         answers = list(batch.answers)
-        records = dict(self._records(answers[0]))
+        records = dict(self._records(answers[0])) if answers else {}
         for more in answers[1:]:
             for key, record in self._records(more).items():
                 known = records.get(key)

@@ -102,3 +102,14 @@ def test_a_name_that_answers_cannot_repeat_is_refused(alias):
 
 def test_a_file_name_that_cannot_be_printed_gives_a_name_that_can():
     assert _name("/models/a\x1bb\udc80.gguf") == "a?b?"
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory"])
+@pytest.mark.parametrize("command", ["db merge NAME a", "db import NAME b", "db build-model --store NAME c"])
+def test_what_only_sqlite_takes_for_a_path_is_refused(tmp_path, monkeypatch, command, name):
+    monkeypatch.chdir(tmp_path)
+    arguments = [name if word == "NAME" else word for word in command.split()]
+    done = click.testing.CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert f"{name!r} is no path of a file" in done.output
+    assert not list(tmp_path.iterdir())

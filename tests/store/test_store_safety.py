@@ -53,23 +53,16 @@ def test_random_damage_is_survived(filled_store, tmp_path):
             aside.unlink()
 
 
-HOSTILE_SCHEMAS = {
-    "trigger": "CREATE TRIGGER t AFTER INSERT ON ngrams BEGIN DELETE FROM ngrams; END",
-    "view": "CREATE VIEW v AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) SELECT n FROM r",
-    "index": "CREATE INDEX i ON ngrams(total)",
-    "expression index": "CREATE INDEX i ON ngrams(abs(total))",
-    "table": "CREATE TABLE extra (x)",
-    "column": "ALTER TABLE ngrams ADD COLUMN evil DEFAULT (1)",
-    "virtual table": "CREATE VIRTUAL TABLE f USING fts5(x)",
-}
-
-
-@pytest.mark.parametrize("statement", HOSTILE_SCHEMAS.values(), ids=HOSTILE_SCHEMAS)
-def test_changed_schema_is_never_used(filled_store, statement):
-    try:
-        run_sql(filled_store, statement)
-    except sqlite3.OperationalError as error:
-        pytest.skip(f"this SQLite cannot make the file: {error}")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE ngrams ADD COLUMN evil DEFAULT (1)",
+        "DROP TABLE built",
+        "PRAGMA user_version=0",
+    ],
+)
+def test_changed_tables_are_never_used(filled_store, statement):
+    run_sql(filled_store, statement)
     with pytest.raises(StoreCorruptError, match="schema"):
         Store(filled_store, IDENTITY)
     assert len(use(filled_store)) == 1
