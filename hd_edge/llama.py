@@ -123,7 +123,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
         self._header = gguf_file.read_header(model_path).overridden(settings.get("kv_overrides"))
         check_context(self._header, settings)
         drafter = check_drafter(drafter, self._draft_config, model_path)
-        settings["n_batch"] = batch_rows(settings)  # llama_cpp makes an array of so many rows before it cuts it down
+        settings["n_batch"] = batch_rows(self._header, settings)  # llama_cpp makes as many rows, then cuts
         exact_mode.check_batches(self._header, settings)
         settings.setdefault("flash_attn", True)
         chosen = settings.get("n_threads") or settings.get("n_threads_batch")  # a user's own number stays

@@ -22,6 +22,7 @@ from .exact import is_causal
 from .kernels import Status
 from .ranges import check_ranges
 
+POSITIONS = "position_embd.weight"
 BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
 BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
 
@@ -65,10 +66,15 @@ def told(model_path: str, settings: dict[str, Any]) -> Iterator[None]:
         raise ModelFileError(msg) from error
 
 
-def batch_rows(settings: dict[str, Any]) -> int:
-    """``n_batch`` as llama_cpp will set it: never above ``n_ctx``."""
+def batch_rows(header: GGUFHeader, settings: dict[str, Any]) -> int:
+    """``n_batch`` as llama_cpp will set it: never above ``n_ctx``.
+
+    A text to embed is one batch; behind the last learned position llama.cpp would end the process.
+    """
     n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
     n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
+    if settings.get("embedding") and (table := header.dimensions.get(POSITIONS)):
+        n_batch = min(n_batch, max(table[-1], 1))
     return min(n_batch, n_ctx) if n_ctx else n_batch
 
 

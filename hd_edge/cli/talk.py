@@ -262,16 +262,17 @@ class Talk:
 
     def go_on(self, name: str, system: str | None = None) -> None:
         """The same, with another system prompt if there is one."""
-        path, before = user_path(name), len(self.conversation.turns)
+        path, before, old = user_path(name), len(self.conversation.turns), self.conversation.system
         self.conversation.load(path)
         self.dropped = 0
         instead = f", in place of {before}" if before else ""
         self.ui.note(f"loaded {len(self.conversation.turns)} messages from {path.absolute()}{instead}")
-        if system is not None and system != (old := self.conversation.system):
+        loaded = self.conversation.system
+        if system is not None and system != loaded:
             self.conversation.system = system
-            self.ui.note(f"system prompt from now on: {system or '(none)'}, in place of {old or '(none)'}")
-        elif self.conversation.system:
-            self.ui.note(f"system prompt: {self.conversation.system}")
+            self.ui.note(f"system prompt from now on: {system or '(none)'}, in place of {loaded or '(none)'}")
+        elif loaded or old:
+            self.ui.note(f"system prompt: {loaded or '(none)'}")
         if self.keyboard.terminal and self.conversation.has_answer:
             question, answer = self.conversation.turns[-2:]  # where you stopped
             self.ui.note(f"> {question['content']}")

@@ -59,6 +59,9 @@ def _job(
     """Each call ``n`` times; ``echoes`` are the texts that stand before their answers."""
 
     def call(one: Callable[..., Any], echo: str, sample: int, llm: Llama) -> Any:
+        if llm._ctx.memory is None:
+            msg = "this model embeds texts, it cannot generate: POST /v1/embeddings"
+            raise ConfigError(msg)
         before = llm.stats
         own, answer = _own(llm, body, sample), one(llm)
         try:

@@ -166,8 +166,12 @@ def test_another_system_prompt_holds_from_now_on(chat, other, capsys, system):
     assert f"system prompt from now on: {system or '(none)'}, in place of Be short." in capsys.readouterr().err
     (asked, _), *_ = talk.conversation.llm.calls
     assert [message["content"] for message in asked if message["role"] == "system"] == [system][: bool(system)]
-    chat("yes").go_on(str(other), None)
+    talk = chat("yes")
+    talk.go_on(str(other), None)
     assert "from now on" not in capsys.readouterr().err
+    other.write_text('{"system": "", "messages": []}')
+    talk.handle(f"/load {other}")
+    assert "system prompt: (none)" in capsys.readouterr().err.splitlines()
 
 
 def test_a_session_is_not_replaced_by_a_loaded_file(chat, kept, other, tmp_path):

@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import httpx
+from bert_gguf import bert
 from broken_gguf import UINT32
 from children import HD_EDGE, address, hd_edge
 from gguf_parts import parts
@@ -13,6 +14,8 @@ from one_model import ONE
 
 from hd_edge import Llama
 from hd_edge.cli.serve import embedding_settings
+
+TALK = {"role": "user", "content": "a"}
 
 
 def refused(response) -> dict:
@@ -70,3 +73,19 @@ def test_a_server_embeds(models, tmp_path):
             process.terminate()
     first, second = (one["embedding"] for one in made.json()["data"])
     assert first != second
+
+
+def test_a_model_that_embeds_and_nothing_else(serve, tmp_path):
+    path = tmp_path / "bert.gguf"
+    path.write_bytes(bert())
+    vectors = serve(Llama(str(path), **ONE, n_ctx=512, n_batch=512, **embedding_settings(str(path), 512)), "bert")
+    answer = vectors.post("/v1/embeddings", {"input": ["a b", "ab " * 12]})
+    assert answer.status_code == 200, answer.text
+    made = answer.json()["data"]
+    assert len({tuple(one["embedding"]) for one in made}) == 2
+    told = refused(vectors.post("/v1/embeddings", {"input": "ab " * 60}))  # llama.cpp would end the process
+    assert told["code"] == "context_length_exceeded"
+    for stream in (False, True):
+        for path, body in (("completions", {"prompt": "a"}), ("chat/completions", {"messages": [TALK]})):
+            told = refused(vectors.post(f"/v1/{path}", {**body, "stream": stream}))
+            assert "this model embeds texts" in told["message"]
