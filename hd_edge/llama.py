@@ -16,6 +16,7 @@ from .backend import api as backend
 from .backend import exact as exact_mode
 from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
+from .backend.loading import loading
 from .backend.memory import Wanted, limits, why_no_draft
 from .backend.ranges import as_path, place
 from .backend.rpc import RPCServers
@@ -140,7 +141,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                 settings.update(type_k=self._exact.type_k, type_v=self._exact.type_v)
             else:
                 self._exact = exact_mode.by_default(self._header, settings, kernels, adapter)
-            with told(model_path, settings):
+            with told(model_path, settings), loading(model_path, verbose=verbose):
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))

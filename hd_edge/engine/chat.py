@@ -106,7 +106,7 @@ class Chats(Completions):
     @property
     def _template(self) -> ChatTemplate:
         kept: tuple[Any, ChatTemplate] | None = self.__dict__.get("_kept_template")
-        now = (self.chat_format, self.chat_handler)
+        now = self._life.read(lambda: (self.chat_format, self.chat_handler))
         if kept is None or kept[0] != now:
             kept = self._kept_template = now, ChatTemplate(self)
         return kept[1]

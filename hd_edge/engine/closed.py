@@ -70,3 +70,13 @@ def abandon(llama: Any) -> None:
         stack = getattr(owner, "_stack" if owner is llama else "_exit_stack", None)
         if stack is not None:
             stack.pop_all()
+
+
+class NotLoaded:
+    """What a class has in place of the life of its objects: until the constructor makes one there is none."""
+
+    def __get__(self, llama: object, owner: type) -> Any:
+        if llama is None:
+            return self
+        msg = f"this {owner.__name__} was never loaded: call its constructor, or in a subclass super().__init__()"
+        raise ClosedError(msg)

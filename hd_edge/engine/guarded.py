@@ -21,7 +21,7 @@ from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
 
 from .answers import UNTOUCHED, code_of, decode_error
-from .closed import abandon, bury, keep, let_go
+from .closed import NotLoaded, abandon, bury, keep, let_go
 from .forked import computes
 from .life import Life
 from .loaded import load
@@ -49,6 +49,7 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
     checkpoints: Any = None  # as in ``hd_edge.prefix.keeping``
     _lent = False  # the memory begins with a state that was loaded, and was not computed here
     _sampler: Any
+    _life: Life = NotLoaded()  # type: ignore[assignment]  # until there is one
 
     def _begin_life(self) -> None:
         """First of all, so that a constructor that fails can be cleaned up."""

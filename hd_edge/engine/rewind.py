@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hd_edge.backend.ranges import is_integer
 from hd_edge.errors import DecodeError
 
@@ -22,9 +24,14 @@ def known(llama: Any) -> int:
     """How many tokens the context holds: ``llama.n_tokens``, which anybody may set.
 
     Raises:
-        DecodeError: To what no context holds; nothing is known any more.
+        DecodeError: To what no context holds, or there is no room for their ids; nothing is known any more.
     """
-    n, most = llama.n_tokens, llama._n_ctx
+    n, most, ids = llama.n_tokens, llama._n_ctx, llama.input_ids
+    if not isinstance(ids, np.ndarray) or ids.ndim != 1 or len(ids) < most or ids.dtype.kind != "i":
+        llama.input_ids = np.zeros(most, dtype=np.intc)
+        llama._forget()
+        msg = f"input_ids was set to something else than an array of {most} whole numbers: nothing is known any more"
+        raise DecodeError(msg)
     if is_integer(n) and 0 <= n <= most:
         return int(n)
     llama._forget()

@@ -73,15 +73,21 @@ class ChatTemplate:
 
     Args:
         llama: ``llama_cpp.Llama`` or ``hd_edge.Llama``; only read.
+
+    Raises:
+        ConfigError: There is no chat format of that name.
     """
 
     def __init__(self, llama: Any) -> None:
         formats, chosen = llama._chat_handlers, llama.chat_format
         if chosen == "chat_template.default" and "chat_template.tool_use" in formats:
             chosen = "chat_template.tool_use"
-        self._handler = (
-            llama.chat_handler or formats.get(chosen) or llama_chat_format.get_chat_completion_handler(chosen)
-        )
+        try:
+            known = llama.chat_handler or formats.get(chosen)
+            self._handler = known or llama_chat_format.get_chat_completion_handler(chosen)
+        except (llama_chat_format.LlamaChatCompletionHandlerNotFoundException, TypeError) as error:
+            msg = f"chat_format={chosen!r} is the name of no chat format that this model or llama_cpp has"
+            raise ConfigError(msg) from error
         self.writes_prompts = getattr(self._handler, "__qualname__", "").startswith(PROMPT_WRITER)
         name = "tokenizer." + chosen.replace(".default", "") if chosen else ""
         self.text: str = llama.metadata.get(name, "") if chosen and chosen.startswith("chat_template.") else ""

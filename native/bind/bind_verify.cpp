@@ -8,6 +8,7 @@
 #include "candidates.hpp"
 #include "draft/draft_tree.hpp"
 #include "draft/recycler.hpp"
+#include "verify/loading.hpp"
 #include "verify/lost_server.hpp"
 #include "verify/verifier.hpp"
 
@@ -113,6 +114,16 @@ void register_verify(nb::module_& m) {
         "set"_a, "message"_a,
         "Where llama.cpp would abort because an RPC server is lost, the process says this and ends with status 1; "
         "address of ggml_set_abort_callback.");
+
+    m.def(
+        "begin_loading",
+        [](uintptr_t set, bool quiet) { hd::begin_loading(reinterpret_cast<hd::AbortSetter>(set), quiet); }, "set"_a,
+        "quiet"_a,
+        "From here to end_loading() an assertion of llama.cpp that fails in this thread is an exception to it; quiet: "
+        "and what this thread logs is dropped.");
+    m.def(
+        "end_loading", [](uintptr_t set) { return hd::end_loading(reinterpret_cast<hd::AbortSetter>(set)); }, "set"_a,
+        "The assertion that failed; empty: none.");
 
     nb::class_<Verifier>(m, "Verifier")
         .def(

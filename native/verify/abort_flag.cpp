@@ -7,6 +7,7 @@ namespace hd {
 namespace {
 
 thread_local bool aborting = false;
+thread_local bool quiet = false;
 
 struct Sink {
     LogCallback callback;
@@ -15,7 +16,7 @@ struct Sink {
 std::atomic<Sink*> sink{nullptr};
 
 void filtered(int level, const char* text, void*) {
-    if (aborting) return;
+    if (aborting || quiet) return;
     const Sink* to = sink.load();
     if (to != nullptr && to->callback != nullptr) to->callback(level, text, to->data);
 }
@@ -41,6 +42,8 @@ bool AbortFlag::asked(void* flag) {
     aborting = true;
     return true;
 }
+
+void quiet_log(bool on) { quiet = on; }
 
 void filter_log(LogGetter get, LogSetter set) {
     LogCallback callback = nullptr;
