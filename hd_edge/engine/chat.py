@@ -15,12 +15,13 @@ from hd_edge.backend.ranges import expect
 from hd_edge.errors import ConfigError
 from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
-from hd_edge.model.chat_template import ChatTemplate, Prompt, check_variables, refusals
+from hd_edge.model.chat_template import ChatTemplate, Prompt
 from hd_edge.model.harmony import HarmonyParser
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
 from hd_edge.model.prediction import Hints, message_texts
 from hd_edge.model.schema import check_schemas, response_grammar, schema_grammar, tool_grammar
+from hd_edge.model.template_refusals import check_variables, refusals
 from hd_edge.model.tools import Tools
 from hd_edge.model.xml_arguments import xml_grammar
 

@@ -6,37 +6,26 @@ template makes of tools, of calls and of a system's text is found out by looking
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from traceback import walk_tb
 from typing import Any
 
-from llama_cpp import Llama, llama_chat_format
+from llama_cpp import llama_chat_format
 
-from hd_edge.errors import ConfigError, HDEdgeError
+from hd_edge.errors import ConfigError
 
 from .call_format import GENERIC, HARMONY, CallFormat, format_of
 from .messages import called
+from .template_refusals import misled, refusal
 
 MARK = "qzxmark"
-MOST_NAMED = 200  # characters of names in a message
 TOOL = {
     "type": "function",
     "function": {"name": MARK, "description": "d", "parameters": {"type": "object", "properties": {}}},
 }
 CALL = {"id": "qzx000001", "type": "function", "function": {"name": MARK, "arguments": {MARK + "a": 1}}}
 USER = {"role": "user", "content": "u"}
-RENDERS = inspect.unwrap(llama_chat_format.Jinja2ChatFormatter.__call__).__code__
-GIVEN = frozenset(  # what a template gets of the request, or of the model
-    [
-        *inspect.signature(Llama.create_chat_completion).parameters,
-        *("llama", "eos_token", "bos_token", "add_generation_prompt", "raise_exception", "strftime_now"),
-    ]
-)
 PROMPT_WRITER = "chat_formatter_to_chat_completion_handler."
 DESCRIPTION = """You may call one or more functions to assist with the user query.
 
@@ -168,7 +157,7 @@ class ChatTemplate:
             caught = self._write(messages, tools, {**variables, **settings})
         except Exception as error:  # a template may fail with anything
             if variables and self._try(messages, tools):
-                raise _misled(variables, error) from error
+                raise misled(variables, error) from error
             raise refusal(len(messages), error) from error
         text = caught.text.decode("utf-8")
         thinking = text.rstrip().endswith("<think>")
@@ -186,51 +175,6 @@ class ChatTemplate:
         catcher = _Catcher()
         self._handler(llama=catcher, messages=messages, tools=tools, **settings)
         return catcher
-
-
-def check_variables(names: Iterable[str]) -> None:
-    """Checks the names of more variables for a template.
-
-    Raises:
-        ConfigError: One is given by the request, or by the model.
-    """
-    if taken := next((name for name in names if name in GIVEN), None):
-        msg = f"chat_template_kwargs has {taken!r}, which the template gets from the request or the model: leave it out"
-        raise ConfigError(msg, "chat_template_kwargs")
-
-
-def refusal(messages: int, error: Exception) -> ConfigError:
-    """What a template raised over so many messages, in words."""
-    why = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
-    return ConfigError(f"the model's chat template refuses a conversation of {messages} messages: {why}", "messages")
-
-
-def _misled(variables: Iterable[str], error: Exception) -> ConfigError:
-    """What a template raised over its variables alone."""
-    names = ", ".join(map(repr, variables))[:MOST_NAMED]
-    why = f": {error}" if type(error) is ValueError else ""  # what else there is are Python's words
-    msg = f"chat_template_kwargs has {names}, with which the model's chat template fails{why}: leave out what it lacks"
-    return ConfigError(msg, "chat_template_kwargs")
-
-
-@contextmanager
-def refusals(messages: int) -> Iterator[None]:
-    """A chat handler of llama_cpp writes its prompt, and answers, in this block.
-
-    Args:
-        messages: How many there are.
-
-    Raises:
-        ConfigError: The template failed; what anything else raised stays what it is.
-    """
-    try:
-        yield
-    except HDEdgeError:
-        raise
-    except Exception as error:  # a template may fail with anything
-        if all(frame.f_code is not RENDERS for frame, _ in walk_tb(error.__traceback__)):
-            raise
-        raise refusal(messages, error) from error
 
 
 class _Catcher:
