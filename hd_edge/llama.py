@@ -18,6 +18,7 @@ from .backend.hook import ParameterHook
 from .backend.kernels import offered, used
 from .backend.loading import loading
 from .backend.memory import Wanted, limits, why_no_draft
+from .backend.positions import within
 from .backend.ranges import as_path, place
 from .backend.rpc import RPCServers
 from .backend.settings import BASE_GENERATE, address, batch_rows, check_settings, cost_settings, told, why_plain
@@ -145,6 +146,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
                 super().__init__(model_path, verbose=verbose, **{**settings, "lora_path": None})
                 if lora is not None:
                     apply_lora(self, as_path("lora_path", lora), settings.get("lora_scale", 1.0))
+        self._n_ctx: int = within(self._header, self._ctx.n_ctx())
         if self._remote is not None:
             self._remote.watch()
             self._life.check = self._remote.check
@@ -170,7 +172,7 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             address(self.ctx),
             address(self._ctx.memory),
             n_vocab=self._n_vocab,
-            n_ctx=self._n_ctx,
+            n_ctx=self._ctx.n_ctx(),
             **limits(self, self._draft_config),
         )
         self._take_abort(self._verifier)

@@ -15,14 +15,14 @@ from jinja2 import TemplateError  # a dependency of llama_cpp
 
 from hd_edge.errors import ConfigError, HDEdgeError, ModelFileError
 
+from .exact import is_causal
+from .kernels import Status
+from .positions import within
+from .ranges import check_ranges
+
 if TYPE_CHECKING:
     from hd_edge.model.gguf import GGUFHeader
 
-from .exact import is_causal
-from .kernels import Status
-from .ranges import check_ranges
-
-POSITIONS = "position_embd.weight"
 BASE_INIT = inspect.signature(llama_cpp.Llama.__init__)
 BASE_GENERATE = inspect.signature(llama_cpp.Llama.generate)
 
@@ -73,8 +73,8 @@ def batch_rows(header: GGUFHeader, settings: dict[str, Any]) -> int:
     """
     n_batch = int(settings.get("n_batch", BASE_INIT.parameters["n_batch"].default))
     n_ctx = int(settings.get("n_ctx", BASE_INIT.parameters["n_ctx"].default))
-    if settings.get("embedding") and (table := header.dimensions.get(POSITIONS)):
-        n_batch = min(n_batch, max(table[-1], 1))
+    if settings.get("embedding"):
+        n_batch = within(header, n_batch)
     return min(n_batch, n_ctx) if n_ctx else n_batch
 
 

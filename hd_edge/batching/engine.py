@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hd_edge.backend.positions import within
 from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
@@ -77,7 +78,8 @@ class Engine:
     ) -> None:
         _check("parallel", parallel, 1, MOST_PARALLEL)
         _check("n_ctx", n_ctx, 0, 2**31 - 1)
-        n_ctx = n_ctx or trained_context(read_header(as_path("model_path", model_path)))
+        header = read_header(as_path("model_path", model_path))
+        n_ctx = n_ctx or trained_context(header)
         _check("queue", queue, 0, 2**31 - 1)
         _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
         for name in ("drafter", "logits_all", "draft_model"):
@@ -86,6 +88,7 @@ class Engine:
                 raise ConfigError(msg)
         n_ctx = _whole(n_ctx)
         cells = parallel * n_ctx if n_cells is None else _whole(n_cells)
+        n_ctx = within(header, n_ctx)
         number = min(KEPT * parallel, MOST_PARALLEL)
         rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
         check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})

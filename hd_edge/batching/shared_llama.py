@@ -46,7 +46,7 @@ class SharedLlama(Llama):
             address(self.ctx),
             address(self._ctx.memory),
             n_vocab=self._n_vocab,
-            n_cells=self._n_ctx,
+            n_cells=self._ctx.n_ctx(),
             max_rows=min(self.n_batch, int(self.context_params.n_ubatch)),
             slots=slots,
             leaves=leaves,

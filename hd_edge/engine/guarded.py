@@ -16,6 +16,7 @@ from llama_cpp import llama_cpp as lib
 from hd_edge.backend.adapters import watch
 from hd_edge.backend.log import quiet_aborts
 from hd_edge.backend.memory import keeps_state
+from hd_edge.backend.positions import within
 from hd_edge.backend.ranges import expect, is_integer
 from hd_edge.backend.tokens import token_ids
 from hd_edge.errors import ContextFullError, DecodeError, TokenError
@@ -241,8 +242,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
         return self._life.read(lambda: super(Guarded, self).tokenize(*args, **kwargs))
 
     def n_ctx(self) -> int:
-        """Tokens of the context window."""
-        return int(self._life.read(super().n_ctx))
+        """Tokens of the context window: no more than the model has positions for."""
+        return within(self._header, int(self._life.read(super().n_ctx)))
 
     def n_embd(self) -> int:
         """Values of an embedding."""
