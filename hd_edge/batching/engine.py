@@ -49,8 +49,7 @@ class Engine:
     Args:
         model_path: As for ``Llama``.
         parallel: Requests that are answered at a time.
-        n_ctx: Tokens of each conversation, prompt included; 0: the model's. As in a ``Llama``, rounded up to a
-            multiple of 256.
+        n_ctx: Tokens of each conversation, prompt included; 0: the model's. Rounded up as in a ``Llama``, to 256.
         n_cells: Tokens of all conversations together; None: each has its ``n_ctx``. With fewer, a request waits until
             what it may come to need (prompt and ``max_tokens``) is free.
         queue: Requests that may wait.
@@ -78,25 +77,23 @@ class Engine:
     ) -> None:
         _check("parallel", parallel, 1, MOST_PARALLEL)
         _check("n_ctx", n_ctx, 0, 2**31 - 1)
-        header = read_header(as_path("model_path", model_path))
-        n_ctx = n_ctx or trained_context(header)
+        n_ctx = n_ctx or trained_context(read_header(as_path("model_path", model_path)))
         _check("queue", queue, 0, 2**31 - 1)
         _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
         for name in ("drafter", "logits_all", "draft_model"):
             if settings.get(name):
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
                 raise ConfigError(msg)
-        n_ctx = _whole(n_ctx)
-        cells = parallel * n_ctx if n_cells is None else _whole(n_cells)
-        n_ctx = within(header, n_ctx)
+        cells = parallel * _whole(n_ctx) if n_cells is None else _whole(n_cells)
+        n_ctx = within(read_header(as_path("model_path", model_path)), _whole(n_ctx))
         number = min(KEPT * parallel, MOST_PARALLEL)
         rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
         check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})
         batch = min(rows.values())
         needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
         if batch < needed:
-            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
-            raise ConfigError(msg + f"{needed} are needed")
+            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too few for parallel={parallel}, {needed} needed"
+            raise ConfigError(msg)
         whole = _whole(cells + max(cells // SLACK, 2 * batch))
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
