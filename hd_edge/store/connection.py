@@ -22,6 +22,13 @@ OPEN_TIMEOUT = 2.0  # seconds that opening waits for another process
 _CORRUPT = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 _BUSY = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED
 FOREIGN_CALL = re.compile(r"malformed database schema .* - (unsafe use of|unknown function|no such function)")
+FOREIGN = re.compile(  # of a thing that is none of ours, what this SQLite cannot read
+    r"malformed database schema \((?!(built|calibration|cost|meta|ngrams|models|pieces)\)).*\) - "
+    r"(near |.*syntax error|string or blob too big|no such )"
+)
+ABSENT = re.compile(
+    r"no such (collation sequence|function|module)|unknown function"
+)  # an application's, not a record's
 _DEFENSIVE = 1010  # SQLITE_DBCONFIG_DEFENSIVE
 
 
@@ -32,6 +39,8 @@ def _error(error: sqlite3.Error, path: Path | str, read_only: bool) -> StoreErro
         return StoreError(
             f"store {path} has an index of somebody else that calls functions, which none may: drop it ({text})"
         )
+    if FOREIGN.search(text) or ABSENT.search(text):
+        return StoreError(f"store {path} holds something of somebody else, which cannot be read here: drop it ({text})")
     if code in _CORRUPT or "malformed" in text or "not a database" in text:
         return StoreCorruptError(f"store {path} is damaged ({text})")
     if code in _BUSY or "locked" in text:

@@ -1,8 +1,9 @@
 """What a store holds: its tables, their version, and the comparison with what a file defines.
 
-Nobody else's schema is ever run: our tables must be exactly ours, text for text, and nothing may act when they are
-written, before the first record is read. What stands beside them (tables and views of the owner, an index for a query
-of his own, what ``ANALYZE`` found out) is no business of ours.
+Nobody else's schema is ever run: our tables must be exactly ours, text for text, before the first record is read. What
+somebody keeps beside them is no damage, but pruning rewrites the whole file and a build replaces it: so a file that
+holds more than a store is left alone until it does not. Only an index for a query of one's own, which takes whatever is
+written, and what ``ANALYZE`` found out are no business of ours.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def check_schema(db: Database, path: Path | None) -> None:
         StoreForeignError: It is no store of hd_edge.
         StoreVersionError: A newer hd_edge wrote it.
         StoreCorruptError: Somebody changed its tables.
-        StoreError: Somebody added what acts when they are written.
+        StoreError: Somebody keeps something of his own there.
     """
     version = db.execute("PRAGMA user_version").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -89,7 +90,8 @@ def check_tables(
 
     Raises:
         StoreCorruptError: One is absent or another.
-        StoreError: A trigger acts when one of them is written, or an index may refuse what is written.
+        StoreError: A trigger acts when one of them is written, an index may refuse what is written, or something else
+            is kept in the file.
     """
     ours = ", ".join(f"'{name}'" for name in tables)
     defined = db.execute(
@@ -102,14 +104,16 @@ def check_tables(
         msg = f"store {path} is damaged: its schema is not that of version {version} ({', '.join(odd)})"
         raise StoreCorruptError(msg)
     added = db.execute(
-        f"SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'view') AND lower(tbl_name) IN ({ours})"
-        " LIMIT 100"
+        f"SELECT type, name, lower(tbl_name) IN ({ours}) FROM sqlite_master WHERE NOT (type IN ('table', 'view') AND"
+        f" lower(name) IN ({ours})) AND tbl_name NOT GLOB 'sqlite_*' ORDER BY rowid LIMIT 100"
     ).fetchall()
     strict = {name for table in tables for name in _strict_indexes(db, table)} if added else set()
-    for kind, name in added:
-        if kind != "index" or name in strict:
-            drop = f"DROP {kind.upper()} {_quoted(name)}"
-            msg = f"store {path} has {kind} {name}, which acts on what is learned: it is not used until you {drop}"
+    for kind, name, acts in added:
+        if not acts or kind != "index" or name in strict:
+            what = "which acts on what is learned" if acts else "which is somebody's own: keep it in another file"
+            named = name if name.isprintable() else ascii(name)
+            drop = f"DROP {kind.upper()} {_quoted(named)}"
+            msg = f"store {path} has {kind} {named}, {what}; the store is not used until you {drop}"
             raise StoreError(msg)
 
 
