@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,11 +20,9 @@ from .buffer import PATIENCE, Buffer, SlowReaderError
 from .errors import Json, describe, error_response
 from .events import Events, event
 from .metrics import Requests
+from .shape import Shape
 from .turn import Turn, stopped
 from .unread import hang_up
-
-if TYPE_CHECKING:
-    from .responses import ResponseShape
 
 TOGETHER = 16  # chunks that are written at once, where so many wait
 
@@ -50,7 +48,7 @@ class Job:
     usage: bool
     tiers: bool
     progress: bool = False
-    shape: ResponseShape | None = None
+    shape: Shape | None = None
     user: str | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +19,7 @@ from . import errors, page
 from .answer import Answer, Job
 from .buffer import PATIENCE
 from .calls import chat_job, completion_job
-from .embeddings import embed
+from .embeddings import embedding_job
 from .guard import MOST_BYTES, Guard
 from .head import HeadAsGet
 from .kept import KeptResponses
@@ -127,6 +126,7 @@ async def nothing(request: Request, path: str) -> None:  # noqa: ARG001
     raise HTTPException(404)
 
 
+@router.post("/v1/engines/copilot-codex/completions", include_in_schema=False)  # as llama_cpp.server has it
 @router.post("/v1/completions", tags=["OpenAI"])
 async def completions(request: Request, body: CompletionRequest) -> Answer:
     """Continues prompts."""
@@ -135,14 +135,13 @@ async def completions(request: Request, body: CompletionRequest) -> Answer:
 
 
 @router.post("/v1/embeddings", tags=["OpenAI"])
-async def embeddings(request: Request, body: EmbeddingRequest) -> dict[str, Any]:
+async def embeddings(request: Request, body: EmbeddingRequest) -> Answer:
     """Vectors of texts, for models that were loaded with ``embedding=True``."""
     state = request.app.state
     if not state.llm.context_params.embeddings:
         msg = f"{state.name} was not loaded for embeddings: `hd-edge serve --embedding` or Llama(embedding=True) does"
         raise errors.RefusedError(400, msg, code="no_embeddings")
-    async with state.turn.seat(body.user or "") as llm:
-        return await asyncio.to_thread(embed, llm, body, state.name)
+    return _answer(state, embedding_job(body, state.name))
 
 
 @router.post("/extras/tokenize", tags=["Tokens"])

@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from .errors import RefusedError, invalid
-from .fields import INT32, LEFT_OUT, Body, few, most_tokens
+from .fields import INT32, LEFT_OUT, Body, few, most_tokens, shaped
 from .items import Names, messages
 from .messages import MOST_PIECES, MOST_TOOLS
 from .requests import ChatRequest
-
-Json = dict[str, Any]
+from .shape import Json, Shape
 
 NOT_SUPPORTED = {
     "conversation": "send the conversation as input, or previous_response_id",
@@ -30,7 +29,11 @@ LOGPROBS = "message.output_text.logprobs"  # an item of include; what else there
 class ResponsesRequest(Body):
     """Body of ``POST /v1/responses``; fields that are not known are ignored."""
 
-    input: Annotated[str | list[dict[str, Any]], few(MOST_PIECES)]
+    input: Annotated[
+        str | list[dict[str, Any]],
+        shaped("a text, or a list of items such as {'role': 'user', 'content': '...'}"),
+        few(MOST_PIECES),
+    ]
     instructions: str | None = None
     max_output_tokens: Annotated[int | None, most_tokens(LEFT_OUT, 1)] = Field(default=None, ge=1, le=INT32)
     temperature: float | None = None
@@ -128,7 +131,7 @@ def _choice(choice: str | Json) -> str | Json:
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
 
 
-class ResponseShape:
+class ResponseShape(Shape):
     """A response, or the events of one, from a chat completion.
 
     Args:

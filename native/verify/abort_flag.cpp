@@ -1,5 +1,6 @@
 #include "abort_flag.hpp"
 
+#include <cstring>
 #include <utility>
 
 namespace hd {
@@ -15,8 +16,11 @@ struct Sink {
 };
 std::atomic<Sink*> sink{nullptr};
 
+// A warning about each forward of a model that both embeds and generates.
+const char* const needless = "embeddings required but some input tokens were not marked as outputs";
+
 void filtered(int level, const char* text, void*) {
-    if (aborting || quiet) return;
+    if (aborting || quiet || std::strstr(text, needless) != nullptr) return;
     const Sink* to = sink.load();
     if (to != nullptr && to->callback != nullptr) to->callback(level, text, to->data);
 }

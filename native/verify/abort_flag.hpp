@@ -36,7 +36,7 @@ class AbortFlag {
 using LogCallback = void (*)(int level, const char* text, void* data);
 using LogGetter = void (*)(LogCallback* callback, void** data);
 using LogSetter = void (*)(LogCallback callback, void* data);
-// It also drops what a thread logs that is told to be quiet.
+// It also drops what a thread logs that is told to be quiet, and one line that says nothing to anybody.
 void quiet_log(bool on);
 void filter_log(LogGetter get, LogSetter set);  // may be called again: somebody may have set another callback since
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 
 import httpx
+import pytest
 from bert_gguf import bert
 from broken_gguf import UINT32
 from children import HD_EDGE, address, hd_edge
 from gguf_parts import parts
 from one_model import ONE
+from served import CANCELLED, request
 
 from hd_edge import Llama
 from hd_edge.cli.serve import embedding_settings
@@ -69,10 +72,13 @@ def test_a_server_embeds(models, tmp_path):
         try:
             url, _ = address(process)
             made = httpx.post(f"{url}/v1/embeddings", json={"input": ["a cat", "a dog"]}, timeout=120)
+            httpx.post(f"{url}/v1/completions", json={"prompt": "a cat", "max_tokens": 3}, timeout=120)
         finally:
             process.terminate()
+            said = process.stderr.read()
     first, second = (one["embedding"] for one in made.json()["data"])
     assert first != second
+    assert said == ""  # llama.cpp has a line for each generation of a model that embeds
 
 
 def test_a_model_that_embeds_and_nothing_else(serve, tmp_path):
@@ -89,3 +95,42 @@ def test_a_model_that_embeds_and_nothing_else(serve, tmp_path):
         for path, body in (("completions", {"prompt": "a"}), ("chat/completions", {"messages": [TALK]})):
             told = refused(vectors.post(f"/v1/{path}", {**body, "stream": stream}))
             assert "this model embeds texts" in told["message"]
+
+
+@pytest.fixture
+def slow(tiny, serve, monkeypatch):
+    """A server whose model takes a while for each text; and the texts that it was given."""
+    llm, given = tiny(n_ctx=64, embedding=True, pooling_type=1), []
+    create = llm.create_embedding
+
+    def embed(texts, *args, **more):
+        given.extend(texts)
+        time.sleep(0.05 * len(texts))
+        return create(texts, *args, **more)
+
+    monkeypatch.setattr(llm, "create_embedding", embed)
+    return serve(llm, "slow"), given
+
+
+MANY = request("/v1/embeddings", {"input": ["the cat"] * 2048})
+
+
+def test_who_leaves_gives_up_its_turn_between_two_batches(slow):
+    server, given = slow
+    before = server.metric(CANCELLED)
+    with server.connect(MANY):
+        server.wait_for("llamacpp:requests_processing", 1)
+    server.wait_for(CANCELLED, before + 1)
+    server.wait_for("llamacpp:requests_processing", 0)
+    assert len(given) < 1024
+    assert server.post("/v1/embeddings", {"input": ["a", "b"]}).json()["data"][1]["index"] == 1
+
+
+def test_vectors_are_those_of_all_texts_in_one_call(tiny, serve):
+    llm = tiny(n_ctx=64, n_batch=32, embedding=True, pooling_type=1)
+    texts = ["the cat " * (1 + n % 5) for n in range(40)]
+    direct = llm.create_embedding(texts)
+    made = serve(llm, "same").post("/v1/embeddings", {"input": texts}).json()
+    assert [one["embedding"] for one in made["data"]] == [one["embedding"] for one in direct["data"]]
+    assert [one["index"] for one in made["data"]] == list(range(40))
+    assert made["usage"] == direct["usage"]

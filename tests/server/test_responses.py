@@ -126,6 +126,13 @@ def test_a_mistake_is_named(client, more, param):
     assert "response_format" not in str(caught.value)
 
 
+@pytest.mark.parametrize("items", [[None], ["a"], [{"role": "user", "content": "a"}, 5], {}])
+def test_items_that_are_none_are_told_in_words(client, items):
+    with pytest.raises(openai.BadRequestError, match="is not a text, or a list of items such as") as caught:
+        client.responses.create(**{"input": items, **SETTINGS})
+    assert caught.value.param == "input"
+
+
 def test_no_limit_is_told_how(client):
     with pytest.raises(openai.BadRequestError, match="-1 is below 1: send 1 or more; for no limit, leave it out or"):
         client.responses.create(**{"input": ASKED, **SETTINGS, "max_output_tokens": -1})

@@ -99,6 +99,20 @@ def test_a_request_in_flight_and_one_in_the_queue(models, tmp_path, number):
         assert b"server_stopping" in answer
 
 
+def test_embeddings_in_flight(models, tmp_path):
+    child = Child(models("Q4_0"), tmp_path, "-c", "512", "--embedding")
+    address = ("127.0.0.1", int(child.url.rsplit(":", 1)[1]))
+    with child.http() as http, socket.create_connection(address) as connection:
+        connection.sendall(request("/v1/embeddings", {"input": ["the cat " * 40] * 2048}))
+        while "requests_processing 1\n" not in http.get("/metrics").text:
+            pass
+        ended = child.end(signal.SIGTERM)
+        answer = everything(connection)
+    assert ended == (0, "")
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"server_stopping" in answer
+
+
 def test_an_idle_server_ends_at_once(models, tmp_path):
     assert Child(models("Q4_0"), tmp_path, "-c", "256").end(signal.SIGTERM) == (0, "")
 
