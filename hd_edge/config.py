@@ -79,8 +79,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """A path as a person writes it: ``~`` is a home folder.
 
     Raises:
-        ConfigError: It is the home folder of nobody whom this system knows.
+        ConfigError: It is the home folder of nobody whom this system knows, or has a null byte.
     """
+    if "\0" in os.fspath(path):
+        msg = f"{os.fspath(path)!r} has a null byte, which no name of a file can have: leave it out"
+        raise ConfigError(msg)
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -43,7 +43,7 @@ def chat(**options: Any) -> None:
     session = Session(session_path(name)) if name is not None else None
     goes_on = load
     if session is not None and session.path.exists():
-        kept = len(read(session.path)[1])  # told before a model is loaded
+        kept = len(read(session.path).turns)  # told before a model is loaded
         if load is not None and kept:
             msg = f"--session {name} has a conversation of {kept} messages already, which --load would take the place "
             msg += "of: give another name, or leave --load out and type /load FILE, which keeps both"

@@ -36,6 +36,14 @@ class Piece(NamedTuple):
 Pieces = Generator[Piece, None, None]
 
 
+class Saved(NamedTuple):
+    """What a file of a conversation holds."""
+
+    system: str
+    turns: list[dict[str, str]]
+    more: bool = False  # there are fields beside these, which a conversation has no place for
+
+
 class Conversation:
     """Turns of a user and a model.
 
@@ -115,7 +123,7 @@ class Conversation:
             replaced: Turns whose last answer was made again, so that it may go.
 
         Returns:
-            Where that conversation is now which stood there, and of which this one holds not all; None: it holds all.
+            Where the file is now that stood there, if it had what this conversation has not; None: there was no more.
 
         Raises:
             ConfigError: What stands there is no saved conversation; it is left alone.
@@ -123,8 +131,8 @@ class Conversation:
         """
         document = {"system": self.system, "messages": self.turns}
         real = real_path(path)
-        old = read(path)[1] if os.path.lexists(real) else []
-        aside = _keep_beside(real) if old not in (self.turns[: len(old)], replaced) else None
+        loses = os.path.lexists(real) and not self._has(read(path), replaced)
+        aside = _keep_beside(real) if loses else None
         with new_text(real, replaces=True) as file:
             file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return aside
@@ -136,8 +144,13 @@ class Conversation:
             ConfigError: The file is none.
             OSError: It cannot be read.
         """
-        self.system, self.turns = read(path)
+        self.system, self.turns, _ = read(path)
         self.dropped = 0
+
+    def _has(self, saved: Saved, replaced: list[dict[str, str]] | None) -> bool:
+        """All that was saved stands in this conversation, too."""
+        turns = saved.turns in (self.turns[: len(saved.turns)], replaced)
+        return turns and saved.system in ("", self.system) and not saved.more
 
     def _stream(self, turns: list[dict[str, str]]) -> Pieces:
         messages = self.messages(turns)
@@ -182,8 +195,8 @@ def _keep_beside(path: Path) -> Path:
     return aside
 
 
-def read(path: Path) -> tuple[str, list[dict[str, str]]]:
-    """System prompt and turns of a saved conversation.
+def read(path: Path) -> Saved:
+    """A saved conversation.
 
     Raises:
         ConfigError: The file is none.
@@ -200,10 +213,26 @@ def read(path: Path) -> tuple[str, list[dict[str, str]]]:
         system = document["system"]
         "".join([system, *(turn["content"] for turn in turns)]).encode("utf-8")  # JSON can hold half a character
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        msg = f"{path} is no conversation saved by /save: {error!r}"
+        msg = f"{path} is no conversation saved by /save: {_why(error)}"
         raise ConfigError(msg) from error
     texts = [system, *(turn["content"] for turn in turns)]
     if not all(isinstance(text, str) for text in texts) or any(turn["role"] not in ROLES for turn in turns):
         msg = f"{path} has a message that is no text of {', '.join(ROLES)}; save a conversation with /save"
         raise ConfigError(msg)
-    return system, turns
+    more = len(document) > 2 or any(len(turn) > 2 for turn in document["messages"])
+    return Saved(system, turns, more)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file, in words."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON, from line {error.lineno}, column {error.colno} on"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
+    if isinstance(error, UnicodeEncodeError):
+        return "a text of it has half a surrogate pair"
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, RecursionError):
+        return "it has too many lists or objects in each other"
+    return 'it is not of the form {"system": "...", "messages": [{"role": "...", "content": "..."}]}'

@@ -8,7 +8,7 @@ from pathlib import Path
 from hd_edge.errors import ConfigError
 from hd_edge.model.lock import locked
 
-from .conversation import Conversation, read
+from .conversation import Conversation, Saved, read
 
 Stamp = tuple[int, int, int]  # inode, size, and time of the last change: a file that is replaced has others
 
@@ -26,6 +26,7 @@ class Session:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known = _stamp(path)
+        self._held = _saved(path) or Saved("", [])  # as far as this chat knows
 
     def keep(self, conversation: Conversation, replaced: list[dict[str, str]] | None = None) -> str | None:
         """Writes the conversation, beside the file if another chat has put there what would be lost.
@@ -44,16 +45,21 @@ class Session:
         with locked(self.path.parent):
             moved = False
             if (now := _stamp(self.path)) is not None and now != self._known:
-                theirs, ours = _saved(self.path), (conversation.system, conversation.turns)
+                theirs, ours = _saved(self.path), Saved(conversation.system, conversation.turns)
                 if theirs is not None and _begins(theirs, ours):
                     return None  # nothing new was said here
                 if moved := theirs is None or not _begins(ours, theirs):
                     self.path = self._beside()
             aside = conversation.save(self.path, replaced)
             self._known = _stamp(self.path)
+            self._held = Saved(conversation.system, conversation.turns)
         if moved:
             return f"another chat has gone on with this session: this one is kept as --session {self.path.stem}"
         return f"what this session held before is kept as --session {aside.stem}" if aside is not None else None
+
+    def lacks(self, conversation: Conversation) -> bool:
+        """What changed since the last answer, such as the system prompt, is not kept."""
+        return self._held[:2] != (conversation.system, conversation.turns)
 
     def _beside(self) -> Path:
         """The first name with a number that no session has."""
@@ -63,11 +69,8 @@ class Session:
         return path
 
 
-Saved = tuple[str, list[dict[str, str]]]  # system prompt and turns
-
-
 def _begins(whole: Saved, start: Saved) -> bool:
-    return start[0] == whole[0] and start[1] == whole[1][: len(start[1])]
+    return start.system == whole.system and start.turns == whole.turns[: len(start.turns)]
 
 
 def _saved(path: Path) -> Saved | None:

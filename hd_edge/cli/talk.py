@@ -91,13 +91,16 @@ class Talk:
                 self.ui.legend()
         while (text := self.keyboard.read()) is not None:
             if text in ("/exit", "/quit"):
-                return
+                break
             try:
                 self.handle(text)
             except KeyboardInterrupt:  # one more, after the answer was stopped
                 continue
             except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
                 self.ui.note(sentence(error))
+        if self.session is not None and not self.unkept and self.session.lacks(self.conversation):
+            name = self.session.path.stem
+            self.ui.note(f"--session {name} stays as it was: what was changed here is kept with the next answer only")
 
     def handle(self, text: str) -> None:
         """Runs a command or answers a question. What begins with a path, or has several lines, is no command."""

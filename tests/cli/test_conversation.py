@@ -64,13 +64,32 @@ def test_a_saved_file_of_another_kind_is_refused(llm, tmp_path):
             talk.load(file)
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"no json", "it is no JSON, from line 1, column 1 on"),
+        (b"\xff", "it is no UTF-8 text: byte 0xff at 0"),
+        (b'{"system": ""}', "it has no 'messages'"),
+        (b'{"system": "", "messages": [1]}', "it is not of the form"),
+        (b'{"system": "\\ud800", "messages": []}', "half a surrogate pair"),
+        (b"[" * 100_000, "too many lists or objects"),
+    ],
+)
+def test_why_a_file_is_no_conversation(tmp_path, data, why):
+    file = tmp_path / "talk.json"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"talk\.json is no conversation") as caught:
+        Conversation(None, "", {}).load(file)
+    assert why in str(caught.value)
+
+
 def test_names_that_no_file_can_have_end_no_chat(llm, capsys, monkeypatch):
     lines = iter(["/save \0", "/load \0", "/load /no/such/file", "/save /no/such/file", "/exit"])
     monkeypatch.setattr(sys.stdin, "readline", lambda _: next(lines) + "\n")
     Talk(Conversation(llm, "", {}), UI(), False, True).run()
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 4
-    assert all("null byte" in line for line in said[:2])
+    assert said[:2] == ["'\\x00' has a null byte, which no name of a file can have: leave it out"] * 2
     assert said[2:] == ["/no/such/file: No such file or directory"] * 2
 
 

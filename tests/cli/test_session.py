@@ -143,6 +143,62 @@ def test_save_keeps_another_conversation_that_stands_there(chat, other, capsys):
     assert list(other.parent.glob("other-*.json")) == [aside]
 
 
+ASKED, SAID = {"role": "user", "content": "first"}, {"role": "assistant", "content": "yes"}
+HELD = {
+    "another system prompt": {"system": "Be a pirate.", "messages": [ASKED]},
+    "a system prompt alone": {"system": "Be a pirate.", "messages": []},
+    "a field of somebody": {"system": "", "messages": [ASKED, SAID], "title": "Mine"},
+    "a field of a message": {"system": "", "messages": [{**ASKED, "note": "mine"}]},
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_else_a_file_holds_is_kept_beside_it(chat, tmp_path, capsys, kind):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(HELD[kind]))
+    talk = chat("yes")
+    talk.handle("first")
+    talk.handle(f"/save {file}")
+    (aside,) = file.parent.glob("mine-*.json")
+    assert json.loads(aside.read_text()) == HELD[kind]
+    assert json.loads(file.read_text()) == {"system": "", "messages": [ASKED, SAID]}
+    assert f"it is kept as {aside}" in capsys.readouterr().err
+    talk.handle("second")
+    talk.handle(f"/save {file}")
+    assert list(file.parent.glob("mine-*.json")) == [aside]
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_else_a_session_holds_is_kept_beside_it(chat, other, tmp_path, capsys, kind):
+    file = tmp_path / "sessions" / "work.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(HELD[kind]))
+    talk = chat("yes")
+    talk.load(str(other))
+    talk.handle("next")
+    (aside,) = file.parent.glob("work-*.json")
+    assert json.loads(aside.read_text()) == HELD[kind]
+    assert f"what this session held before is kept as --session {aside.stem}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["/reset", "/system Be a pirate.", "/load {other}"])
+def test_a_change_without_an_answer_is_told_at_the_end(chat, kept, other, capsys, monkeypatch, change):
+    chat("yes").handle("first")
+
+    def leave(*typed) -> bool:
+        talk, lines = chat("yes"), iter([*typed, "/exit"])
+        monkeypatch.setattr(talk.keyboard, "read", lambda: next(lines))
+        talk.run()
+        return "--session work stays as it was: what was changed here" in capsys.readouterr().err
+
+    before = kept()
+    assert leave(change.format(other=other))
+    assert kept() == before
+    assert not leave()
+    assert not leave("second")
+    assert not leave(change.format(other=other), "next")
+
+
 def test_a_session_that_cannot_be_kept_is_told_and_the_chat_goes_on(chat, kept, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "sessions/work.json")
