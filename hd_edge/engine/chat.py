@@ -16,6 +16,7 @@ from hd_edge.errors import ConfigError
 from hd_edge.model.call_grammar import call_grammar, in_channels, with_root
 from hd_edge.model.call_parser import AnswerParser
 from hd_edge.model.chat_template import ChatTemplate, Prompt
+from hd_edge.model.functions import newer, older, renamed
 from hd_edge.model.harmony import HarmonyParser
 from hd_edge.model.message import whole
 from hd_edge.model.messages import plain_messages
@@ -81,19 +82,22 @@ class Chats(Completions):
         if settings.get("response_format") is not None:
             settings["grammar"] = response_grammar(settings.pop("response_format")) or settings.get("grammar")
         template = self._template
+        by_older_name = renamed(dict(settings) if not template.writes_prompts else settings)
         if template.writes_prompts:
-            settings["messages"] = plain_messages(settings["messages"])
+            settings["messages"] = newer(plain_messages(settings["messages"]))
         self.check_size(sum(text_size(message) for message in settings["messages"]))
         form: dict[str, Any] = {"reasoning": reasoning_format != "none", "parallel": parallel_tool_calls}
+        form |= {"parallel": False} if by_older_name else {}  # there is one call
         named = any(settings.get(name) for name in ("tools", "tool_choice", "logprobs"))
         ours = named or form["reasoning"] or chat_template_kwargs is not None or template.in_channels
         stream = settings.get("stream", False)
         with self._calling(stream):
             expected = None if prediction is None else self._prediction_ids(prediction)
             hints = Hints(expected, message_texts(settings["messages"]))
-            if ours and template.writes_prompts and not settings.get("functions"):
+            if ours and template.writes_prompts:
                 prepared = self._prepare(template, settings, variables, **form)
-                chunks = self._chunks(self._reply(*prepared), hints)
+                reply = self._reply(*prepared)
+                chunks = self._chunks(older(reply) if by_older_name else reply, hints)
                 if not stream:
                     return whole(list(chunks), len(prepared[0].tokens), self.stats)
             else:

@@ -19,11 +19,13 @@ def whole(chunks: list[dict[str, Any]], prompt_tokens: int, stats: GenerationSta
     calls: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     finish = None
+    older = False
     for choice in (chunk["choices"][0] for chunk in chunks):
         delta, finish = choice["delta"], choice["finish_reason"]
         for name in ("content", "reasoning_content"):
             if delta.get(name):
                 message[name] = (message.get(name) or "") + delta[name]
+        older |= "function_call" in delta
         for call in delta.get("tool_calls", ()):
             if call["index"] == len(calls):
                 calls.append({**call, "function": dict(call["function"])})
@@ -33,6 +35,8 @@ def whole(chunks: list[dict[str, Any]], prompt_tokens: int, stats: GenerationSta
         entries += (choice["logprobs"] or {"content": []})["content"]
     if calls:
         message["tool_calls"] = calls
+        if older:
+            message["function_call"] = dict(calls[0]["function"])
     elif message["content"] is None:
         message["content"] = ""
     logprobs = {"content": entries, "refusal": None} if entries else None

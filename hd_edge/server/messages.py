@@ -106,6 +106,9 @@ class NamedTool(BaseModel):
     function: NamedFunction
 
 
+FunctionCall = Annotated[Literal["none", "auto"] | NamedFunction, shaped("'none', 'auto', or {'name': '...'}")]
+
+
 class Subset(BaseModel):
     """Some of the tools, and whether one must be called."""
 

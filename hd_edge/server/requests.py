@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from .fields import INT32, LEFT_OUT, Bias, Body, Stop, Texts, Tokens, few, most_tokens, separate, wrong
-from .messages import MOST_TOOLS, Messages, ResponseFormat, Tool, ToolChoice
+from .messages import MOST_TOOLS, Function, FunctionCall, Messages, ResponseFormat, Tool, ToolChoice
 
 MOST_CHOICES = 128  # of one request, as in OpenAI's API
 MOST_TOP = 20  # top_logprobs, as in OpenAI's API
@@ -97,10 +97,10 @@ class ChatRequest(GenerationRequest):
     parallel_tool_calls: bool | None = None
     reasoning_format: Literal["none", "auto"] = Field(default="auto", description="auto: thoughts come apart.")
     chat_template_kwargs: dict[str, Any] | None = Field(default=None, description="Variables for the chat template.")
-    functions: Annotated[list[dict[str, Any]] | None, few(MOST_TOOLS)] = Field(
+    functions: Annotated[list[Function] | None, few(MOST_TOOLS)] = Field(
         default=None, description="Older name of tools."
     )
-    function_call: str | dict[str, Any] | None = Field(default=None, description="Older name of tool_choice.")
+    function_call: FunctionCall | None = Field(default=None, description="Older name of tool_choice.")
 
     @model_validator(mode="after")
     def _check(self) -> ChatRequest:

@@ -160,6 +160,70 @@ def test_a_tool_without_parameters_is_called_without_arguments(client, more, str
         assert [call.function.arguments for call in done.choices[0].message.tool_calls] == ["{}"]
 
 
+def older(client, **more):
+    return ask(client, **{"tools": openai.NOT_GIVEN, "functions": [WEATHER["function"]], **more})
+
+
+def test_functions_are_tools_of_an_older_name(client):
+    named = {"name": "weather"}
+    choice = older(client, function_call=named).choices[0]
+    assert choice.finish_reason == "function_call"
+    assert (choice.message.content, choice.message.function_call.name) == (None, "weather")
+    arguments = choice.message.function_call.arguments
+    assert set(json.loads(arguments)) == {"city", "unit"}
+    assert choice.message.tool_calls[0].function.arguments == arguments  # as in llama_cpp
+    forced = ask(client, tool_choice={"type": "function", "function": named}).choices[0]
+    assert forced.message.tool_calls[0].function.arguments == arguments
+    chunks = [chunk.choices[0] for chunk in older(client, function_call=named, stream=True)]
+    pieces = [chunk.delta.function_call for chunk in chunks if chunk.delta.function_call]
+    assert [piece.name for piece in pieces if piece.name] == ["weather"]
+    assert "".join(piece.arguments for piece in pieces) == arguments
+    assert len([1 for chunk in chunks for call in chunk.delta.tool_calls or () if call.id]) == 1
+    assert all(None not in chunk.delta.model_dump(exclude_unset=True).values() for chunk in chunks)
+    assert chunks[-1].finish_reason == "function_call"
+    told = [choice.message.model_dump(include={"role", "content", "function_call"})]
+    told.append({"role": "function", "name": "weather", "content": '{"degrees": 3}'})
+    call = {"role": "assistant", "content": None, "tool_calls": [forced.message.tool_calls[0]]}
+    result = {"role": "tool", "tool_call_id": call["tool_calls"][0].id, "content": told[1]["content"]}
+    answers = [ask(client, *talk, tool_choice="none", max_tokens=8) for talk in (told, [call, result])]
+    assert len({answer.choices[0].message.content for answer in answers}) == 1
+    assert older(client, function_call="none", max_tokens=4).choices[0].message.content
+
+
+@pytest.mark.parametrize("more", [{}, {"parameters": None}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_function_without_parameters_is_called_without_arguments(client, more, stream):
+    done = older(client, functions=[{"name": "now", **more}], function_call={"name": "now"}, stream=stream)
+    if stream:
+        pieces = [one.delta.function_call for chunk in done for one in chunk.choices if one.delta.function_call]
+        assert "".join(piece.arguments for piece in pieces) == "{}"
+    else:
+        assert done.choices[0].message.function_call.arguments == "{}"
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"functions": [{}]}, "functions[0].name"),
+        ({"functions": [{"name": 5}]}, "functions[0].name"),
+        ({"functions": [{"name": "a b"}]}, "functions[0].name"),
+        ({"functions": [{"name": "f", "parameters": {"type": "x"}}]}, "functions[0].parameters"),
+        ({"function_call": {"name": "other"}}, "function_call"),
+        ({"function_call": "required"}, "function_call"),
+        ({"function_call": {"name": 5}}, "function_call"),
+        ({"tools": [WEATHER]}, "functions"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_wrong_function_is_named(client, more, param, stream):
+    body = {"functions": [WEATHER["function"]], "tools": openai.NOT_GIVEN, "stream": stream, **more}
+    with pytest.raises(openai.BadRequestError) as caught:
+        list(ask(client, **body))
+    assert caught.value.param == param
+    told = caught.value.body["message"]
+    assert not [word for word in ("Error", "argument", "keyword", "class") if word in told]
+
+
 TAKEN = ["messages", "tools", "llama", "add_generation_prompt", "bos_token", "eos_token", "strftime_now", "self"]
 TAKEN += ["stream", "raise_exception", "functions", "function_call", "temperature", "grammar", "seed", "model"]
 
