@@ -10,6 +10,12 @@ from .errors import RefusedError
 
 FREE_PIECES = 4096  # of a body, however small
 LEAST_BYTES = 48  # of each piece beyond, on average
+HEADERS = {  # h11's words for a header that is wrong, and ours
+    "Missing mandatory Host": "the request has no Host header: send one",
+    "multiple Host": "the request has several Host headers: send one",
+    "conflicting Content-Length": "the request has Content-Length headers that differ: send one",
+    "bad Content-Length": "the Content-Length header is no number of bytes: send how many the body has",
+}
 
 
 class Connection(h11.Connection):
@@ -37,6 +43,8 @@ class Connection(h11.Connection):
             if error.error_status_hint == 431:
                 msg = f"a line or the head of the request has more than {self._most_bytes} bytes: send fewer headers"
                 self.refusal = RefusedError(431, msg, code="head_too_large")
+            elif instead := next((text for words, text in HEADERS.items() if words in str(error)), None):
+                self.refusal = RefusedError(400, instead, code="invalid_http")
             raise
         if isinstance(event, h11.Data):
             self._count(len(event.data))

@@ -87,6 +87,24 @@ def test_what_is_no_http_is_refused_in_the_words_of_the_api(served, data):
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "header"),
+    [
+        ("Host: a\r\nHost: b\r\n", "several Host headers"),
+        ("", "no Host header"),
+        ("Host: a\r\nContent-Length: many\r\n", "Content-Length header is no number"),
+        ("Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "Content-Length headers that differ"),
+    ],
+)
+def test_a_header_that_is_wrong_is_named(served, more, header):
+    with served.connect(f"GET /health HTTP/1.1\r\n{more}\r\n".encode()) as connection:
+        head, _, body = everything(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    told = json.loads(body)["error"]
+    assert header in told["message"]
+    assert told["code"] == "invalid_http"
+
+
 def test_a_websocket_is_answered_as_any_request_and_nothing_is_logged(served, logged):
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
     with served.connect(HEALTH[:-2].replace(b"/health", b"/v1/completions") + upgrade) as connection:
