@@ -222,3 +222,9 @@ def test_conversations_that_take_turns_are_read_once(client):  # eight with a co
     assert first[0] > 100  # it knows nothing of this text
     assert max(first[1:]) < 40  # the common beginning is known
     assert max(second) < 40
+
+
+def test_completions_have_the_path_of_llama_cpps_server_too(served):
+    body = {"prompt": "the cat", "max_tokens": 4, "temperature": 0}
+    answers = [served.post(f"/v1/{path}completions", body).json() for path in ("", "engines/copilot-codex/")]
+    assert answers[0]["choices"] == answers[1]["choices"]
