@@ -92,7 +92,7 @@ class Engine:
         batch = min(rows.values())
         needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
         if batch < needed:
-            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too few for parallel={parallel}, {needed} needed"
+            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too few: at least {needed} are needed"
             raise ConfigError(msg)
         whole = _whole(cells + max(cells // SLACK, 2 * batch))
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another

@@ -243,7 +243,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
 
     def n_ctx(self) -> int:
         """Tokens of the context window: no more than the model has positions for."""
-        return within(self._header, int(self._life.read(super().n_ctx)))
+        cells = int(self._life.read(super().n_ctx))
+        return within(self._header, cells)
 
     def n_embd(self) -> int:
         """Values of an embedding."""
