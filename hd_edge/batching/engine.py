@@ -85,20 +85,19 @@ class Engine:
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
                 raise ConfigError(msg)
         cells = parallel * _whole(n_ctx) if n_cells is None else _whole(n_cells)
-        n_ctx = within(read_header(as_path("model_path", model_path)), _whole(n_ctx))
         number = min(KEPT * parallel, MOST_PARALLEL)
         rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
         check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})
         batch = min(rows.values())
         needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
         if batch < needed:
-            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too few: at least {needed} are needed"
-            raise ConfigError(msg)
+            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
+            raise ConfigError(msg + f"{needed} are needed")
         whole = _whole(cells + max(cells // SLACK, 2 * batch))
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
         self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
         try:
-            company = SharedGuard()
+            company, n_ctx = SharedGuard(), within(self.model._header, _whole(n_ctx))
             self.slots = [Slot(index, partial(SharedPlanner.of, self.model, company)) for index in range(number)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots, self.model._adapters)
             self._prefixes = SlotState(self.model, self._cache)

@@ -26,9 +26,8 @@ FOREIGN = re.compile(  # of a thing that is none of ours, what this SQLite canno
     r"malformed database schema \((?!(built|calibration|cost|meta|ngrams|models|pieces)\)).*\) - "
     r"(near |.*syntax error|string or blob too big|no such )"
 )
-ABSENT = re.compile(
-    r"no such (collation sequence|function|module)|unknown function"
-)  # an application's, not a record's
+# What an application brings with itself: its absence says nothing of our records.
+ABSENT = re.compile(r"no such (collation sequence|function|module)|unknown function")
 _DEFENSIVE = 1010  # SQLITE_DBCONFIG_DEFENSIVE
 
 
