@@ -21,7 +21,8 @@ def loading(model_path: str, *, verbose: bool) -> Iterator[None]:
 
     Args:
         model_path: For the message.
-        verbose: llama.cpp prints its log. Else nothing of it: llama_cpp shows warnings where it means errors.
+        verbose: llama_cpp prints llama.cpp's log. Else nothing of it: it shows warnings where it means errors. A log
+            callback of somebody's own hears it all.
 
     Raises:
         ModelFileError: llama.cpp asserts something that the file is not; it would have ended the process.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from llama_cpp import _logger
 from llama_cpp import llama_cpp as lib
 
 from hd_edge import _native
@@ -33,8 +34,6 @@ def captured_log() -> Iterator[list[str]]:
 
 def quiet_aborts() -> None:
     """No line for each forward that was cancelled, from now on; other lines go where they went."""
-    get, set_ = (
-        ctypes.cast(getattr(lib._lib, name), ctypes.c_void_p).value for name in ("llama_log_get", "llama_log_set")
-    )
+    functions = lib._lib.llama_log_get, lib._lib.llama_log_set, _logger.llama_log_callback
     with _LOCK:
-        _native.filter_log(get or 0, set_ or 0)
+        _native.filter_log(*(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions))

@@ -101,11 +101,13 @@ void register_verify(nb::module_& m) {
         .def_prop_ro("cancelled", &AbortFlag::raised);
     m.def(
         "filter_log",
-        [](uintptr_t get, uintptr_t set) {
-            hd::filter_log(reinterpret_cast<hd::LogGetter>(get), reinterpret_cast<hd::LogSetter>(set));
+        [](uintptr_t get, uintptr_t set, uintptr_t printer) {
+            hd::filter_log(reinterpret_cast<hd::LogGetter>(get), reinterpret_cast<hd::LogSetter>(set),
+                           reinterpret_cast<hd::LogCallback>(printer));
         },
-        "get"_a, "set"_a,
-        "Drops llama.cpp's log lines of a forward that was aborted; addresses of llama_log_get, _set.");
+        "get"_a, "set"_a, "printer"_a,
+        "Drops llama.cpp's log lines of a forward that was aborted; addresses of llama_log_get, llama_log_set and "
+        "llama_cpp's own callback.");
     m.def(
         "end_where_lost",
         [](uintptr_t set, const std::string& message) {

@@ -13,6 +13,7 @@ thread_local bool quiet = false;
 struct Sink {
     LogCallback callback;
     void* data;
+    bool printer;
 };
 std::atomic<Sink*> sink{nullptr};
 
@@ -20,9 +21,10 @@ std::atomic<Sink*> sink{nullptr};
 const char* const needless = "embeddings required but some input tokens were not marked as outputs";
 
 void filtered(int level, const char* text, void*) {
-    if (aborting || quiet || std::strstr(text, needless) != nullptr) return;
     const Sink* to = sink.load();
-    if (to != nullptr && to->callback != nullptr) to->callback(level, text, to->data);
+    if (to == nullptr || to->callback == nullptr || aborting || std::strstr(text, needless) != nullptr) return;
+    if (quiet && to->printer) return;
+    to->callback(level, text, to->data);
 }
 
 }  // namespace
@@ -49,12 +51,12 @@ bool AbortFlag::asked(void* flag) {
 
 void quiet_log(bool on) { quiet = on; }
 
-void filter_log(LogGetter get, LogSetter set) {
+void filter_log(LogGetter get, LogSetter set, LogCallback printer) {
     LogCallback callback = nullptr;
     void* data = nullptr;
     get(&callback, &data);
     if (callback == filtered) return;
-    sink = new Sink{callback, data};  // never freed: another thread may be logging through the one before
+    sink = new Sink{callback, data, callback == printer};  // never freed: another thread may be logging through the one before
     set(filtered, nullptr);
 }
 

@@ -36,8 +36,10 @@ class AbortFlag {
 using LogCallback = void (*)(int level, const char* text, void* data);
 using LogGetter = void (*)(LogCallback* callback, void** data);
 using LogSetter = void (*)(LogCallback callback, void* data);
-// It also drops what a thread logs that is told to be quiet, and one line that says nothing to anybody.
+// It also drops one line that says nothing to anybody, and keeps from the binding's printer, but from no callback of
+// somebody's own, what a thread logs that is told to be quiet.
 void quiet_log(bool on);
-void filter_log(LogGetter get, LogSetter set);  // may be called again: somebody may have set another callback since
+// May be called again: somebody may have set another callback since.
+void filter_log(LogGetter get, LogSetter set, LogCallback printer);
 
 }  // namespace hd

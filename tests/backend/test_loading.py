@@ -70,3 +70,9 @@ def test_a_file_that_is_refused_anyway_is_refused_as_before(models, tmp_path):
     (tmp_path / "model.gguf").write_bytes(made.to_bytes())
     with pytest.raises(ModelFileError, match="Failed to load model from file"):
         Llama(str(tmp_path / "model.gguf"), **SETTINGS)
+
+
+def test_a_callback_of_ones_own_hears_a_quiet_loading(models):
+    lines = child("heard", sound=str(models("Q4_0")))
+    assert any("loaded meta data" in line for line in lines["quiet"])
+    assert len(lines["quiet"]) == len(lines["loud"])

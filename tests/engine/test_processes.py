@@ -197,7 +197,7 @@ def log(level, text, data):
 callback = lib.llama_log_callback(log)
 lib.llama_log_set(callback, None)
 try:
-    Llama(sys.argv[1], store=None, n_ctx=64, verbose=True)
+    Llama(sys.argv[1], store=None, n_ctx=64, verbose=False)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -39,3 +39,15 @@ def before(sound):
     found = [names.get(set_(address), "another")]
     Llama(sound, **SETTINGS).close()
     return [*found, names.get(set_(None), "another")]
+
+
+def heard(sound):
+    """The lines that a log callback of somebody's own hears of a loading."""
+    lines: dict[str, list[str]] = {"quiet": [], "loud": []}
+    for name, heard in lines.items():
+        callback = lib.llama_log_callback(lambda _level, text, _data, heard=heard: heard.append(text.decode()))
+        lib.llama_log_set(callback, None)
+        llm = Llama(sound, **SETTINGS, verbose=name == "loud")
+        lib.llama_log_set(lib.llama_log_callback(), None)
+        llm.close()
+    return lines
