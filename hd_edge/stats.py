@@ -64,8 +64,10 @@ class GenerationStats:
         self.forwards += 1
         self.forward_seconds += seconds
         self.draft_seconds += planning
-        self.rows += len(tree)
-        self.drafts += len(tree) > 1
+        self.rows += (rows := len(tree))
+        if rows == 1:
+            return
+        self.drafts += 1
         for tier in tree.tier[1:].tolist():
             self.drafted[TIER_NAMES[tier]] += 1
         self.accepted_by_depth += [0] * (len(path) - 1 - len(self.accepted_by_depth))

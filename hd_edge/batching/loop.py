@@ -216,7 +216,7 @@ class Loop:
         self._slots.make_room(sum(part.rows for part in parts))
         self._pace.before(verifier.used)
         for part in parts:
-            verifier.add(slot_of(part.request).number, np.array(part.pending, np.int32), part.tree, part.draws)
+            verifier.add(slot_of(part.request).number, part.pending, part.tree, part.draws)
         started = perf_counter()
         code = verifier.decode()
         if code != 0:
@@ -241,14 +241,15 @@ class Loop:
         request, slot = part.request, slot_of(part.request)
         first = not request.made
         path, drawn, over, error = self._draw(part) if part.draws else ([0], [], False, None)
-        accepted = part.tree.token[path].tolist()
         if not first:
             request.stats.count_step(part.tree, path, seconds, self._planning)
             request.stats.seconds += seconds + self._planning
             step = Step(part.tree, path, drawn, seconds, self._planning, request.rows.slot)
             slot.planner.learn_shared(step, price, share)
-        self._verifier.commit(slot.number, np.array(path, np.int32))
-        slot.tokens += [*part.pending[:-1], *accepted]
+        self._verifier.commit(slot.number, path)
+        slot.tokens += part.pending
+        if len(path) > 1:
+            slot.tokens += part.tree.token[path[1:]].tolist()
         request.tokens += drawn
         request.drawn = []
         slot.output += len(drawn)

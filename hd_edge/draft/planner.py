@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ TokenArray = NDArray[np.int32]
 NO_PREDICTION: TokenArray = np.empty(0, np.int32)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of decoding: a draft tree was verified in one forward of the target.
 
     Attributes:
@@ -59,9 +57,7 @@ class Planner(Protocol):
 
 def root_alone(root: int) -> _native.DraftTree:
     """The tree of a step without a draft."""
-    tree = _native.DraftTree()
-    tree.add(root, -1)
-    return tree
+    return _native.DraftTree(root)
 
 
 class NoDraft:

@@ -62,6 +62,7 @@ class Decoder:
         pace: Still | None = None,
     ) -> None:
         self._target, self._verifier, self._planner, self._draws = target, verifier, planner, draws
+        self._n_ctx = target.n_ctx()
         self._stats, self._stop = stats, stop
         self._prediction = NO_PREDICTION if prediction is None else prediction
         self._on_step = on_step
@@ -95,7 +96,7 @@ class Decoder:
             self._verifier.begin(self._target.n_tokens)
             root = yield from self._hand_out(self._draw(None))
             while root is not None:
-                root = yield from self._verify(self._plan(root))
+                root = yield from self._verify(root, self._plan(root))
                 self._learn()
             return None
         finally:
@@ -106,9 +107,9 @@ class Decoder:
     def _plan(self, root: int) -> _native.DraftTree:
         """The tree to verify behind the conversation, whose last token is the root."""
         target, verifier = self._target, self._verifier
-        room = target.n_ctx() - target.n_tokens
+        room = self._n_ctx - target.n_tokens
         if room < 1:
-            msg = f"the context is full: {target.n_tokens} tokens of {target.n_ctx()}; load with a larger n_ctx"
+            msg = f"the context is full: {target.n_tokens} tokens of {self._n_ctx}; load with a larger n_ctx"
             raise ContextFullError(msg)
         self._write(root)
         if not self._begun:
@@ -123,9 +124,9 @@ class Decoder:
         self._planning += perf_counter() - started
         return tree
 
-    def _verify(self, tree: _native.DraftTree) -> Consumer:
+    def _verify(self, root: int, tree: _native.DraftTree) -> Consumer:
         """One forward; hands out the tokens drawn along the accepted path and returns the last one, the next root."""
-        if self._verifier.cancelled or not self._forward(tree):
+        if self._verifier.cancelled or not self._forward(root, tree):
             return None
         node = 0
         while (token := self._draw(node)) is not None:
@@ -146,9 +147,9 @@ class Decoder:
         if tree is None:
             return
         started = perf_counter()
-        kept = self._verifier.commit(np.array(self._path, dtype=np.int32))
+        kept = self._verifier.commit(self._path)
         seconds = self._seconds + perf_counter() - started
-        self._refeed = tree.token[self._path[kept:]].tolist()
+        self._refeed = tree.token[self._path[kept:]].tolist() if kept < len(self._path) else []
         step = Step(tree, self._path, self._drawn, seconds, self._planning, self._verifier, self._again)
         self._stats.count_step(tree, self._path, seconds, self._planning)
         started = perf_counter()
@@ -157,11 +158,10 @@ class Decoder:
         if self._on_step is not None:
             self._on_step(step)
 
-    def _forward(self, tree: _native.DraftTree) -> bool:
+    def _forward(self, root: int, tree: _native.DraftTree) -> bool:
         """Verifies a tree, or its root alone where it does not fit; False if the generation was cancelled."""
         target, verifier = self._target, self._verifier
-        root = int(tree.token[0])
-        pending = np.array([*self._refeed, root], dtype=np.int32)
+        pending = [*self._refeed, root]
         self._pace.before(target.n_tokens + len(self._refeed) + len(tree))
         started = perf_counter()
         code = verifier.decode(pending, tree)
@@ -173,7 +173,7 @@ class Decoder:
         if code != 0:
             msg = (
                 f"llama_decode returned {code} for {len(tree)} rows, 0 is expected; the KV cache is as before, with "
-                f"{verifier.n_past} of {target.n_ctx()} tokens"
+                f"{verifier.n_past} of {self._n_ctx} tokens"
             )
             raise DecodeError(msg)
         self._again = len(self._refeed)
@@ -229,7 +229,7 @@ class Decoder:
         """Feeds the token just yielded and those the consumer sent, then draws."""
         target = self._target
         tokens = [first, *token_ids(sent, target._n_vocab)]
-        room = target.n_ctx() - target.n_tokens
+        room = self._n_ctx - target.n_tokens
         if len(tokens) > room:
             msg = f"the context is full: {len(tokens)} more tokens, room for {room}; load with a larger n_ctx"
             raise ContextFullError(msg)
@@ -250,7 +250,7 @@ class Decoder:
 
     def _write(self, token: int) -> None:
         """Writes the token behind the KV cache's end; it counts once its row is verified."""
-        if self._target.n_tokens < self._target.n_ctx():
+        if self._target.n_tokens < self._n_ctx:
             self._target.input_ids[self._target.n_tokens] = token
 
     def _clock(self, running: bool) -> None:

@@ -1,6 +1,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "candidates.hpp"
 #include "verify/shared_verifier.hpp"
@@ -47,6 +48,11 @@ void register_shared(nb::module_& m) {
                                           {n_vocab, n_cells, max_rows, slots, leaves});
             },
             "api"_a, "ctx"_a, "memory"_a, nb::kw_only(), "n_vocab"_a, "n_cells"_a, "max_rows"_a, "slots"_a, "leaves"_a)
+        .def(  // a list costs less than an array made of it
+            "add",
+            [](SharedVerifier& v, int32_t slot, const std::vector<int32_t>& pending, const hd::DraftTree& tree,
+               bool draws) { v.add(slot, pending.data(), static_cast<int32_t>(pending.size()), tree, draws); },
+            "slot"_a, "pending"_a, "tree"_a, "draws"_a = true)
         .def(
             "add",
             [](SharedVerifier& v, int32_t slot, Ids pending, const hd::DraftTree& tree, bool draws) {
@@ -55,6 +61,12 @@ void register_shared(nb::module_& m) {
             "slot"_a, "pending"_a, "tree"_a, "draws"_a = true)
         .def(
             "decode", [](SharedVerifier& v) { return v.decode(); }, nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "commit",
+            [](SharedVerifier& v, int32_t slot, const std::vector<int32_t>& path) {
+                v.commit(slot, path.data(), static_cast<int32_t>(path.size()));
+            },
+            "slot"_a, "path"_a)
         .def(
             "commit", [](SharedVerifier& v, int32_t slot, Ids path) { v.commit(slot, path.data(), size_of(path)); },
             "slot"_a, "path"_a)

@@ -48,6 +48,13 @@ void register_verify(nb::module_& m) {
     nb::class_<DraftTree>(m, "DraftTree")
         .def(nb::init<>())
         .def(
+            "__init__",
+            [](DraftTree* t, int32_t root) {
+                new (t) DraftTree();
+                t->add(root, -1, Tier::target, 1.0f);
+            },
+            "root"_a)
+        .def(
             "add",
             [](DraftTree& t, int32_t token, int32_t parent, Tier tier, float probability) {
                 if (parent < -1 || parent >= t.size()) throw nb::value_error("parent is not a node of the tree");
@@ -143,11 +150,24 @@ void register_verify(nb::module_& m) {
         .def("forget", &Verifier::forget)
         .def(
             "decode",
+            [](Verifier& v, const std::vector<int32_t>& pending, const DraftTree& tree) {
+                nb::gil_scoped_release free_threads;
+                return v.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
+            },
+            "pending"_a, "tree"_a)
+        .def(
+            "decode",
             [](Verifier& v, Ids pending, const DraftTree& tree) {
                 nb::gil_scoped_release free_threads;
                 return v.decode(pending.data(), static_cast<int32_t>(pending.size()), tree);
             },
             "pending"_a, "tree"_a)
+        .def(  // a list costs less than an array made of it
+            "commit",
+            [](Verifier& v, const std::vector<int32_t>& path) {
+                return v.commit(path.data(), static_cast<int32_t>(path.size()));
+            },
+            "path"_a)
         .def(
             "commit", [](Verifier& v, Ids path) { return v.commit(path.data(), static_cast<int32_t>(path.size())); },
             "path"_a)

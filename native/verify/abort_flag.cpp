@@ -56,7 +56,8 @@ void filter_log(LogGetter get, LogSetter set, LogCallback printer) {
     void* data = nullptr;
     get(&callback, &data);
     if (callback == filtered) return;
-    sink = new Sink{callback, data, callback == printer};  // never freed: another thread may be logging through the one before
+    // Never freed: another thread may be logging through the one before.
+    sink = new Sink{callback, data, callback == printer};
     set(filtered, nullptr);
 }
 

@@ -70,7 +70,7 @@ def priced(arm: Drafted, curve: dict[int, float], share: float) -> Tally:
         tally.tokens += len(step.tokens)
         tally.steps += 1
         tally.cost += forward + (asking.spent if asking is not None else 0.0)
-        learn(replace(step, seconds=forward, planning=0.0))
+        learn(step._replace(seconds=forward, planning=0.0))
 
     planner.learn = counted
     return tally
