@@ -1,7 +1,9 @@
 #include "abort_flag.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace hd {
 
@@ -10,21 +12,25 @@ namespace {
 thread_local bool aborting = false;
 thread_local bool quiet = false;
 
+// What a filter stands before: it goes with the filter as its user data, so that a program that takes a callback and
+// puts it back, or passes lines on to the one before its own, reaches what was there and nothing that came later.
 struct Sink {
     LogCallback callback;
     void* data;
-    bool printer;
 };
-std::atomic<Sink*> sink{nullptr};
+std::vector<const Sink*> sinks;         // never freed: somebody may have kept the callback and its data
+std::atomic<LogCallback> own{nullptr};  // the binding's printer
 
 // A warning about each forward of a model that both embeds and generates.
 const char* const needless = "embeddings required but some input tokens were not marked as outputs";
 
-void filtered(int level, const char* text, void*) {
-    const Sink* to = sink.load();
-    if (to == nullptr || to->callback == nullptr || aborting || std::strstr(text, needless) != nullptr) return;
-    if (quiet && to->printer) return;
-    to->callback(level, text, to->data);
+void filtered(int level, const char* text, void* data) {
+    const LogCallback printer = own.load();
+    const auto* sink = static_cast<const Sink*>(data);
+    const Sink to = sink != nullptr ? *sink : Sink{printer, nullptr};  // put back without its data
+    if (to.callback == nullptr || aborting || std::strstr(text, needless) != nullptr) return;
+    if (quiet && to.callback == printer) return;
+    to.callback(level, text, to.data);
 }
 
 }  // namespace
@@ -52,13 +58,14 @@ bool AbortFlag::asked(void* flag) {
 void quiet_log(bool on) { quiet = on; }
 
 void filter_log(LogGetter get, LogSetter set, LogCallback printer) {
-    LogCallback callback = nullptr;
-    void* data = nullptr;
-    get(&callback, &data);
-    if (callback == filtered) return;
-    // Never freed: another thread may be logging through the one before.
-    sink = new Sink{callback, data, callback == printer};
-    set(filtered, nullptr);
+    Sink found{nullptr, nullptr};
+    get(&found.callback, &found.data);
+    own = printer;
+    if (found.callback == filtered) return;
+    const auto same = [&](const Sink* one) { return one->callback == found.callback && one->data == found.data; };
+    auto at = std::find_if(sinks.begin(), sinks.end(), same);
+    if (at == sinks.end()) at = sinks.insert(at, new Sink(found));
+    set(filtered, const_cast<Sink*>(*at));
 }
 
 }  // namespace hd

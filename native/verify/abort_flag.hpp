@@ -39,7 +39,7 @@ using LogSetter = void (*)(LogCallback callback, void* data);
 // It also drops one line that says nothing to anybody, and keeps from the binding's printer, but from no callback of
 // somebody's own, what a thread logs that is told to be quiet.
 void quiet_log(bool on);
-// May be called again: somebody may have set another callback since.
+// May be called again, by one thread at a time: somebody may have set another callback since.
 void filter_log(LogGetter get, LogSetter set, LogCallback printer);
 
 }  // namespace hd

@@ -76,3 +76,14 @@ def test_a_callback_of_ones_own_hears_a_quiet_loading(models):
     lines = child("heard", sound=str(models("Q4_0")))
     assert any("loaded meta data" in line for line in lines["quiet"])
     assert len(lines["quiet"]) == len(lines["loud"])
+
+
+def test_a_log_that_was_taken_and_put_back_goes_where_it_went(models):
+    for during, after, printed, _ in child("taken", sound=str(models("Q4_0"))):
+        assert during > 50
+        assert after == 0
+        assert printed > 50
+
+
+def test_a_callback_that_passes_lines_on_hears_each_once(models):
+    assert len(child("passed_on", sound=str(models("Q4_0")))) == 2

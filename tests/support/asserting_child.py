@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 
 from llama_cpp import llama_cpp as lib
 
@@ -51,3 +53,40 @@ def heard(sound):
         lib.llama_log_set(lib.llama_log_callback(), None)
         llm.close()
     return lines
+
+
+def taken(sound):
+    """A program takes the log while it loads and puts it back, with and without its data; then a loud loading."""
+    heard: list[list[int]] = []
+    Llama(sound, **SETTINGS).close()
+    for keeps_data in (True, False):
+        before, data, lines = lib.llama_log_callback(), ctypes.c_void_p(), []
+        callback = lib.llama_log_callback(lambda _level, text, _data, lines=lines: lines.append(text))
+        lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
+        lib.llama_log_set(callback, None)
+        Llama(sound, **SETTINGS).close()
+        lib.llama_log_set(before, data if keeps_data else None)
+        during = len(lines)
+        del callback
+        others = [ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None) for _ in range(50)]  # in its memory
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            Llama(sound, **SETTINGS, verbose=True).close()
+        heard.append([during, len(lines) - during, len(printed.getvalue().splitlines()), len(others)])
+    return heard
+
+
+def passed_on(sound):
+    """A callback that passes on what it hears to the one before it; how often it hears a line."""
+    Llama(sound, **SETTINGS).close()
+    before, data, lines = lib.llama_log_callback(), ctypes.c_void_p(), []
+    lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
+
+    def hear(level, text, own):
+        lines.append(text.decode())
+        before(level, text, own if len(lines) % 2 else data)
+
+    callback = lib.llama_log_callback(hear)
+    lib.llama_log_set(callback, None)
+    for _ in range(2):
+        Llama(sound, **SETTINGS).close()
+    return [line for line in lines if "loaded meta data" in line]
