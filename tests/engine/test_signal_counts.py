@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dis
 import sys
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from raising_handler import RaisingHandler
 
 import hd_edge
 from hd_edge import Llama
@@ -23,42 +21,6 @@ TOKENS = 4
 
 class Boom(Exception):
     """What a handler raises."""
-
-
-@cache
-def behind(code):
-    """Where the interpreter runs handlers: behind a call, at the begin of a function, and where a loop begins again."""
-    steps = pairwise(dis.get_instructions(code))
-    return {after.offset for step, after in steps if step.opname.startswith(("CALL", "RESUME", "JUMP_BACKWARD"))}
-
-
-class Signal:
-    """Raises where a handler may in hd_edge's own code; once."""
-
-    def __init__(self, number):
-        self.left = number
-
-    def __call__(self, frame, event, _):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode" and frame.f_lasti in behind(frame.f_code):
-            self.left -= 1
-            if self.left == -1:
-                raise Boom
-        return self
-
-    def run(self, use):
-        """Whether it came in time."""
-        before = sys.gettrace()
-        sys.settrace(self)
-        try:
-            use()
-        except Boom:
-            pass
-        finally:
-            sys.settrace(before)
-        return self.left < 0
 
 
 def handed_out(llm, into):
@@ -76,7 +38,7 @@ def interrupted(model, path, numbers):
     base = answers = 0
     for number in numbers:
         out = []
-        came = Signal(number).run(lambda into=out: handed_out(llm, into))
+        came = RaisingHandler(Boom, PACKAGE, number).run(lambda into=out: handed_out(llm, into))
         said = llm.stats.tokens if llm.total_stats.tokens > base else 0
         assert said - len(out) in (0, 1), number  # one may be on its way
         assert llm.total_stats.tokens == base + said, number
@@ -110,7 +72,7 @@ def test_the_last_generation_counts_when_the_model_is_closed(models, store_path)
     number, came = 5, True
     while came:
         llm = Llama(str(models("Q4_0")), store=store_path, **SETTINGS)
-        came = Signal(number).run(lambda llm=llm: handed_out(llm, []))
+        came = RaisingHandler(Boom, PACKAGE, number).run(lambda llm=llm: handed_out(llm, []))
         llm.close()
         with Store(store_path) as store:
             assert store.counters().get("tokens", 0) == llm.total_stats.tokens, number

@@ -1,11 +1,11 @@
 """Signals whose handlers raise while an answer is learned: it counts once, wherever that happens."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from raising_handler import RaisingHandler
 from store_helpers import IDENTITY, N_VOCAB, answer, contents, rows_of
 
 import hd_edge
@@ -17,35 +17,6 @@ from hd_edge.tiers.memory import Hierarchy
 PACKAGE = Path(hd_edge.__file__).parent
 LEARNS = tuple(str(PACKAGE / part) for part in ("tiers/memory.py", "tiers/model.py", "store/store.py", "store/file.py"))
 LEARNS += (str(PACKAGE / "store" / "safety.py"),)
-
-
-class Interrupt:
-    """Raises KeyboardInterrupt before one line of the code that learns."""
-
-    def __init__(self, number):
-        self.left = number
-        self.raised = False
-
-    def __call__(self, frame, event, _):
-        if frame.f_code.co_filename not in LEARNS:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left < 0 and not self.raised:
-                self.raised = True
-                raise KeyboardInterrupt
-        return self
-
-    def run(self, use):
-        before = sys.gettrace()
-        sys.settrace(self)
-        try:
-            use()
-        except KeyboardInterrupt:
-            assert self.raised
-        finally:
-            sys.settrace(before)
-        return self.raised
 
 
 def learned(path, seeds):
@@ -73,7 +44,9 @@ def test_an_answer_counts_once_wherever_a_signal_raises(tmp_path, then):
     while True:
         shutil.copyfile(empty, path)
         memory = learned(path, [1, 2])
-        interrupted = Interrupt(number).run(memory.close if then == "close" else memory.catch_up)
+        interrupted = RaisingHandler(KeyboardInterrupt, LEARNS, number, lines=True).run(
+            memory.close if then == "close" else memory.catch_up
+        )
         seeds = [1, 2]
         if then == "another":
             memory.model.safe.write(lambda store: store.set_meta({"x": 1}))
