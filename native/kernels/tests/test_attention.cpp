@@ -83,10 +83,13 @@ void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
     }
     std::vector<Row> rows;
     int64_t cell = shape.cells - 120;
-    for (const Row& trunk : trunks) {
+    const size_t answers = seed % 3 ? 0 : random() % company;  // rows of one token, and then a long piece of a prompt
+    for (size_t owner = 0; owner < company; owner++) {
+        const Row& trunk = trunks[owner];
         const size_t first = rows.size();
-        const bool prompt = random() % 3 == 0;
-        for (auto n = static_cast<int64_t>(1 + random() % 15); n > 0; n--) {
+        const bool prompt = random() % 3 == 0 || (answers && owner == answers);
+        const auto most = static_cast<int64_t>(owner < answers ? 1 : 1 + random() % 15);
+        for (int64_t n = answers && owner == answers ? 40 : most; n > 0; n--) {
             Row row = rows.size() == first ? trunk
                       : prompt             ? rows.back()
                                            : rows[first + random() % (rows.size() - first)];
