@@ -33,27 +33,44 @@ size_t Attention::work_bytes(int threads) const {
 }
 
 // Results do not depend on it, so it may follow the number of threads.
-Attention::Plan Attention::plan(int64_t chunks, int threads) const {
+Attention::Plan Attention::plan(const Visible& visible, int threads) const {
+    const int64_t chunks = std::max<int64_t>(1, parts_of(visible.most(), kChunk));
     const int64_t wanted = threads == 1 ? 1 : kUnitsPerThread * threads;
     Plan p{};
     p.chunks = chunks;
-    p.rows = std::max<int64_t>(1, std::min(problem_.rows, kPairs / problem_.group()));
-    p.tiles = parts_of(problem_.rows, p.rows);
-    p.rows = parts_of(problem_.rows, p.tiles);
+    p.singles = singles(visible);
+    p.single_heads = std::max<int64_t>(1, std::min(problem_.kv_heads, kPairs / problem_.group()));
+    p.single_rows = std::max<int64_t>(1, kPairs / (problem_.group() * p.single_heads));
+    p.single_shares = parts_of(problem_.kv_heads, p.single_heads);
+    const int64_t rows = problem_.rows - p.singles;
+    p.rows = std::max<int64_t>(1, std::min(rows, kPairs / problem_.group()));
+    p.tiles = parts_of(rows, p.rows);
+    p.rows = parts_of(rows, p.tiles);
     const int64_t whole = problem_.streams * problem_.kv_heads * p.tiles;  // units of one head that walk
     const bool streamed = problem_.queries() <= kStreamed;
     p.walk = !round_ || chunks <= 1 || (!streamed && whole >= wanted);
     const int64_t outer = problem_.streams * (p.walk ? 1 : chunks);
     while (p.walk && p.rows > 1 && outer * problem_.kv_heads * p.tiles < wanted) {
         p.rows = (p.rows + 1) / 2;
-        p.tiles = parts_of(problem_.rows, p.rows);
+        p.tiles = parts_of(rows, p.rows);
     }
     const int64_t queries = p.rows * problem_.group();
     p.heads = p.walk && chunks > 1 ? 1 : std::max<int64_t>(1, std::min(problem_.kv_heads, kPairs / queries));
     while (p.heads > 1 && outer * p.tiles * parts_of(problem_.kv_heads, p.heads) < wanted) p.heads = (p.heads + 1) / 2;
     p.head_shares = parts_of(problem_.kv_heads, p.heads);
-    p.units = outer * p.tiles * p.head_shares;
+    p.units = outer * (p.tiles * p.head_shares + parts_of(p.singles, p.single_rows) * p.single_shares);
     return p;
+}
+
+// The first rows, as long as each has little in common with the next: those of conversations that go on by a token,
+// before the rows of a prompt. What they read nobody else does, so all heads read it at once.
+int64_t Attention::singles(const Visible& visible) const {
+    if (problem_.streams > 1 || problem_.queries() <= kStreamed) return 0;
+    int64_t n = 0;
+    while (n + 1 < problem_.rows &&
+           2 * visible.common(0, n + 1) < std::min(visible.count(0, n), visible.count(0, n + 1)))
+        n++;
+    return n;
 }
 
 Unit Attention::unit(const Plan& p, int64_t number) const {
@@ -63,10 +80,23 @@ Unit Attention::unit(const Plan& p, int64_t number) const {
         number /= base;
         return d;
     };
+    const int64_t apart = parts_of(p.singles, p.single_rows) * p.single_shares;
+    if (apart) {  // one stream
+        const int64_t i = digit(apart + p.tiles * p.head_shares);
+        if (i < apart) {
+            u.chunk = number;
+            u.first_row = i / p.single_shares * p.single_rows;
+            u.rows = std::min(p.single_rows, p.singles - u.first_row);
+            u.first_head = i % p.single_shares * p.single_heads;
+            u.heads = std::min(p.single_heads, problem_.kv_heads - u.first_head);
+            return u;
+        }
+        number = number * p.tiles * p.head_shares + i - apart;
+    }
     const int64_t tile = p.tiles - 1 - digit(p.tiles), share = digit(p.head_shares);  // later rows see more: first
     u.stream = digit(problem_.streams);
     u.chunk = number;
-    u.first_row = tile * p.rows;
+    u.first_row = p.singles + tile * p.rows;
     u.rows = std::min(p.rows, problem_.rows - u.first_row);
     u.first_head = share * p.heads;
     u.heads = std::min(p.heads, problem_.kv_heads - u.first_head);
@@ -86,7 +116,7 @@ void Attention::run(Team& team, void* memory) const {
     if (team.thread == 0) team.restart(team.threads);
     team.barrier();
     ChunkWorker worker(problem_, set_, visible, limits_, at + parts);
-    const Plan p = plan(std::max<int64_t>(1, parts_of(visible.most(), kChunk)), team.threads);
+    const Plan p = plan(visible, team.threads);
     if (p.walk)
         walk(p, team, visible, worker, reinterpret_cast<float*>(at));
     else

@@ -29,11 +29,13 @@ class Attention {
     struct Plan {
         bool
             walk;  // a unit walks through all chunks of its rows; otherwise it has one chunk and parts are folded later
-        int64_t heads, rows;         // of a unit, at most
-        int64_t head_shares, tiles;  // how many units KV heads and rows make
-        int64_t chunks, units;       // chunks that any row needs; units in all (of one chunk unless walking)
+        int64_t heads, rows;                                        // of a unit, at most
+        int64_t head_shares, tiles;                                 // how many units KV heads and rows make
+        int64_t singles, single_rows, single_heads, single_shares;  // rows at the beginning with units of their own
+        int64_t chunks, units;  // chunks that any row needs; units in all (of one chunk unless walking)
     };
-    Plan plan(int64_t chunks, int threads) const;
+    Plan plan(const Visible& visible, int threads) const;
+    int64_t singles(const Visible& visible) const;
     Unit unit(const Plan& plan, int64_t number) const;
     void walk(const Plan& plan, Team& team, const Visible& visible, ChunkWorker& worker, float* parts) const;
     void split(const Plan& plan, Team& team, const Visible& visible, ChunkWorker& worker, float* shared) const;

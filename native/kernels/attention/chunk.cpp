@@ -10,6 +10,7 @@ namespace {
 // for.
 constexpr int kStream = 16;
 constexpr int64_t kCopyFrom = 9;  // queries from which on they are copied to lie side by side
+constexpr int kFewGaps = 8;       // cells of a tile for each gap between them, up to which they are read as neighbours
 constexpr int64_t kDirect = 16;   // queries up to which cells are converted anew for each block of them
 
 size_t rounded(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
@@ -72,8 +73,11 @@ ChunkWorker::Run ChunkWorker::next_run(const Unit& u, int64_t first_row) const {
     const auto seen = [&](int64_t r) { return visible_.in_chunk(u.stream, u.first_row + r, u.chunk) > 0; };
     const auto first_cell = [&](int64_t r) { return visible_.first(u.stream, u.first_row + r, u.chunk); };
     while (first_row < u.rows && !seen(first_row)) first_row++;
-    int64_t end = first_row;
-    while (end < u.rows && seen(end) && first_cell(end) == first_cell(first_row)) end++;
+    const auto goes_on = [&](int64_t r) {
+        return seen(r) && first_cell(r) == first_cell(first_row) && visible_.akin(u.stream, u.first_row + r, u.chunk);
+    };
+    int64_t end = std::min(first_row + 1, u.rows);
+    while (end < u.rows && goes_on(end)) end++;
     const int64_t group = problem_.group(), queries = (end - first_row) * group;
     return {first_row, end - first_row, first_row * group, queries, queries > kDirect};
 }
@@ -86,18 +90,26 @@ void ChunkWorker::find_cells(const Unit& u, const Run& run) {
     }
     tile_ = row_[most].seen;
     visible_.list(u.stream, u.first_row + most, u.chunk, tile_cells_, values_ + most * kChunk);
-    scattered_ = tile_cells_[tile_ - 1] - tile_cells_[0] != tile_ - 1;
-    for (int64_t r = run.first_row; r < run.first_row + run.rows; r++) {
+    int gaps = 0;
+    for (int i = 1; i < tile_; i++) gaps += tile_cells_[i] != tile_cells_[i - 1] + 1;
+    scattered_ = gaps * kFewGaps > tile_;
+    const auto compare = [&](int64_t r, int64_t common) {
         Row& row = row_[r];
         row.bias = visible_.zero(u.stream, u.first_row + r) ? nullptr : values_ + r * kChunk;
         row.agrees = row.seen;
-        if (r == most || (!row.bias && visible_.begins(u.stream, u.first_row + r, u.first_row + most, u.chunk)))
-            continue;
+        if (r == most || (!row.bias && common >= u.chunk * kChunk + row.seen)) return;
         int32_t* cells = cells_ + r * kChunk;
         visible_.list(u.stream, u.first_row + r, u.chunk, cells, values_ + r * kChunk);
         row.agrees = 0;
         while (row.agrees < row.seen && cells[row.agrees] == tile_cells_[row.agrees]) row.agrees++;
-    }
+    };
+    int64_t common = problem_.cells;
+    compare(most, common);
+    for (int64_t r = most - 1; r >= run.first_row; r--)
+        compare(r, common = std::min(common, visible_.common(u.stream, u.first_row + r + 1)));
+    common = problem_.cells;
+    for (int64_t r = most + 1; r < run.first_row + run.rows; r++)
+        compare(r, common = std::min(common, visible_.common(u.stream, u.first_row + r)));
 }
 
 void ChunkWorker::find_blocks(const Run& run) {
@@ -151,7 +163,8 @@ void ChunkWorker::ask(const Cells& cells, const Unit& u, int64_t head, int from,
     }
     const bool joined = cells.head == width && cells.inner == width * u.heads;
     list.ahead = cells.of(u.first_head + (joined ? 0 : head), problem_.kv_stream(u.stream)) +
-                 (static_cast<int64_t>(tile_cells_[0]) + from) * cells.inner + (joined ? head * list.n * width : 0);
+                 (from < tile_ ? tile_cells_[from] : tile_cells_[tile_ - 1] + from - tile_ + 1) * cells.inner +
+                 (joined ? head * list.n * width : 0);
     list.ahead_step = joined ? width : cells.inner;
 }
 

@@ -42,67 +42,114 @@ int64_t behind_hidden(const uint16_t* mask, int64_t c, int64_t cells) {
     return c;
 }
 
+// The first cell in which two rows differ, or `cells`.
+int64_t first_difference(const uint16_t* a, const uint16_t* b, int64_t cells) {
+    constexpr int64_t kTogether = 512;
+    int64_t c = 0;
+    while (c + kTogether <= cells && !std::memcmp(a + c, b + c, kTogether * sizeof *a)) c += kTogether;
+    while (c < cells && a[c] == b[c]) c++;
+    return c;
+}
+
+int32_t seen_in(const uint16_t* mask, int64_t begin, int64_t end) {
+    return static_cast<int32_t>(end - begin - std::count(mask + begin, mask + end, kHidden));
+}
+
 }  // namespace
 
 Visible::Visible(const Problem& problem, void* memory)
     : problem_(problem),
       table_(static_cast<int32_t*>(memory)),
-      step_(chunks(problem) + 3),
+      step_(kHead + chunks(problem) + 1),
       streams_(std::min(problem.mask_streams, problem.streams)) {}
 
 size_t Visible::bytes(const Problem& problem) {
     if (!problem.mask) return 0;
     const int64_t streams = std::min(problem.mask_streams, problem.streams);
-    return static_cast<size_t>(streams * problem.rows * (chunks(problem) + 3)) * sizeof(int32_t);
+    return static_cast<size_t>(streams * problem.rows * (kHead + chunks(problem) + 1)) * sizeof(int32_t);
 }
 
 void Visible::fill(int thread, int threads) {
     if (!problem_.mask) return;
-    const int64_t rows = problem_.rows * streams_;
-    for (int64_t i = rows * thread / threads; i < rows * (thread + 1) / threads; i++) {
-        const uint16_t* mask = problem_.mask_of(i / problem_.rows, i % problem_.rows);
-        int32_t* const to = head(i / problem_.rows, i % problem_.rows);
-        int32_t count = 0, end = 0;
-        bool zero = true;
-        const auto see = [&](int64_t cell) {
-            if (count % kChunk == 0) to[2 + count / kChunk] = static_cast<int32_t>(cell);
-            count++;
-            end = static_cast<int32_t>(cell) + 1;
-        };
-        for (int64_t c = behind_hidden(mask, 0, problem_.cells), next; c < problem_.cells; c = next) {
-            next = c + kStep;
-            const int64_t left = std::min<int64_t>(kStep, problem_.cells - c);
-            if (left == kStep) {
-                const Step step(mask + c);
-                if (step.hidden) {
-                    next = behind_hidden(mask, next, problem_.cells);
-                    continue;
-                }
-                if (step.zero) {  // the next border of a chunk lies within these cells, at their start, or behind them
-                    const int32_t border = (count + kChunk - 1) / kChunk * kChunk;
-                    if (border < count + kStep) to[2 + border / kChunk] = static_cast<int32_t>(c + border - count);
-                    count += kStep;
-                    end = static_cast<int32_t>(c) + kStep;
-                    continue;
-                }
-            }
-            for (int64_t j = c; j < c + left; j++)
-                if (mask[j] != kHidden) {
-                    zero &= (mask[j] & 0x7fff) == 0;
-                    see(j);
-                }
+    const int64_t rows = problem_.rows * streams_, first = rows * thread / threads;
+    for (int64_t i = first; i < rows * (thread + 1) / threads; i++) {
+        const int64_t stream = i / problem_.rows, row = i % problem_.rows;
+        int32_t* const to = head(stream, row);
+        if (row == 0) {
+            scan(stream, row, {});
+            to[kCommon] = 0;
+            continue;
         }
-        to[0] = count;
-        to[1] = zero;
-        to[2 + (count + kChunk - 1) / kChunk] = end;
+        // Rows of one conversation differ by a few cells at the end: the others need not be looked for again.
+        const int32_t* const before = head(stream, row - 1);
+        const uint16_t *mask = problem_.mask_of(stream, row), *above = problem_.mask_of(stream, row - 1);
+        const int64_t differs = first_difference(above, mask, problem_.cells);
+        if (i == first || !before[kZero]) {
+            scan(stream, row, {});
+            to[kCommon] = ranks(stream, row, differs);
+            continue;
+        }
+        const int32_t common = ranks(stream, row - 1, differs), seen = (common + kChunk - 1) / kChunk;
+        std::copy_n(before + kHead, seen, to + kHead);
+        const bool all = common == before[kCount];
+        scan(stream, row, {all ? before[kHead + seen] : differs, common, all ? before[kHead + seen] : 0});
+        to[kCommon] = common;
     }
+}
+
+// Fills a row's head from a cell on, before which so many are seen, the last of them before `end`; 0: it is not known.
+void Visible::scan(int64_t stream, int64_t row, Begin begin) {
+    const uint16_t* mask = problem_.mask_of(stream, row);
+    int32_t* const to = head(stream, row);
+    int32_t count = begin.count, end = begin.end;
+    bool zero = true;
+    const auto see = [&](int64_t cell) {
+        if (count % kChunk == 0) to[kHead + count / kChunk] = static_cast<int32_t>(cell);
+        count++;
+        end = static_cast<int32_t>(cell) + 1;
+    };
+    for (int64_t c = behind_hidden(mask, begin.cell, problem_.cells), next; c < problem_.cells; c = next) {
+        next = c + kStep;
+        const int64_t left = std::min<int64_t>(kStep, problem_.cells - c);
+        if (left == kStep) {
+            const Step step(mask + c);
+            if (step.hidden) {
+                next = behind_hidden(mask, next, problem_.cells);
+                continue;
+            }
+            if (step.zero) {  // the next border of a chunk lies within these cells, at their start, or behind them
+                const int32_t border = (count + kChunk - 1) / kChunk * kChunk;
+                if (border < count + kStep) to[kHead + border / kChunk] = static_cast<int32_t>(c + border - count);
+                count += kStep;
+                end = static_cast<int32_t>(c) + kStep;
+                continue;
+            }
+        }
+        for (int64_t j = c; j < c + left; j++)
+            if (mask[j] != kHidden) {
+                zero &= (mask[j] & 0x7fff) == 0;
+                see(j);
+            }
+    }
+    if (count && !end)
+        for (end = static_cast<int32_t>(begin.cell); mask[end - 1] == kHidden;) end--;
+    to[kCount] = count;
+    to[kZero] = zero;
+    to[kHead + (count + kChunk - 1) / kChunk] = end;
+}
+
+int32_t Visible::ranks(int64_t stream, int64_t row, int64_t cell) const {
+    const int32_t *h = head(stream, row), *firsts = h + kHead, *behind = firsts + (h[kCount] + kChunk - 1) / kChunk;
+    if (cell >= *behind) return h[kCount];
+    const auto chunks = static_cast<int32_t>(std::upper_bound(firsts, behind, cell) - firsts);
+    return chunks ? (chunks - 1) * kChunk + seen_in(problem_.mask_of(stream, row), firsts[chunks - 1], cell) : 0;
 }
 
 int64_t Visible::most() const {
     if (!problem_.mask) return problem_.cells;
     int64_t most = 0;
     for (int64_t s = 0; s < streams_; s++)
-        for (int64_t r = 0; r < problem_.rows; r++) most = std::max<int64_t>(most, head(s, r)[0]);
+        for (int64_t r = 0; r < problem_.rows; r++) most = std::max<int64_t>(most, head(s, r)[kCount]);
     return most;
 }
 
@@ -111,18 +158,13 @@ bool Visible::plain(int64_t stream, int64_t row, int64_t chunk) const {
     const int32_t* h = head(stream, row);
     const int n = in_chunk(stream, row, chunk);
     // The first cell of the next chunk may lie behind hidden ones, so a chunk is called plain only if it does not.
-    return h[1] && h[3 + chunk] - h[2 + chunk] == n;
+    return h[kZero] && h[kHead + chunk + 1] - h[kHead + chunk] == n;
 }
 
-bool Visible::begins(int64_t stream, int64_t row, int64_t other, int64_t chunk) const {
-    const int n = in_chunk(stream, row, chunk);
-    if (!n) return true;
-    const int32_t begin = first(stream, row, chunk);
-    if (n > in_chunk(stream, other, chunk) || begin != first(stream, other, chunk)) return false;
-    if (plain(stream, row, chunk) && plain(stream, other, chunk)) return true;
-    const int32_t end = head(stream, row)[3 + chunk];  // where the next chunk begins, or one behind the last cell seen
-    return std::memcmp(problem_.mask_of(stream, row) + begin, problem_.mask_of(stream, other) + begin,
-                       static_cast<size_t>(end - begin) * sizeof(uint16_t)) == 0;
+bool Visible::akin(int64_t stream, int64_t row, int64_t chunk) const {
+    if (!zero(stream, row) || !zero(stream, row - 1)) return true;
+    return 2 * (common(stream, row) - chunk * kChunk) >=
+           std::min(in_chunk(stream, row, chunk), in_chunk(stream, row - 1, chunk));
 }
 
 int Visible::list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, float* values) const {
@@ -144,7 +186,7 @@ int Visible::list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, fl
     int i = 0;
     while (i + kStep <= n && c + kStep <= problem_.cells) {
         if (Step(mask + c).hidden) {
-            c += kStep;
+            c = static_cast<int32_t>(behind_hidden(mask, c + kStep, problem_.cells));
             continue;
         }
         for (const int32_t end = c + kStep; c < end; c++) cells[i] = c, i += mask[c] != kHidden;

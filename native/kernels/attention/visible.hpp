@@ -20,7 +20,9 @@ class Visible {
     // Fills the rows of thread `thread` of `threads`; needed once before anything is asked, none without a mask.
     void fill(int thread, int threads);
 
-    int64_t count(int64_t stream, int64_t row) const { return problem_.mask ? head(stream, row)[0] : problem_.cells; }
+    int64_t count(int64_t stream, int64_t row) const {
+        return problem_.mask ? head(stream, row)[kCount] : problem_.cells;
+    }
     int64_t most() const;  // cells that any row sees
     // Cells of this row in the chunk: 0 .. kChunk.
     int in_chunk(int64_t stream, int64_t row, int64_t chunk) const {
@@ -29,20 +31,33 @@ class Visible {
     }
     // The first cell of the chunk, which must not be empty.
     int32_t first(int64_t stream, int64_t row, int64_t chunk) const {
-        return problem_.mask ? head(stream, row)[2 + chunk] : static_cast<int32_t>(chunk * kChunk);
+        return problem_.mask ? head(stream, row)[kHead + chunk] : static_cast<int32_t>(chunk * kChunk);
     }
     // Are the chunk's cells neighbours, in order, and the mask zero there?
     bool plain(int64_t stream, int64_t row, int64_t chunk) const;
     // Are all mask values of the cells that the row sees zero?
-    bool zero(int64_t stream, int64_t row) const { return !problem_.mask || head(stream, row)[1]; }
-    // Are the chunk's cells of this row, rank by rank, those of `other`, as far as the row's go? May say no where they
-    // are.
-    bool begins(int64_t stream, int64_t row, int64_t other, int64_t chunk) const;
+    bool zero(int64_t stream, int64_t row) const { return !problem_.mask || head(stream, row)[kZero]; }
+    // Ranks up to which a row sees the same cells as the row before it, with the same mask values; may be fewer.
+    int64_t common(int64_t stream, int64_t row) const {
+        return problem_.mask ? head(stream, row)[kCommon] : problem_.cells;
+    }
+    // Do this row and the one before it share at least half of the chunk? Rows of a prompt do, and most nodes of a
+    // draft tree; conversations with the same short beginning do not. Where masks have values, nothing is known: yes.
+    bool akin(int64_t stream, int64_t row, int64_t chunk) const;
     // The cells of the chunk in order, and slope-free mask values unless all are zero; returns their number.
     int list(int64_t stream, int64_t row, int64_t chunk, int32_t* cells, float* values) const;
 
   private:
-    // count, whether all values are zero, first cell of each chunk, one behind the last cell seen
+    // A row's head: how many cells it sees, whether all values are zero, common(), then the first cell of each chunk
+    // and one behind the last cell seen.
+    enum Entry { kCount, kZero, kCommon, kHead };
+    struct Begin {
+        int64_t cell = 0;
+        int32_t count = 0, end = 0;
+    };
+
+    void scan(int64_t stream, int64_t row, Begin begin);
+    int32_t ranks(int64_t stream, int64_t row, int64_t cell) const;  // cells that the row sees before this one
     int32_t* head(int64_t stream, int64_t row) const {
         return table_ + (stream % streams_ * problem_.rows + row) * step_;
     }

@@ -83,10 +83,13 @@ void check_turns(const AttentionSet& set, const Shape& shape, uint32_t seed) {
     }
     std::vector<Row> rows;
     int64_t cell = shape.cells - 120;
-    for (const Row& trunk : trunks) {
+    const size_t answers = seed % 3 ? 0 : random() % company;  // rows of one token, and then a long piece of a prompt
+    for (size_t owner = 0; owner < company; owner++) {
+        const Row& trunk = trunks[owner];
         const size_t first = rows.size();
-        const bool prompt = random() % 3 == 0;
-        for (auto n = static_cast<int64_t>(1 + random() % 15); n > 0; n--) {
+        const bool prompt = random() % 3 == 0 || (answers && owner == answers);
+        const auto most = static_cast<int64_t>(owner < answers ? 1 : 1 + random() % 15);
+        for (int64_t n = answers && owner == answers ? 40 : most; n > 0; n--) {
             Row row = rows.size() == first ? trunk
                       : prompt             ? rows.back()
                                            : rows[first + random() % (rows.size() - first)];
@@ -133,6 +136,55 @@ void check_runs(uint32_t seed) {
         got.insert(got.end(), cells.begin(), cells.begin() + n);
     }
     CHECK(got == want);
+}
+
+// Rows that mostly see what the row before them sees, as those of prompts and trees do, and rows that see something
+// else. Whoever fills the table, each row has in it what it has alone, and what it shares with the row before is not
+// overrated.
+void check_neighbours(uint32_t seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint32_t>(n)); };
+    Problem problem{};
+    problem.rows = 1 + below(30), problem.streams = problem.mask_streams = 1 + below(2);
+    problem.cells = 1 + below(seed % 2 ? 3000 : 700);
+    problem.mask_row = problem.cells * 2, problem.mask_stream = problem.rows * problem.cells * 2;
+    const int64_t all = problem.rows * problem.streams;
+    std::vector<uint16_t> mask(static_cast<size_t>(all * problem.cells), kHidden);
+    for (int64_t i = 0; i < all; i++) {
+        uint16_t* const row = mask.data() + i * problem.cells;
+        const bool as_before = i && below(4);
+        if (as_before) std::copy_n(row - problem.cells, problem.cells, row);
+        const uint16_t value = below(12) ? 0 : 0x3c00;
+        const int64_t changes = as_before ? below(4) : problem.cells;
+        const int64_t from = as_before ? below(problem.cells) : 0;
+        for (int64_t c = 0; c < changes; c++)
+            row[as_before ? from + below(problem.cells - from) : c] = below(5) ? value : kHidden;
+    }
+    problem.mask = reinterpret_cast<const char*>(mask.data());
+    for (int threads = 1; threads <= 3; threads++) {
+        std::vector<int32_t> table(Visible::bytes(problem) / sizeof(int32_t));
+        Visible visible(problem, table.data());
+        for (int thread = threads; thread-- > 0;) visible.fill(thread, threads);
+        for (int64_t i = 0; i < all; i++) {
+            Problem one = problem;
+            one.rows = one.streams = one.mask_streams = 1;
+            one.mask = reinterpret_cast<const char*>(mask.data() + i * problem.cells);
+            std::vector<int32_t> own(Visible::bytes(one) / sizeof(int32_t));
+            Visible alone(one, own.data());
+            alone.fill(0, 1);
+            const int64_t stream = i / problem.rows, row = i % problem.rows, count = alone.count(0, 0);
+            bool same = visible.count(stream, row) == count && visible.zero(stream, row) == alone.zero(0, 0);
+            for (int64_t chunk = 0; same && chunk * kChunk < count; chunk++)
+                same = visible.first(stream, row, chunk) == alone.first(0, 0, chunk) &&
+                       visible.plain(stream, row, chunk) == alone.plain(0, 0, chunk);
+            CHECK(same);
+            int64_t shared = 0, differs = 0;
+            const uint16_t* const values = mask.data() + i * problem.cells;
+            while (row && differs < problem.cells && values[differs] == values[differs - problem.cells])
+                shared += values[differs++] != kHidden;
+            CHECK(visible.common(stream, row) == shared);
+        }
+    }
 }
 
 void check_nothing_visible(const AttentionSet& set) {
@@ -193,7 +245,7 @@ void check_set(const AttentionSet& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    for (uint32_t seed = 1; seed <= 300; seed++) check_runs(seed);
+    for (uint32_t seed = 1; seed <= 300; seed++) check_runs(seed), check_neighbours(seed);
     return each_set(argc, argv, {"AVX-512 VNNI", "AVX2", "NEON dotprod"}, [](const KernelSet& kernels) {
         const AttentionSet& set = vector_set(kernels).attention;
         check_set(set);
