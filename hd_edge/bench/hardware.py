@@ -13,6 +13,7 @@ from typing import Any
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.backend.threads import physical_cores
+from hd_edge.model.parts import model_bytes
 
 
 def hardware(llm: Any) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def model_file(llm: Any) -> dict[str, Any]:
     kind = str(llm.metadata.get("general.file_type", ""))
     return {
         "file": path.name,
-        "bytes": path.stat().st_size,
+        "bytes": model_bytes(path),
         "name": llm.metadata.get("general.name", ""),
         "quantization": kinds.get(int(kind), kind) if kind.isdigit() else "",
         "parameters": int(lib.llama_model_n_params(llm.model)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from hd_edge.model import find as registry
+from hd_edge.model.parts import model_bytes
 
 from .foreign import one_line
 from .model_report import model_report
@@ -69,7 +69,7 @@ def remove(name: str) -> None:
 def info(model: str, drafter: str | None, threads: int | None, as_json: bool) -> None:
     """Show what is in MODEL and whether it can draft and be exact."""
     report: dict[str, Any] = model_report(model, drafter, threads)
-    report["size"] = f"{Path(report['file']).stat().st_size / 1e6:.1f} MB"
+    report["size"] = f"{model_bytes(report['file']) / 1e6:.1f} MB"
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return

@@ -11,6 +11,7 @@ import click
 from hd_edge.errors import printable
 from hd_edge.extras import install
 from hd_edge.model import find as registry
+from hd_edge.model.parts import model_bytes
 
 
 def offered() -> list[tuple[str, str]]:
@@ -22,7 +23,7 @@ def offered() -> list[tuple[str, str]]:
 
 def file(path: Path) -> str:
     """A model's file and its size."""
-    size = f"{path.stat().st_size / 1e6:.0f} MB" if path.is_file() else "missing"
+    size = f"{model_bytes(path) / 1e6:.0f} MB" if path.is_file() else "missing"
     return f"{printable(str(path))} ({size})"
 
 

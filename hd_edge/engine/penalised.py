@@ -41,7 +41,7 @@ class Rows(Protocol):
     """Verified rows."""
 
     def candidates(self, node: int, few: NDArray[np.int32], out: NDArray[np.int32]) -> int:
-        """Writes the few tokens, and the first largest of the others, as ``llama_token_data``; returns how many."""
+        """Writes token 0, the few, and the first largest of the others, as ``llama_token_data``; returns how many."""
         ...
 
 
@@ -56,7 +56,7 @@ class PenalisedGreedySampler:
 
     def __init__(self, rows: Rows, chain: Any, recent: Recent) -> None:
         self._rows, self._chain, self._recent = rows, chain, recent
-        self._out = np.zeros((len(recent.tokens) + 1, 3), np.int32)  # id, logit, p
+        self._out = np.zeros((len(recent.tokens) + 2, 3), np.int32)  # id, logit, p
         data = self._out.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
         self._array = lib.llama_token_data_array(data=data, size=0, selected=-1, sorted=False)
         self._asked = ctypes.byref(self._array)

@@ -120,11 +120,11 @@ class StoppedText:
     """Text up to the first of several stop texts; what may be the beginning of one waits.
 
     Args:
-        stops: The stop texts.
+        stops: The stop texts; an empty one stands before any text, as in ``llama_cpp``.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
+        self._stops = stops
         self._held = ""
         self.stopped = False
 

@@ -12,7 +12,7 @@ MAMBA_2 = _names("mamba2 granitehybrid nemotron_h nemotron_h_moe falcon-h1")
 DOUBLED = _names("granitehybrid jamba")  # the state is twice as wide as the model
 GEMMAS = _names("gemma gemma2 gemma3 gemma3n gemma4")
 GRANITES = _names("granite granitemoe granitehybrid")
-MIXTURES = _names("bailingmoe2 glm4moe grovemoe llada-moe smallthinker")  # never without experts
+MIXTURES = _names("bailingmoe2 glm4moe grovemoe llada-moe qwen35moe qwen4exp smallthinker")  # never without experts
 DIVIDING = _names("gemma2 gemma3 olmo2 phimoe")  # by the heads of the first layer
 
 # Heads turn with the position as a whole, and their keys are as long as their values.

@@ -26,6 +26,7 @@ from .hyperparameters import Hyperparameters
 from .soundness import UnsoundError, refuse
 
 Dimensions = Mapping[str, tuple[int, ...]]
+OF_EXPERTS = ("expert_feed_forward_length", "feed_forward_length", "expert_used_count")
 MOST_WINDOW = 1 << 24  # tokens, more than any context
 
 
@@ -54,8 +55,7 @@ def check_dimensions(scalars: Mapping[str, object], arrays: Mapping[str, tuple[i
     _check_windows(m)
     _check_state(m)
     _check_least(m)
-    if "split.count" not in scalars:
-        _check_present(m, shapes)
+    _check_present(m, shapes)
 
 
 def _refuse(m: Hyperparameters, name: str, what: str) -> None:
@@ -91,6 +91,11 @@ def _check_least(m: Hyperparameters) -> None:
     if m.architecture in MIXTURES and not (m.number("expert_count") and m.of_layer("expert_used_count", 0)):
         used = m.of_layer("expert_used_count", 0)
         _refuse(m, "expert_count", f"of which {used} are used; llama.cpp takes 1 or more of both")
+    if m.architecture in ("nemotron_h", "nemotron_h_moe") and m.number("expert_count"):
+        for layer in range(m.layers):
+            size, whole, used = (m.of_layer(name, layer) for name in OF_EXPERTS)
+            if whole and not size and not used:
+                _refuse(m, "expert_count", f"of which layer {layer} uses none: llama.cpp divides by them")
     for name, least in LEAST.get(m.architecture, {}).items():
         if m.number(name, least) < least:
             _refuse(m, name, f"llama.cpp takes {least} or more")

@@ -20,6 +20,7 @@ from hd_edge.extras import install
 
 from .folder import make_folder
 from .lock import locked
+from .parts import part_names
 from .text_file import read_path
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
@@ -221,7 +222,9 @@ def _download(model: str) -> Path:
     except ImportError as error:
         msg = f"{model} is not on this disk, and downloading needs {error.name}: {install('hub')}"
         raise ModelFileError(msg) from error
-    return Path(hf_hub_download("/".join(parts[:2]), "/".join(parts[2:])))
+    repository, inside = "/".join(parts[:2]), parts[2:-1]
+    files = [hf_hub_download(repository, "/".join([*inside, name])) for name in part_names(parts[-1])]
+    return Path(files[0])
 
 
 def _file() -> Path:

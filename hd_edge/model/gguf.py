@@ -1,6 +1,7 @@
-"""Reads the header of a GGUF file: enough to refuse a bad file before llama.cpp sees it, and to know its tensor types.
+"""Reads the header of a model: enough to refuse a bad file before llama.cpp sees it, and to know its tensor types.
 
-Format: the comment at the top of ggml's gguf.h. Only the header is read (a memory map, no weights).
+Format: the comment at the top of ggml's gguf.h. Only the header is read (a memory map, no weights). Of a model in
+several files the metadata are those of the first one, and the tensors those of all, as llama.cpp has them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from hd_edge.errors import ConfigError, ModelFileError
 
 from .dimensions import check_dimensions
+from .parts import COUNT, NUMBER, check_type, part_paths
 from .soundness import (
     KINDS,
     MODEL,
@@ -56,12 +58,14 @@ class GGUFHeader:
         tensor_types: Type name of every tensor by its name; unknown types as ``type 99``.
         dimensions: Shape of every tensor by its name, ggml order (row width first).
         arrays: Arrays of whole numbers by key, of no more than a model may have layers.
+        files: All files of the model, the first one first.
     """
 
     scalars: dict[str, object] = field(default_factory=dict)
     tensor_types: dict[str, str] = field(default_factory=dict)
     dimensions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -86,6 +90,9 @@ class GGUFHeader:
         scalars = {**known, **fits}
         if scalars.get(MODEL) != known.get(MODEL):
             msg = f"kv_overrides={fits} cannot be: the vocabulary of the file is one of {known.get(MODEL)!r}"
+            raise ConfigError(msg)
+        if scalars.get(COUNT) != known.get(COUNT):
+            msg = f"kv_overrides={fits} cannot be: the file says {known.get(COUNT)}"
             raise ConfigError(msg)
         try:
             check_values(scalars, self.arrays, self.tensor_types)
@@ -114,13 +121,39 @@ class GGUFHeader:
 
 
 def read_header(path: str | Path) -> GGUFHeader:
-    """Reads and checks a GGUF header.
+    """Reads and checks the header of a model, of all its files if it is in several.
 
     Raises:
-        ModelFileError: Missing or unreadable file, no GGUF (the message shows the first bytes), unknown version,
-            truncated file.
+        ModelFileError: A file is missing, unreadable, no GGUF (the message shows the first bytes), of an unknown
+            version or truncated, or their numbers are not those of one model.
     """
     path = Path(path)
+    header = _read_file(path)
+    try:
+        files = part_paths(path, header.scalars)
+        for number, file in enumerate(files[1:], 1):
+            _add(header, file, number, f"file {number + 1} of {len(files)} of the model {path.name}")
+        check_values(header.scalars, header.arrays, header.tensor_types)
+        check_dimensions(header.scalars, header.arrays, header.dimensions)
+    except UnsoundError as error:
+        msg = f"{path} {error}"
+        raise ModelFileError(msg) from None
+    return replace(header, files=tuple(files))
+
+
+def _add(header: GGUFHeader, path: Path, number: int, role: str) -> None:
+    """Adds the tensors of another file of the model."""
+    part = _read_file(path, role)
+    if (found := part.scalars.get(NUMBER)) != number:
+        msg = f"{path} is not {role}: its {NUMBER} is {found}, expected {number}; fetch it again"
+        raise ModelFileError(msg)
+    header.tensor_types.update(part.tensor_types)
+    header.dimensions.update(part.dimensions)
+
+
+def _read_file(path: Path, role: str = "") -> GGUFHeader:
+    """Reads one file, and compares nothing of it yet. ``role``: what it is, where the user did not name it."""
+    cure = f"it is {role}, keep them in one folder" if role else "give the path of a .gguf file"
     try:
         if path.is_file():
             return _read(path)
@@ -128,7 +161,7 @@ def read_header(path: str | Path) -> GGUFHeader:
     except OSError as error:
         msg = f"model file {path} cannot be read: {error.strerror or error}"
         raise ModelFileError(msg) from error
-    msg = f"model file {path} {what}: give the path of a .gguf file"
+    msg = f"model file {path} {what}: {cure}"
     raise ModelFileError(msg)
 
 
@@ -168,6 +201,7 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         key, at = _string(data, at)
         (kind,) = struct.unpack_from("<I", data, at)
         begins = at + 4
+        check_type(key, kind)
         value, at = _value(data, begins, kind, path)
         if key == WORDS and (kind, data[begins : begins + 4]) == (_ARRAY, _STRINGS):
             words = texts_at(data, begins + 4)
@@ -196,8 +230,6 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
     if needed > size:
         msg = f"{path} is truncated: its tensors need {needed} bytes, the file has {size}; fetch it again"
         raise ModelFileError(msg)
-    check_values(header.scalars, header.arrays, header.tensor_types)
-    check_dimensions(header.scalars, header.arrays, header.dimensions)
     check_words(header.scalars, words, kinds)
     return header
 

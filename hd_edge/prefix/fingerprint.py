@@ -8,7 +8,6 @@ costs time, and no answer.
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from hd_edge.model.gguf import GGUFHeader
 
 FORMAT = "1"  # of the state; another one is another model
 HEAD, SAMPLE, SAMPLES = 64 << 10, 4096, 256  # bytes at the beginning, bytes of a sample, samples
-SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
 CHOICES = (  # context parameters that K, V or the bits of either depend on
     *("n_batch", "n_ubatch", "flash_attn_type", "type_k", "type_v", "offload_kqv", "op_offload", "swa_full"),
     *("rope_scaling_type", "rope_freq_base", "rope_freq_scale", "attention_type"),
@@ -33,12 +31,12 @@ def fingerprint(llama: Any, header: GGUFHeader, *, exact: bool, kernels: Status)
 
     Args:
         llama: A loaded ``Llama``.
-        header: Of its file.
+        header: Of its files.
         exact: Whether exact mode was asked for.
         kernels: Ours, as they were offered to this model.
 
     Raises:
-        OSError: The model's file cannot be read.
+        OSError: A file of the model cannot be read.
     """
     own = (kernels.active, kernels.isa, kernels.types, kernels.attention)
     about: list[Any] = [FORMAT, llama_cpp.__version__, exact, llama._exact, *own]
@@ -48,18 +46,9 @@ def fingerprint(llama: Any, header: GGUFHeader, *, exact: bool, kernels: Status)
         about.append(llama.n_ctx())  # long and short factors change at a size of the context
     out = hashlib.sha256(repr(about).encode())
     lora = getattr(llama, "lora_path", None)
-    for path in [*shards(Path(llama.model_path)), *([Path(lora)] if lora else [])]:
+    for path in [*header.files, *([Path(lora)] if lora else [])]:
         _add_file(out, path)
     return out.digest()
-
-
-def shards(path: Path) -> list[Path]:
-    """All files of a model that is split into several."""
-    match = SHARD.fullmatch(path.name)
-    if match is None:
-        return [path]
-    stem, count = match.groups()
-    return [path.with_name(f"{stem}-{i:05}-of-{count}.gguf") for i in range(1, int(count) + 1)]
 
 
 def _add_file(out: Any, path: Path) -> None:

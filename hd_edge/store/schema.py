@@ -103,26 +103,29 @@ def check_tables(
         odd = sorted(f"{kind} {name}" for kind, name in found.keys() ^ expected.keys()) or ["table definitions"]
         msg = f"store {path} is damaged: its schema is not that of version {version} ({', '.join(odd)})"
         raise StoreCorruptError(msg)
-    added = db.execute(
-        f"SELECT type, name, lower(tbl_name) IN ({ours}) FROM sqlite_master WHERE NOT (type IN ('table', 'view') AND"
-        f" lower(name) IN ({ours})) AND tbl_name NOT GLOB 'sqlite_*' ORDER BY rowid LIMIT 100"
-    ).fetchall()
-    strict = {name for table in tables for name in _strict_indexes(db, table)} if added else set()
-    for kind, name, acts in added:
-        if not acts or kind != "index" or name in strict:
-            what = "which acts on what is learned" if acts else "which is somebody's own: keep it in another file"
-            named = name if name.isprintable() else ascii(name)
-            drop = f"DROP {kind.upper()} {_quoted(named)}"
-            msg = f"store {path} has {kind} {named}, {what}; the store is not used until you {drop}"
-            raise StoreError(msg)
+    added = db.execute(  # an index of another table comes with that table
+        f"SELECT type, name, lower(tbl_name) IN ({ours}) FROM sqlite_master WHERE type <> 'index' AND NOT (type IN"
+        f" ('table', 'view') AND lower(name) IN ({ours})) AND tbl_name NOT GLOB 'sqlite_*' ORDER BY rowid LIMIT 1"
+    ).fetchone()
+    strict = (("index", name, True) for table in tables for name in _strict_indexes(db, table))
+    if (odd_one := added or next(strict, None)) is None:
+        return
+    kind, name, acts = odd_one
+    what = "which acts on what is learned" if acts else "which is somebody's own: keep it in another file"
+    named = name if name.isprintable() else ascii(name)
+    drop = f"DROP {kind.upper()} {_quoted(named)}"
+    msg = f"store {path} has {kind} {named}, {what}; the store is not used until you {drop}"
+    raise StoreError(msg)
 
 
 def _strict_indexes(db: Database, table: str) -> Iterator[str]:
     """Indexes that somebody added to a table and that may refuse a row: unique ones, and those that compute."""
     for _, name, unique, origin, partial in db.execute(f"PRAGMA index_list({table})").fetchall():
+        if origin != "c":
+            continue
         columns = db.execute(f"PRAGMA index_xinfo({_quoted(name)})").fetchall()
         computes = any(number == EXPRESSION or order not in ORDERS for _, number, _, _, order, _ in columns)
-        if origin == "c" and (unique or partial or computes):
+        if unique or partial or computes:
             yield name
 
 

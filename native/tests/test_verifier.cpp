@@ -1,6 +1,7 @@
 // Verifier against a fake KV cache: random trees must give plain decoding, and what makes no sense is refused.
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <random>
 #include <stdexcept>
 
@@ -158,6 +159,16 @@ void refuses_bad_input() {
     CHECK(cells.empty() && verifier.n_past() == 0);
 }
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kOdd[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+
+// As llama.cpp's sampler.
+int32_t greedy(const std::vector<float>& row) {
+    size_t best = 0;
+    for (size_t i = 1; i < row.size(); i++) best = row[i] > row[best] ? i : best;
+    return static_cast<int32_t>(best);
+}
+
 // However a few logits are changed, the largest of all, the first of equal ones, is on the shortlist.
 void shortlist_has_the_winner(uint32_t seed) {
     std::mt19937 random(seed);
@@ -165,10 +176,14 @@ void shortlist_has_the_winner(uint32_t seed) {
     const int32_t n = 1 + below(70);
     std::vector<float> row(static_cast<size_t>(n));
     for (float& x : row) x = static_cast<float>(below(6));  // many are equal
+    const int32_t odd = seed % 2 == 0 ? below(n) : 0;       // of a broken model
+    for (int32_t i = 0; i < odd; i++) row[static_cast<size_t>(below(n))] = kOdd[below(3)];
+    CHECK(hd::first_largest(row.data(), n) == greedy(row));
     std::vector<int32_t> few(static_cast<size_t>(below(20)));
     for (int32_t& token : few) token = below(n + 2) - 1;  // some are no tokens
     const auto list = hd::shortlist(row.data(), n, few.data(), static_cast<int32_t>(few.size()));
-    CHECK(std::is_sorted(list.begin(), list.end(), std::less_equal<>()) && list.size() <= few.size() + 1);
+    CHECK(std::is_sorted(list.begin(), list.end(), std::less_equal<>()) && list.size() <= few.size() + 2);
+    CHECK(list.front() == 0);
     for (const int32_t token : few) {
         if (token >= 0 && token < n) row[static_cast<size_t>(token)] += static_cast<float>(below(3) - 1);
     }
@@ -179,7 +194,7 @@ void shortlist_has_the_winner(uint32_t seed) {
     for (const int32_t token : list) {
         if (row[static_cast<size_t>(token)] > row[static_cast<size_t>(best)]) best = token;
     }
-    CHECK(best == static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    CHECK(best == greedy(row));
 }
 
 }  // namespace

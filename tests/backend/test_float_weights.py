@@ -25,7 +25,7 @@ def _kernels_here() -> None:
         pytest.skip("no row kernels for this processor or this llama-cpp-python")
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", [*TYPES, "F16", "BF16", "F32"])
 def test_experts_of_every_type(tmp_path: Path, kind: str) -> None:
     """What default mode promises holds, and exact mode works."""
     path = tmp_path / "mixture.gguf"
@@ -33,6 +33,16 @@ def test_experts_of_every_type(tmp_path: Path, kind: str) -> None:
     result = child("promised", path=str(path))
     assert result == {"exact": True, "different": []}
     assert child("promised", path=str(path), exact=True) == {"exact": True, "different": []}
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "BF16"])
+def test_a_float_adapter_of_experts(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "mixture.gguf"
+    make_random_gguf.write(path, replace(SMALL, experts=4), kind, pure=True)
+    lora = tiny_gguf.write_lora(tmp_path / "lora.gguf", width=SMALL.width, experts=(4, SMALL.feed_forward))
+    for exact in (False, True):
+        result = child("promised", path=str(path), lora=str(lora), exact=exact)
+        assert result == {"exact": True, "different": []}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from split_gguf import split
 
 from hd_edge import ConfigError, ModelFileError, StoreBusyError
 from hd_edge.cli import cli
@@ -235,6 +236,21 @@ def test_download_goes_through_the_hub(home, models, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
     assert registry.add("hf:owner/name/sub/file.gguf", "far")[1] == Path(os.fspath(models("Q4_0")))
+
+
+def test_all_files_of_a_model_are_downloaded(home, models, monkeypatch, tmp_path):
+    first = split(models("Q4_0").read_bytes(), tmp_path, 0, 1)
+    asked = []
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file):
+            asked.append((repository, file))
+            return str(tmp_path / Path(file).name)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    assert registry.add(f"hf:owner/name/sub/{first.name}", "far")[1] == first
+    assert asked == [("owner/name", f"sub/model-{number:05}-of-00003.gguf") for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ def test_a_long_stop_text_costs_what_is_held_not_what_it_is():
     assert not text.stopped
 
 
+def test_an_empty_stop_text_stands_before_any_text():
+    for stops in ([""], ["x", ""]):
+        text = StoppedText(stops)
+        assert (text.feed("axe"), text.stopped, text.end()) == ("", True, "")
+
+
 @pytest.mark.parametrize("stop", ["END", "abab", "aab", "x"])
 @pytest.mark.parametrize("text", ["aaab", "abaabab!", "the EN END", "xE", "ENDEND", "ababEN", "abc"])
 def test_the_text_is_cut_as_the_whole_would_be(stop, text):

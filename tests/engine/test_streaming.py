@@ -106,6 +106,15 @@ def test_generate_from_text_yields_whole_characters(llms):
     assert text.encode()[:3] == b"".join(ours.detokenize([piece.token]) for piece in pieces)[:3]
 
 
+@pytest.mark.parametrize("stop", ["", [""], ["", "x"]])
+def test_an_empty_stop_string_ends_the_answer_before_it_begins(llms, stop):
+    ours, theirs = llms
+    choice = whole(theirs, stop=stop)["choices"][0]
+    got = parts(run(ours, stop=stop))
+    assert (said(got), got[-1][1]) == (choice["text"], choice["finish_reason"]) == ("", "stop")
+    assert ours.n_tokens == theirs.n_tokens
+
+
 @pytest.mark.parametrize("at", [0, 3, 7, 12, 20])
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_stop_string_within_an_accepted_path(llms, at, length):

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from types import SimpleNamespace
 
 import pytest
-from broken_gguf import ARRAY, INT32, UINT32
+from broken_gguf import ARRAY, INT32, STRING, UINT32
 from gguf_parts import absent_tensors, other_types, parts, wrong_numbers
 from hostile_models import load_all
 from make_random_gguf import SHAPES
@@ -96,6 +96,13 @@ def test_weights_that_are_used_one_by_one_are_floats(shapes, tmp_path, name):
     made = parts(shapes("gpt-oss-tiny").read_bytes())
     made.tensor(name).kind = F16  # of half the size
     refused(tmp_path / "model.gguf", made, f"tensor '{name}' is of type F16, llama.cpp takes F32")
+
+
+def test_a_dense_model_is_no_mixture(shapes, tmp_path):
+    made = parts(shapes("qwen35-tiny").read_bytes())
+    made.keys = [(name.replace(b"qwen35.", b"qwen35moe.", 1), kind, value) for name, kind, value in made.keys]
+    made.set("general.architecture", STRING, "qwen35moe")
+    refused(tmp_path / "model.gguf", made, "qwen35moe.expert_count is 0, of which 0 are used; llama.cpp takes 1 or")
 
 
 def test_a_file_with_nothing_but_layers_that_draft(shapes, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from gguf_parts import parts
 
 from hd_edge.errors import ModelFileError
-from hd_edge.model.architectures import LEAST, MIXTURES
+from hd_edge.model.architectures import DELTA_NETS, LEAST, MIXTURES
 from hd_edge.model.dimensions import check_dimensions
 from hd_edge.model.gguf import read_header
 from hd_edge.model.soundness import UnsoundError, check_values
@@ -49,13 +49,27 @@ def checked(kind, values, *, tensors=True):
     check_dimensions(scalars, arrays, {"token_embd.weight": (256, 9)} if tensors else {})
 
 
+STATE = {"ssm.inner_size": 8, "ssm.state_size": 8, "ssm.time_step_rank": 1, "ssm.group_count": 1}
+
+
 @pytest.mark.parametrize("kind", sorted(MIXTURES))
 def test_architectures_that_are_nothing_without_experts(kind):
-    checked(kind, {"expert_count": 4, "expert_used_count": 2, "attention.head_count": 4})
-    checked(kind, {"attention.head_count": 4}, tensors=False)  # a vocabulary
+    sizes = {"attention.head_count": 4, **(STATE if kind in DELTA_NETS else {})}
+    checked(kind, {"expert_count": 4, "expert_used_count": 2, **sizes})
+    checked(kind, sizes, tensors=False)  # a vocabulary
     for experts in ({}, {"expert_count": 0, "expert_used_count": 0}, {"expert_count": 4, "expert_used_count": (0, 2)}):
         with pytest.raises(UnsoundError, match=r"expert_count is \d, of which 0 are used; llama.cpp takes 1 or more"):
-            checked(kind, {"attention.head_count": 4, **experts})
+            checked(kind, {**sizes, **experts})
+
+
+@pytest.mark.parametrize("kind", ["nemotron_h", "nemotron_h_moe"])
+def test_a_layer_of_experts_uses_one(kind):
+    sizes = {**STATE, "attention.head_count": 4, "feed_forward_length": (0, 64), "expert_count": 4}
+    checked(kind, {**sizes, "expert_used_count": (0, 2)})
+    checked(kind, {**sizes, "expert_used_count": (2, 0), "expert_feed_forward_length": 32})
+    checked(kind, {**sizes, "expert_count": 0})
+    with pytest.raises(UnsoundError, match=r"expert_count is 4, of which layer 1 uses none: llama.cpp divides by them"):
+        checked(kind, {**sizes, "expert_used_count": (2, 0)})
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in LEAST.items() for name in names])

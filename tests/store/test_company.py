@@ -45,6 +45,13 @@ def test_what_stands_beside_our_tables_is_no_damage(filled_store, statements):
     assert use(filled_store) == []
 
 
+@pytest.mark.parametrize("thing", ["table notes", "view frequent", "trigger forget", "index few"])
+def test_many_indexes_hide_nothing(filled_store, thing):
+    run_sql(filled_store, *(f"CREATE INDEX i{number} ON ngrams (seen)" for number in range(120)), ACTING[thing])
+    with pytest.raises(StoreError, match=f"has {thing}, which"):
+        Store(filled_store, IDENTITY)
+
+
 @pytest.mark.parametrize(("thing", "statement"), ACTING.items(), ids=ACTING)
 def test_what_is_kept_or_acts_there_is_named_and_nothing_is_learned(filled_store, thing, statement):
     try:

@@ -46,7 +46,7 @@ def parts(content: bytes) -> Gguf:
         found.append((offset, name, shape, kind))
         at += 16 + 8 * dims
     begin = -(-at // made.alignment) * made.alignment
-    ends = [offset for offset, *_ in found[1:]] + [len(content) - begin]
+    ends = ([offset for offset, *_ in found[1:]] + [len(content) - begin])[: len(found)]
     for (offset, name, shape, kind), end in zip(found, ends, strict=True):
         made.tensors.append(Tensor(name, shape, content[begin + offset : begin + end], kind))
     return made

@@ -79,16 +79,20 @@ def write_llama(path: Path, *, dtype: type = np.float32, seed: int = 0, context:
     return path
 
 
-def write_lora(path: Path, dtype: type = np.float32, *, arch: str = "llama", width: int = WIDTH) -> Path:
-    """A random adapter of rank 4 for one matrix of write_llama's models."""
+def write_lora(
+    path: Path, dtype: type = np.float32, *, arch: str = "llama", width: int = WIDTH, experts: tuple[int, ...] = ()
+) -> Path:
+    """A random adapter of rank 4 for one matrix of write_llama's models, or for experts: how many, and their rows."""
+    number, rows = experts[:1], (experts or (0, width))[1]
+    matrix = "blk.0.ffn_up_exps.weight" if experts else "blk.0.attn_q.weight"
     rng = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, arch)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 8.0)
-    for name, shape in (("a", (4, width)), ("b", (width, 4))):
+    for name, shape in (("a", (*number, 4, width)), ("b", (*number, rows, 4))):
         values = (rng.standard_normal(shape) * 0.3).astype(dtype)
-        writer.add_tensor(f"blk.0.attn_q.weight.lora_{name}", values)
+        writer.add_tensor(f"{matrix}.lora_{name}", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError, ModelFileError
 from hd_edge.model.find import resolve
 from hd_edge.model.gguf import GGUFHeader, read_header
+from hd_edge.model.parts import model_bytes
 
 from .reader import Reader
 from .spelling import Spelling
@@ -16,6 +16,7 @@ from .tier import DrafterTier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from hd_edge.config import DraftConfig
 
@@ -44,7 +45,7 @@ class LoadedDrafter:
             self.close()
             msg = f"drafter {llama.model_path} cannot draft: {llama.plain_reason}; name a small causal model"
             raise ConfigError(msg)
-        share = OVERHEAD * _bytes(llama.model_path) / max(_bytes(target.model_path), 1)
+        share = OVERHEAD * model_bytes(llama.model_path) / max(model_bytes(target.model_path), 1)
         reader = Reader(llama, longest=llama.n_ctx() // 2, cancelled=lambda: bool(target._life.cancelled))
         self.tier = DrafterTier(reader, Spelling(llama.model), Spelling(target.model), share=share)
 
@@ -84,7 +85,7 @@ def check_drafter(drafter: Any, config: DraftConfig, model_path: str) -> Any:
     else:
         path = drafter = resolve(os.fspath(drafter)) if isinstance(drafter, str) else os.fspath(drafter)
     check_header(read_header(path), path)
-    small, large = _bytes(path), _bytes(model_path)
+    small, large = model_bytes(path), model_bytes(model_path)
     if small > large:
         msg = (
             f"drafter {path} has {small / 1e6:.0f} MB, the model it drafts for {large / 1e6:.0f} MB: a drafter must be "
@@ -121,7 +122,7 @@ def suitable(model_path: str, candidates: Mapping[str, Path]) -> list[str]:
     """
     fit = []
     for name, path in candidates.items():
-        share = _bytes(path) / max(_bytes(model_path), 1)
+        share = model_bytes(path) / max(model_bytes(model_path), 1)
         if not 0 < share <= PAYS:
             continue
         try:
@@ -165,8 +166,3 @@ def load_drafter(target: Any, drafter: Any, load: Callable[..., Any]) -> LoadedD
 
 def _name(drafter: Any) -> str:
     return os.fspath(drafter) if isinstance(drafter, (str, os.PathLike)) else type(drafter).__name__
-
-
-def _bytes(path: str | os.PathLike[str]) -> int:
-    file = Path(path)
-    return file.stat().st_size if file.is_file() else 0
