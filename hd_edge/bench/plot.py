@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from hd_edge.errors import ConfigError
 from hd_edge.extras import install
+from hd_edge.store.output import PICTURE_FIELDS, PICTURE_MAKER, picture_mark, write
 from hd_edge.tiers.colours import COLOURS, PLAIN
 
 from .sentence import category_name, drafting_arm, judge, sentence
@@ -17,6 +19,10 @@ from .turns import PLAIN as PLAIN_ARM
 SLATES = ("#7f93ad", "#b0bccb", "#5b6b80", "#93a1b1", "#44546a", "#cbd3dd")  # arms; the tiers have the colours
 PALE = "#e6e6e6"
 INK = "#333333"
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lstrip(".").lower()
 
 
 def check_plot(path: str | Path) -> None:
@@ -31,7 +37,7 @@ def check_plot(path: str | Path) -> None:
         msg = f"a plot needs {error.name}: {install('bench')} brings it"
         raise ConfigError(msg) from error
     kinds = sorted(Figure().canvas.get_supported_filetypes())
-    if Path(path).suffix.lstrip(".") not in kinds:
+    if _kind(Path(path)) not in kinds:
         msg = f"plot {path}: its name ends in none of {', '.join(kinds)}"
         raise ConfigError(msg)
 
@@ -43,9 +49,10 @@ def plot(summary: dict[str, Any], path: str | Path) -> None:
     of the tokens of the drafting arm came from which tier.
 
     Raises:
-        ConfigError: matplotlib is not installed, or the file cannot be written.
+        ConfigError: matplotlib is not installed, or the file cannot be written, or something else stands there.
     """
     check_plot(path)
+    path = Path(path)
     from matplotlib.figure import Figure
 
     ratios = {arm: ratio for arm, ratio in summary["speedup"].items() if arm != PLAIN_ARM}
@@ -66,8 +73,11 @@ def plot(summary: dict[str, Any], path: str | Path) -> None:
     head = textwrap.fill(sentence(summary) or "Speed of drafted against plain decoding", 76)
     figure.suptitle(head, fontsize=13, fontweight="bold", x=0.02, ha="left", color=INK)
     figure.supxlabel(textwrap.fill(title(summary), 120), fontsize=8, color="#666666", x=0.02, ha="left")
+    field = PICTURE_FIELDS.get(_kind(path))
+    made = BytesIO()
+    figure.savefig(made, format=_kind(path), dpi=150, metadata={field: PICTURE_MAKER} if field else None)
     try:
-        figure.savefig(path, dpi=150)
+        write(path, made.getvalue(), picture_mark(path))
     except OSError as error:
         msg = f"plot {path}: {error.strerror or error}"
         raise ConfigError(msg) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -14,7 +13,7 @@ import click
 from .foreign import one_line
 from .options import MODEL, model_path
 from .streams import write_figures, wrote
-from .values import FIGURES, INT32, LAYERS, PICTURE, POSITIVE, SEED, STORE_FILE, TEXT, THREADS, Finite
+from .values import INT32, LAYERS, PICTURE, POSITIVE, SEED, STORE_FILE, TEXT, THREADS, Figures, Finite
 
 if TYPE_CHECKING:
     from hd_edge.bench.arms import Arms, Tiers
@@ -46,7 +45,7 @@ COLOURS = {1: "green", -1: "red"}
 @click.option("--store", type=STORE_FILE, help="auto-warm begins with a copy of it; default: the model's.")
 @click.option("--statistics", type=STORE_FILE, help="Statistics tier of drafting arms.")
 @click.option("--drafter", metavar="MODEL", help="Small GGUF, or 'demo' (extra drafter): adds the arm auto-drafter.")
-@click.option("--json", "json_file", type=FIGURES, help="Write all figures here; '-': to stdout.")
+@click.option("--json", "json_file", type=Figures("bench"), help="Write all figures here; '-': to stdout.")
 @click.option(
     "--plot",
     "plot_file",
@@ -190,7 +189,7 @@ def _report(
     lines = [printable(title(summary)), "", *table(summary, _colour if coloured else None), "", sentence(summary)]
     click.echo("\n".join(lines).rstrip(), err=to_stdout)
     if options["json_file"]:
-        write_figures(options["json_file"], json.dumps(summary, indent=1, ensure_ascii=False))
+        write_figures(options["json_file"], "bench", summary)
     if options["plot_file"]:
         plot(summary, options["plot_file"])
         wrote(options["plot_file"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 import sys
 import time
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .interrupt import ignored
 from .options import MODEL, model_path
 from .progress import ProgressLine
 from .streams import write_figures
-from .values import COUNT, FIGURES, LAYERS, POSITIVE, SEEDS, TEXT, THREADS, Finite
+from .values import COUNT, LAYERS, POSITIVE, SEEDS, TEXT, THREADS, Figures, Finite
 
 if TYPE_CHECKING:
     from hd_edge.check.modes import CheckSettings
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--store", type=TEXT, help="Also draft from this store; only read.")
 @click.option("--statistics", type=TEXT, help="Also draft from these statistics.")
 @click.option("--drafter", metavar="MODEL", help="Also draft with this small GGUF, or 'demo' (extra drafter).")
-@click.option("--json", "json_file", type=FIGURES, help="Write the figures here; '-': to stdout.")
+@click.option("--json", "json_file", type=Figures("check"), help="Write the figures here; '-': to stdout.")
 def check(**options: Any) -> None:
     """Compare drafted answers with plain ones, token by token.
 
@@ -64,14 +64,15 @@ def check(**options: Any) -> None:
         statistics=options["statistics"],
         drafter=model_path(options["drafter"]) if options["drafter"] else None,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the process that compares ends too
+    if not ignored(signal.SIGTERM):  # the process that compares ends too
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
     results = {mode: _run(mode, settings, prompts) for mode in modes}
     to_stdout = options["json_file"] == "-"
     for mode, result in results.items():
         click.echo(_describe(mode, result, settings), err=to_stdout)
     if options["json_file"]:
-        write_figures(options["json_file"], json.dumps(_report(settings, len(prompts), results), indent=2))
+        write_figures(options["json_file"], "check", _report(settings, len(prompts), results))
     broken = any(result.get("exact") and result["differences"] for result in results.values())
     if broken or (modes == ["exact"] and "unavailable" in results["exact"]):
         sys.exit(1)

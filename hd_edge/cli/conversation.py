@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hd_edge.errors import ConfigError, ContextFullError
+from hd_edge.config import data_folder
+from hd_edge.errors import ConfigError, ContextFullError, StoreBusyError, StoreError
+from hd_edge.model.lock import locked
 from hd_edge.store.ownership import new_text, place, real_path
 
 from .interrupt import in_thread
@@ -115,11 +117,26 @@ class Conversation:
         """Forgets all turns."""
         self.turns, self.dropped = [], 0
 
-    def save(self, path: Path, replaced: list[dict[str, str]] | None = None) -> Path | None:
+    def save(self, path: Path) -> Path | None:
         """Writes the conversation as JSON, whole or not at all, for the user alone to read.
+
+        Returns:
+            As ``write`` below; chats that save at the same moment take turns.
+
+        Raises:
+            ConfigError: What stands there is no saved conversation; it is left alone.
+            StoreBusyError: Another chat has been saving for ten seconds.
+            OSError: It cannot be written.
+        """
+        with alone():
+            return self.write(path, real_path(path))
+
+    def write(self, path: Path, beside: Path, replaced: list[dict[str, str]] | None = None) -> Path | None:
+        """The same for who is alone already.
 
         Args:
             path: Where.
+            beside: Next to which, and named like which, what stands there is kept.
             replaced: Turns whose last answer was made again, so that it may go.
 
         Returns:
@@ -131,9 +148,10 @@ class Conversation:
         """
         document = {"system": self.system, "messages": self.turns}
         real = real_path(path)
-        loses = os.path.lexists(real) and not self._has(read(path), replaced)
-        aside = _keep_beside(real) if loses else None
-        with new_text(real, replaces=True) as file:
+        stands = os.path.lexists(real)
+        loses = stands and not self._has(read(path), replaced)
+        aside = _keep(real, beside) if loses else None
+        with new_text(real, replaces=stands) as file:
             file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return aside
 
@@ -184,11 +202,28 @@ class Conversation:
         return True
 
 
-def _keep_beside(path: Path) -> Path:
+@contextmanager
+def alone() -> Iterator[None]:
+    """In this block no other chat of this user writes a conversation, wherever that is.
+
+    Raises:
+        StoreBusyError: Another one has been writing for ten seconds.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(data_folder() / "sessions"))
+        except StoreBusyError:
+            raise
+        except (ConfigError, StoreError, OSError):
+            pass  # there can be no such folder: a conversation must have a way out all the same
+        yield
+
+
+def _keep(path: Path, beside: Path) -> Path:
     """Gives a file a second name with the date, under which it stays when another takes the first."""
-    stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{beside.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     for name in chain([stem], (f"{stem}-{number}" for number in count(2))):
-        aside = path.with_name(name + path.suffix)
+        aside = beside.with_name(name + beside.suffix)
         with suppress(FileExistsError):
             place(path, aside)
             break
@@ -208,7 +243,7 @@ def read(path: Path) -> Saved:
         raise ConfigError(msg)
     data = path.read_bytes()
     try:
-        document = json.loads(data.decode("utf-8"))
+        document = json.loads(data.decode("utf-8-sig"))
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in document["messages"]]
         system = document["system"]
         "".join([system, *(turn["content"] for turn in turns)]).encode("utf-8")  # JSON can hold half a character

@@ -28,8 +28,8 @@ from .values import (
     STORE_FILE,
     TEXT,
     THREADS,
+    InFolder,
     Name,
-    Writable,
 )
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -133,7 +133,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
 @db.command("build-statistics")
 @MODEL
 @click.argument("sources", nargs=-1, required=True)
-@click.option("-o", "--out", type=Writable(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
+@click.option("-o", "--out", type=InFolder(dir_okay=False, path_type=Path), help="Default: the tokenizer's.")
 @click.option("--field", default="text", show_default=True, help="Field of a JSON line that holds the text.")
 @click.option("--memory", default=512, show_default=True, type=click.IntRange(64, MOST_MIB), help="MiB to stay below.")
 @click.option("-t", "--threads", type=THREADS, default=2, show_default=True)

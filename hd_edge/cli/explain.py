@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.stats import TIER_NAMES
+from hd_edge.store.output import write
 from hd_edge.tiers.colours import COLOURS, PLAIN, css
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from hd_edge.draft.planner import Step
     from hd_edge.draft.tree_planner import TreePlanner
 
+MARK = re.compile(
+    rb'\A<!doctype html>\n<html lang="en">\n<meta name="generator" content="hd-edge generate">'
+)  # of our pages
 MARKS = "/* COLOURS */", "/* MEANINGS */", "/* STEPS */"  # the last may hold any text
 
 
@@ -79,13 +84,14 @@ class Explanation:
         """Writes one HTML file that needs nothing else.
 
         Raises:
+            ConfigError: Something else stands there.
             OSError: The file cannot be written.
         """
         page = files(__package__).joinpath("explain.html").read_text(encoding="utf-8")
         meanings = {**{tier: colour.meaning for tier, colour in COLOURS.items()}, TIER_NAMES[0]: PLAIN}
         for mark, text in zip(MARKS, (css(), _script(meanings), _script(self.steps)), strict=True):
             page = page.replace(mark, text, 1)
-        path.write_text(page, encoding="utf-8")
+        write(path, page.encode("utf-8", "replace"), MARK)
 
 
 def _script(value: Any) -> str:

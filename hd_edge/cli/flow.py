@@ -18,6 +18,7 @@ from rich.theme import Theme
 from hd_edge.tiers.colours import COLOURS
 
 from .blocks import Block, MarkdownBlocks, StyledLines
+from .foreign import shown
 
 EVERY = 0.07  # seconds between two drawings
 SHARE = 0.1  # of the time that drawing may take, so that a long piece of code does not slow its model down
@@ -93,11 +94,17 @@ class Flow:
 
     def _lines(self, block: Block) -> list[list[Segment]]:
         options = self._console.options.update(width=min(self._console.width, WIDEST), height=None)
-        lines = [_stripped(line) for line in self._console.render_lines(block.shown, options, pad=False)]
+        rendered = self._console.render_lines(block.shown, options, pad=False)
+        lines = [_stripped([_safe(segment) for segment in line]) for line in rendered]
         if block.trimmed:
             full = [number for number, line in enumerate(lines) if line] or [0]
             lines = lines[full[0] : full[-1] + 1]
         return [[], *lines] if block.apart and self._begun else lines
+
+
+def _safe(segment: Segment) -> Segment:
+    """Without what is unsafe in a terminal: a text that had none may have had entities of it, as ``&#x202e;``."""
+    return segment if segment.control else Segment(shown(segment.text), segment.style)
 
 
 def _stripped(line: list[Segment]) -> list[Segment]:

@@ -27,7 +27,7 @@ def ends_at_ctrl_c() -> Iterator[None]:
     thread reads the signal from the pipe into which the interpreter writes it. Nothing is half written: a store opens
     after the model.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or ignored(signal.SIGINT):
         yield
         return
     reader, writer = socket.socketpair()
@@ -73,7 +73,8 @@ def once() -> Iterator[None]:
             raise KeyboardInterrupt
 
     ends = [number for number in ENDS if signal.getsignal(number) == signal.SIG_DFL]
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, *ends)}
+    stops = [] if ignored(signal.SIGINT) else [signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in (*stops, *ends)}
     try:
         yield
     finally:
@@ -81,6 +82,37 @@ def once() -> Iterator[None]:
             signal.signal(number, handler)
         if status := next((128 + number for number in asked if number != signal.SIGINT), 0):
             raise SystemExit(status)
+
+
+def ignored(number: int) -> bool:
+    """As in a job that a script began with ``&``."""
+    return signal.getsignal(number) == signal.SIG_IGN
+
+
+@contextmanager
+def leaves_in_order() -> Iterator[None]:
+    """In this block SIGTERM and a terminal that is closed are exceptions: what a prompt did to the terminal is undone.
+
+    Raises:
+        SystemExit: With 128 and the signal's number, as shells tell it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: Any) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = [number for number in ENDS if signal.getsignal(number) == signal.SIG_DFL]
+    for number in before:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def in_thread(llm: Llama, make: Callable[[], Any]) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.model.text_file import read_line, within
 
+from .interrupt import leaves_in_order
 from .streams import as_utf8
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Keyboard:
             return ""
 
     def _line(self, prompt: str, session: PromptSession[str] | None) -> str:
+        with leaves_in_order():
+            return self._typed(prompt, session)
+
+    def _typed(self, prompt: str, session: PromptSession[str] | None) -> str:
         if session is not None:
             return session.prompt([("bold", prompt)]).encode("utf-8", "replace").decode("utf-8")
         try:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from hd_edge.errors import ConfigError
-from hd_edge.model.lock import locked
+from hd_edge.model.folder import make_folder
 
-from .conversation import Conversation, Saved, read
+from .conversation import Conversation, Saved, alone, read
 
 Stamp = tuple[int, int, int]  # inode, size, and time of the last change: a file that is replaced has others
 
@@ -39,10 +39,11 @@ class Session:
             What a person should know about other names that were needed.
 
         Raises:
-            HDEdgeError: The folder stays locked, or what stands there is no conversation.
+            HDEdgeError: Another chat stays at it, or what stands there is no conversation.
             OSError: It cannot be written.
         """
-        with locked(self.path.parent):
+        make_folder(self.path.parent)
+        with alone():
             moved = False
             if (now := _stamp(self.path)) is not None and now != self._known:
                 theirs, ours = _saved(self.path), Saved(conversation.system, conversation.turns)
@@ -50,7 +51,7 @@ class Session:
                     return None  # nothing new was said here
                 if moved := theirs is None or not _begins(ours, theirs):
                     self.path = self._beside()
-            aside = conversation.save(self.path, replaced)
+            aside = conversation.write(self.path, self.path, replaced)
             self._known = _stamp(self.path)
             self._held = Saved(conversation.system, conversation.turns)
         if moved:

@@ -7,11 +7,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from hd_edge.errors import HDEdgeError, printable
+from hd_edge.store.output import figures_mark, figures_text, write
 
 # A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
 # to stdout fails as it does where it is closed, what goes to stderr is lost.
@@ -80,11 +82,13 @@ def wrote(path: str | os.PathLike[str]) -> None:
     click.echo(f"wrote {printable(os.path.abspath(path))}", err=True)  # noqa: PTH100  links stay, as the user named them
 
 
-def write_figures(path: str, text: str) -> None:
+def write_figures(path: str, command: str, figures: dict[str, Any]) -> None:
     """Writes what a program reads, to stdout where the path is a dash; else says where it is."""
-    with click.open_file(path, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    if path != "-":
+    text = figures_text(command, figures)
+    if path == "-":
+        click.echo(text, nl=False)
+    else:
+        write(Path(path), text.encode("ascii"), figures_mark(command))
         wrote(path)
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import click
 
-from hd_edge.errors import MOST_NAME
+from hd_edge.errors import MOST_NAME, ConfigError
+from hd_edge.store.output import Mark, check, figures_mark, picture_mark
+
+from .explain import MARK as PAGE_MARK
 
 INT32 = 2**31 - 1
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@]*")  # "null" is that of a file
@@ -95,17 +98,8 @@ class Predict(click.IntRange):
         return number
 
 
-class Writable(FilePath):
-    """A file that can be made: told before the work is done, not after.
-
-    Args:
-        replaces: How a file may begin that is written over, an earlier output; any other is left alone. None: any.
-        **settings: As for ``click.Path``.
-    """
-
-    def __init__(self, replaces: tuple[bytes, ...] | None = None, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._replaces = replaces
+class InFolder(FilePath):
+    """A file in a folder that is there: told before the work is done, not after."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click's, with one more test."""
@@ -113,13 +107,58 @@ class Writable(FilePath):
         folder = Path(os.fsdecode(path)).parent
         if not folder.is_dir():
             self.fail(f"{folder} is no folder: make it first", param, ctx)
-        old = Path(os.fsdecode(path))
-        if self._replaces is not None and old.is_file() and os.access(old, os.R_OK):
-            with old.open("rb") as file:
-                begins = file.read(16).lstrip()
-            if begins and not begins.startswith(self._replaces):
-                self.fail(f"{old} holds something else and would be lost: name another file", param, ctx)
         return path
+
+
+class Writable(InFolder):
+    """A result that can be written, and nothing is lost by that.
+
+    Args:
+        mark: Of an earlier output, which is written over; what has none is left alone.
+        **settings: As for ``click.Path``.
+    """
+
+    def __init__(self, mark: Mark, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._mark = mark
+
+    def mark(self, path: Path) -> Mark:  # noqa: ARG002
+        """That of a file of this name."""
+        return self._mark
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, with one more test."""
+        given = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(given))
+        try:
+            check(path, self.mark(path))
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        except OSError as error:
+            self.fail(f"{path}: {error.strerror}", param, ctx)
+        return given
+
+
+class Figures(Writable):
+    """The figures of a command; a dash is stdout."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(figures_mark(command), dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As any file's, but for the dash."""
+        return value if value == "-" else super().convert(value, param, ctx)
+
+
+class Picture(Writable):
+    """A picture, whose kind its name tells."""
+
+    def __init__(self) -> None:
+        super().__init__(None, dir_okay=False)
+
+    def mark(self, path: Path) -> Mark:
+        """As matplotlib writes it; other kinds have no place for one."""
+        return picture_mark(path)
 
 
 class StorePath(FilePath):
@@ -136,6 +175,5 @@ class StorePath(FilePath):
 TEXT = FilePath(exists=True, dir_okay=False)
 STORE_FILE = StorePath(exists=True, dir_okay=False, path_type=Path)
 NEW_STORE = StorePath(dir_okay=False, path_type=Path)
-PAGE = Writable((b"<!doctype html>",), dir_okay=False)
-FIGURES = Writable((b"{",), dir_okay=False)
-PICTURE = Writable((b"\x89PNG", b"<?xml", b"%PDF"), dir_okay=False)
+PAGE = Writable(PAGE_MARK, dir_okay=False)
+PICTURE = Picture()

@@ -24,6 +24,7 @@ from hd_edge.errors import ContextFullError, DecodeError, TokenError
 from .answers import UNTOUCHED, code_of, decode_error
 from .closed import NotLoaded, abandon, bury, keep, let_go
 from .forked import computes
+from .given import GivenTokens
 from .life import Life
 from .loaded import load
 from .options import EMBED, SAMPLE, arguments, check_cache, check_texts
@@ -236,6 +237,8 @@ class Guarded(llama_cpp.Llama):  # type: ignore[misc]
             TokenError: The text is none in bytes.
         """
         text = args[0] if args else kwargs.get("text", b"")
+        if isinstance(text, GivenTokens):
+            return list(text.ids)
         if not isinstance(text, bytes):
             msg = f"tokenize() takes a text in bytes, got {type(text).__name__}: text.encode('utf-8')"
             raise TokenError(msg)

@@ -13,6 +13,8 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from hd_edge.backend.ranges import INT32, expect, is_integer, is_number
 from hd_edge.errors import ConfigError, ContextFullError, TokenError
 
+from .given import GivenTokens
+
 SHARES = ("top_p", "min_p", "typical_p")
 FROM_ZERO = ("temperature", "temp", "mirostat_tau", "mirostat_eta")
 ANY_NUMBER = ("frequency_penalty", "presence_penalty", "tfs_z")
@@ -86,11 +88,11 @@ def check_texts(llama: Any, asked: Mapping[str, Any]) -> int:
         ContextFullError: With ``truncate=False``, one of more tokens than a batch.
     """
     texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
-    fits = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
+    fits = isinstance(texts, (list, tuple)) and all(isinstance(text, (str, GivenTokens)) for text in texts)
     expect("input", texts, fits, "a text or a list of texts")
     most = None if asked.get("truncate", True) else int(llama.n_batch)
     for place, text in enumerate(texts):
-        tokens = llama.tokenize(as_bytes("input", text))
+        tokens = llama.tokenize(as_bytes("input", text) if isinstance(text, str) else text)
         if not tokens:
             msg = f"text {place} has no tokens, at least 1 is needed: {text[:40]!r}"
             raise TokenError(msg)

@@ -50,16 +50,29 @@ def names() -> dict[str, Path]:
     file = _file()
     if not os.path.lexists(file):
         return {}
-    problem = "it is not {'models': {name: path}}"
+    problem = 'it is not of the form {"models": {"name": "path"}}'
     try:
         if file.is_file():  # reading a FIFO would block for ever
             document = json.loads(read_path(file))
-            if document.keys() == {"models"}:  # what else it held would be lost with the next write
-                return {str(name): Path(path) for name, path in document["models"].items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        problem = repr(error)
+            if _is_list(document):
+                return {name: Path(path) for name, path in document["models"].items()}
+    except OSError as error:
+        problem = error.strerror or str(error)
+    except UnicodeDecodeError as error:
+        problem = f"it is no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
+    except json.JSONDecodeError as error:
+        problem = f"it is no JSON, from line {error.lineno}, column {error.colno} on"
+    except (ValueError, RecursionError):  # too long, or too many lists in each other
+        pass
     msg = f"{file} is no list of models ({problem}): mend or remove it, then add the models again"
     raise ConfigError(msg)
+
+
+def _is_list(document: Any) -> bool:
+    """What else it held would be lost with the next write."""
+    if not isinstance(document, dict) or document.keys() != {"models"} or not isinstance(document["models"], dict):
+        return False
+    return all(isinstance(path, str) for path in document["models"].values())
 
 
 def add(model: str, alias: str | None = None) -> tuple[str, Path]:

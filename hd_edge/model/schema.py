@@ -12,7 +12,7 @@ from llama_cpp.llama_grammar import JSON_GBNF
 
 from hd_edge.errors import ConfigError, at_most
 
-from .json_schema.writer import grammar_of, text_grammar_of
+from .json_schema.writer import grammar_of, takes_object, text_grammar_of
 
 FORMATS = ("text", "json_object", "json_schema")
 MOST_BYTES = 256 * 1024  # of a schema
@@ -117,5 +117,14 @@ def check_schemas(tools: Any, functions: Any) -> None:
 
 
 def _check(function: Any, param: str) -> None:
-    if isinstance(function, dict) and function.get("parameters"):
-        tool_grammar(function, param)
+    if not isinstance(function, dict) or not (schema := function.get("parameters")):
+        return
+    tool_grammar(function, param)
+    if not _takes_object(json.dumps(schema)):
+        msg = f"{param}.parameters is {str(schema)[:60]}, expected a JSON schema of an object, whose members they are"
+        raise ConfigError(msg, f"{param}.parameters")
+
+
+@lru_cache(maxsize=64)
+def _takes_object(schema: str) -> bool:
+    return takes_object(json.loads(schema))

@@ -11,6 +11,8 @@ import numpy as np
 from llama_cpp import LLAMA_POOLING_TYPE_NONE
 
 from hd_edge import Llama
+from hd_edge.backend.tokens import token_ids
+from hd_edge.engine.given import GivenTokens
 from hd_edge.engine.options import check_texts
 
 from .answer import Job
@@ -46,11 +48,11 @@ class VectorShape(Shape):
 
 
 def _vectors(body: EmbeddingRequest, name: str, llm: Llama) -> Iterator[dict[str, Any]]:
-    """A chunk for each batch of texts; token ids are embedded as the text that they spell.
+    """A chunk for each batch of texts; token ids are embedded as they are, with nothing before or behind them.
 
     Raises:
         ContextFullError: A text has more tokens than a batch.
-        TokenError: One has none.
+        TokenError: One has none, or one that the vocabulary lacks.
         RefusedError: ``dimensions`` other than the model's, or the model gives vectors of tokens, not of texts.
     """
     if llm.pooling_type() == LLAMA_POOLING_TYPE_NONE:
@@ -62,11 +64,8 @@ def _vectors(body: EmbeddingRequest, name: str, llm: Llama) -> Iterator[dict[str
     if body.dimensions not in (None, llm.n_embd()):
         msg = f"dimensions={body.dimensions} is not supported, {name} has {llm.n_embd()}: leave it out"
         raise RefusedError(400, msg, param="dimensions")
-    start = [llm.token_bos()] if llm.token_bos() >= 0 else []
-    texts = [  # behind the beginning a tokenizer's own leading space is dropped
-        text if isinstance(text, str) else llm.detokenize([*start, *text]).decode("utf-8", "replace")
-        for text in separate(body.input)
-    ]
+    size = llm.n_vocab()
+    texts = [one if isinstance(one, str) else GivenTokens.of(token_ids(one, size)) for one in separate(body.input)]
     check_texts(llm, {"input": texts, "truncate": False})  # llama_cpp would embed the beginning, and not say so
     for batch in _batches(llm, texts):
         made: dict[str, Any] = llm.create_embedding(batch)
@@ -76,9 +75,9 @@ def _vectors(body: EmbeddingRequest, name: str, llm: Llama) -> Iterator[dict[str
         yield {"choices": made["data"], "usage": {**made["usage"], "completion_tokens": 0}}
 
 
-def _batches(llm: Llama, texts: list[str]) -> Iterator[list[str]]:
+def _batches(llm: Llama, texts: list[str | GivenTokens]) -> Iterator[list[str | GivenTokens]]:
     """The texts as llama_cpp puts them into batches where it is given all, so that the vectors are the same."""
-    batch: list[str] = []
+    batch: list[str | GivenTokens] = []
     tokens = 0
     for text in texts:
         size = len(llm.tokenize(text.encode("utf-8")))

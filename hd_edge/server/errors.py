@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any
@@ -27,6 +28,7 @@ BOUNDS = {  # pydantic's mistakes: the bound's name, and what happened and what 
 }
 
 NUMBERS = methodcaller("item")  # of numpy, as in logprobs
+LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # others are escaped anyhow
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=NUMBERS)
 
 log = logging.getLogger("hd_edge")
@@ -56,8 +58,15 @@ class Json(JSONResponse):
 
 
 def dumps(content: Any) -> bytes:
-    """JSON in UTF-8; what UTF-8 cannot hold is escaped as JSON does it."""
-    return ENCODER.encode(content).encode("utf-8", "backslashreplace")
+    """JSON in UTF-8; what UTF-8 cannot hold, and what Python's clients take for ends of lines, is escaped."""
+    return in_one_line(ENCODER.encode(content))
+
+
+def in_one_line(text: str) -> bytes:
+    """JSON in UTF-8 that no reader of lines cuts: an event of a stream is a line."""
+    if not text.isascii():
+        text = LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:

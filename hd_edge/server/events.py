@@ -5,7 +5,7 @@ from __future__ import annotations
 from json.encoder import encode_basestring
 from typing import Any
 
-from .errors import dumps
+from .errors import dumps, in_one_line
 
 CHUNK = ["id", "object", "created", "model", "choices"]
 CHOICE = ["index", "delta", "logprobs", "finish_reason"]
@@ -36,7 +36,7 @@ class Events:
             self._head = head
             bare = dumps({key: chunk[key] for key in CHUNK[:-1]})
             self._before = b"data: " + bare[:-1] + b',"choices":[{"index":0,"delta":{"content":'
-        data = encode_basestring(text).encode("utf-8", "backslashreplace")
+        data = in_one_line(encode_basestring(text))
         return self._before + data + b'},"logprobs":null,"finish_reason":null}]}\n\n'
 
 

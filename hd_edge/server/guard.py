@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -23,11 +24,23 @@ MOST_BYTES = 4 * 1024 * 1024  # of a body
 
 
 def is_local(host: str) -> bool:
-    """True for addresses that only this machine reaches."""
+    """True for an address, or a name of addresses, that only this machine reaches, or that nobody knows."""
+    return bool(host) and all(map(_loops, addresses(host)))
+
+
+def addresses(host: str) -> list[str]:
+    """Those that a host stands for where it is listened at, however it is spelled; none if nobody knows it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in LOCAL
+        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]) for *_, address in found]
+
+
+def _loops(address: str) -> bool:
+    known = ipaddress.ip_address(address)
+    return (getattr(known, "ipv4_mapped", None) or known).is_loopback
 
 
 class Guard:
@@ -52,7 +65,7 @@ class Guard:
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._app, self._api_key, self._most_bytes = app, api_key, most_bytes
-        self._hosts = {*LOCAL, host} if is_local(host) else None
+        self._hosts = {*LOCAL, host.lower(), *addresses(host)} if is_local(host) else None
         self._origins = set(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,12 +10,18 @@ from .errors import RefusedError
 
 FREE_PIECES = 4096  # of a body, however small
 LEAST_BYTES = 48  # of each piece beyond, on average
-HEADERS = {  # h11's words for a header that is wrong, and ours
+WRONG = {  # how h11's words for what is wrong begin, and ours
     "Missing mandatory Host": "the request has no Host header: send one",
-    "multiple Host": "the request has several Host headers: send one",
+    "Found multiple Host": "the request has several Host headers: send one",
     "conflicting Content-Length": "the request has Content-Length headers that differ: send one",
     "bad Content-Length": "the Content-Length header is no number of bytes: send how many the body has",
+    "multiple Transfer-Encoding": "the request has several Transfer-Encoding headers: send one, or none",
+    "Only Transfer-Encoding": "the request has another Transfer-Encoding than chunked: send the body as it is",
+    "illegal header line": "a header is not of the form 'Name: value', or has a character that none may have: mend it",
+    "continuation line": "the first header begins with a blank: send its name first",
+    "illegal chunk": "the body is not in chunks, as its Transfer-Encoding says: send it as it is",
 }
+NO_HTTP = ("illegal request line", "no request line", "Illegal method")  # nothing is known of such a request
 
 
 class Connection(h11.Connection):
@@ -43,7 +49,9 @@ class Connection(h11.Connection):
             if error.error_status_hint == 431:
                 msg = f"a line or the head of the request has more than {self._most_bytes} bytes: send fewer headers"
                 self.refusal = RefusedError(431, msg, code="head_too_large")
-            elif instead := next((text for words, text in HEADERS.items() if words in str(error)), None):
+            elif not str(error).startswith(NO_HTTP):
+                found = (text for words, text in WRONG.items() if str(error).startswith(words))
+                instead = next(found, "the request breaks a rule of HTTP/1.1: send it by a library for HTTP")
                 self.refusal = RefusedError(400, instead, code="invalid_http")
             raise
         if isinstance(event, h11.Data):

@@ -62,16 +62,17 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, which does not know of terminals."""
+        """As uvicorn's, which does not know of terminals, nor of signals that the process is to ignore."""
+        ignored = [number for number in ENDS if _ignored(number)]
         with super().capture_signals():
-            if HANG_UP is None or _ignored(HANG_UP):
-                yield
-                return
-            before = signal.signal(HANG_UP, self.handle_exit)
+            before = signal.signal(HANG_UP, self.handle_exit) if HANG_UP is not None else None
+            for number in ignored:
+                signal.signal(number, signal.SIG_IGN)
             try:
                 yield
             finally:
-                signal.signal(HANG_UP, before)
+                if HANG_UP is not None:
+                    signal.signal(HANG_UP, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """As uvicorn's; who asks again means the same, where uvicorn would leave the model as it is."""
@@ -117,5 +118,5 @@ def ends_in_order() -> Iterator[None]:
 
 
 def _ignored(number: int) -> bool:
-    """As under ``nohup``."""
+    """As under ``nohup``, or in a job that a script began with ``&``."""
     return signal.getsignal(number) == signal.SIG_IGN

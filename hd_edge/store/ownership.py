@@ -157,11 +157,25 @@ def new_text(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[IO[st
     with _scratch(path) as new:
         with new.open("w", encoding="utf-8", newline="") as file:
             yield file
-        new.chmod(mode)
+        _name(new, path, replaces=replaces, mode=mode)
+
+
+def new_bytes(path: Path, data: bytes, *, replaces: bool, mode: int = 0o600) -> None:
+    """The same with all that is to be in the file."""
+    with _scratch(path) as new:
+        new.write_bytes(data)
+        _name(new, path, replaces=replaces, mode=mode)
+
+
+def _name(new: Path, path: Path, *, replaces: bool, mode: int) -> None:
+    new.chmod(mode)
+    try:
         if replaces:
             new.replace(path)
         else:
             place(new, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
 
 
 @contextmanager
@@ -219,5 +233,5 @@ def place(new: Path, path: Path) -> None:
         raise
     except OSError:  # a file system without hard links
         with path.open("xb") as file:
-            path.chmod(0o600)
+            path.chmod(stat.S_IMODE(new.stat().st_mode))
             file.write(new.read_bytes())

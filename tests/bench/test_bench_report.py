@@ -105,6 +105,27 @@ def test_the_picture(tmp_path):
         plot(found, tmp_path / "none" / "speed.png")
 
 
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_picture_is_replaced_by_a_picture_of_ours_alone(tmp_path, kind):
+    figure = pytest.importorskip("matplotlib.figure")
+    path = tmp_path / f"speed.{kind}"
+    for _ in range(2):
+        plot(summary({"qa": 1.5}), path)
+    figure.Figure().savefig(path)
+    theirs = path.read_bytes()
+    with pytest.raises(ConfigError, match="holds something else and would be lost"):
+        plot(summary({"qa": 1.5}), path)
+    assert path.read_bytes() == theirs
+
+
+def test_a_picture_that_cannot_say_what_made_it_is_replaced_by_nothing(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "speed.jpg"
+    plot(summary({"qa": 1.5}), path)
+    with pytest.raises(ConfigError, match="cannot say what made them"):
+        plot(summary({"qa": 1.5}), path)
+
+
 def test_the_picture_says_how_fast_how_sure_and_from_where(tmp_path, monkeypatch):
     """One sample has no interval and is pale; tokens have the colours of their tiers."""
     matplotlib = pytest.importorskip("matplotlib")

@@ -7,7 +7,9 @@ import os
 import queue
 import re
 import signal
+import termios
 import threading
+import time
 
 import pytest
 from children import hd_edge
@@ -246,6 +248,24 @@ def test_who_ends_the_process_in_a_block_leaves_it_in_order(number, request):
     assert left
     assert ended.value.code == 128 + number
     assert signal.getsignal(number) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("question", [False, True], ids=["prompt", "question"])
+def test_a_chat_that_is_ended_leaves_the_terminal_as_it_was(terminal, models, tmp_path, number, question):
+    chat = terminal("chat", "-m", str(models("Q4_0")), "-t", "1", HD_EDGE_HOME=str(tmp_path))
+    before = termios.tcgetattr(chat.master)
+    chat.expect("Ctrl-D leaves")
+    if question:
+        (tmp_path / "a.txt").write_text("a")
+        chat.type(f"/edit {tmp_path}/a.txt\r")
+        chat.expect("what should change")
+    while termios.tcgetattr(chat.master)[3] & termios.ICANON:  # the prompt makes the terminal its own
+        time.sleep(0.01)
+    chat.process.send_signal(number)
+    assert chat.process.wait(60) == 128 + number
+    assert termios.tcgetattr(chat.master) == before
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGHUP", "closed"])

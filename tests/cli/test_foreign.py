@@ -109,6 +109,24 @@ def test_a_loaded_conversation_commands_no_terminal(tmp_path, open_screen, monke
     assert not set(sent) & set("\x9d\x9b\x9c\x90\x07\x85\x7f\u202e\u202a\u2066\u2069")
 
 
+ENTITIES = "A&#x202e;cod.exe&#8238; B&#x2067;x `c&#x202e;` [d](http://e/&#x202e;) &#27;[31m &#x9b;m &#13;over &#7;"
+
+
+@pytest.mark.parametrize(
+    "text", [ENTITIES, f"# {ENTITIES}", f"| a |\n|-|\n| {ENTITIES} |", f"- {ENTITIES}\n\n> &#x202e;"]
+)
+def test_entities_command_no_terminal(open_screen, text):
+    screen = open_screen()
+    answer = UI(styled=True).answer(drafts=False)
+    answer.piece(text)
+    answer.close()
+    sent = screen.getvalue()
+    assert "cod.exe" in sent
+    assert not set(sent) & set("\u202e\u2067\x9b\x07\x0c")
+    assert "over" in sent
+    assert "\rover" not in sent
+
+
 def test_a_model_file_commands_no_terminal(open_screen, monkeypatch, tmp_path):
     screen = open_screen()
     path = tmp_path / "x.gguf"

@@ -85,6 +85,16 @@ def test_a_list_that_is_not_ours_is_named_and_stays(home, models, text):
     assert (home / "hd_edge" / "models.json").read_text() == text
 
 
+@pytest.mark.parametrize("data", [b"null", b"[]", b'{"models": null}', b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
+def test_a_list_that_is_not_ours_is_told_in_words(home, data):
+    (home / "hd_edge").mkdir()
+    (home / "hd_edge" / "models.json").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"is no list of models \(it is no") as caught:
+        registry.names()
+    assert "Error" not in str(caught.value)
+    assert "object has no" not in str(caught.value)
+
+
 def test_names_that_are_given_at_once_are_all_kept(home, models):
     model = str(models("Q4_0"))
     with ThreadPoolExecutor(16) as pool:

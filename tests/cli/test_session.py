@@ -205,7 +205,7 @@ def test_a_session_that_cannot_be_kept_is_told_and_the_chat_goes_on(chat, kept, 
 
     talk = chat("yes")
     with monkeypatch.context() as patch:
-        patch.setattr(Conversation, "save", full)
+        patch.setattr(Conversation, "write", full)
         talk.handle("first")
     assert talk.unkept
     assert "this answer is in no session yet: sessions/work.json: No space left on device" in capsys.readouterr().err

@@ -191,6 +191,23 @@ def test_ctrl_c_while_a_model_loads(model, verb):
     assert (done.returncode, done.stderr) == (130, "")
 
 
+IGNORED = """
+import os, signal
+from hd_edge.cli.interrupt import ends_at_ctrl_c, once
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+for block in (ends_at_ctrl_c, once):
+    with block():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+print("goes on")
+"""
+
+
+def test_a_ctrl_c_that_is_to_be_ignored_is():
+    """As in a script's ``hd-edge generate ... &``."""
+    assert python("-c", IGNORED).stdout == "goes on\n"
+
+
 def test_after_loading_ctrl_c_is_an_exception_again():
     code = """
 import os, signal

@@ -92,6 +92,18 @@ def test_outputs_are_written_over_earlier_outputs_only(tmp_path, command, option
     assert path.read_bytes() == b"GGUF" + bytes(100)
 
 
+@pytest.mark.parametrize(("command", "option"), [("generate", "--explain"), ("bench", "--json"), ("check", "--json")])
+@pytest.mark.parametrize("holds", ["<!doctype html>\n<title>my homepage</title>", '{"name": "package"}'])
+def test_a_file_of_the_same_kind_is_no_earlier_output(tmp_path, command, option, holds):
+    path = tmp_path / "mine"
+    path.write_text(holds)
+    more = ["-p", "x"] if command == "generate" else []
+    done = click.testing.CliRunner().invoke(cli, [command, "-m", "none.gguf", *more, option, str(path)])
+    assert done.exit_code == 2
+    assert "holds something else and would be lost" in done.output
+    assert path.read_text() == holds
+
+
 @pytest.mark.parametrize("alias", ["", " ", "a\nb", "\x1b[31m", "a\udc80", "a" * 1025])
 def test_a_name_that_answers_cannot_repeat_is_refused(alias):
     (parameter,) = [one for one in serve.params if one.name == "alias"]

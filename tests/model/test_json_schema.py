@@ -90,6 +90,11 @@ def test_alternatives_that_are_told_apart():
         for kind in ("cat", "dog", "eel")
     ]
     assert accepts({"oneOf": tagged}, {"kind": "dog", "x": 1}, {"kind": "fox"}) == [True, False]
+    many = [
+        {"type": "object", "properties": {"kind": {"enum": [f"k{i}", f"o{i}"]}}, "required": ["kind"]}
+        for i in range(500)
+    ]
+    assert accepts({"oneOf": many}, {"kind": "o77"}, {"kind": "k500"}) == [True, False]
     by_name = [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}, "required": ["b"]}]
     assert accepts({"oneOf": by_name}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1}) == [True, True, False]
     ranges = [{"type": "integer", "maximum": 3}, {"type": "integer", "minimum": 4}, {"type": "string", "pattern": "^a"}]

@@ -97,6 +97,31 @@ def test_a_model_that_embeds_and_nothing_else(serve, tmp_path):
             assert "this model embeds texts" in told["message"]
 
 
+def test_token_ids_are_embedded_as_they_are(tiny, serve):
+    """With special tokens, without a beginning of their own, and in company with others."""
+    llm = tiny(n_ctx=64, n_batch=32, embedding=True, pooling_type=1)
+    vectors = serve(llm, "ids")
+
+    def embedded(given):
+        answer = vectors.post("/v1/embeddings", {"input": given})
+        assert answer.status_code == 200, answer.text
+        return [one["embedding"] for one in answer.json()["data"]], answer.json()["usage"]["prompt_tokens"]
+
+    text = llm.tokenize(b"the cat")
+    assert embedded([text, text])[0] == embedded(["the cat", "the cat"])[0]
+    bos, eos = llm.token_bos(), llm.token_eos()
+    lists = [text, text[1:], [*text, eos], [bos, bos, *text], [eos]]
+    made, counted = embedded(lists)
+    assert len({tuple(one) for one in made}) == len(lists)
+    assert counted == sum(map(len, lists))
+    for each, vector in zip(lists, made, strict=True):
+        assert embedded(each)[0][0] == pytest.approx(vector, abs=1e-4)
+    for wrong in (llm.n_vocab(), 2**31 - 1):
+        told = refused(vectors.post("/v1/embeddings", {"input": [[1], [wrong]]}))
+        assert f"token id {wrong} is outside the vocabulary" in told["message"]
+    assert "text 1 has 33 tokens" in refused(vectors.post("/v1/embeddings", {"input": [[1], [1] * 33]}))["message"]
+
+
 @pytest.fixture
 def slow(tiny, serve, monkeypatch):
     """A server whose model takes a while for each text; and the texts that it was given."""

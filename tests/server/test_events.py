@@ -26,6 +26,8 @@ def chunk(delta, **more):
 CHUNKS = {
     "text": chunk({"content": " the"}),
     "quotes": chunk({"content": '"\\\n\t\x00\x7f</é\U0001f600'}),
+    "ends of lines": chunk({"content": "a\u2028b\u2029c\x85d\x0b\x0c\x1c\x1d\x1e\r\n"}),
+    "thought of ends": chunk({"reasoning_content": "a\u2028b"}),
     "half a character": chunk({"content": "a\ud83d"}),
     "empty": chunk({"content": ""}),
     "no text": chunk({"content": None}),
@@ -52,6 +54,7 @@ def test_every_chunk_has_the_bytes_of_json(name):
         assert events.of(copy.deepcopy(each)) == event(each)
         said = event(each).decode().removeprefix("data: ")
         assert json.loads(said.encode("utf-8", "surrogatepass")) == each
+        assert said.splitlines() == [said.removesuffix("\n\n"), ""]  # as httpx reads lines
 
 
 def test_what_waits_is_told_once_and_written_at_once():

@@ -97,8 +97,31 @@ def test_other_names_are_refused_at_a_local_address_only(host):
 
 def test_local_addresses():
     assert [is_local(host) for host in ("127.0.0.1", "127.0.0.9", "::1", "localhost")] == [True] * 4
-    assert [is_local(host) for host in ("0.0.0.0", "::", "192.168.1.4", "example.org")] == [False] * 4
+    assert [is_local(host) for host in ("0.0.0.0", "::", "192.168.1.4", "::ffff:192.168.1.4")] == [False] * 4
     assert Asked(host="127.0.0.9", headers={**JSON, "host": "127.0.0.9:80"}).status == 200
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST", "Localhost", "127.1", "2130706433", "0x7f000001", "::ffff:127.0.0.1"])
+def test_other_spellings_of_a_local_address_are_local(host):
+    assert is_local(host)
+    evil = Asked(method="GET", headers={"host": "evil.example"}, host=host)
+    assert (evil.status, evil.code) == (400, "wrong_host")
+    names = ["localhost:8080", "127.0.0.1", f"[{host}]" if ":" in host else host]
+    assert {Asked(method="GET", headers={"host": name}, host=host).status for name in names} == {200}
+
+
+def test_a_name_is_local_where_all_its_addresses_are(monkeypatch):
+    found = {"mine": ["127.0.1.1"], "both": ["127.0.0.1", "192.168.1.4"], "nobody": []}
+
+    def look_up(host, *_):
+        if not found[host]:
+            raise OSError(-2, "unknown")
+        return [(2, 1, 6, "", (address, 0)) for address in found[host]]
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    assert [is_local(host) for host in ("mine", "both", "nobody", "")] == [True, False, True, False]
+    for name, status in (("mine", 200), ("127.0.1.1", 200), ("evil.example", 400)):
+        assert Asked(method="GET", headers={"host": name}, host="mine").status == status
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,10 @@ def test_what_is_no_http_is_refused_in_the_words_of_the_api(served, data):
         ("", "no Host header"),
         ("Host: a\r\nContent-Length: many\r\n", "Content-Length header is no number"),
         ("Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "Content-Length headers that differ"),
+        ("Host: a\r\nX: a\0b\r\n", "a character that none may have"),
+        ("Host: a\r\nmultiple Host\r\n", "not of the form 'Name: value'"),
+        ("Host: a\r\nTransfer-Encoding: gzip\r\n", "another Transfer-Encoding than chunked"),
+        (" X: a\r\nHost: a\r\n", "begins with a blank"),
     ],
 )
 def test_a_header_that_is_wrong_is_named(served, more, header):

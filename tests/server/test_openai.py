@@ -198,7 +198,7 @@ def test_a_model_by_its_name(client):
 
 def test_vectors(tiny, serve):
     vectors = tiny(embedding=True, pooling_type=1, n_ctx=64)
-    ids = vectors.tokenize(b"the cat", add_bos=False)
+    ids = vectors.tokenize(b"the cat")  # as they are: with the beginning that a text gets
     with serve(vectors, "vectors").openai() as client:
         made = client.embeddings.create(model="any", input=["the cat", "a dog"])  # asks for base64
         plain = client.embeddings.create(model="any", input="the cat", encoding_format="float")

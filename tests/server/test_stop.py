@@ -26,11 +26,15 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 class Child:
     """``hd-edge serve`` in a process of its own."""
 
-    def __init__(self, model, home, *arguments: str) -> None:
+    def __init__(self, model, home, *arguments: str, ignored: bool = False) -> None:
         command = [*HD_EDGE, "serve", "-m", str(model), "-t", "1", "--port", "0", *arguments]
         environment = {**os.environ, "HD_EDGE_HOME": str(home)}
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=default_signals.restore
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=None if ignored else default_signals.restore,
         )
         self.url, self.said = address(self.process)
 
@@ -78,6 +82,20 @@ def test_a_stream_in_flight(models, tmp_path, number, status, again):
 def answers(home) -> int:
     """How many were learned."""
     return json.loads(hd_edge("db", "info", "--json", HD_EDGE_HOME=str(home)).stdout)["stores"][0]["answers"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signals_that_are_to_be_ignored_are(models, tmp_path, number):
+    """As in a script's ``hd-edge serve ... &``, or under ``nohup``."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        child = Child(models("Q4_0"), tmp_path, "-c", "256", ignored=True)
+    finally:
+        signal.signal(number, before)
+    child.process.send_signal(number)
+    with child.http() as http:
+        assert http.get("/health").status_code == 200
+    assert child.end(signal.SIGTERM) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -33,6 +33,32 @@ def ask(client, *messages, **more):
     return client.chat.completions.create(messages=[ASKED, *messages], **{**GREEDY, "tools": [WEATHER], **more})
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "string"},
+        {"type": ["array", "null"]},
+        {"enum": ["a", 1]},
+        {"anyOf": [{"type": "string"}, {"const": 1}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "integer"}}},
+    ],
+)
+@pytest.mark.parametrize("choice", ["auto", "none", "required"])
+def test_parameters_are_those_of_an_object(client, parameters, choice):
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    with pytest.raises(openai.BadRequestError, match="expected a JSON schema of an object") as caught:
+        ask(client, tools=[tool], tool_choice=choice)
+    assert caught.value.param == "tools[0].function.parameters"
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"properties": {}}, {"type": ["object", "null"]}, {"anyOf": [{"type": "object"}]}]
+)
+def test_parameters_of_an_object_in_other_words(client, parameters):
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    assert ask(client, tools=[tool], max_tokens=1).choices
+
+
 def test_an_agent_gets_past_its_first_call(client):
     done = ask(client, tool_choice="required")
     choice = done.choices[0]

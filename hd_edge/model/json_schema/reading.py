@@ -18,6 +18,7 @@ CANNOT = ("contains", "$dynamicRef", "$recursiveRef", "then", "else")  # all tha
 MOST_SHAPES = 2000  # that one value may have
 MOST_FOLLOWED = 64  # references and alternatives in each other
 MOST_WORK = 60_000  # schemas that are read, and shapes that are compared or joined
+PAIR = 14  # the work of telling two shapes apart, unless both list their values: some 0.2 ms
 
 
 class Reader:
@@ -127,9 +128,11 @@ class Reader:
 
     def _exclude(self, branches: list[list[Shape]]) -> None:
         """``oneOf``: what is written for one must not fit another."""
+        if _differ_by_tag(branches):
+            return
+        self._spend(_pairs(branches))  # before the first is compared: nobody can stop what comes now
         for place, branch in enumerate(branches):
             for other_place, other in enumerate(branches):
-                self._spend(len(branch) * len(other))
                 pairs = product(branch, other)
                 if place != other_place and not all(self._apart(one, another) for one, another in pairs):
                     first, second = sorted((place, other_place))
@@ -166,6 +169,39 @@ class Reader:
             else:
                 refuse(ConfigError, f"$ref {reference[:80]!r} refers to nothing")
         return target
+
+
+def _differ_by_tag(branches: list[list[Shape]]) -> bool:
+    """Whether a member that is always there has texts in each branch that it has in no other: seen without pairs."""
+    shapes = [shape for branch in branches for shape in branch]
+    for name in shapes[0].required if shapes else ():
+        seen = set[str]()
+        for branch in branches:
+            tags = [_tags(shape, name) for shape in branch]
+            here = {tag for found in tags for tag in found}
+            if not all(tags) or here & seen:
+                break
+            seen |= here
+        else:
+            return True
+    return False
+
+
+def _tags(shape: Shape, name: str) -> list[str]:
+    """The texts that a member of an object has; none: it has others, or may be left out, or there may be no object."""
+    schema = (shape.properties or {}).get(name)
+    if shape.meant != {"object"} or name not in shape.required or not isinstance(schema, dict):
+        return []
+    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
+    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
+
+
+def _pairs(branches: list[list[Shape]]) -> int:
+    """The work of telling shapes of different branches apart."""
+    every = sum(map(len, branches)) ** 2 - sum(len(branch) ** 2 for branch in branches)
+    listed = [sum(shape.values is not None for shape in branch) for branch in branches]
+    cheap = sum(listed) ** 2 - sum(number**2 for number in listed)
+    return cheap + PAIR * (every - cheap)
 
 
 def _with_rest(shape: Shape, schema: dict[str, Any]) -> Shape:

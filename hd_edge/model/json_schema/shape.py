@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from hd_edge.errors import ConfigError, refuse
@@ -81,12 +82,13 @@ class Shape:
         }
         return frozenset(name for name, says in about.items() if says) or frozenset(TYPES)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for equal shapes, the order of properties included."""
         said = [getattr(self, one.name) for one in fields(self) if one.name != "types"]
         return json.dumps([sorted(self.meant), *said], default=str)
 
+    @cached_property
     def closed(self) -> Shape:
         """As it is written: of the types that are meant, without members that are not named."""
         open_ = self.properties is None or self.additional is not None or bool(self.matching)

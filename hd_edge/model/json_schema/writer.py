@@ -84,6 +84,17 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
     return found, list(writer.reader.notes)
 
 
+def takes_object(schema: Schema) -> bool:
+    """Whether an object may fit a schema, by what it says of the value itself.
+
+    Raises:
+        ConfigError: It is no schema, or too large.
+    """
+    shapes = Writer(schema, loose=True).reader.shapes(schema)
+    listed = [shape.values or ({},) for shape in shapes if "object" in shape.meant]
+    return any(isinstance(value, dict) for values in listed for value in values)
+
+
 class Writer:
     """The grammar of one document.
 
@@ -206,7 +217,7 @@ class Writer:
 
     def _apart(self, one: Shape, other: Shape) -> bool:
         """Whether no text that is written for one shape fits the other: nothing can be written for both."""
-        merged = both(one.closed(), other)
+        merged = both(one.closed, other)
         if merged is None:
             return True
         key = one.key, other.key
