@@ -26,11 +26,6 @@ class Line:
         self._x, self._y = keep * self._x + x, keep * self._y + y
         self._xx, self._xy = keep * self._xx + x * x, keep * self._xy + x * y
 
-    def doubt(self, share: float) -> None:
-        """Only so much of all points' weight stays."""
-        self._weight, self._x, self._y = share * self._weight, share * self._x, share * self._y
-        self._xx, self._xy = share * self._xx, share * self._xy
-
     @property
     def middle(self) -> tuple[float, float]:
         """The mean of the points; there is one."""

@@ -217,7 +217,7 @@ class Loop:
         answers, count = sum(answering), len(answering)
         prompt = sum(part.rows for part in parts) - answers
         self._slots.make_room(answers + prompt)
-        self._pace.before(verifier.used) if answers else self._pace.prompt(prompt, verifier.used + prompt)
+        self._pace.before(verifier.used)
         for part in parts:
             verifier.add(slot_of(part.request).number, part.pending, part.tree, part.draws)
         started = perf_counter()

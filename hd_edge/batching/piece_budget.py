@@ -2,7 +2,8 @@
 
 On a machine that other programs use, a forward's fixed part grows more than what a token costs: threads wait for each
 other at each product, whatever its rows. So both are learned from forwards of all sizes. A dear fixed part makes pieces
-longer, never shorter: the answers wait for it anyway.
+longer, never shorter: the answers wait for it anyway. Where forwards became slower at once, the fixed part is taken to
+be the cause until pieces of other sizes tell: those that follow are longer, so they do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ USUAL = 1 / 6  # of a forward over one row, what a prompt's token takes, until i
 FORGET = 0.985  # of what is known at each forward
 STIFFNESS = 0.03  # so much spread of the shares that prompts have of a forward counts as much as what was known before
 STALLED = 2.5  # a forward that takes so many times what it should was interrupted; two in a row are how things are
-DOUBT = 0.25  # of what was known, when things are otherwise
 LEAST_SHARE = 0.01  # of the mean price, what forwards and tokens cost at least: noise cannot make one of them free
 BETTER, WORSE = 0.03, 0.001  # of the difference, how fast the quiet price follows
 STALL = 0.05  # seconds that a piece may take beside answers on a quiet machine, or as long as these take
@@ -58,7 +58,9 @@ class PieceBudget:
         known = forwards * self.forward_seconds + prompt * self.token_seconds
         late = 0 < STALLED * known < seconds
         if late and self._late[prompt > 0]:
-            self._line.doubt(DOUBT)
+            self._line = Line(FORGET, STIFFNESS)
+            fixed = max(seconds - self._quiet * prompt, self.forward_seconds * forwards)
+            self._dearer = self._quiet * forwards / (USUAL * fixed) - 1 if forwards and self._quiet else self._dearer
             self._late, self._since = {False: True, True: True}, RESPITE
         else:
             self._late[prompt > 0] = late

@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 
+from hd_edge.backend.team import Team
 from hd_edge.batching.piece_budget import LEAST_PIECE, RESPITE, ROWS, STALL, STRETCH
 from hd_edge.batching.row_budget import RowBudget
 
@@ -77,7 +78,7 @@ def test_a_busy_machine_never_makes_pieces_shorter(busy: Costs, seed: int) -> No
     pieces = read(budget, busy, 400, seed=seed)
     assert min(usual(pieces[at : at + 20]) for at in range(0, 400, 20)) >= quiet - ROWS
     bound = max(STRETCH * STALL, busy.forward(ANSWERING, 0))
-    assert all(busy.token * piece < 2.5 * bound for piece in pieces[60:])
+    assert all(busy.token * piece < 3 * bound for piece in pieces[60:])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -113,3 +114,18 @@ def test_a_long_time_without_prompts_keeps_the_price_of_their_tokens() -> None:
 def test_before_anything_is_known_a_piece_is_short() -> None:
     assert LEAST_PIECE <= RowBudget().piece(1) <= 2 * ROWS
     assert RowBudget().relative(1, 6) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_team_that_reads_prompts_all_the_time_finds_its_size(seed: int) -> None:
+    """On a machine that other programs use, two threads wait for each other; later on an idle one they do not."""
+    alone, choose = Costs(0.012, 0.0012, 0.0028, 0.2), random.Random(seed)
+    team, budget = Team(2, lambda size: None), begun(QUIET)
+    for together, forwards, best in ((QUIET, 200, 2), (WAITING, 100, 1), (QUIET, 2000, 2)):
+        for _ in range(forwards):
+            team.before(0)
+            costs, piece = {1: alone, 2: together}[team.size], budget.piece(ANSWERING)
+            seconds = costs.forward(ANSWERING, piece) * choose.lognormvariate(0.0, costs.noise)
+            team.after(seconds / budget.relative(ANSWERING, piece))
+            budget.observe(ANSWERING, seconds, piece)
+        assert team.home == best
