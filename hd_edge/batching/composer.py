@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hd_edge.draft.planner import root_alone
 
+from .piece_budget import LEAST_PIECE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 PLANNED = 64  # rows that all drafts together may be planned over
 LEAST_PLANNED = 4  # of one conversation
-STALL = 0.05  # seconds that a piece of a prompt may take beside running answers, or as long as these take
-LEAST_PIECE, FIRST_PIECE = 16, 32  # tokens beside running answers; until it is known what they take
 
 
 class Part:
@@ -70,7 +70,7 @@ class Composer:
             most = min(rows, one.limit - one.made, self._window - len(slot.tokens))
             chances.append(slot.planner.propose(one.tokens[-1], most, leaves, price))
         pieces = self._pieces(reading, len(answering), self._verifier.max_rows - len(answering) * rows, budget)
-        extra = budget.token_seconds * sum(map(len, pieces))
+        extra = budget.extra(sum(map(len, pieces)))
         parts = []
         for one, given in zip(answering, budget.choose(chances, extra), strict=True):
             root = one.tokens[-1]
@@ -84,9 +84,7 @@ class Composer:
     def _pieces(reading: Sequence[Request], answering: int, room: int, budget: RowBudget) -> list[list[int]]:
         """The next tokens of the prompts that are read, the earliest first; nobody who answers shall stall."""
         if answering and reading:
-            token = budget.token_seconds
-            fair = int(max(budget.seconds(answering), STALL) / token) if token else FIRST_PIECE
-            room = min(room, max(fair, LEAST_PIECE))
+            room = min(room, budget.piece(answering))
         pieces = []
         for one in reading:
             if room < 1:

@@ -17,10 +17,10 @@ from hd_edge.model.cache_memory import trained_context
 from hd_edge.model.gguf import read_header
 from hd_edge.stats import GenerationStats
 
-from .composer import LEAST_PIECE
 from .fair_queue import FairQueue
 from .handle import Handle
 from .loop import ENDED, Loop
+from .piece_budget import LEAST_PIECE
 from .planner import SharedPlanner
 from .prefixes import SlotState
 from .seat import Seat

@@ -213,25 +213,26 @@ class Loop:
     def _forward(self, parts: list[Part]) -> None:
         """Computes the parts, draws, and keeps what was drawn."""
         verifier = self._verifier
-        self._slots.make_room(sum(part.rows for part in parts))
+        answering = [part.rows for part in parts if part.request.made]
+        answers, count = sum(answering), len(answering)
+        prompt = sum(part.rows for part in parts) - answers
+        self._slots.make_room(answers + prompt)
         self._pace.before(verifier.used)
         for part in parts:
             verifier.add(slot_of(part.request).number, part.pending, part.tree, part.draws)
         started = perf_counter()
         code = verifier.decode()
         if code != 0:
-            msg = f"llama_decode returned {code} for {sum(part.rows for part in parts)} rows, 0 is expected"
+            msg = f"llama_decode returned {code} for {answers + prompt} rows, 0 is expected"
             raise DecodeError(msg)
         seconds = perf_counter() - started
-        answers = [part.rows for part in parts if part.request.made]
-        prompt = sum(part.rows for part in parts) - sum(answers)
-        if not prompt:
-            self._pace.after(1, verifier.used, seconds / self.budget.relative(sum(answers)))
-        self.budget.observe(sum(answers), seconds, prompt)
+        if answers:
+            self._pace.after(1, verifier.used, seconds / self.budget.relative(answers, prompt))
+        self.budget.observe(answers, seconds, prompt)
         self.total.forwards += 1
-        self.total.rows += sum(answers) + prompt
+        self.total.rows += answers + prompt
         self.total.forward_seconds += seconds
-        price, share = self.budget.price(len(answers)), self.budget.seconds(len(answers)) / max(len(answers), 1)
+        price, share = self.budget.price(count), self.budget.seconds(count) / max(count, 1)
         for part in parts:
             self._keep(part, seconds, price, share)
         self._company.end()
@@ -257,7 +258,7 @@ class Loop:
             request.stats.prompt_seconds = perf_counter() - request.begun
             known = request.stats.cached_tokens
             if part.draws:
-                self._prefixes.computed(len(request.prompt) - known, self.budget.token_seconds)
+                self._prefixes.computed(len(request.prompt) - known, self.budget.pieces.token_seconds)
             request.tell(len(slot.tokens) - known, len(request.prompt) - known)
         if drawn:
             request.hand_out(None if first else part.tree, path[: len(drawn)], drawn)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .line import Line
+from .piece_budget import PieceBudget
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,57 +23,56 @@ SLOPE = 0.11  # of a forward over one row: what a row more costs, until it was m
 FORGET = 0.97  # of what is known at each forward
 STIFFNESS = 8.0  # rows^2: so much spread of the sizes counts as much as SLOPE
 STALLED = 4.0  # a forward that takes so many times what it should was interrupted
-RATE = 0.2  # of what is learned about prompts at each piece
 
 
 class RowBudget:
     """What forwards over n rows cost: a line through the last ones, fitted anew after each.
 
     Attributes:
-        token_seconds: Seconds of a prompt's token; 0.0 until some were computed.
+        pieces: What a forward over one row and a prompt's token cost now.
     """
 
     def __init__(self) -> None:
-        self._weight = self._x = self._y = self._xx = self._xy = 0.0
-        self.token_seconds = 0.0
+        self._known = Line(FORGET, STIFFNESS)
+        self.pieces = PieceBudget()
 
     def seconds(self, rows: int) -> float:
         """Expected seconds of a forward over so many rows; 0.0 where nothing is known."""
-        level, slope = self._line()
+        level, slope = self._line() if self._known else (0.0, 0.0)
         return max(level + slope * rows, 0.0)
 
-    def relative(self, rows: int) -> float:
-        """What a forward over so many rows costs, in forwards over one."""
-        level, slope = self._line() if self._weight else (1 - SLOPE, SLOPE)
-        return (level + slope * rows) / (level + slope)
+    def relative(self, rows: int, prompt: int = 0) -> float:
+        """What a forward over so many rows, and so many tokens of prompts, costs, in forwards over one row."""
+        level, slope = self._line()
+        return self.pieces.relative((level + slope * rows) / (level + slope), prompt)
 
     def observe(self, rows: int, seconds: float, prompt: int = 0) -> None:
         """A forward over so many rows of drafts and so many tokens of prompts was made."""
-        known = self.seconds(rows)
+        self.pieces.observe(self.relative(rows), prompt, seconds)
         if prompt:
-            own = max(seconds - known, 0.0) / prompt
-            self.token_seconds += (RATE if self.token_seconds else 1.0) * (own - self.token_seconds)
             return
-        if known > 0:
-            seconds = min(seconds, STALLED * known)
-        self._weight = FORGET * self._weight + 1
-        self._x, self._y = FORGET * self._x + rows, FORGET * self._y + seconds
-        self._xx, self._xy = FORGET * self._xx + rows * rows, FORGET * self._xy + rows * seconds
+        known = self.seconds(rows)
+        self._known.add(rows, min(seconds, STALLED * known) if known > 0 else seconds)
+
+    def piece(self, answering: int) -> int:
+        """Tokens of prompts in the next forward, beside the roots of so many answers; 0: none now."""
+        return self.pieces.tokens(self.relative(answering), answering)
+
+    def extra(self, prompt: int) -> float:
+        """Seconds that so many tokens of prompts take more, as ``choose`` counts seconds."""
+        return self.pieces.relative(0.0, prompt) * sum(self._line())
 
     def _line(self) -> tuple[float, float]:
-        """Seconds without any row, and of each row; least squares, drawn to SLOPE while sizes hardly differ."""
-        if not self._weight:
-            return 0.0, 0.0
-        x, y = self._x / self._weight, self._y / self._weight
-        expected = SLOPE * y / (1 + SLOPE * (x - 1))
-        spread, joint = self._xx - self._weight * x * x, self._xy - self._weight * x * y
-        slope = max((joint + STIFFNESS * expected) / (spread + STIFFNESS), 0.0)
-        slope = min(slope, y / x)
+        """Seconds without any row, and of each row; drawn to SLOPE while sizes hardly differ; shares if unknown."""
+        if not self._known:
+            return 1 - SLOPE, SLOPE
+        x, y = self._known.middle
+        slope = min(max(self._known.slope(SLOPE / (1 - SLOPE)), 0.0), y / x)
         return y - slope * x, slope
 
     def price(self, rows: int) -> float:
         """What one row more costs, in shares that ``rows`` conversations have of a forward over one row each."""
-        level, slope = self._line()
+        level, slope = self._line() if self._known else (0.0, 0.0)
         share = (level + slope * rows) / max(rows, 1)
         return slope / share if share > 0 else SLOPE
 
@@ -87,7 +89,7 @@ class RowBudget:
             return [0] * count
         owner = np.repeat(np.arange(count), [len(own) for own in chances])
         order = np.argsort(-everything, kind="stable")
-        level, slope = self._line() if self._weight else (1 - SLOPE, SLOPE)
+        level, slope = self._line()
         rows = count + np.arange(len(everything) + 1)
         tokens = count + np.concatenate([[0.0], np.cumsum(everything[order], dtype=np.float64)])
         best = int(np.argmax(tokens / (level + slope * rows + extra)))

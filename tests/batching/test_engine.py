@@ -40,6 +40,27 @@ def test_tokens_and_logits_in_company_are_those_alone(models, kind, drafts):
         assert integrity(engine) == ""
 
 
+def test_the_team_of_threads_hears_of_forwards_that_read_prompts_besides(models, monkeypatch):
+    """Where prompts come all the time there is no other forward to learn from."""
+    told, seen = [], []
+    with Engine(str(models("Q4_0")), parallel=2, n_ctx=WINDOW, draft="off", **ONE) as engine:
+        loop = engine._loop
+        monkeypatch.setattr(loop._pace, "after", lambda rows, cells, seconds: told.append(seconds))
+        observe = loop.budget.observe
+
+        def look(rows, seconds, prompt=0):
+            seen.append((rows, prompt))
+            observe(rows, seconds, prompt)
+
+        monkeypatch.setattr(loop.budget, "observe", look)
+        answer = engine.submit([5] * 8, max_tokens=200, temperature=0.0, stream=True)
+        next(iter(answer))
+        engine.submit(list(range(10, 190)), max_tokens=1, stream=False).result()
+        answer.cancel()
+    assert len(told) == sum(1 for rows, _ in seen if rows)
+    assert any(rows and prompt for rows, prompt in seen)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["smollm2_q4_0", "smollm2"])
 def test_two_hundred_answers_in_random_company(request, kind):
