@@ -221,8 +221,7 @@ class Loop:
         for part in parts:
             verifier.add(slot_of(part.request).number, part.pending, part.tree, part.draws)
         started = perf_counter()
-        code = verifier.decode()
-        if code != 0:
+        if (code := verifier.decode()) != 0:
             msg = f"llama_decode returned {code} for {answers + prompt} rows, 0 is expected"
             raise DecodeError(msg)
         seconds = perf_counter() - started
@@ -248,9 +247,7 @@ class Loop:
             step = Step(part.tree, path, drawn, seconds, self._planning, request.rows.slot)
             slot.planner.learn_shared(step, price, share)
         self._verifier.commit(slot.number, path)
-        slot.tokens += part.pending
-        if len(path) > 1:
-            slot.tokens += part.tree.token[path[1:]].tolist()
+        slot.tokens += part.pending + (part.tree.token[path[1:]].tolist() if len(path) > 1 else [])
         request.tokens += drawn
         request.drawn = []
         slot.output += len(drawn)
