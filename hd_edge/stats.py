@@ -68,11 +68,12 @@ class GenerationStats:
         if rows == 1:
             return
         self.drafts += 1
-        for tier in tree.tier[1:].tolist():
+        for tier in filter(None, tree.tier[1:].tolist()):  # a planner of somebody's own may name none
             self.drafted[TIER_NAMES[tier]] += 1
         self.accepted_by_depth += [0] * (len(path) - 1 - len(self.accepted_by_depth))
         for depth, node in enumerate(path[1:]):
-            self.accepted[TIER_NAMES[tree.tier_of(node)]] += 1
+            if tier := tree.tier_of(node):
+                self.accepted[TIER_NAMES[tier]] += 1
             self.accepted_by_depth[depth] += 1
 
     def add(self, other: GenerationStats) -> None:

@@ -33,7 +33,7 @@ def captured_log() -> Iterator[list[str]]:
 
 
 def quiet_aborts() -> None:
-    """No line for each forward that was cancelled, from now on; other lines go where they went."""
+    """llama_cpp prints no line for each cancelled forward, from now on; a callback of somebody's own hears them."""
     functions = lib._lib.llama_log_get, lib._lib.llama_log_set, _logger.llama_log_callback
     with _LOCK:
         _native.filter_log(*(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions))

@@ -106,7 +106,7 @@ class MarkdownBlocks:
         parts = list(self._parts(self._parser.parse(text)))
         if len(parts) > 1:
             self._last = parts[-1]
-            self._text = "".join(self._text.splitlines(keepends=True)[self._last.line :])
+            self._text = self._text.split("\n", self._last.line)[self._last.line]  # the parser's lines, no others
         return [self._block(part) for part in parts]
 
     def _parts(self, tokens: list[Token]) -> Iterator[Part]:

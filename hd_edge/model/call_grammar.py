@@ -50,7 +50,7 @@ def call_grammar(
     more = f"({literal(form.between)} {newline}call)*" if parallel else ""
     rules.append(f"call ::= {' | '.join(calls)}")
     rules.append(f"calls ::= {first}{literal(form.listed[0])} call {more} {literal(form.listed[1])}")
-    return "\n".join(dict.fromkeys("\n".join(rules).splitlines()))  # what the tools share stands there once
+    return "\n".join(dict.fromkeys("\n".join(rules).split("\n")))  # what the tools share stands there once
 
 
 def with_root(

@@ -50,7 +50,7 @@ def read_questions(
     source = files(__package__) / built_in if path is None else Path(path)
     try:
         with source.open("rb") as data, TextIOWrapper(data, encoding="utf-8") as file:
-            lines = read_whole(file, f"questions {source}").splitlines()
+            lines = read_whole(file, f"questions {source}").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"questions {source}: {error}"
         raise ConfigError(msg) from error

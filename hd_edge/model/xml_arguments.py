@@ -38,7 +38,7 @@ def xml_grammar(function: Mapping[str, Any], param: str, grammar: Callable[..., 
         rules.append(prefixed(text, f"p{place}-", SHARED))
         open_, close = literal(f"<parameter={name}>\n"), literal("\n</parameter>\n")
         parts.append(f"({open_} p{place}-root {close})" + ("" if name in required else "?"))
-    lines = "\n".join(rules).splitlines()
+    lines = "\n".join(rules).split("\n")
     return "\n".join([f"root ::= {' '.join(parts) or EMPTY}", *dict.fromkeys(lines)])
 
 

@@ -30,16 +30,14 @@ class AbortFlag {
     std::atomic<bool> held_{false};
 };
 
-// llama.cpp logs a line for every aborted forward, at a level that llama_cpp prints. The filter stands before whatever
-// log callback the library has, and drops the lines of a thread from its abort to the flag's clear(). It runs no
-// Python: an exception that a signal raises inside a Python callback would be lost.
+// llama.cpp logs a line for every aborted forward, at a level that llama_cpp prints. The filter stands before
+// llama_cpp's printer, never before a callback of somebody's own, and drops the lines of a thread from its abort to the
+// flag's clear(), those of a thread that is told to be quiet, and one that says nothing to anybody. It runs no Python:
+// an exception that a signal raises inside a Python callback would be lost.
 using LogCallback = void (*)(int level, const char* text, void* data);
 using LogGetter = void (*)(LogCallback* callback, void** data);
 using LogSetter = void (*)(LogCallback callback, void* data);
-// It also drops one line that says nothing to anybody, and keeps from the binding's printer, but from no callback of
-// somebody's own, what a thread logs that is told to be quiet.
 void quiet_log(bool on);
-// May be called again, by one thread at a time: somebody may have set another callback since.
-void filter_log(LogGetter get, LogSetter set, LogCallback printer);
+void filter_log(LogGetter get, LogSetter set, LogCallback printer);  // again whenever the printer may be back
 
 }  // namespace hd

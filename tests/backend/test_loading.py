@@ -79,7 +79,8 @@ def test_a_callback_of_ones_own_hears_a_quiet_loading(models):
 
 
 def test_a_log_that_was_taken_and_put_back_goes_where_it_went(models):
-    for during, after, printed, _ in child("taken", sound=str(models("Q4_0"))):
+    for during, after, printed, in_place in child("taken", sound=str(models("Q4_0"))):
+        assert in_place
         assert during > 50
         assert after == 0
         assert printed > 50

@@ -10,6 +10,7 @@ import pyte
 import pytest
 
 from hd_edge.cli import flow
+from hd_edge.cli.blocks import MarkdownBlocks
 from hd_edge.cli.flow import Flow
 from hd_edge.cli.foreign import shown
 from hd_edge.cli.ui import UI
@@ -158,3 +159,11 @@ def test_at_no_moment_a_line_stands_twice_or_is_gone(monkeypatch, markdown):
     counts = [sum(line.endswith("line") for line in lines) for lines in watched.seen]
     assert counts == sorted(counts)
     assert counts[-1] == 20
+
+
+def test_lines_are_those_of_the_parser():
+    blocks = MarkdownBlocks()
+    blocks.feed("first\u2028second\u2029third.\n\nOne.\n\nTwo.", "")
+    assert len(blocks.take(ended=False)) == 3
+    blocks.feed("\n\nThree.", "")
+    assert len(blocks.take(ended=True)) == 2

@@ -44,6 +44,8 @@ def test_a_field_of_its_own_and_lines_that_are_json_texts(tmp_path):
     file = tmp_path / "prompts.jsonl"
     file.write_text('"one"\n\n{"prompt": "two"}\n{"turns": ["three", "four"]}\n')
     assert read_prompts(file) == ["one", "two", "three"]
+    file.write_text('"o\u2028ne"\n{"prompt": "t\u0085wo"}\n', encoding="utf-8")
+    assert read_prompts(file) == ["o\u2028ne", "t\x85wo"]
     file.write_text('{"question": "one"}')
     assert read_prompts(file, field="question") == ["one"]
     with pytest.raises(ConfigError, match="line 1: expected a JSON object with a text in 'prompt' or texts in 'turns'"):

@@ -65,28 +65,34 @@ def taken(sound):
         lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
         lib.llama_log_set(callback, None)
         Llama(sound, **SETTINGS).close()
+        now = lib.llama_log_callback()
+        lib.llama_log_get(ctypes.byref(now), ctypes.byref(ctypes.c_void_p()))
+        in_place = ctypes.cast(now, ctypes.c_void_p).value == ctypes.cast(callback, ctypes.c_void_p).value
         lib.llama_log_set(before, data if keeps_data else None)
         during = len(lines)
         del callback
         others = [ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None) for _ in range(50)]  # in its memory
         with contextlib.redirect_stderr(io.StringIO()) as printed:
             Llama(sound, **SETTINGS, verbose=True).close()
-        heard.append([during, len(lines) - during, len(printed.getvalue().splitlines()), len(others)])
+        heard.append([during, len(lines) - during, len(printed.getvalue().splitlines()), in_place and len(others)])
     return heard
 
 
 def passed_on(sound):
-    """A callback that passes on what it hears to the one before it; how often it hears a line."""
+    """How often a callback hears a line that passes it on to the one before it, and is put in place where it is not."""
     Llama(sound, **SETTINGS).close()
     before, data, lines = lib.llama_log_callback(), ctypes.c_void_p(), []
-    lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
 
     def hear(level, text, own):
         lines.append(text.decode())
         before(level, text, own if len(lines) % 2 else data)
 
     callback = lib.llama_log_callback(hear)
-    lib.llama_log_set(callback, None)
     for _ in range(2):
+        now, its_data = lib.llama_log_callback(), ctypes.c_void_p()
+        lib.llama_log_get(ctypes.byref(now), ctypes.byref(its_data))
+        if ctypes.cast(now, ctypes.c_void_p).value != ctypes.cast(callback, ctypes.c_void_p).value:
+            before, data = now, its_data
+            lib.llama_log_set(callback, None)
         Llama(sound, **SETTINGS).close()
     return [line for line in lines if "loaded meta data" in line]
