@@ -23,7 +23,7 @@ _PICTURES = {
     ".pdf": re.compile(rb"\A%PDF.*/Creator \(" + _MAKER + rb"\)", re.DOTALL),
     ".svg": re.compile(rb"\A<\?xml.*<dc:creator>.*<dc:title>" + _MAKER + rb"</dc:title>", re.DOTALL),
 }
-STREAMS = ("/dev/std", "/dev/fd/", "/proc/")  # what the shell opened, whatever that is
+STREAMS = re.compile(r"/dev/(std(in|out|err)\Z|fd/)|/proc/")  # what the shell opened, whatever that is
 MOST_READ = 2**26  # bytes of a file in which a mark is looked for
 
 
@@ -85,7 +85,7 @@ def write(path: Path, data: bytes, mark: Mark) -> None:
 
 def _is_stream(path: Path) -> bool:
     named = os.path.abspath(path)  # noqa: PTH100  links stay: what they lead to may be a file
-    return named.startswith(STREAMS) or (path.exists() and not path.is_file())
+    return STREAMS.match(named) is not None or (path.exists() and not path.is_file())
 
 
 def _is_own(path: Path, mark: Mark) -> bool:

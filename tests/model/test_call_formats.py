@@ -177,3 +177,10 @@ def test_a_strict_function_is_held_in_elements_too():
     assert "<parameter=a>" in xml_grammar(function, "tools[0].function", schema_grammar)
     with pytest.raises(ConfigError, match=r"tools\[0\].function.parameters.properties.a: .*uniqueItems"):
         xml_grammar({**function, "strict": True}, "tools[0].function", schema_grammar)
+
+
+def test_separators_of_lines_in_a_listed_value_cut_no_rule():
+    function = {"name": "f", "parameters": {"properties": {"a": {"enum": ["x\u2028y", "x\x85z"]}}}}
+    text = xml_grammar(function, "tools[0].function", schema_grammar)
+    for value in ("x\u2028y", "x\x85z"):
+        assert takes(text, f"<parameter=a>\n{value}\n</parameter>\n")
