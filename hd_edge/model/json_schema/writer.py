@@ -18,7 +18,7 @@ from .objects import Members
 from .pattern_parser import pattern
 from .reading import Reader
 from .rules import Name, Rules
-from .shape import Schema, Shape, both
+from .shape import Schema, Shape, both, searched
 from .texts import automaton, literal, spell, spelled, text
 
 MOST_NESTED = 64  # schemas in schemas
@@ -26,12 +26,13 @@ MOST_LISTED = 64  # values of a schema that are counted
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
-def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
+def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) -> tuple[str, list[str]]:
     """GBNF of a schema, whose first rule is ``root``.
 
     Args:
         schema: A JSON schema, of the drafts 4 to 2020-12.
         loose: Keywords that cannot be held are left out, and told.
+        of_object: Only objects are written.
 
     Returns:
         The grammar, and what was left out of the schema.
@@ -40,9 +41,12 @@ def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
         ConfigError: It is no schema, too large, asks for what cannot be held, or nothing fits it.
     """
     writer = Writer(schema, loose=loose)
-    root = writer.value(schema, "#", 0)
+    whole = {"allOf": [schema, {"type": "object"}]} if of_object else schema
+    root = writer.value(whole, "#", 0)
     writer.write()
     found = writer.rules.text(root)
+    if found is None and of_object:
+        refuse(SchemaError, "expected a JSON schema of an object, and no object that can be written fits it")
     if found is None:
         refuse(SchemaError, "no value that can be written fits the schema: its keywords contradict each other")
     return found, list(writer.reader.notes)
@@ -123,6 +127,7 @@ class Writer:
         """
         at_most("schemas in schemas", depth, MOST_NESTED)
         key = json.dumps(schema)
+        self.reader.spend(len(key) // 1024)
         if key not in self._by_schema:
             self._by_schema[key] = self.rules.new("value")
             self._todo.append((self._by_schema[key], schema, where, depth))
@@ -217,6 +222,7 @@ class Writer:
 
     def _apart(self, one: Shape, other: Shape) -> bool:
         """Whether no text that is written for one shape fits the other: nothing can be written for both."""
+        self.reader.spend(searched(one, other))
         merged = both(one.closed, other)
         if merged is None:
             return True
@@ -244,5 +250,6 @@ class Writer:
             root = writer.shape(shape, "#", 0)
             writer.write()
         except ConfigError:
+            self.reader.spend(0)  # where no work is left, that is the error, and not that a value may fit both
             return False
         return root.text not in writer.rules.productive()
