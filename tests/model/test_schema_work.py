@@ -66,8 +66,9 @@ def deep(number: int) -> dict:
                 {"patternProperties": {f"^{i}": {} for i in range(1000)}},
             ]
         },
+        {"enum": ["a" * 30 + str(i) for i in range(2000)], "pattern": "(a|b){600}c"},
     ],
-    ids=["values", "members", "required", "patterns"],
+    ids=["values", "members", "required", "names", "patterns"],
 )
 def test_too_much_work_is_refused_as_what_it_is(schema):
     with pytest.raises(ConfigError, match="schemas and shapes to read, at most 60000 are taken"):

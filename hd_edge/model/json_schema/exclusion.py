@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .shape import TYPES, Shape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .shape import Shape
 
 
 def differ_at_once(branches: list[list[Shape]]) -> bool:
@@ -38,7 +41,7 @@ def _tags(shape: Shape, name: str) -> list[str]:
 
 def plainly_apart(one: Shape, other: Shape) -> bool:
     """Whether what is written for one shape is seen not to fit the other, without a look into its members."""
-    kinds = one.meant.intersection(TYPES if other.types is None else other.types)
+    kinds = one.meant if other.types is None else one.meant & other.types
     if not kinds:
         return True
     if one.values is not None and other.values is not None:

@@ -11,9 +11,7 @@ from hd_edge.errors import at_most
 
 from .automaton import matches
 from .pattern_parser import pattern
-from .shape import Schema, Shape, canonical
-
-MOST_PATTERNS = 4  # of names of one object's members
+from .shape import MOST_PATTERNS, Schema, Shape, canonical
 
 Fits = Callable[[Any, Schema], bool]
 

@@ -10,10 +10,9 @@ from typing import Any
 from hd_edge.errors import SchemaError, at_most, refuse
 
 from .automaton import Automaton, Both, Length, Other, Words, matches
-from .fitting import MOST_PATTERNS
 from .pattern_parser import pattern
 from .rules import Alternative, Name, Rules
-from .shape import Schema, Shape, all_of
+from .shape import MOST_PATTERNS, Schema, Shape, all_of
 from .texts import automaton, literal, spell, spelled
 
 

@@ -15,6 +15,7 @@ from .numbers import Bound
 from .pattern_parser import pattern
 
 Schema = Any  # a dict or a bool
+MOST_PATTERNS = 4  # of names of one object's members
 TYPES = ("object", "array", "string", "number", "boolean", "null")  # "integer": a number
 
 

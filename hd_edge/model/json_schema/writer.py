@@ -15,7 +15,7 @@ from .fitting import fits_shape
 from .keywords import own_shape
 from .numbers import number
 from .objects import Members
-from .pattern_parser import pattern
+from .pattern_parser import pattern, work_of
 from .reading import Reader
 from .rules import Name, Rules
 from .shape import Schema, Shape, both, searched
@@ -23,6 +23,7 @@ from .texts import automaton, literal, spell, spelled, text
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
+PLACES = 40  # of patterns that are looked at in a piece of the reader's work
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
@@ -73,7 +74,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
         if "string" not in shape.meant:
             continue
         if shape.values is not None:
-            fitting = [value for value in shape.values if fits_shape(value, replace(shape, values=None), writer.fits)]
+            fitting = [value for value in shape.values if writer.fits_shape(value, replace(shape, values=None))]
             for value in fitting:
                 if isinstance(value, str):
                     rules.add(root, literal(value))
@@ -174,7 +175,7 @@ class Writer:
         if shape.values is not None:
             rest = replace(shape, values=None)
             for value in shape.values:
-                if fits_shape(value, rest, self.fits):
+                if self.fits_shape(value, rest):
                     self.rules.add(rule, literal(spelled(value)))
             return
         meant = shape.meant
@@ -205,7 +206,14 @@ class Writer:
 
     def fits(self, value: Any, schema: Schema) -> bool:
         """Whether a value fits a schema."""
-        return any(fits_shape(value, shape, self.fits) for shape in self.reader.shapes(schema))
+        return any(self.fits_shape(value, shape) for shape in self.reader.shapes(schema))
+
+    def fits_shape(self, value: Any, shape: Shape) -> bool:
+        """Whether a value fits a shape; the search for patterns is counted."""
+        found = fits_shape(value, shape, self.fits)
+        if isinstance(value, str):
+            self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
+        return found
 
     def _listed(self, schema: Schema) -> list[Any] | None:
         """All values of a schema; None: they are not listed in it."""
@@ -217,7 +225,7 @@ class Writer:
                 if not shape.meant <= known.keys():
                     return None
                 values = [value for kind in sorted(shape.meant) for value in known[kind]]
-            found += [value for value in values if fits_shape(value, shape, self.fits)]
+            found += [value for value in values if self.fits_shape(value, shape)]
         return found if len(found) <= MOST_LISTED else None
 
     def _apart(self, one: Shape, other: Shape) -> bool:
