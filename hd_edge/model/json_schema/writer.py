@@ -210,6 +210,7 @@ class Writer:
 
     def fits_shape(self, value: Any, shape: Shape) -> bool:
         """Whether a value fits a shape; the search for patterns is counted."""
+        self.reader.spend(len(shape.patterns))
         found = fits_shape(value, shape, self.fits)
         if isinstance(value, str):
             self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
