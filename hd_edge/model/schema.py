@@ -59,10 +59,12 @@ def tool_grammar(function: dict[str, Any], param: str) -> str:
     """
     if not (schema := function.get("parameters")):
         return NOTHING
-    return schema_grammar(schema, f"{param}.parameters", loose=function.get("strict") is not True)
+    return schema_grammar(schema, f"{param}.parameters", loose=function.get("strict") is not True, of_object=True)
 
 
-def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str | None = None) -> str:
+def schema_grammar(
+    schema: Any, param: str, *, loose: bool = False, without: str | None = None, of_object: bool = False
+) -> str:
     """GBNF of a JSON schema, whose first rule is ``root``.
 
     Args:
@@ -70,6 +72,7 @@ def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str
         param: Where in a request it stands.
         loose: Keywords that cannot be held are left out, and logged.
         without: The grammar is of texts as they are, not of JSON, that hold no such pattern.
+        of_object: Of its values, only objects are written.
 
     Raises:
         ConfigError: It is too large, no schema, or has a keyword that cannot be held.
@@ -81,7 +84,7 @@ def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str
         raise ConfigError(msg, param) from error
     try:
         at_most("bytes", len(text), MOST_BYTES)
-        grammar, notes = _converted(text, loose, without)
+        grammar, notes = _converted(text, loose, without, of_object)
     except ConfigError as error:
         msg = f"{param}: {error}"
         if not str(error).startswith("the JSON schema has"):
@@ -96,11 +99,11 @@ def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str
 
 
 @lru_cache(maxsize=64)
-def _converted(schema: str, loose: bool, without: str | None) -> tuple[str, list[str]]:
+def _converted(schema: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, list[str]]:
     """Assistants send the same tools with every request."""
     if without is not None:
         return text_grammar_of(json.loads(schema), without, loose=loose)
-    return grammar_of(json.loads(schema), loose=loose)
+    return grammar_of(json.loads(schema), loose=loose, of_object=of_object)
 
 
 def check_schemas(tools: Any, functions: Any) -> None:

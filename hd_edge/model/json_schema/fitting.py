@@ -7,9 +7,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from hd_edge.errors import at_most
+
 from .automaton import matches
 from .pattern_parser import pattern
-from .shape import Schema, Shape, same
+from .shape import MOST_PATTERNS, Schema, Shape, canonical
 
 Fits = Callable[[Any, Schema], bool]
 
@@ -35,7 +37,7 @@ def fits_shape(value: Any, shape: Shape, fits: Fits) -> bool:
     kind = type_of(value)
     if shape.types is not None and kind not in shape.types:
         return False
-    if shape.values is not None and not any(same(value, one) for one in shape.values):
+    if shape.values is not None and canonical(value) not in shape.listed:
         return False
     checks: dict[str, Callable[[Any, Shape, Fits], bool]] = {
         "number": _number,
@@ -68,7 +70,7 @@ def _array(value: list[Any], shape: Shape, fits: Fits) -> bool:
     least, most = shape.count
     if len(value) < (least or 0) or (most is not None and len(value) > most):
         return False
-    if shape.unique and any(same(one, other) for at, one in enumerate(value) for other in value[:at]):
+    if shape.unique and len({canonical(one) for one in value}) < len(value):
         return False
     first = shape.first or ()
     schemas = [*first[: len(value)], *[True if shape.items is None else shape.items] * (len(value) - len(first))]
@@ -79,6 +81,7 @@ def _object(value: dict[str, Any], shape: Shape, fits: Fits) -> bool:
     least, most = shape.members
     if len(value) < least or (most is not None and len(value) > most) or not value.keys() >= set(shape.required):
         return False
+    at_most("patterns of names in an object", len(shape.matching), MOST_PATTERNS)
     for name, one in value.items():
         schemas = [inner for text, inner in shape.matching if matches(pattern(text), name)]
         if name in (shape.properties or {}):

@@ -12,10 +12,8 @@ from hd_edge.errors import SchemaError, at_most, refuse
 from .automaton import Automaton, Both, Length, Other, Words, matches
 from .pattern_parser import pattern
 from .rules import Alternative, Name, Rules
-from .shape import Schema, Shape, all_of
+from .shape import MOST_PATTERNS, Schema, Shape, all_of
 from .texts import automaton, literal, spell, spelled
-
-MOST_PATTERNS = 4  # of names of one object's members
 
 
 class Members:

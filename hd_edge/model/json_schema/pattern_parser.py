@@ -48,6 +48,11 @@ def pattern(text: str) -> Pattern:
     return found
 
 
+def work_of(text: str) -> int:
+    """Places of a pattern that were looked at since it was last asked for."""
+    return _parsed(text).work
+
+
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> Pattern:
     at_most("characters in a pattern", len(text), MOST_CHARACTERS)

@@ -6,19 +6,21 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 from urllib.parse import unquote
 
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
-from .shape import Schema, Shape, both, nested
+from .exclusion import differ_at_once, plainly_apart
+from .shape import Schema, Shape, both, nested, searched
 
 CANNOT = ("contains", "$dynamicRef", "$recursiveRef", "then", "else")  # all that are not known are annotations
 MOST_SHAPES = 2000  # that one value may have
 MOST_FOLLOWED = 64  # references and alternatives in each other
 MOST_WORK = 60_000  # schemas that are read, and shapes that are compared or joined
-PAIR = 14  # the work of telling two shapes apart, unless both list their values: some 0.2 ms
+PAIR = 14  # the work of telling two small shapes apart where that takes a look into them: some 0.2 ms
+PLAIN = 64  # entries of shapes that are looked up, or joined, in a piece of work
 
 
 class Reader:
@@ -40,6 +42,7 @@ class Reader:
         self._document, self._loose, self._own_shape, self._apart = document, loose, own, apart
         self._following: list[str] = []
         self._known: dict[str, list[Shape]] = {}
+        self._read: dict[int, tuple[Schema, list[Shape]]] = {}  # by id: the schema is kept, so that no other gets it
         self._work = 0
         self.notes: dict[str, None] = {}
 
@@ -49,17 +52,25 @@ class Reader:
         Raises:
             ConfigError: A part is no schema, cannot be held, or is too large.
         """
-        self._spend(1)
+        self.spend(1)
         at_most("schemas in schemas", depth, MOST_FOLLOWED)
         if isinstance(schema, bool):
             return [Shape()] if schema else []
         if not isinstance(schema, dict):
             refuse(ConfigError, f"{str(schema)[:60]!r} stands where a schema (an object, true or false) is expected")
+        if id(schema) not in self._read:
+            self._read[id(schema)] = schema, self._combined(schema, depth)
+        found = self._read[id(schema)][1]
+        self.spend(len(found))
+        return found
+
+    def _combined(self, schema: dict[str, Any], depth: int) -> list[Shape]:
         for keyword in CANNOT:
             if keyword in schema and (keyword not in ("then", "else") or "if" in schema):
                 with self._held():
                     refuse(SchemaError, f"{keyword} cannot be held: leave it out, and check the answer")
         found = [self._own(schema)]
+        self.spend(found[0].entries // PLAIN)
         if (negated := schema.get("not")) is not None:
             with self._held():
                 if negated not in ({}, True) and negated is not False:
@@ -76,7 +87,12 @@ class Reader:
             found = self._all(found, [shape for one in other for shape in self.shapes(one, depth + 1)])
         return [_with_rest(shape, schema) for shape in found]
 
-    def _spend(self, work: int) -> None:
+    def spend(self, work: int) -> None:
+        """Counts work before it is done.
+
+        Raises:
+            ConfigError: There is no more left for this document.
+        """
         self._work += work
         at_most("schemas and shapes to read", self._work, MOST_WORK)
 
@@ -108,7 +124,10 @@ class Reader:
 
     def _all(self, some: list[Shape], others: list[Shape]) -> list[Shape]:
         at_most("shapes of one value", len(some) * len(others), MOST_SHAPES)
-        self._spend(len(some) * len(others))
+        self.spend(len(some) * len(others))
+        for ones, number in ((some, len(others)), (others, len(some))):
+            self.spend(number * sum(shape.entries for shape in ones) // PLAIN)
+        self.spend(sum(searched(one, other) for one, other in product(some, others)))
         merged = (both(one, other) for one, other in product(some, others))
         return list({shape.key: shape for shape in merged if shape is not None}.values())
 
@@ -128,18 +147,25 @@ class Reader:
 
     def _exclude(self, branches: list[list[Shape]]) -> None:
         """``oneOf``: what is written for one must not fit another."""
-        if _differ_by_tag(branches):
+        if differ_at_once(branches):
             return
-        self._spend(_pairs(branches))  # before the first is compared: nobody can stop what comes now
-        for place, branch in enumerate(branches):
-            for other_place, other in enumerate(branches):
-                pairs = product(branch, other)
-                if place != other_place and not all(self._apart(one, another) for one, another in pairs):
-                    first, second = sorted((place, other_place))
-                    refuse(
-                        SchemaError,
-                        f"oneOf: a value may fit alternatives {first} and {second}; use anyOf, or tell them apart",
-                    )
+        every = sum(map(len, branches))
+        others = [(shape, every - len(branch)) for branch in branches for shape in branch]
+        self.spend(sum(number * (8 + 2 * shape.entries) // PLAIN for shape, number in others))
+        left = [
+            (places, pair)
+            for places in permutations(range(len(branches)), 2)
+            for pair in product(*(branches[place] for place in places))
+            if not plainly_apart(*pair)
+        ]
+        self.spend(sum(max(PAIR, one.size + other.size) for _, (one, other) in left))  # before the first is compared
+        for places, pair in left:
+            if not self._apart(*pair):
+                first, second = sorted(places)
+                refuse(
+                    SchemaError,
+                    f"oneOf: a value may fit alternatives {first} and {second}; use anyOf, or tell them apart",
+                )
 
     def _referred(self, reference: Any, depth: int) -> list[Shape]:
         if not isinstance(reference, str):
@@ -169,39 +195,6 @@ class Reader:
             else:
                 refuse(ConfigError, f"$ref {reference[:80]!r} refers to nothing")
         return target
-
-
-def _differ_by_tag(branches: list[list[Shape]]) -> bool:
-    """Whether a member that is always there has texts in each branch that it has in no other: seen without pairs."""
-    shapes = [shape for branch in branches for shape in branch]
-    for name in shapes[0].required if shapes else ():
-        seen = set[str]()
-        for branch in branches:
-            tags = [_tags(shape, name) for shape in branch]
-            here = {tag for found in tags for tag in found}
-            if not all(tags) or here & seen:
-                break
-            seen |= here
-        else:
-            return True
-    return False
-
-
-def _tags(shape: Shape, name: str) -> list[str]:
-    """The texts that a member of an object has; none: it has others, or may be left out, or there may be no object."""
-    schema = (shape.properties or {}).get(name)
-    if shape.meant != {"object"} or name not in shape.required or not isinstance(schema, dict):
-        return []
-    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
-
-
-def _pairs(branches: list[list[Shape]]) -> int:
-    """The work of telling shapes of different branches apart."""
-    every = sum(map(len, branches)) ** 2 - sum(len(branch) ** 2 for branch in branches)
-    listed = [sum(shape.values is not None for shape in branch) for branch in branches]
-    cheap = sum(listed) ** 2 - sum(number**2 for number in listed)
-    return cheap + PAIR * (every - cheap)
 
 
 def _with_rest(shape: Shape, schema: dict[str, Any]) -> Shape:

@@ -15,6 +15,7 @@ from .numbers import Bound
 from .pattern_parser import pattern
 
 Schema = Any  # a dict or a bool
+MOST_PATTERNS = 4  # of names of one object's members
 TYPES = ("object", "array", "string", "number", "boolean", "null")  # "integer": a number
 
 
@@ -89,6 +90,22 @@ class Shape:
         return json.dumps([sorted(self.meant), *said], default=str)
 
     @cached_property
+    def listed(self) -> dict[str, Any]:
+        """The values by what is equal for equal ones."""
+        return {canonical(value): value for value in self.values or ()}
+
+    @cached_property
+    def entries(self) -> int:
+        """What it lists."""
+        lists = (self.values, self.properties, self.required, self.first, self.matching, self.names, self.patterns)
+        return sum(len(one) for one in lists if one is not None)
+
+    @property
+    def size(self) -> int:
+        """The work of writing it."""
+        return self.entries + len(self.key) // 1024
+
+    @cached_property
     def closed(self) -> Shape:
         """As it is written: of the types that are meant, without members that are not named."""
         open_ = self.properties is None or self.additional is not None or bool(self.matching)
@@ -102,7 +119,7 @@ def both(one: Shape, other: Shape) -> Shape | None:
     if values is None:
         values = other.values
     elif other.values is not None:
-        values = tuple(value for value in values if any(same(value, each) for each in other.values))
+        values = tuple(value for key, value in one.listed.items() if key in other.listed)
     if (types is not None and not types) or values == ():
         return None
     return Shape(
@@ -190,6 +207,30 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
     return type(one) is type(other) and bool(one == other)
+
+
+def canonical(value: Any) -> str:
+    """A text that is equal for equal JSON values, as ``same`` has it."""
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
+
+
+def searched(one: Shape, other: Shape) -> int:
+    """The work of searching the names of each shape's members for the patterns of the other."""
+    return sum(
+        len(patterns.matching) * sum(1 + len(name) // 8 for name in names.properties or ())
+        for patterns, names in ((one, other), (other, one))
+        if patterns.matching
+    )
 
 
 def nested(schema: dict[str, Any], keyword: str) -> dict[str, Any]:

@@ -15,23 +15,25 @@ from .fitting import fits_shape
 from .keywords import own_shape
 from .numbers import number
 from .objects import Members
-from .pattern_parser import pattern
+from .pattern_parser import pattern, work_of
 from .reading import Reader
 from .rules import Name, Rules
-from .shape import Schema, Shape, both
+from .shape import Schema, Shape, both, searched
 from .texts import automaton, literal, spell, spelled, text
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
+PLACES = 40  # of patterns that are looked at in a piece of the reader's work
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
-def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
+def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) -> tuple[str, list[str]]:
     """GBNF of a schema, whose first rule is ``root``.
 
     Args:
         schema: A JSON schema, of the drafts 4 to 2020-12.
         loose: Keywords that cannot be held are left out, and told.
+        of_object: Only objects are written.
 
     Returns:
         The grammar, and what was left out of the schema.
@@ -40,9 +42,12 @@ def grammar_of(schema: Schema, *, loose: bool = False) -> tuple[str, list[str]]:
         ConfigError: It is no schema, too large, asks for what cannot be held, or nothing fits it.
     """
     writer = Writer(schema, loose=loose)
-    root = writer.value(schema, "#", 0)
+    whole = {"allOf": [schema, {"type": "object"}]} if of_object else schema
+    root = writer.value(whole, "#", 0)
     writer.write()
     found = writer.rules.text(root)
+    if found is None and of_object:
+        refuse(SchemaError, "expected a JSON schema of an object, and no object that can be written fits it")
     if found is None:
         refuse(SchemaError, "no value that can be written fits the schema: its keywords contradict each other")
     return found, list(writer.reader.notes)
@@ -69,7 +74,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
         if "string" not in shape.meant:
             continue
         if shape.values is not None:
-            fitting = [value for value in shape.values if fits_shape(value, replace(shape, values=None), writer.fits)]
+            fitting = [value for value in shape.values if writer.fits_shape(value, replace(shape, values=None))]
             for value in fitting:
                 if isinstance(value, str):
                     rules.add(root, literal(value))
@@ -123,6 +128,7 @@ class Writer:
         """
         at_most("schemas in schemas", depth, MOST_NESTED)
         key = json.dumps(schema)
+        self.reader.spend(len(key) // 1024)
         if key not in self._by_schema:
             self._by_schema[key] = self.rules.new("value")
             self._todo.append((self._by_schema[key], schema, where, depth))
@@ -169,7 +175,7 @@ class Writer:
         if shape.values is not None:
             rest = replace(shape, values=None)
             for value in shape.values:
-                if fits_shape(value, rest, self.fits):
+                if self.fits_shape(value, rest):
                     self.rules.add(rule, literal(spelled(value)))
             return
         meant = shape.meant
@@ -200,7 +206,15 @@ class Writer:
 
     def fits(self, value: Any, schema: Schema) -> bool:
         """Whether a value fits a schema."""
-        return any(fits_shape(value, shape, self.fits) for shape in self.reader.shapes(schema))
+        return any(self.fits_shape(value, shape) for shape in self.reader.shapes(schema))
+
+    def fits_shape(self, value: Any, shape: Shape) -> bool:
+        """Whether a value fits a shape; the search for patterns is counted."""
+        self.reader.spend(len(shape.patterns))
+        found = fits_shape(value, shape, self.fits)
+        if isinstance(value, str):
+            self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
+        return found
 
     def _listed(self, schema: Schema) -> list[Any] | None:
         """All values of a schema; None: they are not listed in it."""
@@ -212,11 +226,12 @@ class Writer:
                 if not shape.meant <= known.keys():
                     return None
                 values = [value for kind in sorted(shape.meant) for value in known[kind]]
-            found += [value for value in values if fits_shape(value, shape, self.fits)]
+            found += [value for value in values if self.fits_shape(value, shape)]
         return found if len(found) <= MOST_LISTED else None
 
     def _apart(self, one: Shape, other: Shape) -> bool:
         """Whether no text that is written for one shape fits the other: nothing can be written for both."""
+        self.reader.spend(searched(one, other))
         merged = both(one.closed, other)
         if merged is None:
             return True
@@ -244,5 +259,6 @@ class Writer:
             root = writer.shape(shape, "#", 0)
             writer.write()
         except ConfigError:
+            self.reader.spend(0)  # where no work is left, that is the error, and not that a value may fit both
             return False
         return root.text not in writer.rules.productive()
