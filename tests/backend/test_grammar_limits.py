@@ -148,7 +148,9 @@ SCHEMAS.append(({"$defs": {"a": growing}, "$ref": "#/$defs/a"}, "schemas and sha
 @pytest.mark.parametrize(("schema", "message"), SCHEMAS)
 @pytest.mark.parametrize("place", ["response_format", "tools", "functions"])
 def test_schemas_that_are_refused(drafting, schema, message, place):
-    function = {"name": "f", "parameters": schema}
+    value = {key: part for key, part in schema.items() if key != "$defs"}
+    arguments = {"properties": {"value": value}, "required": ["value"], "$defs": schema.get("$defs", {})}
+    function = {"name": "f", "parameters": arguments}
     settings = {
         "response_format": {"response_format": {"type": "json_object", "schema": schema}},
         "tools": {"tools": [{"type": "function", "function": function}]},
