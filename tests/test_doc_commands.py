@@ -68,6 +68,7 @@ def folder(tmp_path, models, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folders of Linux")
 @pytest.mark.parametrize("page", PAGES)
+@pytest.mark.slow
 def test_the_commands_of_a_page_run(page, folder):
     found = commands(page)
     assert found

@@ -79,6 +79,7 @@ def test_what_could_not_be_written_is_written_later(tmp_path, monkeypatch):
     assert again(tmp_path, [7] * 400) == 399
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(filled):
     with closing(sqlite3.connect(filled / "index.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -62,6 +62,7 @@ def fresh(llm, tokens, n=12, **sampling):
     st.sampled_from([0, 200_000, 1 << 30]),
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_a_restored_prefix_is_a_computed_one_bit_for_bit(plain, model, tmp_path_factory, texts, memory):
     """Over 100 prompts with random common beginnings, edits in the middle, evictions and restarts."""
     folder = tmp_path_factory.mktemp("prefix")

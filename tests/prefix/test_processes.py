@@ -12,6 +12,7 @@ from hd_edge.prefix.upkeep import verify
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.kill
 def test_20_kills_while_writing(tmp_path):
     kill_rounds(tmp_path, 20, seed=1)
 

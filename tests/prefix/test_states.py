@@ -118,6 +118,7 @@ def test_verify_and_clear(filled):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.kill
 def test_20_kills_while_writing(tmp_path):
     kill_rounds(tmp_path, 20, seed=2, whole=True)
 

@@ -43,6 +43,7 @@ def afresh(path, opened):
 
 
 @pytest.mark.parametrize("where", ["disk", "memory"])
+@pytest.mark.slow
 def test_drafted_text_is_plain_text_behind_a_restored_prefix(path, afresh, opened, tmp_path, where):
     """Two tokens behind it, and 110; and where the same conversation is then cut anywhere."""
     with load(path, prefix_cache=tmp_path) as llm:
@@ -110,6 +111,7 @@ def test_a_loaded_state_that_lacks_cells(path, afresh, opened, tmp_path):
     assert drafted(llm, [*tokens, 500, 501], want, MADE) == want
 
 
+@pytest.mark.slow
 def test_conversations_of_an_engine_in_company(path, tmp_path, monkeypatch):
     """Drafts, compactions and restarts: tokens and logits of each are those of being alone."""
     choose = random.Random(9)

@@ -44,6 +44,7 @@ def report(out):
     return json.loads((out / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_runs_to_its_end_with_every_measurement(report):
     assert report["failed"] == {}
     model = report["models"]["tiny-Q4_0"]
