@@ -39,6 +39,11 @@ class HeldSignals:
         return run
 
 
+def is_ignored(number: int) -> bool:
+    """Whether the process is to ignore a signal: as under ``nohup``, or in a job that a script began with ``&``."""
+    return signal.getsignal(number) == signal.SIG_IGN
+
+
 def _in_main_interpreter() -> bool:
     here, main = (getattr(ctypes.pythonapi, f"PyInterpreterState_{name}") for name in ("Get", "Main"))
     here.restype = main.restype = ctypes.c_void_p

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .interrupt import ignored
+from hd_edge.backend.signals import is_ignored
+
 from .options import MODEL, model_path
 from .progress import ProgressLine
 from .streams import write_figures
@@ -64,7 +65,7 @@ def check(**options: Any) -> None:
         statistics=options["statistics"],
         drafter=model_path(options["drafter"]) if options["drafter"] else None,
     )
-    if not ignored(signal.SIGTERM):  # the process that compares ends too
+    if not is_ignored(signal.SIGTERM):  # the process that compares ends too
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     modes = ["exact", "default"] if options["mode"] == "both" else [options["mode"]]
     results = {mode: _run(mode, settings, prompts) for mode in modes}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.backend.signals import is_ignored
 from hd_edge.engine.running import Arrival, RunningStream
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def ends_at_ctrl_c() -> Iterator[None]:
     thread reads the signal from the pipe into which the interpreter writes it. Nothing is half written: a store opens
     after the model.
     """
-    if threading.current_thread() is not threading.main_thread() or ignored(signal.SIGINT):
+    if threading.current_thread() is not threading.main_thread() or is_ignored(signal.SIGINT):
         yield
         return
     reader, writer = socket.socketpair()
@@ -73,7 +74,7 @@ def once() -> Iterator[None]:
             raise KeyboardInterrupt
 
     ends = [number for number in ENDS if signal.getsignal(number) == signal.SIG_DFL]
-    stops = [] if ignored(signal.SIGINT) else [signal.SIGINT]
+    stops = [] if is_ignored(signal.SIGINT) else [signal.SIGINT]
     before = {number: signal.signal(number, interrupt) for number in (*stops, *ends)}
     try:
         yield
@@ -82,11 +83,6 @@ def once() -> Iterator[None]:
             signal.signal(number, handler)
         if status := next((128 + number for number in asked if number != signal.SIGINT), 0):
             raise SystemExit(status)
-
-
-def ignored(number: int) -> bool:
-    """As in a job that a script began with ``&``."""
-    return signal.getsignal(number) == signal.SIG_IGN
 
 
 @contextmanager

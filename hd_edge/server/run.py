@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from hd_edge.backend.signals import is_ignored
 from hd_edge.errors import ConfigError
 
 from .protocol import Protocol
@@ -63,7 +64,7 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, which does not know of terminals, nor of signals that the process is to ignore."""
-        ignored = [number for number in ENDS if _ignored(number)]
+        ignored = [number for number in ENDS if is_ignored(number)]
         with super().capture_signals():
             before = signal.signal(HANG_UP, self.handle_exit) if HANG_UP is not None else None
             for number in ignored:
@@ -98,7 +99,7 @@ def ends_in_order() -> Iterator[None]:
     uvicorn raises a signal again at its end, into the handler here; from then on, who asks again means the same, to
     the end of the process.
     """
-    before = {number: signal.getsignal(number) for number in ENDS if not _ignored(number)}
+    before = {number: signal.getsignal(number) for number in ENDS if not is_ignored(number)}
 
     def end(number: int, _: Any) -> None:
         for each in list(before):
@@ -115,8 +116,3 @@ def ends_in_order() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _ignored(number: int) -> bool:
-    """As under ``nohup``, or in a job that a script began with ``&``."""
-    return signal.getsignal(number) == signal.SIG_IGN
