@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hd_edge.config import data_folder
 from hd_edge.errors import ConfigError, ContextFullError, StoreBusyError, StoreError
 from hd_edge.model.lock import locked
+from hd_edge.model.text_file import no_json
 from hd_edge.store.ownership import new_text, place, real_path
 
 from .interrupt import in_thread
@@ -260,10 +261,8 @@ def read(path: Path) -> Saved:
 
 def _why(error: Exception) -> str:
     """What is wrong with a file, in words."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is no JSON, from line {error.lineno}, column {error.colno} on"
-    if isinstance(error, UnicodeDecodeError):
-        return f"it is no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return no_json(error)
     if isinstance(error, UnicodeEncodeError):
         return "a text of it has half a surrogate pair"
     if isinstance(error, KeyError):

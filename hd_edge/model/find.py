@@ -21,7 +21,7 @@ from hd_edge.extras import install
 from .folder import make_folder
 from .lock import locked
 from .parts import part_names
-from .text_file import read_path
+from .text_file import no_json, read_path
 
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")  # no longer than a file's
@@ -58,10 +58,8 @@ def names() -> dict[str, Path]:
                 return {name: Path(path) for name, path in document["models"].items()}
     except OSError as error:
         problem = error.strerror or str(error)
-    except UnicodeDecodeError as error:
-        problem = f"it is no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
-    except json.JSONDecodeError as error:
-        problem = f"it is no JSON, from line {error.lineno}, column {error.colno} on"
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        problem = no_json(error)
     except (ValueError, RecursionError):  # too long, or too many lists in each other
         pass
     msg = f"{file} is no list of models ({problem}): mend or remove it, then add the models again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING, AnyStr, TextIO
 
 from hd_edge.errors import ConfigError
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST = 2**26  # bytes or characters: some ten million tokens, more than any context holds
+
+
+def no_json(error: json.JSONDecodeError | UnicodeDecodeError) -> str:
+    """What is wrong with a file of JSON, in words and with its place."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
+    return f"it is no JSON, from line {error.lineno}, column {error.colno} on"
 
 
 def read_whole(file: TextIO, name: str) -> str:
