@@ -123,16 +123,12 @@ class Parser:
         return repeated
 
     def _times(self) -> tuple[int, int | None]:
-        sign = self._text[self._at]
-        if sign != "{":
-            self._at += 1
-            return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
         found = BRACES.match(self._text, self._at)
-        assert found is not None
-        least, most = (int(number[:9]) if number else None for number in (found[1], found[3]))
-        assert least is not None
-        if not found[2]:
-            most = least
+        if found is None:
+            self._at += 1
+            return {"*": (0, None), "+": (1, None), "?": (0, 1)}[self._text[self._at - 1]]
+        least = int(found[1][:9])
+        most = int(found[3][:9]) if found[3] else None if found[2] else least
         at_most("repetitions in a pattern", max(least, most or 0), MOST_TIMES)
         if most is not None and most < least:
             self._fail(f"the numbers of {found[0]} are out of order")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import at_most
@@ -46,13 +47,10 @@ def text(rules: Rules, shape: Shape) -> Alternative:
 
 def automaton(shape: Shape) -> Automaton:
     """What a text's patterns and length allow."""
-    found: Automaton | None = None
-    if shape.length != (0, None) or not shape.patterns:
-        found = Length(*shape.length)
-    for one in shape.patterns:
-        found = pattern(one) if found is None else Both(found, pattern(one))
-    assert found is not None
-    return found
+    machines: list[Automaton] = [pattern(one) for one in shape.patterns]
+    if shape.length != (0, None) or not machines:
+        machines.insert(0, Length(*shape.length))
+    return reduce(Both, machines)
 
 
 def spell(rules: Rules, machine: Automaton, end: Part, *, escaped: bool = True) -> Name:
