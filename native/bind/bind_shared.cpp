@@ -13,9 +13,6 @@ namespace {
 
 using hd::SharedVerifier;
 using hd::SlotRows;
-using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-int32_t size_of(const Ids& ids) { return static_cast<int32_t>(ids.size()); }
 
 }  // namespace
 
@@ -54,21 +51,12 @@ void register_shared(nb::module_& m) {
                bool draws) { v.add(slot, pending.data(), static_cast<int32_t>(pending.size()), tree, draws); },
             "slot"_a, "pending"_a, "tree"_a, "draws"_a = true)
         .def(
-            "add",
-            [](SharedVerifier& v, int32_t slot, Ids pending, const hd::DraftTree& tree, bool draws) {
-                v.add(slot, pending.data(), size_of(pending), tree, draws);
-            },
-            "slot"_a, "pending"_a, "tree"_a, "draws"_a = true)
-        .def(
             "decode", [](SharedVerifier& v) { return v.decode(); }, nb::call_guard<nb::gil_scoped_release>())
         .def(
             "commit",
             [](SharedVerifier& v, int32_t slot, const std::vector<int32_t>& path) {
                 v.commit(slot, path.data(), static_cast<int32_t>(path.size()));
             },
-            "slot"_a, "path"_a)
-        .def(
-            "commit", [](SharedVerifier& v, int32_t slot, Ids path) { v.commit(slot, path.data(), size_of(path)); },
             "slot"_a, "path"_a)
         .def(
             "rows",

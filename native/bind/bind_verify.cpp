@@ -168,9 +168,6 @@ void register_verify(nb::module_& m) {
                 return v.commit(path.data(), static_cast<int32_t>(path.size()));
             },
             "path"_a)
-        .def(
-            "commit", [](Verifier& v, Ids path) { return v.commit(path.data(), static_cast<int32_t>(path.size())); },
-            "path"_a)
         .def("rollback", &Verifier::rollback)
         .def_prop_ro("max_rows", &Verifier::max_rows)
         .def_prop_ro("copies", &Verifier::copies)

@@ -67,7 +67,7 @@ class Forwards:
     def back(self) -> None:
         """To the prefix; where a recurrent state has overwritten it, behind the root, which costs the same."""
         if self.llama.verifier.max_leaves == 1:
-            self.verifier.commit(np.zeros(1, np.int32))
+            self.verifier.commit([0])
         else:
             self.verifier.rollback()
 

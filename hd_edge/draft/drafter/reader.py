@@ -107,7 +107,7 @@ class Reader:
             log.warning("the drafter's forward over %d tokens returned %d", len(wanted) - llama.n_tokens, code)
             return []
         found = verifier.likeliest(0)
-        verifier.commit(np.zeros(1, np.int32))
+        verifier.commit([0])
         llama.input_ids[llama.n_tokens : len(wanted)] = wanted[llama.n_tokens :]
         llama.n_tokens = len(wanted)
         self.reads += 1
