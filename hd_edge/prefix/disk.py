@@ -6,6 +6,7 @@ in ``trouble`` for whoever talks to the user.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -52,21 +53,23 @@ class Disk:
         self._whole = whole
         self._full = False
         self._swept = False
-        self._failed = False
+        self._failed = self._closed = False
         self._rested = 0.0  # until then the index counts as absent
         self._index: Index | None = None
+        self._opening = threading.Lock()  # the saver's thread and one that answers come here
 
     def _opened(self, *, create: bool = False) -> Index | None:
         """The index; None if there is none yet, or it cannot be used. Made by the first write, not before."""
         if self.busy:
             return None
-        try:
-            if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
-                self._index = open_index(self.folder, BUSY_WAIT)
-        except (StoreError, OSError) as error:
-            self._failed = not isinstance(error, StoreBusyError)
-            self._note(error)
-        return self._index
+        with self._opening:
+            try:
+                if self._index is None and not self._failed and (create or (self.folder / INDEX).exists()):
+                    self._index = open_index(self.folder, BUSY_WAIT)
+            except (StoreError, OSError) as error:
+                self._failed = not isinstance(error, StoreBusyError)
+                self._note(error)
+            return self._index
 
     @property
     def busy(self) -> bool:
@@ -76,7 +79,7 @@ class Disk:
     def _note(self, error: Exception) -> None:
         if isinstance(error, StoreBusyError):  # a lock passes
             self._rested = time.monotonic() + BUSY_REST
-        else:
+        elif not self._closed:  # else its saver was late
             self.trouble = self.trouble or f"{error}; prefixes are kept in memory only"
 
     def _ask(self, question: Callable[[Index], T], otherwise: T) -> T:
@@ -192,10 +195,11 @@ class Disk:
 
     def close(self) -> None:
         """Closes the index for good; a second call does nothing."""
-        self._failed = True
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+        with self._opening:
+            self._failed = self._closed = True
+            if self._index is not None:
+                self._index.close()
+                self._index = None
 
 
 def open_index(folder: Path, wait: float | None = None) -> Index:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hd_edge.model.lock import locked
 
-from .ownership import APPLICATION_ID, SIDE_FILES, in_use, is_ours, real_path
+from .open_stores import open_stores
+from .ownership import APPLICATION_ID, SIDE_FILES, is_ours, real_path
 
 MOVED_ASIDE = re.compile(r".+\.corrupt-\d{8}-\d{6}(-\d+)?")  # how move_aside() names files
 
@@ -30,7 +31,7 @@ def may_move(path: Path, *, default: bool, application: int = APPLICATION_ID) ->
     try:
         status = path.stat()
         own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # root must not take a file from its owner
-        free = own and bool(status.st_mode & 0o222) and not in_use[status.st_dev, status.st_ino]
+        free = own and bool(status.st_mode & 0o222) and (status.st_dev, status.st_ino) not in open_stores
         return free and (is_ours(path, application) or (default and stat.S_ISREG(status.st_mode)))
     except FileNotFoundError:  # what is in the way stands beside it, or it has just been moved
         return default

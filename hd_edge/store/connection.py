@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreBusyError, StoreCorruptError, StoreError
 
-from .ownership import APPLICATION_ID, check_ours
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -84,27 +82,24 @@ def connect(
     where: str,
     *,
     read_only: bool = False,
-    application: int = APPLICATION_ID,
     timeout: float | None = None,
 ) -> Database:
-    """Opens a file that is there, or a database in memory. Checks whose it is, not what it holds.
+    """Opens a file that is there and ours, or a database in memory. Does not look at what it holds.
 
     Args:
         path: The file, no symbolic link.
         where: The path as the user knows it.
         read_only: Never write.
-        application: The id that the file must have.
         timeout: Seconds to wait for another process; None: ``OPEN_TIMEOUT``.
 
     Raises:
-        StoreError: And its children, among them StoreForeignError.
+        StoreError: And its children.
     """
     from sqlite_utils import Database
 
     with store_errors(where, read_only=read_only):
         name = ":memory:"
         if path is not None:
-            check_ours(path, where, application)
             name = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
         timeout = OPEN_TIMEOUT if timeout is None else timeout
         connection = sqlite3.connect(name, uri=True, check_same_thread=False, isolation_level=None, timeout=timeout)

@@ -12,7 +12,8 @@ from hd_edge.errors import StoreError
 
 from .connection import check_length, connect, set_timeout, store_errors
 from .forks import HeldAtForks
-from .ownership import APPLICATION_ID, file_id, in_use, new_file, real_path
+from .open_stores import file_id, open_stores
+from .ownership import APPLICATION_ID, check_ours, new_file, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,26 +86,38 @@ class StoreFile:
             if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
                 with new_file(self.path) as new:
                     self._write_new(new)
-            found = self.path and file_id(self.path)
-            application, timeout = self._application, self._open_timeout
-            db = connect(self.path, self.where, read_only=self.read_only, application=application, timeout=timeout)
+            found = None if self.path is None else file_id(self.path)
+            if self.path is not None:
+                check_ours(self.path, self.where, self._application)
+            if found is not None:
+                open_stores.add(found)
             try:
-                if self.path is not None:
-                    check_length(db, self.path)
-                elif self._create:
-                    self._create(db)
-                self._check(db)
-                set_timeout(db.conn, READ_TIMEOUT)
-                if self.path is not None:
-                    self.id = file_id(self.path)
-                    in_use[self.id] += self.id == found
+                db = self._checked()
             except BaseException:
-                db.conn.close()
+                if found is not None:
+                    open_stores.remove(found)
                 raise
-        if self.id != found:  # it was replaced meanwhile: which of them is open?
+        if found is not None and self.id != found:  # it was replaced meanwhile: which of them is open?
             db.conn.close()
+            open_stores.remove(found)
             return self._connect()
         self._pid = os.getpid()
+        return db
+
+    def _checked(self) -> Database:
+        db = connect(self.path, self.where, read_only=self.read_only, timeout=self._open_timeout)
+        try:
+            if self.path is not None:
+                check_length(db, self.path)
+            elif self._create:
+                self._create(db)
+            self._check(db)
+            set_timeout(db.conn, READ_TIMEOUT)
+            if self.path is not None:
+                self.id = file_id(self.path)
+        except BaseException:
+            db.conn.close()
+            raise
         return db
 
     def _write_new(self, path: Path) -> None:
@@ -227,7 +240,7 @@ class StoreFile:
             if self._pid == os.getpid():
                 self._db.conn.close()
                 if self.id is not None:
-                    in_use[self.id] -= 1
+                    open_stores.remove(self.id)
             else:
                 _inherited.append(self._db)
             self._db = None

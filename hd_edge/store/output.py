@@ -11,6 +11,7 @@ from typing import Any
 
 from hd_edge.errors import ConfigError
 
+from .open_stores import open_stores
 from .ownership import new_bytes, real_path
 
 Mark = re.Pattern[bytes] | None  # found in every file of a kind, and in no other; None: that kind cannot carry one
@@ -89,8 +90,9 @@ def _is_stream(path: Path) -> bool:
 
 
 def _is_own(path: Path, mark: Mark) -> bool:
-    with path.open("rb") as file:
-        data = file.read(MOST_READ)
+    data = open_stores.start(path, MOST_READ)
+    if data is None:  # a store, and open here
+        return False
     return not data or (mark is not None and mark.search(data) is not None)
 
 

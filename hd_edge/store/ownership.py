@@ -1,8 +1,4 @@
-"""Whose file is it? What lacks our application id is never renamed, written, replaced or created over.
-
-SQLite's locks belong to the process and fall when it closes *any* descriptor of the file, so a file that a connection
-of this process may have open is looked at through SQLite only.
-"""
+"""Whose file is it? What lacks our application id is never renamed, written, replaced or created over."""
 
 from __future__ import annotations
 
@@ -12,13 +8,14 @@ import sqlite3
 import stat
 import tempfile
 import time
-from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hd_edge.errors import StoreError, StoreForeignError
 from hd_edge.model.folder import make_folder
+
+from .open_stores import open_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,18 +30,10 @@ SCRATCH = ".hd_edge-"
 SCRATCH_NAME = re.compile(re.escape(SCRATCH) + "[a-z0-9_]{8}")  # as tempfile names them
 ORPHAN_AGE = 3600.0  # seconds: a younger file may be another process's, which is writing it
 
-in_use: Counter[tuple[int, int]] = Counter()  # device and inode of the stores that this process has open
-
 
 def real_path(path: Path) -> Path:
     """Without symbolic links: SQLite's journal stands beside the file, not beside a link to it."""
     return Path(os.path.realpath(path))
-
-
-def file_id(path: Path) -> tuple[int, int]:
-    """Device and inode."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
 
 
 def is_ours(path: Path, application: int = APPLICATION_ID) -> bool:
@@ -60,10 +49,8 @@ def is_ours(path: Path, application: int = APPLICATION_ID) -> bool:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             return bool(connection.execute("PRAGMA application_id").fetchone()[0] == application)
     except sqlite3.Error:  # no header that SQLite takes, or one that a thread of this process is writing
-        if in_use[file_id(path)]:
-            return True
-        header = _start(path, 72)
-        return header.startswith(MAGIC) and header[68:] == application.to_bytes(4, "big")
+        header = open_stores.start(path, 72)
+        return header is None or (header.startswith(MAGIC) and header[68:] == application.to_bytes(4, "big"))
 
 
 def check_ours(path: Path, where: str, application: int = APPLICATION_ID) -> None:
@@ -85,7 +72,7 @@ def check_ours(path: Path, where: str, application: int = APPLICATION_ID) -> Non
         raise StoreForeignError(msg)
     check_beside(path, application)
     # Write and read version of the format: 2 is WAL, with which nobody works here, or there would be a file beside it.
-    if not in_use[file_id(path)] and 2 in _start(path, 20)[18:]:
+    if 2 in (open_stores.start(path, 20) or b"")[18:]:
         raise StoreError(_in_wal_mode(path))
 
 

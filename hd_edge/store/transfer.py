@@ -22,6 +22,7 @@ from hd_edge.errors import CorpusError, StoreForeignError, StoreMismatchError
 from hd_edge.model.identity import Identity
 
 from .connection import store_errors
+from .open_stores import open_stores
 from .ownership import new_text, real_path
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def export_file(path: Path) -> Iterator[IO[str]]:
 
 def _check_export(real: Path, path: Path) -> None:
     try:
-        with real.open(encoding="utf-8") as file:
-            check_header(file.readline(1 << 16))
+        check_header((open_stores.start(real, 1 << 16) or b"").split(b"\n")[0].decode())
     except (CorpusError, UnicodeDecodeError) as error:
         msg = f"{path} is no export of hd_edge; it was left alone: name another file"
         raise StoreForeignError(msg) from error

@@ -9,7 +9,7 @@ from store_helpers import IDENTITY, answer, rows_of
 
 from hd_edge.config import CLOSE_WAIT
 from hd_edge.errors import StoreCorruptError, StoreWarning
-from hd_edge.store.ownership import in_use
+from hd_edge.store.open_stores import file_id, open_stores
 from hd_edge.store.safety import SafeStore
 from hd_edge.store.store import Store
 from hd_edge.store.telling import tell
@@ -80,10 +80,10 @@ def test_a_store_that_cannot_be_read_any_more_is_closed_and_shown(filled_store, 
 
 def test_a_store_that_cannot_be_opened_raises_and_leaves_nothing_open(filled_store, shown):
     filled_store.write_bytes(filled_store.read_bytes()[:1024])
-    before = sum(in_use.values())
+    damaged = file_id(filled_store)
     with pytest.raises(StoreWarning, match="damaged"):
         SafeStore(filled_store, IDENTITY)
-    assert sum(in_use.values()) == before
+    assert damaged not in open_stores
     with closing(SafeStore(filled_store, IDENTITY)) as safe:  # the new one, in place of the damaged one
         assert safe.learning
     assert shown == []

@@ -81,7 +81,7 @@ def ended(*running: subprocess.Popen[str]) -> list[list[str]]:
     said = []
     for child in running:
         out, err = child.communicate(timeout=120)
-        assert (child.returncode, err) == (0, "")
+        assert (child.returncode, err) == (0, ""), err
         said.append(out.split())
     return said
 
