@@ -31,7 +31,7 @@ def doctor(model: str | None, explain: bool, threads: int | None, drafter: str |
     report: dict[str, Any] = {
         "versions": _versions(),
         "backend": _backend(),
-        "machine": _machine(),
+        "machine": _machine(threads),
         "store": _store(),
         "places": _places(),
     }
@@ -79,13 +79,13 @@ def _backend() -> dict[str, Any]:
     return report
 
 
-def _machine() -> dict[str, Any]:
+def _machine(threads: int | None) -> dict[str, Any]:
     from hd_edge.backend.threads import physical_cores, running_threads
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "logical cores": os.cpu_count(),
-        "threads used": f"{physical_cores()}, fewer while other programs take cores",
+        "threads used": threads or f"{physical_cores()}, fewer while other programs take cores",
         "threads running now": running_threads() or "unknown",
     }
 

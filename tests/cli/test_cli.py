@@ -83,6 +83,7 @@ def test_doctor(model):
     assert any(reason.startswith(about_attention) for reason in report["model"]["exact mode"])
     assert report["model"]["cost of rows"][0].startswith((" 1 rows ", "not measured: other programs are at work"))
     assert "llama_batch agrees" in run("doctor").stdout
+    assert json.loads(run("doctor", "--json", "-t", "3").stdout)["machine"]["threads used"] == 3
 
 
 def test_doctor_and_models_info_read_the_stores_and_learn_nothing(model, tmp_path, monkeypatch):
