@@ -32,7 +32,11 @@ class Line:
         return self._x / self._weight, self._y / self._weight
 
     def slope(self, expected: float) -> float:
-        """Of the line; drawn to the expected one, in levels at x = 0, while the points hardly differ in x."""
+        """Of the line; drawn to the expected one, in levels at x = 0, while the points hardly differ in x.
+
+        Args:
+            expected: Of a line that is above 0 at all points: above -1 / x.
+        """
         x, y = self.middle
         spread, joint = self._xx - self._weight * x * x, self._xy - self._weight * x * y
         stiff = self._stiffness

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import Step
-from hd_edge.errors import ClosedError, ContextFullError, DecodeError
+from hd_edge.errors import ClosedError, ContextFullError, DecodeError, HDEdgeError
 from hd_edge.stats import GenerationStats
 
 from .composer import Composer, slot_of
@@ -77,7 +78,7 @@ class Loop:
         self.running: list[Request] = []
         self._waiting: deque[Request] = deque()
         self._closing = False
-        self._lost = ""  # why nothing can be computed any more
+        self._ended: HDEdgeError = ClosedError(ENDED)  # what a later request is told
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="hd_edge-engine", daemon=True)
         self._thread.start()
@@ -93,7 +94,7 @@ class Loop:
         """
         with self._wake:
             if self._closing or not self._thread.is_alive():
-                raise DecodeError(self._lost) if self._lost else ClosedError(ENDED)
+                raise type(self._ended)(str(self._ended))
             self._waiting.append(request)
             self._wake.notify()
 
@@ -126,21 +127,22 @@ class Loop:
     # -- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        error: BaseException = ClosedError(ENDED)
         try:
-            while self._arrived():
-                with self._model._life.operation(ends=False):
-                    self._turn()
-        except BaseException as raised:  # the model was closed, or a defect: whoever waits is told
-            error = raised
+            with suppress(ClosedError):  # the model was closed
+                while self._arrived():
+                    with self._model._life.operation(ends=False):
+                        self._turn()
+        except DecodeError as error:  # a machine that computes is gone
+            self._ended = error
+        except BaseException as error:
+            self._ended = ClosedError(f"{ENDED}; a defect ended it, {error!r}").with_traceback(error.__traceback__)
         with self._wake:
-            self._lost = str(error) if isinstance(error, DecodeError) else ""
             self._closing = True
             left = [*self.running, *self._waiting]
             self.running.clear()
             self._waiting.clear()
         for request in left:
-            request.end(error)
+            request.end(self._ended)
 
     def _arrived(self) -> bool:
         """Waits until there is something to do; False at the end."""
@@ -206,8 +208,7 @@ class Loop:
         """Whether its window takes another token; else it ends."""
         if len(slot_of(request).tokens) < self._window:
             return True
-        msg = f"the context is full: {self._window} tokens; give the engine a larger n_ctx"
-        self._end(request, ContextFullError(msg))
+        self._end(request, ContextFullError(f"the context is full: {self._window} tokens; give a larger n_ctx"))
         return False
 
     def _forward(self, parts: list[Part]) -> None:

@@ -15,6 +15,7 @@ FORGET = 0.985  # of what is known at each forward
 STIFFNESS = 0.03  # so much spread of the shares that prompts have of a forward counts as much as what was known before
 STALLED = 2.5  # a forward that takes so many times what it should was interrupted; two in a row are how things are
 LEAST_SHARE = 0.01  # of the mean price, what forwards and tokens cost at least: noise cannot make one of them free
+LEAST_DEARER = LEAST_SHARE - 1  # the same for what 1 / USUAL tokens are expected to cost more than a forward
 BETTER, WORSE = 0.03, 0.001  # of the difference, how fast the quiet price follows
 STALL = 0.05  # seconds that a piece may take beside answers on a quiet machine, or as long as these take
 STRETCH = 2.0  # times STALL at most, where other programs make all tokens so much dearer
@@ -51,7 +52,7 @@ class PieceBudget:
         Args:
             forwards: What its answers' rows cost, in forwards over one row.
             prompt: Tokens of prompts.
-            seconds: It took.
+            seconds: It took, more than 0.
         """
         self._since = self._since + 1 if prompt else 0
         length = forwards + USUAL * prompt
@@ -60,7 +61,8 @@ class PieceBudget:
         if late and self._late[prompt > 0]:
             self._line = Line(FORGET, STIFFNESS)
             fixed = max(seconds - self._quiet * prompt, self.forward_seconds * forwards)
-            self._dearer = self._quiet * forwards / (USUAL * fixed) - 1 if forwards and self._quiet else self._dearer
+            if forwards and self._quiet:
+                self._dearer = max(self._quiet * forwards / (USUAL * fixed) - 1, LEAST_DEARER)
             self._late, self._since = {False: True, True: True}, RESPITE
         else:
             self._late[prompt > 0] = late
@@ -72,7 +74,7 @@ class PieceBudget:
         slope = min(slope, room / x) if x > 0 else slope
         slope = max(slope, -room / (1 - x)) if x < 1 else slope
         self.forward_seconds, self.token_seconds = y - slope * x, USUAL * (y + slope * (1 - x))
-        self._dearer = slope / self.forward_seconds
+        self._dearer = max(slope / self.forward_seconds, LEAST_DEARER)
         rate = 1.0 if not self._quiet else BETTER if self.token_seconds < self._quiet else WORSE
         if prompt:
             self._quiet += rate * (self.token_seconds - self._quiet)

@@ -48,6 +48,8 @@ class RowBudget:
 
     def observe(self, rows: int, seconds: float, prompt: int = 0) -> None:
         """A forward over so many rows of drafts and so many tokens of prompts was made."""
+        if seconds <= 0:  # a clock that stood
+            return
         self.pieces.observe(self.relative(rows), prompt, seconds)
         if prompt:
             return

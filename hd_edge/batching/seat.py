@@ -77,6 +77,11 @@ class Seat(Llama):
         self.tokenizer_ = model.tokenizer_
 
     @property
+    def answers(self) -> bool:
+        """Whether its engine's thread lives, which makes the tokens."""
+        return self._loop.runs
+
+    @property
     def tier(self) -> str:
         """Where the token that was handed out last came from."""
         return self._tier

@@ -193,8 +193,12 @@ def _model(state: Any) -> dict[str, Any]:
 
 
 @router.get("/health", tags=["Server"])
-async def health() -> dict[str, str]:
-    """The model is loaded."""
+async def health(request: Request, response: Response) -> dict[str, str]:
+    """The model is loaded and answers; 503 where an engine has ended, and only another start helps."""
+    model = request.app.state.model
+    if isinstance(model, Engine) and not model.seats[0].answers:
+        response.status_code = 503
+        return {"status": "ended"}
     return {"status": "ok"}
 
 

@@ -25,7 +25,8 @@ READ_TIMEOUT = 0.05  # seconds that a look-up may wait for another process
 WRITE_TIMEOUT = 10.0  # seconds that a write waits unless told otherwise
 
 _inherited: list[Database] = []  # connections that a fork copied: never used, never closed by the child
-_files = HeldAtForks("lock")
+_counts, _files = HeldAtForks("lock"), HeldAtForks("lock")  # whoever opens a file has its lock and counts it
+_counts.add(open_stores)
 
 
 class StoreFile:

@@ -11,8 +11,6 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from .forks import HeldAtForks
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,12 +22,15 @@ def file_id(path: Path) -> tuple[int, int]:
 
 
 class OpenStores:
-    """Files by device and inode, each as often as it is open; any thread may call any method."""
+    """Files by device and inode, each as often as it is open; any thread may call any method.
+
+    Attributes:
+        lock: Held while it is asked or told something.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._count: Counter[tuple[int, int]] = Counter()
-        _held.add(self)
 
     def add(self, found: tuple[int, int]) -> None:
         """Before SQLite opens it."""
@@ -58,5 +59,4 @@ class OpenStores:
                 return file.read(size)
 
 
-_held = HeldAtForks("lock")
 open_stores = OpenStores()

@@ -204,3 +204,16 @@ def test_a_forked_child_says_whose_requests_these_are(engine):
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
     assert next(iter(stream))
+
+
+def test_a_defect_is_told_to_those_who_wait_and_to_those_who_come(engine, monkeypatch):
+    def divides(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(engine._loop.budget, "observe", divides)
+    assert engine.seats[0].answers
+    for _ in range(2):
+        with pytest.raises(ClosedError, match=r"make a new one .*; a defect ended it, ZeroDivisionError"):
+            engine.submit("a b c", **LONG).result(60)
+        joined(engine._loop._thread)
+    assert not engine.seats[0].answers

@@ -129,3 +129,32 @@ def test_a_team_that_reads_prompts_all_the_time_finds_its_size(seed: int) -> Non
             team.after(seconds / budget.relative(ANSWERING, piece))
             budget.observe(ANSWERING, seconds, piece)
         assert team.home == best
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_prices_stay_finite_whatever_forwards_take(seed):
+    choose, budget = random.Random(seed), RowBudget()
+    costs = Costs(*(10 ** choose.uniform(-4, -2) for _ in range(3)), noise=choose.choice([0.05, 0.3, 1.0]))
+    alone = 0.0
+    for step in range(1200):
+        if step % 60 == 0:
+            alone = choose.choice([0.0, 0.5, 1.0])  # prompts that come while nobody answers
+        rows = 0 if choose.random() < alone else choose.randint(1, 8)
+        prompt = choose.choice([0, 16, 48] if rows else [16, 100, 512])
+        stall = choose.choice([1.0] * 60 + [0.0, 10.0, 50.0])
+        budget.observe(rows, costs.forward(rows, prompt) * choose.lognormvariate(0.0, costs.noise) * stall, prompt)
+        prices = budget.pieces.forward_seconds, budget.pieces.token_seconds, budget.relative(4, 16), budget.price(4)
+        assert all(0 <= price < 1e6 for price in prices)
+        assert budget.relative(4, 16) > 0
+        assert 0 <= budget.piece(4) < 1e6
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_late_prompts_behind_answers_of_dear_rows(seed):
+    choose, budget = random.Random(seed), RowBudget()
+    for _ in range(25):
+        rows = choose.choice([1, 2, 3, 4, 6])
+        budget.observe(rows, rows * 1e-3 * choose.uniform(0.9, 1.1) + (4e-4 * rows if rows > 3 else 0))
+    for seconds in [5e-3] * 20 + [30e-3] * 6 + [5e-3] * 20:
+        budget.observe(0, seconds * choose.uniform(0.9, 1.1), 100)
+        assert 0 < budget.pieces.token_seconds < 1

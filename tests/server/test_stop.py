@@ -14,8 +14,10 @@ import default_signals
 import httpx
 import pytest
 from children import HD_EDGE, address, hd_edge
+from one_model import ALONE
 from served import everything, request
 
+from hd_edge import Engine
 from hd_edge.server.errors import RefusedError
 from hd_edge.server.metrics import Requests
 from hd_edge.server.turn import Turn
@@ -211,3 +213,14 @@ def test_stopping_waits_for_threads_beside_the_turn():
         assert ended == [1]
 
     asyncio.run(run())
+
+
+def test_an_engine_that_has_ended_is_not_healthy(models, serve, monkeypatch):
+    engine = Engine(str(models("Q4_0")), n_ctx=256, parallel=2, **ALONE)
+    served = serve(engine)
+    monkeypatch.setattr(engine._loop.budget, "observe", lambda *_: 1 / 0)
+    with httpx.Client(base_url=served.url, timeout=60) as http:
+        assert http.get("/health").json() == {"status": "ok"}
+        assert http.post("/v1/completions", json={"prompt": "a b", "max_tokens": 3}).status_code == 500
+        engine._loop.join(60)
+        assert (http.get("/health").status_code, http.get("/health").json()) == (503, {"status": "ended"})

@@ -47,7 +47,7 @@ def test_an_opening_that_fails_is_forgotten(tmp_path, monkeypatch):
         raise ValueError
 
     monkeypatch.setattr(Index, "_check", check)
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         Index(path)
     assert file_id(path) not in open_stores
     assert open_stores.start(path, 6) == b"SQLite"
