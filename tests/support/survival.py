@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 LONG = ("slow", "kill", "soak")
-_PROPERTY = "survival"
 
 
 class Survival:
@@ -38,10 +37,12 @@ class Survival:
         self.survived += count
 
 
+_COUNTED = pytest.StashKey[Survival]()
+
+
 @pytest.fixture
 def survival(request: pytest.FixtureRequest) -> Survival:
-    counted = Survival(request.node.originalname.removeprefix("test_").replace("_", " "))
-    request.node.user_properties.append((_PROPERTY, counted))
+    counted = request.node.stash[_COUNTED] = Survival(request.node.originalname.removeprefix("test_").replace("_", " "))
     return counted
 
 
@@ -61,7 +62,7 @@ class Collector:
         return report
 
     def _row(self, item: pytest.Item, report: pytest.TestReport) -> dict[str, object] | None:
-        counted = next((value for name, value in item.user_properties if name == _PROPERTY), None)
+        counted = item.stash.get(_COUNTED, None)
         if counted is None and not any(item.get_closest_marker(name) for name in LONG):
             return None
         if counted is None:
