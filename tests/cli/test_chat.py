@@ -102,9 +102,9 @@ def test_commands_and_many_lines(terminal, smollm2_q4_0, tmp_path):
         ("/system", "system prompt: (none)"),
         ("/system Be short.", "system prompt: Be short."),
         ("/system clear", "system prompt: (none)"),
-        (f"/save {talk}", f"saved 6 messages to {talk}"),
+        (f"/save {talk}", "saved 6 messages to "),
         ("/reset", "empty again"),
-        (f"/load {talk}", f"loaded 6 messages from {talk}"),
+        (f"/load {talk}", "loaded 6 messages from "),
         ("/sys\t Be long.", "system prompt: Be long."),
         ("/stats", "statistics"),
     ]
