@@ -13,6 +13,9 @@ from hd_edge.model.schema import tool_grammar
 VALUES = [1, 1.0, True, False, 0, -0.0, None, "1", "", [1], [1.0], [True], {"a": 1, "b": [2.0]}, {"b": [2], "a": 1.0}]
 
 
+WIDE = {"properties": {f"p{j}": {} for j in range(300)}}
+
+
 def closed(*names: str) -> dict:
     """An object of these members, all required."""
     found = {name: {"type": "string"} for name in names}
@@ -59,7 +62,7 @@ def deep(number: int) -> dict:
     [
         {"oneOf": [{"enum": [*(f"v{i}_{j}" for j in range(300)), "all"]} for i in range(60)]},
         {"oneOf": [deep(i) for i in range(60)]},
-        {"oneOf": [{"required": [*(f"a{j}" for j in range(300)), f"b{i}"]} for i in range(60)]},
+        {"oneOf": [{"allOf": [deep(i), WIDE]} for i in range(60)]},
         {
             "allOf": [
                 {"properties": {f"long_name_{i}": {} for i in range(1000)}},

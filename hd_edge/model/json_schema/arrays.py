@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hd_edge.errors import SchemaError, refuse
@@ -40,7 +41,7 @@ def array(
     if most is not None and most < least:
         if shape.count[0] is not None:
             return (rules.new("nothing"),)
-        return array(rules, Shape(first=first[:most]), value=value, listed=lambda _: None)  # fewer than are named
+        return array(rules, replace(shape, first=first[:most]), value=value, listed=listed)  # fewer than are named
     if shape.unique and (most is None or most > 1):
         values = listed(items) if not first else None
         if values is None or len(values) > MOST_IN_SET:

@@ -11,7 +11,7 @@ from hd_edge.errors import at_most
 
 from .automaton import matches
 from .pattern_parser import pattern
-from .shape import MOST_PATTERNS, Schema, Shape, canonical
+from .shape import MOST_PATTERNS, Schema, Shape, canonical, found_in
 
 Fits = Callable[[Any, Schema], bool]
 
@@ -83,11 +83,12 @@ def _object(value: dict[str, Any], shape: Shape, fits: Fits) -> bool:
         return False
     at_most("patterns of names in an object", len(shape.matching), MOST_PATTERNS)
     for name, one in value.items():
-        schemas = [inner for text, inner in shape.matching if matches(pattern(text), name)]
+        found = found_in(name, shape)
+        schemas = [inner for text, inner in shape.matching if text in found]
         if name in (shape.properties or {}):
             schemas.append((shape.properties or {})[name])
-        elif not schemas and shape.additional is not None:
-            schemas.append(shape.additional)
+        elif (rest := shape.rest(found)) is not None:
+            schemas.append(rest)
         if not all(fits(one, schema) for schema in schemas) or not all(fits(name, schema) for schema in shape.names):
             return False
     return True

@@ -13,7 +13,7 @@ from hd_edge.errors import ConfigError, at_most, refuse
 from .formats import FORMATS
 from .numbers import Bound
 from .pattern_parser import pattern
-from .shape import TYPES, Shape, innermost, nested
+from .shape import TYPES, Shape, innermost, nested, same
 
 MOST_TIMES = 1_000_000  # minItems, maxLength, ...
 
@@ -29,6 +29,7 @@ def own_shape(schema: dict[str, Any]) -> Shape:
     values = _values(schema)
     types, whole = _types(schema)
     matching = nested(schema, "patternProperties")
+    others = schema.get("additionalProperties")
     patterns = tuple(_patterns(schema))
     for text in (*patterns, *matching):
         pattern(text)
@@ -47,7 +48,7 @@ def own_shape(schema: dict[str, Any]) -> Shape:
         unique=schema.get("uniqueItems") is True,
         properties=nested(schema, "properties") if "properties" in schema else None,
         required=_required(schema),
-        additional=schema.get("additionalProperties"),
+        additional=() if others is None else (((*matching,), others),),
         matching=tuple(matching.items()),
         members=(_count(schema, "minProperties") or 0, _count(schema, "maxProperties")),
         names=(schema["propertyNames"],) if "propertyNames" in schema else (),
@@ -76,7 +77,7 @@ def _values(schema: dict[str, Any]) -> tuple[Any, ...] | None:
     if "const" in schema:
         found = [schema["const"]]
         if "enum" in schema:
-            return tuple(value for value in schema["enum"] if json.dumps(value) == json.dumps(found[0]))
+            return tuple(value for value in schema["enum"] if same(value, found[0]))
     elif "enum" in schema:
         found = schema["enum"]
         if not isinstance(found, list) or not found:

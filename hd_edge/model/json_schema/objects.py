@@ -9,10 +9,10 @@ from typing import Any
 
 from hd_edge.errors import SchemaError, at_most, refuse
 
-from .automaton import Automaton, Both, Length, Other, Words, matches
+from .automaton import Automaton, Both, Length, Other, Words
 from .pattern_parser import pattern
 from .rules import Alternative, Name, Rules
-from .shape import MOST_PATTERNS, Schema, Shape, all_of
+from .shape import MOST_PATTERNS, Schema, Shape, all_of, found_in
 from .texts import automaton, literal, spell, spelled
 
 
@@ -38,8 +38,7 @@ class Members:
     ) -> None:
         self._rules, self._shape, self._value, self._shapes, self._fits = rules, shape, value, shapes, fits
         at_most("patterns of names in an object", len(shape.matching), MOST_PATTERNS)
-        open_ = shape.properties is None and shape.additional is None and not shape.matching
-        self._additional = True if open_ else False if shape.additional is None else shape.additional
+        self._open = shape.properties is None and not shape.matching
         self._named = self._by_name()
         least, most = shape.members
         self._least, self._most = least, most
@@ -65,14 +64,11 @@ class Members:
         given = shape.properties or {}
         named: dict[str, Schema] = {}
         for name in dict.fromkeys((*given, *shape.required)):
-            schemas = [inner for text, inner in shape.matching if matches(pattern(text), name)]
-            if name in given:
-                schemas.append(given[name])
-            elif not schemas and shape.additional is not None:
-                schemas.append(shape.additional)
-            named[name] = True
-            for schema in schemas:
-                named[name] = all_of(named[name], schema)
+            found = found_in(name, shape)
+            named[name] = given[name] if name in given else shape.rest(found)
+            for text, schema in shape.matching:
+                named[name] = all_of(named[name], schema) if text in found else named[name]
+            named[name] = True if named[name] is None else named[name]
             if not all(self._fits(name, schema) for schema in shape.names):
                 named[name] = False
         return named
@@ -141,14 +137,15 @@ class Members:
             return []
         pairs = []
         for chosen in product((True, False), repeat=len(shape.matching)):
-            schema: Schema = True
+            found = [text for (text, _), one in zip(shape.matching, chosen, strict=True) if one]
+            schema = shape.rest(found)
             names: Automaton | None = Other(Words(self._named)) if self._named else None
-            for (text, inner), found in zip(shape.matching, chosen, strict=True):
-                one = pattern(text) if found else Other(pattern(text))
+            for text, inner in shape.matching:
+                one = pattern(text) if text in found else Other(pattern(text))
                 names = one if names is None else Both(names, one)
-                schema = all_of(schema, inner) if found else schema
-            if not any(chosen):
-                schema = self._additional
+                schema = all_of(schema, inner) if text in found else schema
+            if schema is None:  # nothing is said of them
+                schema = self._open
             if schema is False:
                 continue
             value = self._value(schema, "*")
@@ -164,8 +161,6 @@ class Members:
             yield any_name
             return
         for shape in self._shapes({"allOf": list(self._shape.names)}):
-            if "string" not in (shape.types or ("string",)):
-                continue
             if shape.values is not None:
                 rest = {"allOf": list(self._shape.names)}
                 words = [value for value in shape.values if isinstance(value, str) and self._fits(value, rest)]

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import permutations, product
-from typing import Any
+from itertools import product
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
-from .exclusion import differ_at_once, plainly_apart
-from .shape import Schema, Shape, both, nested, searched
+from .shape import PLAIN, Schema, Seen, Shape, both, nested, searched
+
+if TYPE_CHECKING:
+    from .exclusion import Choice
 
 CANNOT = ("contains", "$dynamicRef", "$recursiveRef", "then", "else")  # all that are not known are annotations
 MOST_SHAPES = 2000  # that one value may have
 MOST_FOLLOWED = 64  # references and alternatives in each other
 MOST_WORK = 60_000  # schemas that are read, and shapes that are compared or joined
-PAIR = 14  # the work of telling two small shapes apart where that takes a look into them: some 0.2 ms
-PLAIN = 64  # entries of shapes that are looked up, or joined, in a piece of work
 
 
 class Reader:
@@ -30,19 +31,27 @@ class Reader:
         document: What references are looked up in.
         loose: Where a keyword cannot be held, note it and go on without it.
         own: Gives the shape of a schema's own keywords.
-        apart: Tells whether no text that is written for the first of two shapes fits the second.
+        choice: Makes a ``oneOf`` of a number and the shapes of its alternatives.
+        views: How a shape is seen as one that is written, and as one that is meant.
 
     Attributes:
         notes: Keywords that were left out.
     """
 
     def __init__(
-        self, document: Schema, *, loose: bool, own: Callable[[Schema], Shape], apart: Callable[[Shape, Shape], bool]
+        self,
+        document: Schema,
+        *,
+        loose: bool,
+        own: Callable[[Schema], Shape],
+        choice: Callable[[int, list[list[Shape]]], Choice],
+        views: Mapping[str, Callable[[Shape], Shape]],
     ) -> None:
-        self._document, self._loose, self._own_shape, self._apart = document, loose, own, apart
+        self._document, self._loose, self._own_shape, self._choice, self._views = document, loose, own, choice, views
         self._following: list[str] = []
         self._known: dict[str, list[Shape]] = {}
         self._read: dict[int, tuple[Schema, list[Shape]]] = {}  # by id: the schema is kept, so that no other gets it
+        self._choices: dict[str, Choice] = {}
         self._work = 0
         self.notes: dict[str, None] = {}
 
@@ -58,6 +67,8 @@ class Reader:
             return [Shape()] if schema else []
         if not isinstance(schema, dict):
             refuse(ConfigError, f"{str(schema)[:60]!r} stands where a schema (an object, true or false) is expected")
+        if isinstance(schema, Seen):
+            return self._seen(schema, depth)
         if id(schema) not in self._read:
             self._read[id(schema)] = schema, self._combined(schema, depth)
         found = self._read[id(schema)][1]
@@ -85,7 +96,15 @@ class Reader:
                 found = self._all(found, self._either(self._listed(schema, keyword), keyword, depth))
         for other in _dependent(schema):
             found = self._all(found, [shape for one in other for shape in self.shapes(one, depth + 1)])
-        return [_with_rest(shape, schema) for shape in found]
+        return [_with_rest(shape, schema, guessed=len(found) > 1) for shape in found]
+
+    def _seen(self, schema: Seen, depth: int) -> list[Shape]:
+        sides = []
+        for key, seen in self._views.items():
+            shapes = [Shape()] if schema[key] is None else self.shapes(schema[key], depth + 1)
+            self.spend(sum(shape.entries for shape in shapes) // PLAIN)
+            sides.append([seen(shape) for shape in shapes])
+        return self._all(*sides)
 
     def spend(self, work: int) -> None:
         """Counts work before it is done.
@@ -141,31 +160,16 @@ class Reader:
         branches = [self.shapes(part, depth + 1) for part in parts]
         at_most("shapes of one value", sum(map(len, branches)), MOST_SHAPES)
         if keyword == "oneOf":
-            with self._held():
-                self._exclude(branches)
+            key = json.dumps(parts)
+            self.spend(len(key) // 1024)
+            if key not in self._choices:
+                self._choices[key] = self._choice(len(self._choices), branches)
+            choice = self._choices[key]
+            branches = [
+                [replace(shape, choices=(*shape.choices, (choice, place))) for shape in branch]
+                for place, branch in enumerate(branches)
+            ]
         return [shape for branch in branches for shape in branch]
-
-    def _exclude(self, branches: list[list[Shape]]) -> None:
-        """``oneOf``: what is written for one must not fit another."""
-        if differ_at_once(branches):
-            return
-        every = sum(map(len, branches))
-        others = [(shape, every - len(branch)) for branch in branches for shape in branch]
-        self.spend(sum(number * (8 + 2 * shape.entries) // PLAIN for shape, number in others))
-        left = [
-            (places, pair)
-            for places in permutations(range(len(branches)), 2)
-            for pair in product(*(branches[place] for place in places))
-            if not plainly_apart(*pair)
-        ]
-        self.spend(sum(max(PAIR, one.size + other.size) for _, (one, other) in left))  # before the first is compared
-        for places, pair in left:
-            if not self._apart(*pair):
-                first, second = sorted(places)
-                refuse(
-                    SchemaError,
-                    f"oneOf: a value may fit alternatives {first} and {second}; use anyOf, or tell them apart",
-                )
 
     def _referred(self, reference: Any, depth: int) -> list[Shape]:
         if not isinstance(reference, str):
@@ -197,13 +201,13 @@ class Reader:
         return target
 
 
-def _with_rest(shape: Shape, schema: dict[str, Any]) -> Shape:
+def _with_rest(shape: Shape, schema: dict[str, Any], *, guessed: bool) -> Shape:
     """What ``unevaluated...`` says of members and items that nothing else of the schema tells of."""
     members, items = schema.get("unevaluatedProperties", True), schema.get("unevaluatedItems", True)
-    if members is not True and shape.additional is None:
-        shape = replace(shape, additional=members)
+    if members is not True and not shape.additional:
+        shape = replace(shape, additional=(((*dict(shape.matching),), members),), guessed=shape.guessed or guessed)
     if items is not True and shape.items is None:
-        shape = replace(shape, items=items)
+        shape = replace(shape, items=items, guessed=shape.guessed or guessed)
     return shape
 
 

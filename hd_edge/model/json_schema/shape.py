@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hd_edge.errors import ConfigError, refuse
 
@@ -14,9 +14,25 @@ from .automaton import matches
 from .numbers import Bound
 from .pattern_parser import pattern
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .exclusion import Choice
+
 Schema = Any  # a dict or a bool
+PLAIN = 64  # entries of shapes that are looked up, or joined, in a piece of work
 MOST_PATTERNS = 4  # of names of one object's members
 TYPES = ("object", "array", "string", "number", "boolean", "null")  # "integer": a number
+
+
+Key = TypeVar("Key", str, tuple[str, ...])
+
+
+class Seen(dict[str, Schema]):
+    """What is written for one schema and fits another, where alternatives are compared; either may be None."""
+
+    def __init__(self, *, written: Schema = None, meant: Schema = None) -> None:
+        super().__init__(written=written, meant=meant)
 
 
 @dataclass(frozen=True)
@@ -38,10 +54,13 @@ class Shape:
         unique: No two items are equal.
         properties: Schemas of an object's members by name, in order.
         required: Names of members that are there.
-        additional: Schema of other members.
+        additional: Schemas of members that have no name here, each with patterns: of those where none of these is
+            found in the name.
         matching: Schemas of members whose name a pattern is found in.
         members: Least and most members.
         names: Schemas of the members' names.
+        choices: Each a ``oneOf``, and which of its alternatives this is: it must not fit another.
+        guessed: What ``unevaluated...`` says of others was told from one of several alternatives.
     """
 
     types: frozenset[str] | None = None
@@ -58,10 +77,12 @@ class Shape:
     unique: bool = False
     properties: dict[str, Schema] | None = None
     required: tuple[str, ...] = ()
-    additional: Schema = None
+    additional: tuple[tuple[tuple[str, ...], Schema], ...] = ()
     matching: tuple[tuple[str, Schema], ...] = ()
     members: tuple[int, int | None] = (0, None)
     names: tuple[Schema, ...] = ()
+    choices: tuple[tuple[Choice, int], ...] = ()
+    guessed: bool = False
 
     @property
     def meant(self) -> frozenset[str]:
@@ -75,7 +96,7 @@ class Shape:
             "string": self.length != (0, None) or self.patterns,
             "array": self.first is not None or self.items is not None or self.count != (None, None) or self.unique,
             "object": self.properties is not None
-            or self.additional is not None
+            or self.additional
             or self.members != (0, None)
             or self.required
             or self.matching
@@ -105,11 +126,17 @@ class Shape:
         """The work of writing it."""
         return self.entries + len(self.key) // 1024
 
-    @cached_property
-    def closed(self) -> Shape:
-        """As it is written: of the types that are meant, without members that are not named."""
-        open_ = self.properties is None or self.additional is not None or bool(self.matching)
-        return replace(self, types=self.meant, additional=self.additional if open_ else False)
+    def rest(self, found: Collection[str]) -> Schema:
+        """What ``additional`` says of a member that has no name here; None: nothing.
+
+        Args:
+            found: Patterns that are found in its name.
+        """
+        schema: Schema = None
+        for patterns, inner in self.additional:
+            if not any(one in found for one in patterns):
+                schema = all_of(schema, inner)
+        return schema
 
 
 def both(one: Shape, other: Shape) -> Shape | None:
@@ -120,7 +147,12 @@ def both(one: Shape, other: Shape) -> Shape | None:
         values = other.values
     elif other.values is not None:
         values = tuple(value for key, value in one.listed.items() if key in other.listed)
-    if (types is not None and not types) or values == ():
+    choices = dict(one.choices)
+    if (
+        (types is not None and not types)
+        or values == ()
+        or any(choices.setdefault(choice, place) != place for choice, place in other.choices)
+    ):
         return None
     return Shape(
         types=types,
@@ -135,9 +167,11 @@ def both(one: Shape, other: Shape) -> Shape | None:
         unique=one.unique or other.unique,
         **_objects(one, other),
         required=tuple(dict.fromkeys((*one.required, *other.required))),
-        matching=(*one.matching, *other.matching),
+        matching=_joined(one.matching, other.matching),
         members=_inside(one.members, other.members),
         names=(*one.names, *other.names),
+        choices=tuple(choices.items()),
+        guessed=one.guessed or other.guessed,
     )
 
 
@@ -176,15 +210,29 @@ def _objects(one: Shape, other: Shape) -> dict[str, Any]:
     if one.properties is not None or other.properties is not None:
         names = dict.fromkeys((*(one.properties or ()), *(other.properties or ())))
         properties = {name: all_of(_member(one, name), _member(other, name)) for name in names}
-    return {"properties": properties, "additional": all_of(one.additional, other.additional)}
+    return {"properties": properties, "additional": _joined(one.additional, other.additional)}
 
 
 def _member(shape: Shape, name: str) -> Schema:
-    """What a shape says of a member that another one names."""
+    """What a shape says of a member that another one names, its patterns aside, which are kept."""
     if shape.properties is not None and name in shape.properties:
         return shape.properties[name]
-    known = any(matches(pattern(text), name) for text, _ in shape.matching)  # then by its pattern, which is kept
-    return None if known else shape.additional
+    return shape.rest(found_in(name, shape)) if shape.additional else None
+
+
+def found_in(name: str, shape: Shape) -> list[str]:
+    """The patterns of members' names that are found in a name."""
+    return [text for text, _ in shape.matching if matches(pattern(text), name)]
+
+
+def _joined(
+    one: tuple[tuple[Key, Schema], ...], other: tuple[tuple[Key, Schema], ...]
+) -> tuple[tuple[Key, Schema], ...]:
+    """Both lists of schemas, those of the same key in one."""
+    found = dict(one)
+    for key, schema in other:
+        found[key] = all_of(found.get(key), schema)
+    return tuple(found.items())
 
 
 def all_of(one: Schema, other: Schema) -> Schema:
@@ -193,6 +241,11 @@ def all_of(one: Schema, other: Schema) -> Schema:
         return other if one is None or other is not None else one
     if other is None or other is True:
         return one
+    if one is False or other is False:
+        return False
+    if isinstance(one, Seen) and isinstance(other, Seen):
+        written, meant = (all_of(one[key], other[key]) for key in ("written", "meant"))
+        return Seen(written=written, meant=None if same(written, meant) else meant)  # all that is written is meant
     return {"allOf": [one, other]}
 
 

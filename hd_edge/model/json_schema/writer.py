@@ -11,14 +11,15 @@ from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
 from .arrays import array
 from .automaton import Both, Other
-from .fitting import fits_shape
+from .exclusion import SEEN, Choice, Comparison, choice_of, eased
+from .fitting import fits_shape, type_of
 from .keywords import own_shape
 from .numbers import number
 from .objects import Members
 from .pattern_parser import pattern, work_of
 from .reading import Reader
 from .rules import Name, Rules
-from .shape import Schema, Shape, both, searched
+from .shape import TYPES, Schema, Shape
 from .texts import automaton, literal, spell, spelled, text
 
 MOST_NESTED = 64  # schemas in schemas
@@ -73,6 +74,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
     for shape in writer.reader.shapes(schema):
         if "string" not in shape.meant:
             continue
+        shape = writer.apart(replace(shape, types=frozenset({"string"})))
         if shape.values is not None:
             fitting = [value for value in shape.values if writer.fits_shape(value, replace(shape, values=None))]
             for value in fitting:
@@ -107,16 +109,19 @@ class Writer:
         document: What references are looked up in.
         loose: As ``grammar_of`` takes it.
         reader: Of the same document, from another writer.
+        only_asked: Nothing is written but to see whether there is a value.
     """
 
-    def __init__(self, document: Schema, *, loose: bool, reader: Reader | None = None) -> None:
+    def __init__(
+        self, document: Schema, *, loose: bool, reader: Reader | None = None, only_asked: bool = False
+    ) -> None:
         self.rules = Rules()
-        self.reader = reader or Reader(document, loose=loose, own=own_shape, apart=self._apart)
-        self._document, self._loose = document, loose
+        self.reader = reader or Reader(document, loose=loose, own=own_shape, choice=choice_of, views=SEEN)
+        self._document, self._loose, self._only_asked = document, loose, only_asked
+        self._comparison = Comparison(self.reader, listed=self._listed, fits=self.fits, nothing=self._nothing)
         self._by_schema: dict[str, Name] = {}
         self._by_shape: dict[str, Name] = {}
         self._todo: list[tuple[Name, Schema | Shape, str, int]] = []
-        self._pairs: dict[tuple[str, str], bool] = {}
 
     def value(self, schema: Schema, where: str, depth: int) -> Name:
         """The rule of a schema.
@@ -162,6 +167,7 @@ class Writer:
 
     def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         """Writes a shape; where the schema is taken loosely, without what cannot be held."""
+        shape = eased(shape) if self._only_asked else self.apart(shape, f"at {where}: ")
         try:
             self._write(rule, shape, where, depth)
         except SchemaError as error:
@@ -170,6 +176,22 @@ class Writer:
             self.reader.notes[f"at {where}: {error}"] = None
             self.rules.clear(rule)
             self._write(rule, replace(shape, unique=False, multiple=(), members=(0, None)), where, depth)
+
+    def apart(self, shape: Shape, where: str = "") -> Shape:
+        """The shape, of which no text fits another alternative; where the schema is taken loosely, as it is.
+
+        Raises:
+            SchemaError: Some may.
+        """
+        try:
+            if shape.values is None:  # else only those that fit are written
+                self._comparison.keep_apart(shape)
+        except SchemaError as error:
+            if not self._loose:
+                raise
+            self.reader.notes[f"{where}{error}"] = None
+            return replace(shape, choices=())
+        return shape
 
     def _write(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         if shape.values is not None:
@@ -184,6 +206,13 @@ class Writer:
                 self.rules.add(rule, literal(word))
         if "number" in meant:
             low, high, multiple = shape.low, shape.high, list(shape.multiple)
+            if (
+                self._only_asked
+                and not shape.whole
+                and not multiple
+                and (low is None or high is None or low.at < high.at)
+            ):
+                self.rules.add(rule, "number")  # those between may have more digits than are written
             for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
                 self.rules.add(rule, *parts)
         if "string" in meant:
@@ -199,7 +228,7 @@ class Writer:
                 self.rules,
                 shape,
                 value=lambda schema, name: self.value(schema, f"{where}/{name}", depth + 1),
-                shapes=self.reader.shapes,
+                shapes=self._texts,
                 fits=self.fits,
             )
             self.rules.add(rule, *members.written())
@@ -214,7 +243,20 @@ class Writer:
         found = fits_shape(value, shape, self.fits)
         if isinstance(value, str):
             self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
-        return found
+        return found and not any(self._fits_other(value, *choice) for choice in shape.choices)
+
+    def _fits_other(self, value: Any, choice: Choice, place: int) -> bool:
+        """``oneOf``: whether a value that fits one alternative fits another."""
+        if type_of(value) in choice.apart:
+            return False
+        others = choice.others(place)
+        self.reader.spend(len(others))
+        return any(self.fits_shape(value, other) for _, other in others)
+
+    def _texts(self, schema: Schema) -> list[Shape]:
+        """The shapes of texts that fit a schema."""
+        shapes = [shape for shape in self.reader.shapes(schema) if "string" in (shape.types or TYPES)]
+        return [self.apart(replace(shape, types=frozenset({"string"}))) for shape in shapes]
 
     def _listed(self, schema: Schema) -> list[Any] | None:
         """All values of a schema; None: they are not listed in it."""
@@ -229,32 +271,8 @@ class Writer:
             found += [value for value in values if self.fits_shape(value, shape)]
         return found if len(found) <= MOST_LISTED else None
 
-    def _apart(self, one: Shape, other: Shape) -> bool:
-        """Whether no text that is written for one shape fits the other: nothing can be written for both."""
-        self.reader.spend(searched(one, other))
-        merged = both(one.closed, other)
-        if merged is None:
-            return True
-        key = one.key, other.key
-        if key not in self._pairs:
-            self._pairs[key] = True  # where the same is asked within, this answer decides
-            self._pairs[key] = self._tagged(one, other) or self._nothing(merged)
-        return self._pairs[key]
-
-    def _tagged(self, one: Shape, other: Shape) -> bool:
-        """Whether a member that is there has other values: quick to see, and common."""
-        for name in one.required:
-            mine, others = ((shape.properties or {}).get(name) for shape in (one, other))
-            if mine is None or others is None:
-                continue
-            values = self._listed(mine)
-            if values is not None and not any(self.fits(value, others) for value in values):
-                return True
-        return False
-
     def _nothing(self, shape: Shape) -> bool:
-        writer = Writer(self._document, loose=self._loose, reader=self.reader)
-        writer._pairs = self._pairs
+        writer = Writer(self._document, loose=self._loose, reader=self.reader, only_asked=True)
         try:
             root = writer.shape(shape, "#", 0)
             writer.write()
