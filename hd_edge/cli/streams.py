@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import click
 
@@ -18,6 +18,38 @@ from hd_edge.store.output import figures_mark, figures_text, write
 # A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
 # to stdout fails as it does where it is closed, what goes to stderr is lost.
 _STANDARD = ((0, "stdin", os.O_RDONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w"))
+
+
+class _Named:
+    """A stream whose failures tell which one it is.
+
+    Args:
+        stream: The stream.
+        name: What it is called.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As the stream's."""
+        with self._telling():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """As the stream's."""
+        with self._telling():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
 
 
 def prepare() -> None:
@@ -32,6 +64,7 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a locale that cannot spell a character must not end an answer
+    sys.stdout = cast("TextIO", _Named(sys.stdout, "stdout"))
     warnings.showwarning = _show
 
 

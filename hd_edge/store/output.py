@@ -6,8 +6,10 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hd_edge.errors import ConfigError
 
@@ -50,7 +52,7 @@ def check(path: Path, mark: Mark) -> None:
         ConfigError: Something else stands there, or the folder takes no file.
         OSError: What stands there cannot be read.
     """
-    if _is_stream(path):
+    if is_stream(path):
         return
     real = real_path(path)
     if os.path.lexists(real) and not _is_own(real, mark):
@@ -74,17 +76,36 @@ def write(path: Path, data: bytes, mark: Mark) -> None:
         ConfigError: Something else stands there.
         OSError: It cannot be written.
     """
-    if _is_stream(path):
-        with path.open("ab") as file:  # a file that stdout goes to keeps what it has
+    if is_stream(path):
+        with open_stream(path) as file:
             file.write(data)
         return
     check(path, mark)
     real = real_path(path)
-    replaces = os.path.lexists(real)
-    new_bytes(real, data, replaces=replaces, mode=stat.S_IMODE(real.stat().st_mode) if replaces else _usual_mode())
+    new_bytes(real, data, replaces=os.path.lexists(real), mode=kept_mode(real, _usual_mode()))
 
 
-def _is_stream(path: Path) -> bool:
+def kept_mode(real: Path, new: int) -> int:
+    """Mode of a result: that of the file which it replaces, or where none stands there, ``new``."""
+    return stat.S_IMODE(real.stat().st_mode) if os.path.lexists(real) else new
+
+
+@contextmanager
+def open_stream(path: Path) -> Iterator[IO[bytes]]:
+    """What the shell opened; a file keeps what it has.
+
+    Raises:
+        OSError: It cannot be written; names it.
+    """
+    try:
+        with path.open("ab") as file:
+            yield file
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or str(path)) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a user names no file of their own, but what the shell opened, a terminal or a pipe."""
     named = os.path.abspath(path)  # noqa: PTH100  links stay: what they lead to may be a file
     return STREAMS.match(named) is not None or (path.exists() and not path.is_file())
 

@@ -11,8 +11,10 @@ import json
 import os
 import sqlite3
 import tempfile
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from hd_edge.model.identity import Identity
 
 from .connection import store_errors
 from .open_stores import open_stores
+from .output import is_stream, kept_mode, open_stream
 from .ownership import new_text, real_path
 
 if TYPE_CHECKING:
@@ -48,8 +51,8 @@ def export_file(path: Path) -> Iterator[IO[str]]:
         StoreForeignError: What stands there is no export.
         StoreError: It cannot be written.
     """
-    if path.exists() and not path.is_file():  # a terminal, a pipe
-        with store_errors(path), path.open("w", encoding="utf-8") as out:
+    if is_stream(path):
+        with store_errors(path), open_stream(path) as stream, TextIOWrapper(stream, "utf-8", newline="") as out:
             yield out
         return
     with store_errors(path):
@@ -57,7 +60,7 @@ def export_file(path: Path) -> Iterator[IO[str]]:
         replaces = os.path.lexists(real)
         if replaces:
             _check_export(real, path)
-        with new_text(real, replaces=replaces) as out:
+        with new_text(real, replaces=replaces, mode=kept_mode(real, 0o600)) as out:
             yield out
 
 
@@ -267,11 +270,7 @@ def _read_anew(entry: _Entry, vocabulary: Vocabulary) -> list[_native.NgramList]
         if length:
             followers = found.setdefault(tuple(tokens[-length - 1 : -1]), {})
             followers[tokens[-1]] = min(followers.get(tokens[-1], 0) + count, MAX_COUNT)
-    return [(context, 0, _ranked(followers)) for context, followers in found.items()]
-
-
-def _ranked(followers: dict[int, int]) -> list[tuple[int, int]]:
-    return sorted(followers.items(), key=lambda item: -item[1])
+    return [(context, 0, Counter(followers).most_common()) for context, followers in found.items()]
 
 
 def _key(context: tuple[Any, ...], n_vocab: int) -> int:
@@ -295,6 +294,6 @@ def _packed(collected: dict[int, list[_native.NgramList]], n_vocab: int) -> dict
             for token, count in followers:
                 known[token] = max(known.get(token, 0), count)
             merged[context] = (max(known_total, total), known)
-        packed = [(context, total, _ranked(followers)) for context, (total, followers) in merged.items()]
+        packed = [(context, total, Counter(followers).most_common()) for context, (total, followers) in merged.items()]
         records[key] = _native.encode_record(key, packed, n_vocab)
     return records

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -196,6 +198,29 @@ def test_export_replaces_an_older_one_when_it_is_complete(model, out, exported):
     exported(out)
     assert list(out.parent.iterdir()) == [out]
     assert stat.S_IMODE(out.stat().st_mode) == 0o600  # fragments of answers
+
+
+def test_an_export_keeps_the_mode_of_what_it_replaces(out, exported):
+    exported(out)
+    out.chmod(0o644)
+    exported(out)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_export_into_a_file_that_stdout_goes_to(tmp_path, mode):
+    out = tmp_path / "notes.txt"
+    out.write_text("notes\n")
+    code = "from pathlib import Path; from hd_edge.store.transfer import export_file\n"
+    code += "with export_file(Path('/dev/stdout')) as file: file.write('a line\\n')"
+    with out.open(mode) as stdout:
+        subprocess.run([sys.executable, "-c", code], stdout=stdout, check=True)
+    assert out.read_text() == ("notes\n" if mode == "ab" else "") + "a line\n"
+
+
+def test_export_into_a_full_device():
+    with pytest.raises(StoreError, match="/dev/full: No space left"), export_file(Path("/dev/full")) as file:
+        file.write("a line")
 
 
 def test_export_into_a_device(exported):

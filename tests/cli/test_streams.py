@@ -47,7 +47,13 @@ def test_output_that_cannot_be_written(model, output, verb):
         "help": ("generate", "-h"),
         "list": ("models", "list"),
     }[verb]
-    assert_sentence(shell(output, *arguments), "No space left" if "full" in output else "Bad file descriptor")
+    assert_sentence(
+        shell(output, *arguments), "stdout: No space left" if "full" in output else "stdout: Bad file descriptor"
+    )
+
+
+def test_a_stream_that_takes_nothing_is_named(model):
+    assert_sentence(shell("", *generate(model, "-p", "a", "--explain", "/dev/full")), "/dev/full: No space left")
 
 
 def test_nothing_to_read_is_an_empty_prompt(model):
