@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hd_edge.config import data_folder, user_path
-from hd_edge.errors import ConfigError, ModelFileError
+from hd_edge.errors import ConfigError, ModelFileError, printable
 from hd_edge.extras import install
 
 from .folder import make_folder
@@ -26,6 +26,7 @@ from .text_file import no_json, read_path
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")  # no longer than a file's
 HUB = "hf:"  # hf:owner/repository/file.gguf
+OF_THE_HUB = re.compile(r"(?!.*(\.\.|--))[\w-]([\w.-]{0,94}[\w-])?", re.ASCII)  # an owner, or a repository
 
 
 @dataclass(frozen=True)
@@ -228,13 +229,20 @@ def _download(model: str) -> Path:
     if len(parts) < 3:
         msg = f"{model!r} names no file: hf:owner/repository/file.gguf is expected"
         raise ConfigError(msg)
+    if not all(map(OF_THE_HUB.fullmatch, parts[:2])) or {"", ".", ".."} & {*parts}:
+        msg = f"{model!r} is no name of the hub: letters, digits, '.', '_' and '-' are expected in owner and repository"
+        raise ConfigError(msg)
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         msg = f"{model} is not on this disk, and downloading needs {error.name}: {install('hub')}"
         raise ModelFileError(msg) from error
     repository, inside = "/".join(parts[:2]), parts[2:-1]
-    files = [hf_hub_download(repository, "/".join([*inside, name])) for name in part_names(parts[-1])]
+    try:
+        files = [hf_hub_download(repository, "/".join([*inside, name])) for name in part_names(parts[-1])]
+    except (OSError, ValueError) as error:  # what the hub's package raises is one of these
+        msg = f"{model} cannot be downloaded: {printable(str(error).strip().partition(chr(10))[0])}"
+        raise ModelFileError(msg) from error
     return Path(files[0])
 
 

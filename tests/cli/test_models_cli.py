@@ -237,6 +237,28 @@ def test_download_needs_the_hub_package(home, monkeypatch):
         registry.add("hf:owner")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["hf:../../x/y.gguf", "hf:a--b/c/y.gguf", "hf:owner/name/../y.gguf", "hf:o//y.gguf", "hf:.o/n/y.gguf"],
+)
+def test_names_that_the_hub_cannot_have_are_not_asked_for(home, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ConfigError, match="is no name of the hub"):
+        registry.add(name)
+
+
+@pytest.mark.parametrize("error", [ValueError("No such id.\nmore"), ConnectionError("No such id.")])
+def test_what_the_hub_refuses_is_told_in_a_sentence(home, monkeypatch, error):
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file):
+            raise error
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    with pytest.raises(ModelFileError, match=r"^hf:o/n/f.gguf cannot be downloaded: No such id\.$"):
+        registry.add("hf:o/n/f.gguf")
+
+
 def test_download_goes_through_the_hub(home, models, monkeypatch):
     class Hub:
         @staticmethod
