@@ -65,7 +65,7 @@ class Guard:
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._app, self._api_key, self._most_bytes = app, api_key, most_bytes
-        self._hosts = {*LOCAL, host.lower(), *addresses(host)} if is_local(host) else None
+        self._hosts = {*LOCAL, host.lower().removesuffix("."), *addresses(host)} if is_local(host) else None
         self._origins = set(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,8 +85,10 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._hosts is not None and _site(f"//{host}")[1] not in self._hosts:
-            msg = f"the host name is {host!r}, this server is one of {', '.join(sorted(self._hosts))}: use one of them"
+        # Every browser names a host, so what names none (HTTP/1.0 probes) is no web page under a name of its own.
+        hosts = self._hosts if "host" in headers else None
+        if hosts is not None and _site(f"//{host}")[1].removesuffix(".") not in hosts:
+            msg = f"the host name is {host!r}, this server is one of {', '.join(sorted(hosts))}: use one of them"
             raise RefusedError(400, msg, code="wrong_host")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not self._may_call(origin, host):
             msg = f"the web origin {origin!r} may not call this server: --cors {origin} allows it"
@@ -97,6 +99,10 @@ class Guard:
             if scheme.lower() != "bearer" or not hmac.compare_digest(sent, right):
                 msg = "the API key is missing or wrong: send 'Authorization: Bearer KEY'"
                 raise RefusedError(401, msg, code="invalid_api_key")
+        kinds = list(dict.fromkeys(headers.getlist("content-type")))
+        if scope["method"] == "POST" and len(kinds) > 1:
+            msg = f"the request has Content-Type headers that differ, {' and '.join(map(repr, kinds[:2]))}: send one"
+            raise RefusedError(400, msg, code="invalid_http")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] == "POST" and kind != "application/json":
             msg = f"the content type is {kind!r}: send 'Content-Type: application/json'"

@@ -20,7 +20,8 @@ class Asked:
         self._parts = list(parts)
         guard = Guard(self._app, **settings)
         given = {"host": "127.0.0.1:8080", **(JSON if headers is None else headers)}
-        pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+        lists = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
+        pairs = [(name.encode(), value.encode()) for name, values in lists.items() for value in values]
         scope = {"type": "http", "method": method, "path": path, "headers": pairs}
         asyncio.run(guard(scope, self._receive, self._send))
 
@@ -82,13 +83,31 @@ def test_the_page_itself_may_post():
     assert Asked(headers={**JSON, "origin": "http://127.0.0.1:8080"}).status == 200
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]", "[::1]:8080", "::1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]", "[::1]:8080", "::1", "localhost.:8080"]
+)
 def test_names_of_this_machine(host):
     status = Asked(headers={**JSON, "host": host}).status
     assert status == (400 if host == "::1" else 200)  # without brackets it is no Host header
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost.evil", "[::2]"])
+@pytest.mark.parametrize("path", ["/health", "/v1/x"])
+def test_a_request_that_names_no_host_is_of_no_browser(path):
+    assert Asked(method="GET", path=path, headers={"host": None}).status == 200
+    asked = Asked(path=path, headers={**JSON, "host": None, "origin": "http://evil.example"})
+    assert (asked.status, asked.code) == (403, "wrong_origin")
+
+
+@pytest.mark.parametrize("kinds", [["application/json", "text/plain"], ["text/plain", "application/json"]])
+def test_content_types_that_differ_are_refused(kinds):
+    asked = Asked(headers={"content-type": kinds})
+    assert (asked.status, asked.code, asked.read) == (400, "invalid_http", None)
+    assert Asked(headers={"content-type": ["application/json"] * 2}).read == b"{}"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost.evil", "[::2]", "localhost..", "."]
+)
 def test_other_names_are_refused_at_a_local_address_only(host):
     asked = Asked(method="GET", headers={"host": host})
     assert (asked.status, asked.code) == (400, "wrong_host")

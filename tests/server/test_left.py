@@ -109,6 +109,11 @@ def test_a_header_that_is_wrong_is_named(served, more, header):
     assert told["code"] == "invalid_http"
 
 
+def test_a_probe_of_http_1_0_names_no_host(served):
+    with served.connect(b"GET /health HTTP/1.0\r\n\r\n") as connection:
+        assert everything(connection).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_websocket_is_answered_as_any_request_and_nothing_is_logged(served, logged):
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
     with served.connect(HEALTH[:-2].replace(b"/health", b"/v1/completions") + upgrade) as connection:
