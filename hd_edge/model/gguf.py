@@ -16,7 +16,7 @@ from pathlib import Path
 from hd_edge.errors import ConfigError, ModelFileError
 
 from .dimensions import check_dimensions
-from .parts import COUNT, NUMBER, check_type, part_paths
+from .parts import COUNT, NUMBER, check_tensors, check_type, part_paths
 from .soundness import (
     KINDS,
     MODEL,
@@ -27,6 +27,7 @@ from .soundness import (
     check_values,
     check_words,
     numbers_at,
+    refuse,
     shown,
     texts_at,
 )
@@ -135,6 +136,8 @@ def read_header(path: str | Path) -> GGUFHeader:
             _add(header, file, number, f"file {number + 1} of {len(files)} of the model {path.name}")
         check_values(header.scalars, header.arrays, header.tensor_types)
         check_dimensions(header.scalars, header.arrays, header.dimensions)
+        if files[1:]:  # behind what names a tensor
+            check_tensors(header.scalars, len(header.tensor_types))
     except UnsoundError as error:
         msg = f"{path} {error}"
         raise ModelFileError(msg) from None
@@ -147,6 +150,10 @@ def _add(header: GGUFHeader, path: Path, number: int, role: str) -> None:
     if (found := part.scalars.get(NUMBER)) != number:
         msg = f"{path} is not {role}: its {NUMBER} is {found}, expected {number}; fetch it again"
         raise ModelFileError(msg)
+    for name in part.tensor_types:
+        if name in header.tensor_types:
+            msg = f"{path} is damaged: it has tensor {shown(name)}, as a file before it does; fetch it again"
+            raise ModelFileError(msg)
     header.tensor_types.update(part.tensor_types)
     header.dimensions.update(part.dimensions)
 
@@ -221,6 +228,8 @@ def _parse(data: mmap.mmap, path: Path, size: int) -> GGUFHeader:
         shape = struct.unpack_from(f"<{n_dims}Q", data, at + 4)
         kind, offset = struct.unpack_from("<IQ", data, at + 4 + 8 * n_dims)
         at += 16 + 8 * n_dims
+        if name in header.tensor_types:
+            refuse(f"it has tensor {shown(name)} twice")
         type_name, block, block_bytes = TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
         header.tensor_types[name] = type_name
         header.dimensions[name] = shape

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .soundness import UnsoundError, refuse
 
-COUNT, NUMBER = "split.count", "split.no"
+COUNT, NUMBER, TENSORS = "split.count", "split.no", "split.tensors.count"
 UINT16 = 2  # type of both; llama.cpp asserts it
 FIRST = re.compile(r"(.*)-00001-of-(\d{5})\.gguf", re.DOTALL)
 
@@ -49,6 +49,20 @@ def part_paths(path: Path, scalars: Mapping[str, object]) -> list[Path]:
         msg = f"is the first of {count} files, and its name tells where the others are: it must end in {end}"
         raise UnsoundError(msg)
     return [path.with_name(name) for name in part_names(path.name)]
+
+
+def check_tensors(scalars: Mapping[str, object], found: int) -> None:
+    """Refuses files that do not have the tensors of the model, each once.
+
+    Args:
+        scalars: Metadata of the first file.
+        found: Tensors of all files.
+
+    Raises:
+        UnsoundError: The first one tells of more or fewer.
+    """
+    if (told := scalars.get(TENSORS)) != found:
+        refuse(f"its {TENSORS} is {told}, and its files have {found} tensors")
 
 
 def part_names(name: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from broken_gguf import UINT32, sound
+from broken_gguf import INT32, UINT32, sound
 from gguf_parts import parts
 from gpt2_gguf import PLACES, gpt2
 from split_gguf import UINT16, split
@@ -108,6 +108,29 @@ def test_a_part_that_is_not_whole_is_named(tmp_path):
         read_header(path)
     other.write_bytes(path.read_bytes())
     with pytest.raises(ModelFileError, match=r"00003.gguf is not file 2 of 3 .*: its split.no is 0, expected 1"):
+        read_header(path)
+
+
+def test_tensors_of_all_parts_are_those_of_the_model_each_once(tmp_path):
+    path = split(sound().to_bytes(), tmp_path, 2, 2)
+    whole = sound().to_bytes()
+    count = len(parts(whole).tensors)
+    changed(path, "split.tensors.count", INT32, count + 1)
+    with pytest.raises(ModelFileError, match=rf"tensors.count is {count + 1}, and its files have {count} tensors"):
+        read_header(path)
+    changed(path, "split.tensors.count", INT32, count)
+    made, first = parts(second(path).read_bytes()), parts(path.read_bytes()).tensors[0]
+    lost = made.tensors.pop()
+    second(path).write_bytes(made.to_bytes())
+    with pytest.raises(ModelFileError, match=rf"tensors.count is {count}, and its files have {count - 1} tensors"):
+        read_header(path)
+    made.tensors += [lost, first]
+    second(path).write_bytes(made.to_bytes())
+    with pytest.raises(ModelFileError, match=r"00002-of-00003.gguf is damaged: it has tensor '.*', as a file before"):
+        read_header(path)
+    made.tensors[-1] = lost
+    second(path).write_bytes(made.to_bytes())
+    with pytest.raises(ModelFileError, match=r"00002-of-00003.gguf is damaged: it has tensor '.*' twice"):
         read_header(path)
 
 
