@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -217,6 +218,8 @@ def open_index(folder: Path, wait: float | None = None) -> Index:
 
     make_folder(folder)
     path = folder / INDEX
+    with suppress(StoreCorruptError):  # a second look: what another process is just doing is no damage
+        return Index(path, wait)
     found = standing(path)
     try:
         return Index(path, wait)

@@ -5,7 +5,7 @@ import threading
 import pytest
 from children import run_code
 
-from hd_edge.errors import ConfigError, StoreForeignError
+from hd_edge.errors import ConfigError, StoreCorruptError, StoreForeignError
 from hd_edge.prefix import disk as disk_module
 from hd_edge.prefix.disk import Disk
 from hd_edge.prefix.index import Index
@@ -106,3 +106,18 @@ def test_a_saver_that_is_late_tells_nothing(tmp_path):
     disk.close()
     disk._ask(lambda _: index.rates(b"f" * 32), None)  # there is no index any more
     assert disk.trouble == ""
+
+
+def test_an_index_that_is_sound_at_the_second_look_stays(tmp_path, monkeypatch):
+    path, looks = tmp_path / "index.sqlite3", []
+    Index(path).close()
+    inode = path.stat().st_ino
+
+    def check(self, db):
+        looks.append(db)
+        if len(looks) == 1:
+            raise StoreCorruptError
+
+    monkeypatch.setattr(Index, "_check", check)
+    disk_module.open_index(tmp_path).close()
+    assert (len(looks), path.stat().st_ino) == (2, inode)
