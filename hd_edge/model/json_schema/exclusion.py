@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .known import Known
     from .shape import Shape
 
 
-def differ_at_once(branches: list[list[Shape]]) -> bool:
+def differ_at_once(branches: list[list[Shape]], known: Known) -> bool:
     """Whether no value fits two branches, as far as that is seen without pairs."""
     shapes = [shape for branch in branches for shape in branch]
-    if all(shape.values is not None for shape in shapes):
-        return _disjoint([[list(shape.listed) for shape in branch] for branch in branches])
+    listed = [[list(known.listed(shape.values)) for shape in branch if shape.values is not None] for branch in branches]
+    if sum(map(len, listed)) == len(shapes):
+        return _disjoint(listed)
     return any(
         _disjoint([[_tags(shape, name) for shape in branch] for branch in branches])
         for name in (shapes[0].required if shapes else ())
     )
 
 
-def _disjoint(branches: list[list[list[str]]]) -> bool:
-    """Whether each branch has texts, in all of its shapes, that no other has."""
-    seen = set[str]()
+def _disjoint(branches: Sequence[Sequence[Sequence[Hashable]]]) -> bool:
+    """Whether each branch has values, in all of its shapes, that no other has."""
+    seen = set[Hashable]()
     for branch in branches:
-        here = {text for texts in branch for text in texts}
+        here = {value for values in branch for value in values}
         if not all(branch) or here & seen:
             return False
         seen |= here
@@ -39,13 +42,13 @@ def _tags(shape: Shape, name: str) -> list[str]:
     return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
 
 
-def plainly_apart(one: Shape, other: Shape) -> bool:
+def plainly_apart(one: Shape, other: Shape, known: Known) -> bool:
     """Whether what is written for one shape is seen not to fit the other, without a look into its members."""
     kinds = one.meant if other.types is None else one.meant & other.types
     if not kinds:
         return True
     if one.values is not None and other.values is not None:
-        return one.listed.keys().isdisjoint(other.listed)
+        return known.listed(one.values).keys().isdisjoint(known.listed(other.values))
     return kinds == {"object"} and (_knows_not(other, one.required) or _knows_not(one.closed, other.required))
 
 

@@ -6,20 +6,26 @@ import json
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError, at_most, refuse
 
 from .formats import FORMATS
 from .numbers import Bound
-from .pattern_parser import pattern
 from .shape import TYPES, Shape, innermost, nested
+
+if TYPE_CHECKING:
+    from .known import Known
 
 MOST_TIMES = 1_000_000  # minItems, maxLength, ...
 
 
-def own_shape(schema: dict[str, Any]) -> Shape:
+def own_shape(schema: dict[str, Any], known: Known) -> Shape:
     """The shape that the schema's own keywords give.
+
+    Args:
+        schema: The schema.
+        known: Of the conversion.
 
     Raises:
         ConfigError: A keyword has a value that it cannot have, or that is too large.
@@ -31,7 +37,7 @@ def own_shape(schema: dict[str, Any]) -> Shape:
     matching = nested(schema, "patternProperties")
     patterns = tuple(_patterns(schema))
     for text in (*patterns, *matching):
-        pattern(text)
+        known.pattern(text)
     return Shape(
         types=types,
         whole=whole,
@@ -76,7 +82,8 @@ def _values(schema: dict[str, Any]) -> tuple[Any, ...] | None:
     if "const" in schema:
         found = [schema["const"]]
         if "enum" in schema:
-            return tuple(value for value in schema["enum"] if json.dumps(value) == json.dumps(found[0]))
+            const = json.dumps(found[0])
+            return tuple(value for value in schema["enum"] if json.dumps(value) == const)
     elif "enum" in schema:
         found = schema["enum"]
         if not isinstance(found, list) or not found:

@@ -7,20 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import permutations, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
 from .exclusion import differ_at_once, plainly_apart
-from .shape import Schema, Shape, both, nested, searched
+from .shape import Schema, Shape, both, nested
+
+if TYPE_CHECKING:
+    from .known import Known
 
 CANNOT = ("contains", "$dynamicRef", "$recursiveRef", "then", "else")  # all that are not known are annotations
 MOST_SHAPES = 2000  # that one value may have
 MOST_FOLLOWED = 64  # references and alternatives in each other
-MOST_WORK = 60_000  # schemas that are read, and shapes that are compared or joined
-PAIR = 14  # the work of telling two small shapes apart where that takes a look into them: some 0.2 ms
-PLAIN = 64  # entries of shapes that are looked up, or joined, in a piece of work
+READING = "reading of schemas"  # what work is spent on
+TELLING = "telling of alternatives apart"
+PAIR = 100  # steps of telling two small shapes apart where that takes a look into them
 
 
 class Reader:
@@ -28,6 +31,7 @@ class Reader:
 
     Args:
         document: What references are looked up in.
+        known: Of the conversion.
         loose: Where a keyword cannot be held, note it and go on without it.
         own: Gives the shape of a schema's own keywords.
         apart: Tells whether no text that is written for the first of two shapes fits the second.
@@ -37,13 +41,19 @@ class Reader:
     """
 
     def __init__(
-        self, document: Schema, *, loose: bool, own: Callable[[Schema], Shape], apart: Callable[[Shape, Shape], bool]
+        self,
+        document: Schema,
+        known: Known,
+        *,
+        loose: bool,
+        own: Callable[[Schema, Known], Shape],
+        apart: Callable[[Shape, Shape], bool],
     ) -> None:
-        self._document, self._loose, self._own_shape, self._apart = document, loose, own, apart
+        self._document, self._known, self._loose, self._own_shape, self._apart = document, known, loose, own, apart
+        self._work = known.work
         self._following: list[str] = []
-        self._known: dict[str, list[Shape]] = {}
+        self._referred_to: dict[str, list[Shape]] = {}
         self._read: dict[int, tuple[Schema, list[Shape]]] = {}  # by id: the schema is kept, so that no other gets it
-        self._work = 0
         self.notes: dict[str, None] = {}
 
     def shapes(self, schema: Schema, depth: int = 0) -> list[Shape]:
@@ -52,7 +62,7 @@ class Reader:
         Raises:
             ConfigError: A part is no schema, cannot be held, or is too large.
         """
-        self.spend(1)
+        self._work.spend(3, READING)
         at_most("schemas in schemas", depth, MOST_FOLLOWED)
         if isinstance(schema, bool):
             return [Shape()] if schema else []
@@ -61,7 +71,7 @@ class Reader:
         if id(schema) not in self._read:
             self._read[id(schema)] = schema, self._combined(schema, depth)
         found = self._read[id(schema)][1]
-        self.spend(len(found))
+        self._work.spend(2 * len(found), READING)
         return found
 
     def _combined(self, schema: dict[str, Any], depth: int) -> list[Shape]:
@@ -69,8 +79,9 @@ class Reader:
             if keyword in schema and (keyword not in ("then", "else") or "if" in schema):
                 with self._held():
                     refuse(SchemaError, f"{keyword} cannot be held: leave it out, and check the answer")
+        self._work.spend(40, READING)
         found = [self._own(schema)]
-        self.spend(found[0].entries // PLAIN)
+        self._work.spend(found[0].entries, READING)
         if (negated := schema.get("not")) is not None:
             with self._held():
                 if negated not in ({}, True) and negated is not False:
@@ -87,27 +98,19 @@ class Reader:
             found = self._all(found, [shape for one in other for shape in self.shapes(one, depth + 1)])
         return [_with_rest(shape, schema) for shape in found]
 
-    def spend(self, work: int) -> None:
-        """Counts work before it is done.
-
-        Raises:
-            ConfigError: There is no more left for this document.
-        """
-        self._work += work
-        at_most("schemas and shapes to read", self._work, MOST_WORK)
-
     def _own(self, schema: dict[str, Any]) -> Shape:
         try:
-            return self._own_shape(schema)
+            return self._own_shape(schema, self._known)
         except SchemaError as error:
             if not self._loose:
                 raise
             self.notes[str(error)] = None
-            return self._own_shape({keyword: value for keyword, value in schema.items() if self._can(keyword, value)})
+            held = {keyword: value for keyword, value in schema.items() if self._can(keyword, value)}
+            return self._own_shape(held, self._known)
 
     def _can(self, keyword: str, value: Any) -> bool:
         try:
-            self._own_shape({keyword: value})
+            self._own_shape({keyword: value}, self._known)
         except SchemaError:
             return False
         return True
@@ -124,12 +127,8 @@ class Reader:
 
     def _all(self, some: list[Shape], others: list[Shape]) -> list[Shape]:
         at_most("shapes of one value", len(some) * len(others), MOST_SHAPES)
-        self.spend(len(some) * len(others))
-        for ones, number in ((some, len(others)), (others, len(some))):
-            self.spend(number * sum(shape.entries for shape in ones) // PLAIN)
-        self.spend(sum(searched(one, other) for one, other in product(some, others)))
-        merged = (both(one, other) for one, other in product(some, others))
-        return list({shape.key: shape for shape in merged if shape is not None}.values())
+        merged = (both(one, other, self._known) for one, other in product(some, others))
+        return list({self._known.shape(shape): shape for shape in merged if shape is not None}.values())
 
     def _listed(self, schema: dict[str, Any], keyword: str) -> list[Schema]:
         parts = schema.get(keyword, [])
@@ -147,18 +146,18 @@ class Reader:
 
     def _exclude(self, branches: list[list[Shape]]) -> None:
         """``oneOf``: what is written for one must not fit another."""
-        if differ_at_once(branches):
+        if differ_at_once(branches, self._known):
             return
         every = sum(map(len, branches))
         others = [(shape, every - len(branch)) for branch in branches for shape in branch]
-        self.spend(sum(number * (8 + 2 * shape.entries) // PLAIN for shape, number in others))
+        self._work.spend(sum(number * (2 + shape.entries // 2) for shape, number in others), TELLING)
         left = [
             (places, pair)
             for places in permutations(range(len(branches)), 2)
             for pair in product(*(branches[place] for place in places))
-            if not plainly_apart(*pair)
+            if not plainly_apart(pair[0], pair[1], self._known)
         ]
-        self.spend(sum(max(PAIR, one.size + other.size) for _, (one, other) in left))  # before the first is compared
+        self._work.spend(PAIR * len(left), TELLING)  # before the first are compared
         for places, pair in left:
             if not self._apart(*pair):
                 first, second = sorted(places)
@@ -170,8 +169,8 @@ class Reader:
     def _referred(self, reference: Any, depth: int) -> list[Shape]:
         if not isinstance(reference, str):
             refuse(ConfigError, f"$ref is {str(reference)[:60]}, expected a text")
-        if reference in self._known:
-            return self._known[reference]
+        if reference in self._referred_to:
+            return self._referred_to[reference]
         if reference in self._following:
             refuse(SchemaError, f"$ref {reference!r} refers to itself, with nothing between")
         self._following.append(reference)
@@ -179,7 +178,7 @@ class Reader:
             found = self.shapes(self._target(reference), depth + 1)
         finally:
             self._following.pop()
-        self._known[reference] = found
+        self._referred_to[reference] = found
         return found
 
     def _target(self, reference: str) -> Schema:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError, refuse
 
-from .automaton import matches
 from .numbers import Bound
-from .pattern_parser import pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from .known import Known
 
 Schema = Any  # a dict or a bool
 MOST_PATTERNS = 4  # of names of one object's members
@@ -83,27 +85,33 @@ class Shape:
         }
         return frozenset(name for name, says in about.items() if says) or frozenset(TYPES)
 
-    @cached_property
-    def key(self) -> str:
-        """Equal for equal shapes, the order of properties included."""
-        said = [getattr(self, one.name) for one in fields(self) if one.name != "types"]
-        return json.dumps([sorted(self.meant), *said], default=str)
+    def told(self, number: Callable[[Any], int]) -> Hashable:
+        """Equal for equal shapes, the order of properties included.
 
-    @cached_property
-    def listed(self) -> dict[str, Any]:
-        """The values by what is equal for equal ones."""
-        return {canonical(value): value for value in self.values or ()}
+        Args:
+            number: Gives numbers of JSON, as ``Known.as_written`` does.
+        """
+        numbers = self.low, self.high, self.multiple, self.whole
+        texts = self.length, self.patterns
+        arrays = number(self.first), number(self.items), self.count, self.unique
+        members = number(self.properties), self.required, number(self.additional), self.members
+        names = number(self.matching), number(self.names)
+        return Shape, self.meant, number(self.values), numbers, texts, arrays, members, names
 
     @cached_property
     def entries(self) -> int:
         """What it lists."""
-        lists = (self.values, self.properties, self.required, self.first, self.matching, self.names, self.patterns)
+        lists = (
+            self.values,
+            self.properties,
+            self.required,
+            self.first,
+            self.matching,
+            self.names,
+            self.patterns,
+            self.multiple,
+        )
         return sum(len(one) for one in lists if one is not None)
-
-    @property
-    def size(self) -> int:
-        """The work of writing it."""
-        return self.entries + len(self.key) // 1024
 
     @cached_property
     def closed(self) -> Shape:
@@ -112,14 +120,16 @@ class Shape:
         return replace(self, types=self.meant, additional=self.additional if open_ else False)
 
 
-def both(one: Shape, other: Shape) -> Shape | None:
+def both(one: Shape, other: Shape, known: Known) -> Shape | None:
     """What holds where both do; None where that is certain to be nothing."""
+    known.work.spend(30 + one.entries + other.entries, "joining of alternatives")
     types = one.types if other.types is None else other.types if one.types is None else one.types & other.types
     values = one.values
     if values is None:
         values = other.values
     elif other.values is not None:
-        values = tuple(value for key, value in one.listed.items() if key in other.listed)
+        others = known.listed(other.values)
+        values = tuple(value for number, value in known.listed(values).items() if number in others)
     if (types is not None and not types) or values == ():
         return None
     return Shape(
@@ -131,9 +141,9 @@ def both(one: Shape, other: Shape) -> Shape | None:
         multiple=tuple(dict.fromkeys((*one.multiple, *other.multiple))),
         length=_inside(one.length, other.length),
         patterns=tuple(dict.fromkeys((*one.patterns, *other.patterns))),
-        **_arrays(one, other),
+        **_arrays(one, other, known),
         unique=one.unique or other.unique,
-        **_objects(one, other),
+        **_objects(one, other, known),
         required=tuple(dict.fromkeys((*one.required, *other.required))),
         matching=(*one.matching, *other.matching),
         members=_inside(one.members, other.members),
@@ -156,81 +166,46 @@ def _inside(one: tuple[int, int | None], other: tuple[int, int | None]) -> tuple
     return max(one[0], other[0]), min(most) if most else None
 
 
-def _arrays(one: Shape, other: Shape) -> dict[str, Any]:
+def _arrays(one: Shape, other: Shape, known: Known) -> dict[str, Any]:
     first = None
     if one.first is not None or other.first is not None:
         length = max(len(shape.first or ()) for shape in (one, other))
-        first = tuple(all_of(_item(one, place), _item(other, place)) for place in range(length))
+        first = tuple(all_of(_item(one, place), _item(other, place), known) for place in range(length))
     least = [end for end in (one.count[0], other.count[0]) if end is not None]
     most = [end for end in (one.count[1], other.count[1]) if end is not None]
     count = max(least) if least else None, min(most) if most else None
-    return {"first": first, "items": all_of(one.items, other.items), "count": count}
+    return {"first": first, "items": all_of(one.items, other.items, known), "count": count}
 
 
 def _item(shape: Shape, place: int) -> Schema:
     return shape.first[place] if shape.first is not None and place < len(shape.first) else shape.items
 
 
-def _objects(one: Shape, other: Shape) -> dict[str, Any]:
+def _objects(one: Shape, other: Shape, known: Known) -> dict[str, Any]:
     properties = None
     if one.properties is not None or other.properties is not None:
         names = dict.fromkeys((*(one.properties or ()), *(other.properties or ())))
-        properties = {name: all_of(_member(one, name), _member(other, name)) for name in names}
-    return {"properties": properties, "additional": all_of(one.additional, other.additional)}
+        properties = {name: all_of(_member(one, name, known), _member(other, name, known), known) for name in names}
+    return {"properties": properties, "additional": all_of(one.additional, other.additional, known)}
 
 
-def _member(shape: Shape, name: str) -> Schema:
+def _member(shape: Shape, name: str, known: Known) -> Schema:
     """What a shape says of a member that another one names."""
     if shape.properties is not None and name in shape.properties:
         return shape.properties[name]
-    known = any(matches(pattern(text), name) for text, _ in shape.matching)  # then by its pattern, which is kept
-    return None if known else shape.additional
+    found = any(known.found(text, name) for text, _ in shape.matching)
+    return None if found else shape.additional  # where it is found, it is known by its pattern, which is kept
 
 
-def all_of(one: Schema, other: Schema) -> Schema:
+def all_of(one: Schema, other: Schema, known: Known) -> Schema:
     """A schema of what both hold; None says nothing."""
-    if one is None or one is True or same(one, other):
+    if one is None or one is True:
         return other if one is None or other is not None else one
     if other is None or other is True:
         return one
+    if one is other or known.equal(one) == known.equal(other):
+        return other
     return {"allOf": [one, other]}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality of JSON values: 1 is 1.0, true is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return one == other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    return type(one) is type(other) and bool(one == other)
-
-
-def canonical(value: Any) -> str:
-    """A text that is equal for equal JSON values, as ``same`` has it."""
-    return json.dumps(_plain(value), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return value
-
-
-def searched(one: Shape, other: Shape) -> int:
-    """The work of searching the names of each shape's members for the patterns of the other."""
-    return sum(
-        len(patterns.matching) * sum(1 + len(name) // 8 for name in names.properties or ())
-        for patterns, names in ((one, other), (other, one))
-        if patterns.matching
-    )
 
 
 def nested(schema: dict[str, Any], keyword: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,17 +12,18 @@ from .arrays import array
 from .automaton import Both, Other
 from .fitting import fits_shape
 from .keywords import own_shape
+from .known import Known
 from .numbers import number
 from .objects import Members
-from .pattern_parser import pattern, work_of
-from .reading import Reader
+from .reading import TELLING, Reader
 from .rules import Name, Rules
-from .shape import Schema, Shape, both, searched
+from .shape import Schema, Shape, both
 from .texts import automaton, literal, spell, spelled, text
+from .work import Work
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
-PLACES = 40  # of patterns that are looked at in a piece of the reader's work
+MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
@@ -68,7 +68,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
         ConfigError: As ``grammar_of``.
     """
     writer = Writer(schema, loose=loose)
-    rules, free = writer.rules, Other(pattern(without))
+    rules, free = writer.rules, Other(writer.known.pattern(without))
     root = rules.new("value")
     for shape in writer.reader.shapes(schema):
         if "string" not in shape.meant:
@@ -82,7 +82,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
         least, most = shape.length
         if loose and max(least, most or 0) > MOST_COUNTED:
             shape = replace(shape, length=(0, None))
-        rules.add(root, spell(rules, Both(automaton(shape), free), '""', escaped=False))
+        rules.add(root, spell(rules, Both(automaton(shape, writer.known), free), '""', escaped=False))
     found = rules.text(root)
     if found is None:
         refuse(SchemaError, "no text fits the schema")
@@ -106,17 +106,21 @@ class Writer:
     Args:
         document: What references are looked up in.
         loose: As ``grammar_of`` takes it.
-        reader: Of the same document, from another writer.
+        beside: Another writer of the same document, for whom this one only tells whether anything can be written.
     """
 
-    def __init__(self, document: Schema, *, loose: bool, reader: Reader | None = None) -> None:
-        self.rules = Rules()
-        self.reader = reader or Reader(document, loose=loose, own=own_shape, apart=self._apart)
+    def __init__(self, document: Schema, *, loose: bool, beside: Writer | None = None) -> None:
+        self.known: Known = Known(Work()) if beside is None else beside.known
+        self.rules = Rules(self.known.work, sketch=beside is not None)
+        if beside is None:
+            self.reader = Reader(document, self.known, loose=loose, own=own_shape, apart=self._apart)
+        else:
+            self.reader = beside.reader
         self._document, self._loose = document, loose
-        self._by_schema: dict[str, Name] = {}
-        self._by_shape: dict[str, Name] = {}
+        self._by_schema: dict[int, Name] = {}
+        self._by_shape: dict[int, Name] = {}
         self._todo: list[tuple[Name, Schema | Shape, str, int]] = []
-        self._pairs: dict[tuple[str, str], bool] = {}
+        self._pairs: dict[tuple[int, int], bool] = {} if beside is None else beside._pairs
 
     def value(self, schema: Schema, where: str, depth: int) -> Name:
         """The rule of a schema.
@@ -127,8 +131,7 @@ class Writer:
             depth: It stands at.
         """
         at_most("schemas in schemas", depth, MOST_NESTED)
-        key = json.dumps(schema)
-        self.reader.spend(len(key) // 1024)
+        key = self.known.as_written(schema)
         if key not in self._by_schema:
             self._by_schema[key] = self.rules.new("value")
             self._todo.append((self._by_schema[key], schema, where, depth))
@@ -136,7 +139,7 @@ class Writer:
 
     def shape(self, shape: Shape, where: str, depth: int) -> Name:
         """The rule of a shape."""
-        key = shape.key
+        key = self.known.shape(shape)
         if key not in self._by_shape:
             self._by_shape[key] = self.rules.new("shape")
             self._todo.append((self._by_shape[key], shape, where, depth))
@@ -187,18 +190,19 @@ class Writer:
             for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
                 self.rules.add(rule, *parts)
         if "string" in meant:
-            self.rules.add(rule, *text(self.rules, shape))
+            self.rules.add(rule, *text(self.rules, shape, self.known))
         if "array" in meant:
 
             def item(schema: Schema) -> Name:
                 return self.value(schema, f"{where}/items", depth + 1)
 
-            self.rules.add(rule, *array(self.rules, shape, value=item, listed=self._listed))
+            self.rules.add(rule, *array(self.rules, shape, value=item, listed=self._listed, number=self.known.equal))
         if "object" in meant:
             members = Members(
                 self.rules,
                 shape,
-                value=lambda schema, name: self.value(schema, f"{where}/{name}", depth + 1),
+                self.known,
+                value=lambda schema, name: self.value(schema, f"{where}/{name[:MOST_TOLD]}", depth + 1),
                 shapes=self.reader.shapes,
                 fits=self.fits,
             )
@@ -209,12 +213,8 @@ class Writer:
         return any(self.fits_shape(value, shape) for shape in self.reader.shapes(schema))
 
     def fits_shape(self, value: Any, shape: Shape) -> bool:
-        """Whether a value fits a shape; the search for patterns is counted."""
-        self.reader.spend(len(shape.patterns))
-        found = fits_shape(value, shape, self.fits)
-        if isinstance(value, str):
-            self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
-        return found
+        """Whether a value fits a shape."""
+        return fits_shape(value, shape, self.fits, self.known)
 
     def _listed(self, schema: Schema) -> list[Any] | None:
         """All values of a schema; None: they are not listed in it."""
@@ -231,11 +231,10 @@ class Writer:
 
     def _apart(self, one: Shape, other: Shape) -> bool:
         """Whether no text that is written for one shape fits the other: nothing can be written for both."""
-        self.reader.spend(searched(one, other))
-        merged = both(one.closed, other)
+        merged = both(one.closed, other, self.known)
         if merged is None:
             return True
-        key = one.key, other.key
+        key = self.known.shape(one), self.known.shape(other)
         if key not in self._pairs:
             self._pairs[key] = True  # where the same is asked within, this answer decides
             self._pairs[key] = self._tagged(one, other) or self._nothing(merged)
@@ -253,12 +252,11 @@ class Writer:
         return False
 
     def _nothing(self, shape: Shape) -> bool:
-        writer = Writer(self._document, loose=self._loose, reader=self.reader)
-        writer._pairs = self._pairs
+        writer = Writer(self._document, loose=self._loose, beside=self)
         try:
             root = writer.shape(shape, "#", 0)
             writer.write()
         except ConfigError:
-            self.reader.spend(0)  # where no work is left, that is the error, and not that a value may fit both
+            self.known.work.spend(0, TELLING)  # no work left is the error, not that a value may fit both
             return False
         return root.text not in writer.rules.productive()
