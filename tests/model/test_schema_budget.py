@@ -10,28 +10,23 @@ import tracemalloc
 import pytest
 
 from hd_edge import ConfigError
-from hd_edge.model.json_schema import keywords, writer
+from hd_edge.model.json_schema import keywords
 from hd_edge.model.json_schema.automaton import Words, matches
 from hd_edge.model.json_schema.pattern_parser import Parser
 from hd_edge.model.json_schema.work import MOST_STEPS, Work
 from hd_edge.model.json_schema.writer import grammar_of
+from hd_edge.model.schema import check_schemas
 
 CATEGORIES = "Lu Ll Lt Lm Lo L Mn Mc Me M Nd Nl No N Pc Pd Ps Pe Pi Pf Po P Sm Sc Sk So S Zs Zl Zp Z Cc Cf Co Cn C"
 PATTERNS = [f"(a?){{{700 + i}}}b" for i in range(4)]  # of names
 NAMES = [f"{i:03d}" + "a" * 900 for i in range(200)]
 
 
-@pytest.fixture
-def spent(monkeypatch):
+def spent(schema) -> int:
     """The steps of a conversion."""
-    made = []
-    monkeypatch.setattr(writer, "Work", lambda: made.append(Work()) or made[-1])
-
-    def steps(schema) -> int:
-        grammar_of(schema)
-        return made[-1].spent
-
-    return steps
+    work = Work()
+    grammar_of(schema, work=work)
+    return work.spent
 
 
 def texts(*patterns: str) -> list[dict]:
@@ -67,7 +62,7 @@ def objects(*schemas: dict) -> dict:
     ],
     ids=["identifiers", "hosts", "optional", "kinds", "formats", "categories", "objects", "propertyNames"],
 )
-def test_what_somebody_may_write_takes_a_part_of_the_budget(spent, schema):
+def test_what_somebody_may_write_takes_a_part_of_the_budget(schema):
     assert spent(schema) < 0.6 * MOST_STEPS
 
 
@@ -143,3 +138,13 @@ def test_messages_hold_a_part_of_a_long_name():
     inner = {"type": "object", "properties": {"x": {"contains": {}}}}
     with pytest.raises(ConfigError, match=f"at #/{'n' * 60}/x: contains"):
         grammar_of({"type": "object", "properties": {"n" * 5000: inner}})
+
+
+def tools(number: int, parameters: dict) -> list[dict]:
+    return [{"function": {"name": f"f{i}", "parameters": {**parameters, "title": str(i)}}} for i in range(number)]
+
+
+def test_the_tools_of_one_request_share_a_budget():
+    check_schemas(tools(128, {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(20)}}), None)
+    with pytest.raises(ConfigError, match=r"the request has \d+ steps of work in the schemas of its tools, at most"):
+        check_schemas(tools(20, {"type": "object", "properties": {"a": texts("^(a?b?c?){200}$")[0]}}), None)

@@ -218,7 +218,7 @@ class Parser:
             known = category(found[2])
             if not known:
                 self._fail(f"there is no category {found[2]}")
-            self._work.spend(2 * len(known), READING)
+            self._work.spend(4 * len(known), READING)
             return known if found[1] == "p" else complement(known)
         if character in "xu":
             code = self._code()
@@ -258,6 +258,7 @@ class Parser:
         refuse(SchemaError, f"pattern {self._text[:60]!r}: {what} (at character {self._at})")
 
 
+@cache  # of at most 702 names
 def category(name: str) -> list[Range]:
     """The characters of a general category, such as ``L`` or ``Lu``; empty: there is none of this name."""
     return united([(first, last) for first, last, kind in _categories() if kind.startswith(name)])

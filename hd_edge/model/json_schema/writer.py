@@ -27,13 +27,16 @@ MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
-def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) -> tuple[str, list[str]]:
+def grammar_of(
+    schema: Schema, *, loose: bool = False, of_object: bool = False, work: Work | None = None
+) -> tuple[str, list[str]]:
     """GBNF of a schema, whose first rule is ``root``.
 
     Args:
         schema: A JSON schema, of the drafts 4 to 2020-12.
         loose: Keywords that cannot be held are left out, and told.
         of_object: Only objects are written.
+        work: What is spent of it is spent on this schema; None: a budget of its own.
 
     Returns:
         The grammar, and what was left out of the schema.
@@ -41,7 +44,7 @@ def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) 
     Raises:
         ConfigError: It is no schema, too large, asks for what cannot be held, or nothing fits it.
     """
-    writer = Writer(schema, loose=loose)
+    writer = Writer(schema, loose=loose, work=work)
     whole = {"allOf": [schema, {"type": "object"}]} if of_object else schema
     root = writer.value(whole, "#", 0)
     writer.write()
@@ -53,13 +56,16 @@ def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) 
     return found, list(writer.reader.notes)
 
 
-def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tuple[str, list[str]]:
+def text_grammar_of(
+    schema: Schema, without: str, *, loose: bool = False, work: Work | None = None
+) -> tuple[str, list[str]]:
     """GBNF of the texts that fit a schema, as they are: without quotes and escapes.
 
     Args:
         schema: A JSON schema; what it says of other types is passed over.
         without: A pattern that is not found in them.
         loose: As ``grammar_of`` takes it; long bounds of lengths are left out, too.
+        work: As ``grammar_of`` takes it.
 
     Returns:
         As ``grammar_of``.
@@ -67,7 +73,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
     Raises:
         ConfigError: As ``grammar_of``.
     """
-    writer = Writer(schema, loose=loose)
+    writer = Writer(schema, loose=loose, work=work)
     rules, free = writer.rules, Other(writer.known.pattern(without))
     root = rules.new("value")
     for shape in writer.reader.shapes(schema):
@@ -106,11 +112,14 @@ class Writer:
     Args:
         document: What references are looked up in.
         loose: As ``grammar_of`` takes it.
+        work: As ``grammar_of`` takes it.
         beside: Another writer of the same document, for whom this one only tells whether anything can be written.
     """
 
-    def __init__(self, document: Schema, *, loose: bool, beside: Writer | None = None) -> None:
-        self.known: Known = Known(Work()) if beside is None else beside.known
+    def __init__(
+        self, document: Schema, *, loose: bool, work: Work | None = None, beside: Writer | None = None
+    ) -> None:
+        self.known: Known = Known(work or Work()) if beside is None else beside.known
         self.rules = Rules(self.known.work, sketch=beside is not None)
         if beside is None:
             self.reader = Reader(document, self.known, loose=loose, own=own_shape, apart=self._apart)
