@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from hd_edge import ConfigError
-from hd_edge.model.json_schema import keywords
+from hd_edge.model.json_schema import exclusion, keywords
 from hd_edge.model.json_schema.automaton import Words, matches
 from hd_edge.model.json_schema.pattern_parser import Parser
 from hd_edge.model.json_schema.work import MOST_STEPS, Work
@@ -138,6 +138,15 @@ def test_messages_hold_a_part_of_a_long_name():
     inner = {"type": "object", "properties": {"x": {"contains": {}}}}
     with pytest.raises(ConfigError, match=f"at #/{'n' * 60}/x: contains"):
         grammar_of({"type": "object", "properties": {"n" * 5000: inner}})
+
+
+def test_only_members_that_all_alternatives_require_can_be_their_tags(monkeypatch):
+    asked, tags = [], exclusion._tags
+    monkeypatch.setattr(exclusion, "_tags", lambda shape, name: asked.append(name) or tags(shape, name))
+    many = {"type": "object", "required": [f"n{i}" for i in range(300)], "properties": {"n7": {"const": "0"}}}
+    others = [{"type": "object", "required": ["n7"], "properties": {"n7": {"const": str(i)}}} for i in range(1, 9)]
+    grammar_of({"oneOf": [many, *others]})
+    assert asked == ["n7"] * 9
 
 
 def tools(number: int, parameters: dict) -> list[dict]:

@@ -92,7 +92,7 @@ class Words:
         words: The texts.
     """
 
-    width = 1
+    width = 4  # it searches, others look up
 
     def __init__(self, words: Collection[str]) -> None:
         self._words = sorted(set(words))

@@ -16,10 +16,8 @@ def differ_at_once(branches: list[list[Shape]], known: Known) -> bool:
     listed = [[list(known.listed(shape.values)) for shape in branch if shape.values is not None] for branch in branches]
     if sum(map(len, listed)) == len(shapes):
         return _disjoint(listed)
-    return any(
-        _disjoint([[_tags(shape, name) for shape in branch] for branch in branches])
-        for name in (shapes[0].required if shapes else ())
-    )
+    common = set.intersection(*(set(shape.required) for shape in shapes))
+    return any(_disjoint([[_tags(shape, name) for shape in branch] for branch in branches]) for name in common)
 
 
 def _disjoint(branches: Sequence[Sequence[Sequence[Hashable]]]) -> bool:

@@ -105,6 +105,7 @@ class Reader:
             if not self._loose:
                 raise
             self.notes[str(error)] = None
+            self._work.spend(40 * len(schema), READING)
             held = {keyword: value for keyword, value in schema.items() if self._can(keyword, value)}
             return self._own_shape(held, self._known)
 
