@@ -42,7 +42,7 @@ class Handle:
 
     # -- for the engine ------------------------------------------------------------------------------------------
 
-    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> RuntimeError | None:
+    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> RuntimeError | MemoryError | None:
         """Answers on this seat, in a thread of its own; then leaves it.
 
         Returns:
@@ -69,7 +69,7 @@ class Handle:
 
         try:
             RunningStream(seat, chunks, deliver).start()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             self._seat = None
             return error
         return None

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .completion import Completions
 
 
+NO_MEMORY = "no memory is left for this: ask for less, or give the process more"
+
+
 @dataclass(frozen=True)
 class Arrival:
     """One thing that came out of a running stream.
@@ -47,13 +50,13 @@ class RunningStream:
         """Begins. An exception that a signal raises meanwhile leaves a thread that ``stop()`` ends.
 
         Raises:
-            RuntimeError: No thread can be made.
+            RuntimeError, MemoryError: No thread can be made.
         """
         self._begun = True
         try:
             self._thread.start()
-        except RuntimeError:
-            self._begun = False
+        except (RuntimeError, MemoryError):
+            self._begun = self._thread.is_alive()
             raise
 
     def _run(self) -> None:
@@ -69,6 +72,8 @@ class RunningStream:
                 if close := getattr(stream, "close", None):
                     close()
                 self._llm.catch_up()
+        except MemoryError:  # a new one: the frames of that one hold what took the memory, and telling takes some, too
+            error = MemoryError(NO_MEMORY)
         except BaseException as raised:  # handed to the thread that waits
             error = raised
         self._ended = True

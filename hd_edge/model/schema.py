@@ -12,10 +12,12 @@ from llama_cpp.llama_grammar import JSON_GBNF
 
 from hd_edge.errors import ConfigError, at_most
 
+from .json_schema.work import MOST_STEPS, Work
 from .json_schema.writer import grammar_of, takes_object, text_grammar_of
 
 FORMATS = ("text", "json_object", "json_schema")
 MOST_BYTES = 256 * 1024  # of a schema
+MOST_STEPS_OF_TOOLS = 2 * MOST_STEPS  # one more tool may be begun
 
 NOTHING = 'root ::= "{}"'  # arguments of a function without parameters
 
@@ -77,6 +79,11 @@ def schema_grammar(
     Raises:
         ConfigError: It is too large, no schema, or has a keyword that cannot be held.
     """
+    return _grammar(schema, param, loose, without, of_object)[0]
+
+
+def _grammar(schema: Any, param: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, int]:
+    """The grammar, and the steps of work that it took."""
     try:
         text = json.dumps(schema)
     except (RecursionError, TypeError, ValueError) as error:
@@ -84,7 +91,7 @@ def schema_grammar(
         raise ConfigError(msg, param) from error
     try:
         at_most("bytes", len(text), MOST_BYTES)
-        grammar, notes = _converted(text, loose, without, of_object)
+        grammar, notes, steps = _converted(text, loose, without, of_object)
     except ConfigError as error:
         msg = f"{param}: {error}"
         if not str(error).startswith("the JSON schema has"):
@@ -95,37 +102,44 @@ def schema_grammar(
         raise ConfigError(msg, param) from error
     for note in notes:
         log.warning("%s: not held, and left to the model: %s", param, note)
-    return grammar
+    return grammar, steps
 
 
 @lru_cache(maxsize=64)
-def _converted(schema: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, list[str]]:
+def _converted(schema: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, list[str], int]:
     """Assistants send the same tools with every request."""
+    work = Work()
     if without is not None:
-        return text_grammar_of(json.loads(schema), without, loose=loose)
-    return grammar_of(json.loads(schema), loose=loose, of_object=of_object)
+        grammar, notes = text_grammar_of(json.loads(schema), without, loose=loose, work=work)
+    else:
+        grammar, notes = grammar_of(json.loads(schema), loose=loose, of_object=of_object, work=work)
+    return grammar, notes, work.spent
 
 
 def check_schemas(tools: Any, functions: Any) -> None:
     """Checks every schema that a chat completion may make a grammar of.
 
     Raises:
-        ConfigError: One cannot be made a grammar; the message names the place.
+        ConfigError: One cannot be made a grammar, the message names the place; or all together are too large.
     """
+    steps = 0
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict):
-            _check(tool.get("function"), f"tools[{place}].function")
+            steps += _check(tool.get("function"), f"tools[{place}].function", steps)
     for place, function in enumerate(functions if isinstance(functions, list) else ()):
-        _check(function, f"functions[{place}]")
+        steps += _check(function, f"functions[{place}]", steps)
 
 
-def _check(function: Any, param: str) -> None:
+def _check(function: Any, param: str, before: int) -> int:
+    """The steps of work that a function's schema takes, behind those before it."""
     if not isinstance(function, dict) or not (schema := function.get("parameters")):
-        return
-    tool_grammar(function, param)
+        return 0
+    at_most("steps of work in the schemas of its tools", before, MOST_STEPS_OF_TOOLS, "the request")
+    steps = _grammar(schema, f"{param}.parameters", function.get("strict") is not True, None, True)[1]
     if not _takes_object(json.dumps(schema)):
         msg = f"{param}.parameters is {str(schema)[:60]}, expected a JSON schema of an object, whose members they are"
         raise ConfigError(msg, f"{param}.parameters")
+    return steps
 
 
 @lru_cache(maxsize=64)

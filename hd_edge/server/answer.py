@@ -110,9 +110,11 @@ class Answer(Response):
         over: asyncio.Future[BaseException | None] = loop.create_future()
 
         def deliver(arrival: Arrival) -> None:
-            buffer.put(arrival)
-            if arrival.chunk is None:
-                loop.call_soon_threadsafe(over.set_result, arrival.error)
+            try:
+                buffer.put(arrival)
+            finally:  # or its turn would never end
+                if arrival.chunk is None:
+                    loop.call_soon_threadsafe(over.set_result, arrival.error)
 
         try:
             async with self._turn.seat(user) as llm:
@@ -121,7 +123,7 @@ class Answer(Response):
                     running.start()
                     return not isinstance(await asyncio.shield(over), SlowReaderError)
                 finally:  # the next request's turn comes when nothing can cancel it by mistake
-                    await ended(asyncio.ensure_future(asyncio.to_thread(running.stop)))
+                    await ended(asyncio.ensure_future(_stopped(running)))
         except Exception as error:
             buffer.put(Arrival(None, error=error))
             return True
@@ -254,6 +256,15 @@ async def _event(send: Send, document: Any) -> None:
 
 async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _stopped(running: RunningStream) -> None:
+    """Nothing of it runs any more; where no thread can be made that waits for that, this looks again and again."""
+    try:
+        await asyncio.to_thread(running.stop)
+    except (RuntimeError, MemoryError):
+        while not running.stop(0):
+            await asyncio.sleep(0.02)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -69,7 +69,7 @@ def _job(
                 return _unsaid(llm, answer(**own, max_tokens=1, stream=False), echo, stream=body.stream)
             return answer(**own)
         except Exception as error:
-            if isinstance(error, (HDEdgeError, ValueError)) or llm.stats is not before:
+            if isinstance(error, (HDEdgeError, ValueError, MemoryError)) or llm.stats is not before:
                 raise
             # nothing was generated yet: the messages do not fit the chat template, or an argument its meaning
             msg = f"this model cannot take the request: {type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from hd_edge.engine.running import NO_MEMORY
 from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
 
 from .shown import shown
@@ -83,6 +84,9 @@ def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
         status, code = 400, "context_length_exceeded"
     elif isinstance(error, (ValueError, RecursionError)):  # also ConfigError, TokenError, UnicodeError
         status, param = 400, getattr(error, "param", None)
+    elif isinstance(error, MemoryError):
+        log.error("a request failed: no memory is left")
+        message = NO_MEMORY
     else:
         log.error("a request failed", exc_info=error)
         message = f"{type(error).__name__}: {error}"

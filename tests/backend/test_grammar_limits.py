@@ -142,7 +142,7 @@ SCHEMAS.append((nested, "schemas in schemas"))
 doubling: dict = {f"d_{i}": {"anyOf": [{"$ref": f"#/$defs/d_{i + 1}"}] * 2} for i in range(40)}
 SCHEMAS.append(({"$defs": {**doubling, "d_40": {"type": "string"}}, "$ref": "#/$defs/d_0"}, "schemas in schemas"))
 growing = {"type": "array", "items": {"allOf": [{"items": {"$ref": "#/$defs/a"}}, {"$ref": "#/$defs/a"}]}}
-SCHEMAS.append(({"$defs": {"a": growing}, "$ref": "#/$defs/a"}, "schemas and shapes to read"))
+SCHEMAS.append(({"$defs": {"a": growing}, "$ref": "#/$defs/a"}, "schemas in schemas"))
 
 
 @pytest.mark.parametrize(("schema", "message"), SCHEMAS)

@@ -71,6 +71,7 @@ def tagged(tag, schema):
             1e-21,
         ),
         ({"oneOf": [INTEGER, {"const": 1, "enum": [1.0]}]}, 1),
+        ({"oneOf": [{"anyOf": [{"minimum": 3}, {"type": "number", "minimum": 3}]}, TEXT]}, "abc"),
         (
             {
                 "oneOf": [
@@ -82,7 +83,7 @@ def tagged(tag, schema):
         ),
         ({**OBJECT, "propertyNames": {"oneOf": [{"pattern": "^a"}, {"pattern": "b$"}]}}, None),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_alternatives_that_one_text_may_fit_are_refused(schema, value):
     if "oneOf" in schema:
@@ -113,6 +114,13 @@ def test_names_and_texts_are_of_one_alternative():
     found, notes = text_grammar_of(either, "<", loose=True)
     assert takes(found, "ab")
     assert "oneOf" in notes[0]
+
+
+def test_a_keyword_that_is_left_out_still_says_which_types_are_meant():
+    found, notes = grammar_of({"minProperties": 20}, loose=True)
+    assert [takes(found, one) for one in ('{"a":1}', '"a"', "1")] == [True, False, False]
+    assert len(notes) == 1
+    assert "minProperties" in notes[0]
 
 
 def test_a_list_of_fewer_items_than_are_named_keeps_to_its_other_keywords():

@@ -59,6 +59,7 @@ from hd_edge.model.schema import schema_grammar
         ({"anyOf": []}, "anyOf is"),
         ({"items": "x"}, "'x' stands where a schema"),
         ({"pattern": 3}, "pattern is 3"),
+        ({"const": 1, "enum": 5}, "enum is 5"),
         ({"multipleOf": 0}, "multipleOf is 0"),
         (7, "'7' stands where a schema"),
         (False, "no value that can be written fits"),

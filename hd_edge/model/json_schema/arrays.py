@@ -9,7 +9,7 @@ from typing import Any
 from hd_edge.errors import SchemaError, refuse
 
 from .rules import Alternative, Name, Rules, times
-from .shape import Schema, Shape, same
+from .shape import Schema, Shape
 from .texts import literal, spelled
 
 MOST_IN_SET = 8  # values: every subset of them is a rule
@@ -21,6 +21,7 @@ def array(
     *,
     value: Callable[[Schema], Name],
     listed: Callable[[Schema], list[Any] | None],
+    number: Callable[[Any], int],
 ) -> Alternative:
     """Arrays of a shape.
 
@@ -29,6 +30,7 @@ def array(
         shape: The shape.
         value: Gives the rule of a schema.
         listed: Gives all values of a schema; None: there are too many.
+        number: Of a value, the same for equal ones.
 
     Raises:
         ConfigError: ``uniqueItems`` cannot be held.
@@ -41,7 +43,8 @@ def array(
     if most is not None and most < least:
         if shape.count[0] is not None:
             return (rules.new("nothing"),)
-        return array(rules, replace(shape, first=first[:most]), value=value, listed=listed)  # fewer than are named
+        fewer = replace(shape, first=first[:most])  # than are named
+        return array(rules, fewer, value=value, listed=listed, number=number)
     if shape.unique and (most is None or most > 1):
         values = listed(items) if not first else None
         if values is None or len(values) > MOST_IN_SET:
@@ -50,7 +53,10 @@ def array(
                 f"uniqueItems cannot be held, but for items of at most {MOST_IN_SET} listed values: "
                 "leave it out, and check the answer",
             )
-        return ('"["', "space", _Set(rules, values, least, most).after(frozenset()))
+        unlike: dict[int, Any] = {}
+        for item in values:
+            unlike.setdefault(number(item), item)
+        return ('"["', "space", _Set(rules, list(unlike.values()), least, most).after(frozenset()))
     first = first if most is None else first[:most]
     rest = rules.new("rest")
     others = least - len(first), None if most is None else most - len(first)
@@ -78,14 +84,14 @@ class _Set:
 
     Args:
         rules: Where rules go.
-        values: The values.
+        values: The values, no two equal.
         least: Items.
         most: Items.
     """
 
     def __init__(self, rules: Rules, values: list[Any], least: int, most: int | None) -> None:
         self._rules, self._least, self._most = rules, least, len(values) if most is None else most
-        self._values = [value for at, value in enumerate(values) if not any(same(value, one) for one in values[:at])]
+        self._values = values
         self._known: dict[frozenset[int], Name] = {}
 
     def after(self, had: frozenset[int]) -> Name:

@@ -6,11 +6,17 @@ Introduction to Automata Theory, chapters 2 and 4).
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Hashable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .work import Work
 
 Range = tuple[int, int]  # of code points, both ends in it
 
+FITTING = "fitting of names and values"  # what work is spent on
+STATES = "states of patterns, lengths and names"
 LAST = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)  # no characters
 EVERY: list[Range] = [(0, SURROGATES[0] - 1), (SURROGATES[1] + 1, LAST)]
@@ -22,6 +28,11 @@ class Automaton(Protocol):
     @property
     def start(self) -> Hashable | None:
         """The state before the text."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Automata that take part in a step."""
         ...
 
     def step(self, state: Any, character: int) -> Hashable | None:
@@ -49,6 +60,8 @@ class Length:
         most: Characters; None: any number.
     """
 
+    width = 1
+
     def __init__(self, least: int, most: int | None) -> None:
         self._least, self._most = least, most
         self.start: int | None = 0 if most is None or least <= most else None
@@ -73,33 +86,42 @@ class Length:
 
 
 class Words:
-    """A few texts.
+    """A few texts. A state is the beginning of some: where those stand in order, and how many characters it has.
 
     Args:
         words: The texts.
     """
 
+    width = 4  # it searches, others look up
+
     def __init__(self, words: Collection[str]) -> None:
-        self._whole = set(words)
-        self._next: dict[str, set[str]] = {}
-        for word in words:
-            for place, character in enumerate(word):
-                self._next.setdefault(word[:place], set()).add(character)
-        self.start: str | None = "" if words else None
+        self._words = sorted(set(words))
+        self.start: tuple[int, int, int] | None = (0, len(self._words), 0) if words else None
 
-    def step(self, state: str, character: int) -> str | None:
-        """A longer beginning of one."""
-        return state + chr(character) if chr(character) in self._next.get(state, ()) else None
+    def step(self, state: tuple[int, int, int], character: int) -> tuple[int, int, int] | None:
+        """A longer beginning."""
+        first, behind, length = state
+        first += self.accepts(state)
+        low = bisect_left(self._words, character, first, behind, key=lambda word: ord(word[length]))
+        high = bisect_right(self._words, character, low, behind, key=lambda word: ord(word[length]))
+        return (low, high, length + 1) if low < high else None
 
-    def accepts(self, state: str) -> bool:
-        """It is one of them."""
-        return state in self._whole
+    def accepts(self, state: tuple[int, int, int]) -> bool:
+        """It is one of them; no longer one stands before it."""
+        return len(self._words[state[0]]) == state[2]
 
-    def cuts(self, state: str) -> list[int]:
+    def cuts(self, state: tuple[int, int, int]) -> list[int]:
         """Where one of them goes on."""
-        return [cut for character in self._next.get(state, ()) for cut in (ord(character), ord(character) + 1)]
+        first, behind, length = state
+        cuts = []
+        first += self.accepts(state)
+        while first < behind:
+            character = ord(self._words[first][length])
+            cuts += [character, character + 1]
+            first = bisect_right(self._words, character, first, behind, key=lambda word: ord(word[length]))
+        return cuts
 
-    def accepts_all(self, state: str) -> bool:  # noqa: ARG002
+    def accepts_all(self, state: tuple[int, int, int]) -> bool:  # noqa: ARG002
         """Never."""
         return False
 
@@ -115,6 +137,7 @@ class Both:
     def __init__(self, first: Automaton, second: Automaton) -> None:
         self._first, self._second = first, second
         self.start = _pair(first.start, second.start)
+        self.width = 1 + first.width + second.width
 
     def step(self, state: tuple[Any, Any], character: int) -> Hashable | None:
         """Both go on."""
@@ -146,6 +169,7 @@ class Other:
 
     def __init__(self, inner: Automaton) -> None:
         self._inner = inner
+        self.width = 1 + inner.width
         self.start: tuple[Hashable, ...] | None = () if inner.start is None else (inner.start,)
 
     def step(self, state: tuple[Any, ...], character: int) -> tuple[Hashable, ...] | None:
@@ -170,8 +194,9 @@ class Other:
         return state == ()
 
 
-def matches(automaton: Automaton, text: str) -> bool:
+def matches(automaton: Automaton, text: str, work: Work) -> bool:
     """Is this text accepted?"""
+    work.spend(2 + len(text) * automaton.width // 2, FITTING)
     state = automaton.start
     for character in text:
         if state is None:
@@ -180,11 +205,28 @@ def matches(automaton: Automaton, text: str) -> bool:
     return state is not None and automaton.accepts(state)
 
 
-def branches(automaton: Automaton, state: Hashable) -> dict[Hashable, list[Range]]:
+def allows_any(automaton: Automaton, work: Work) -> bool:
+    """Is any text accepted?"""
+    if automaton.start is None:
+        return False
+    seen, todo = {automaton.start}, [automaton.start]
+    while todo:
+        state = todo.pop()
+        if automaton.accepts(state):
+            return True
+        new = [target for target in branches(automaton, state, work) if target not in seen]
+        seen.update(new)
+        todo += new
+    return False
+
+
+def branches(automaton: Automaton, state: Hashable, work: Work) -> dict[Hashable, list[Range]]:
     """Where a state goes, and with which characters."""
+    cuts_inside = {0, *automaton.cuts(state)}
+    work.spend(2 + len(cuts_inside) * automaton.width, STATES)
     targets: dict[Hashable, list[Range]] = {}
     for first, last in EVERY:
-        cuts = sorted({first, *(cut for cut in automaton.cuts(state) if first < cut <= last)})
+        cuts = sorted({first, *(cut for cut in cuts_inside if first < cut <= last)})
         for low, high in zip(cuts, [*(cut - 1 for cut in cuts[1:]), last], strict=True):
             target = automaton.step(state, low)
             if target is None:

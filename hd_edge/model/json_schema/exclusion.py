@@ -1,26 +1,25 @@
 """``oneOf``: what tells alternatives apart, of what is written for one and what another means.
 
-Both differ: an object with named members is written without others, a list of first items with all of them, a value
-without a type is of those that its keywords are about. And what is written for an alternative is known only where all
-that stands around ``oneOf`` is: so a shape keeps which alternative it is until then.
+What is written for an alternative is known only where all that stands around ``oneOf`` is: so a shape keeps which
+alternative it is until then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import SchemaError, refuse
 
-from .shape import PLAIN, TYPES, Schema, Seen, Shape, both, searched
+from .shape import ANYTHING, TELLING, Schema, Seen, Shape, both
 
 if TYPE_CHECKING:
     from .fitting import Fits
-    from .reading import Reader
+    from .known import Known
+    from .sides import Sides
 
-PAIR = 14  # the work of telling two small shapes apart where that takes a look into them: some 0.2 ms
-ANYTHING = frozenset(TYPES)
+PAIR = 100  # steps of telling two small shapes apart where that takes a look into them
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,47 +27,41 @@ class Choice:
     """One ``oneOf``.
 
     Attributes:
-        number: Another for each.
         branches: The shapes of each alternative.
         apart: Types whose values never fit two of them.
     """
 
-    number: int
     branches: list[list[Shape]]
     apart: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"oneOf {self.number}"
 
     def others(self, place: int) -> list[tuple[int, Shape]]:
         """The shapes of the other alternatives, each with the place of its own."""
         return [(at, shape) for at, branch in enumerate(self.branches) if at != place for shape in branch]
 
 
-def choice_of(number: int, branches: list[list[Shape]]) -> Choice:
+def choice_of(branches: list[list[Shape]], known: Known) -> Choice:
     """A ``oneOf`` of these shapes."""
-    return Choice(number, branches, apart_at_once(branches))
+    return Choice(branches, apart_at_once(branches, known))
 
 
-def apart_at_once(branches: list[list[Shape]]) -> frozenset[str]:
+def apart_at_once(branches: list[list[Shape]], known: Known) -> frozenset[str]:
     """The types whose values do not fit two branches, as far as that is seen without pairs."""
     shapes = [shape for branch in branches for shape in branch]
-    if all(shape.values is not None for shape in shapes):
-        return ANYTHING if _disjoint([[list(shape.listed) for shape in branch] for branch in branches]) else frozenset()
-    tagged = any(
-        _disjoint([[_tags(shape, name) for shape in branch] for branch in branches])
-        for name in (shapes[0].required if shapes else ())
-    )
-    if not tagged:
+    listed = [[list(known.listed(shape.values)) for shape in branch if shape.values is not None] for branch in branches]
+    if sum(map(len, listed)) == len(shapes):
+        return ANYTHING if _disjoint(listed) else frozenset()
+    known.work.spend(sum(1 + shape.entries // 4 for shape in shapes), TELLING)
+    common = set.intersection(*(set(shape.required) for shape in shapes))
+    if not any(_disjoint([[_tags(shape, name) for shape in branch] for branch in branches]) for name in common):
         return frozenset()
     return ANYTHING if all(shape.types == frozenset({"object"}) for shape in shapes) else frozenset({"object"})
 
 
-def _disjoint(branches: list[list[list[str]]]) -> bool:
-    """Whether each branch has texts, in all of its shapes, that no other has."""
-    seen = set[str]()
+def _disjoint(branches: Sequence[Sequence[Sequence[Hashable]]]) -> bool:
+    """Whether each branch has values, in all of its shapes, that no other has."""
+    seen = set[Hashable]()
     for branch in branches:
-        here = {text for texts in branch for text in texts}
+        here = {value for values in branch for value in values}
         if not all(branch) or here & seen:
             return False
         seen |= here
@@ -84,16 +77,9 @@ def _tags(shape: Shape, name: str) -> list[str]:
     return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
 
 
-def plainly_apart(one: Shape, other: Shape) -> bool:
-    """Whether what is written for one shape is seen not to fit the other, without a look into its members."""
-    kinds = one.meant if other.types is None else one.meant & other.types
-    if not kinds:
-        return True
-    if one.values is not None and other.values is not None:
-        return one.listed.keys().isdisjoint(other.listed)
-    if kinds != {"object"}:
-        return False
-    return (not other.guessed and _knows_not(other, one.required)) or _knows_not(written(one), other.required)
+def _kinds(one: Shape, other: Shape) -> frozenset[str]:
+    """The types of what is written for one shape that the other has, too."""
+    return one.meant if other.types is None else one.meant & other.types
 
 
 def _knows_not(shape: Shape, required: tuple[str, ...]) -> bool:
@@ -103,74 +89,12 @@ def _knows_not(shape: Shape, required: tuple[str, ...]) -> bool:
     return any(name not in (shape.properties or {}) for name in required)
 
 
-def written(shape: Shape) -> Shape:
-    """What is written for a shape, with all in words that it leaves unsaid."""
-    if shape.values is not None:  # those that fit it
-        return meant(shape)
-    properties, additional = shape.properties, shape.additional
-    if not additional:
-        if properties is not None:
-            properties = {**dict.fromkeys(shape.required, True), **properties}
-        elif shape.matching:
-            properties = dict.fromkeys(shape.required, True)
-        closed = properties is not None
-        additional = (((*dict(shape.matching),), False),) if closed else (((), True),)
-    least, most = shape.count
-    if least is None:
-        named = len(shape.first or ())
-        least = named if most is None else min(named, most)
-    items = shape.items if shape.items is not None else shape.first is None
-    return _seen(
-        replace(
-            shape, types=shape.meant, properties=properties, additional=additional, items=items, count=(least, most)
-        ),
-        written=True,
-    )
-
-
-def meant(shape: Shape) -> Shape:
-    """What a shape means, with all in words that it leaves unsaid."""
-    guessed = shape.guessed
-    return _seen(
-        replace(
-            shape,
-            types=ANYTHING if shape.types is None else shape.types,
-            additional=(((), True),) if guessed or not shape.additional else shape.additional,
-            items=True if guessed or shape.items is None else shape.items,
-            count=(shape.count[0] or 0, shape.count[1]),
-        ),
-        written=False,
-    )
-
-
-def _seen(shape: Shape, *, written: bool) -> Shape:
-    """The same shape, whose parts are seen as it is itself."""
-
-    def part(schema: Schema) -> Schema:
-        if schema is None or isinstance(schema, bool):
-            return schema
-        return Seen(written=schema) if written else Seen(meant=schema)
-
-    return replace(
-        shape,
-        first=None if shape.first is None else tuple(map(part, shape.first)),
-        items=part(shape.items),
-        properties=None if shape.properties is None else {name: part(one) for name, one in shape.properties.items()},
-        additional=tuple((patterns, part(one)) for patterns, one in shape.additional),
-        matching=tuple((text, part(one)) for text, one in shape.matching),
-        choices=(),
-        guessed=False,
-    )
-
-
-SEEN = {"written": written, "meant": meant}
-
-
 class Comparison:
     """Compares shapes of one document.
 
     Args:
-        reader: Counts the work.
+        known: Of the conversion.
+        sides: Of its shapes.
         listed: Gives all values of a schema; None: there are too many.
         fits: Whether a value fits a schema.
         nothing: Whether no value fits a shape.
@@ -178,16 +102,19 @@ class Comparison:
 
     def __init__(
         self,
-        reader: Reader,
+        known: Known,
+        sides: Sides,
         *,
         listed: Callable[[Schema], list[Any] | None],
         fits: Fits,
         nothing: Callable[[Shape], bool],
     ) -> None:
-        self._reader, self._listed, self._fits, self._nothing = reader, listed, fits, nothing
+        self._known, self._sides = known, sides
+        self._listed, self._fits, self._nothing = listed, fits, nothing
+        self._told: dict[tuple[int, int], bool] = {}
 
     def keep_apart(self, shape: Shape) -> None:
-        """``oneOf``: what is written for one alternative must not fit another.
+        """``oneOf``: what is written for one alternative, a shape without values, must not fit another.
 
         Raises:
             SchemaError: It may.
@@ -196,9 +123,9 @@ class Comparison:
             if shape.meant <= choice.apart:
                 continue
             others = choice.others(place)
-            self._reader.spend(len(others) * (8 + 2 * shape.entries) // PLAIN)
-            left = [(at, other) for at, other in others if not plainly_apart(shape, other)]
-            self._reader.spend(sum(max(PAIR, shape.size + other.size) for _, other in left))
+            self._known.work.spend(sum(2 + (shape.entries + other.entries) // 4 for _, other in others), TELLING)
+            left = [(at, other) for at, other in others if not self._plainly_apart(shape, other)]
+            self._known.work.spend(PAIR * len(left), TELLING)  # before the first are compared
             for at, other in left:
                 if not self._apart(shape, other):
                     first, second = sorted((at, place))
@@ -207,22 +134,36 @@ class Comparison:
                         f"oneOf: a value may fit alternatives {first} and {second}; use anyOf, or tell them apart",
                     )
 
+    def _plainly_apart(self, one: Shape, other: Shape) -> bool:
+        """Whether what is written for one shape is seen not to fit the other, without a look into its members."""
+        kinds = _kinds(one, other)
+        if kinds != {"object"}:
+            return not kinds
+        if not other.guessed and _knows_not(other, one.required):
+            return True
+        return _knows_not(self._sides.written(one), other.required)
+
     def _apart(self, one: Shape, other: Shape) -> bool:
         """Whether no text that is written for one shape fits the other: nothing can be written for both."""
-        self._reader.spend(searched(one, other))
-        merged = both(written(one), meant(other))
-        return merged is None or self._tagged(one, other) or self._nothing(merged)
+        key = self._known.shape(one), self._known.shape(other)
+        if key not in self._told:
+            merged = both(self._sides.written(one), self._sides.meant(other), self._known)
+            self._told[key] = merged is None or self._tagged(one, other) or self._nothing(merged)
+        return self._told[key]
 
     def _tagged(self, one: Shape, other: Shape) -> bool:
         """Whether a member that is there has other values: quick to see, and common."""
-        if (one.meant if other.types is None else one.meant & other.types) != frozenset({"object"}):
+        if _kinds(one, other) != {"object"}:
             return False
         for name in one.required:
             mine, others = ((shape.properties or {}).get(name) for shape in (one, other))
             if mine is None or others is None:
                 continue
             values = self._listed(mine)
-            if values is not None and not any(self._fits(value, Seen(meant=others)) for value in values):
+            if values is None:
+                continue
+            meant = Seen(meant=others)
+            if not any(self._fits(value, meant) for value in values):
                 return True
         return False
 

@@ -6,33 +6,39 @@ import json
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError, at_most, refuse
 
 from .formats import FORMATS
 from .numbers import Bound
-from .pattern_parser import pattern
-from .shape import TYPES, Shape, innermost, nested, same
+from .shape import TYPES, Shape, innermost, nested
+
+if TYPE_CHECKING:
+    from .known import Known
 
 MOST_TIMES = 1_000_000  # minItems, maxLength, ...
 
 
-def own_shape(schema: dict[str, Any]) -> Shape:
+def own_shape(schema: dict[str, Any], known: Known) -> Shape:
     """The shape that the schema's own keywords give.
+
+    Args:
+        schema: The schema.
+        known: Of the conversion.
 
     Raises:
         ConfigError: A keyword has a value that it cannot have, or that is too large.
     """
     low, high = _bounds(schema)
     first, items = _items(schema)
-    values = _values(schema)
+    values = _values(schema, known)
     types, whole = _types(schema)
     matching = nested(schema, "patternProperties")
     others = schema.get("additionalProperties")
     patterns = tuple(_patterns(schema))
     for text in (*patterns, *matching):
-        pattern(text)
+        known.pattern(text)
     return Shape(
         types=types,
         whole=whole,
@@ -73,21 +79,22 @@ def _hashable(name: Any) -> bool:
     return True
 
 
-def _values(schema: dict[str, Any]) -> tuple[Any, ...] | None:
-    if "const" in schema:
-        found = [schema["const"]]
-        if "enum" in schema:
-            return tuple(value for value in schema["enum"] if same(value, found[0]))
-    elif "enum" in schema:
+def _values(schema: dict[str, Any], known: Known) -> tuple[Any, ...] | None:
+    if "enum" in schema:
         found = schema["enum"]
         if not isinstance(found, list) or not found:
             refuse(ConfigError, f"enum is {str(found)[:60]}, expected a list of values")
+    elif "const" in schema:
+        found = [schema["const"]]
     else:
         return None
     try:
         json.dumps(found, allow_nan=False)
     except ValueError:
         refuse(ConfigError, "enum or const has a number that JSON does not have (NaN or infinity)")
+    if "const" in schema:
+        number = known.equal(schema["const"])
+        return tuple(value for value in found if known.equal(value) == number)
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from hd_edge.errors import SchemaError, refuse
+from hd_edge.errors import SchemaError, at_most, refuse
 
 if TYPE_CHECKING:
     from .rules import Alternative, Name, Rules
@@ -18,6 +18,7 @@ MOST_DIGITS = 60  # of a bound
 FAR = Decimal(10) ** MOST_DIGITS  # a bound beyond it is drawn in to it
 USUAL = 16  # digits of an integer without a bound
 PRECISE = 15  # digits that every double keeps: a text with more could be read as a number beyond its bound
+MOST_BITS = 20_000  # of what several numbers divide, as a fraction
 MOST_LISTED = 500  # multiples that are written one by one
 
 
@@ -219,6 +220,8 @@ def _step(multiple: list[Decimal], *, whole: bool) -> Fraction | None:
     for step in steps[1:]:
         bottom = math.lcm(found.denominator, step.denominator)
         found = Fraction(math.lcm(int(found * bottom), int(step * bottom)), bottom)
+        digits = found.numerator.bit_length() + bottom.bit_length()
+        at_most("binary digits in what all of multipleOf divide", digits, MOST_BITS)
     return found
 
 

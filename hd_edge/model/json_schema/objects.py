@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import SchemaError, at_most, refuse
 
 from .automaton import Automaton, Both, Length, Other, Words
-from .pattern_parser import pattern
 from .rules import Alternative, Name, Rules
 from .shape import MOST_PATTERNS, Schema, Shape, all_of, found_in
 from .texts import automaton, literal, spell, spelled
+
+if TYPE_CHECKING:
+    from .known import Known
 
 
 class Members:
@@ -22,6 +24,7 @@ class Members:
     Args:
         rules: Where rules go.
         shape: The shape.
+        known: Of the conversion.
         value: Gives the rule of the schema of a member of this name.
         shapes: Gives the shapes of a schema.
         fits: Whether a value fits a schema.
@@ -31,15 +34,18 @@ class Members:
         self,
         rules: Rules,
         shape: Shape,
+        known: Known,
         *,
         value: Callable[[Schema, str], Name],
         shapes: Callable[[Schema], list[Shape]],
         fits: Callable[[Any, Schema], bool],
     ) -> None:
         self._rules, self._shape, self._value, self._shapes, self._fits = rules, shape, value, shapes, fits
+        self._known = known
         at_most("patterns of names in an object", len(shape.matching), MOST_PATTERNS)
         self._open = shape.properties is None and not shape.matching
         self._named = self._by_name()
+        self._order, self._required = list(self._named), frozenset(shape.required)
         least, most = shape.members
         self._least, self._most = least, most
         self._told_apart = max(1, least, 0 if most is None else most)  # counts beyond this are alike
@@ -50,7 +56,7 @@ class Members:
                 f"minProperties={least} cannot be held where {len(self._named)} members have names: "
                 "the others might be called alike; name them in properties, or leave it out",
             )
-        self._known: dict[tuple[int, int], Name] = {}
+        self._behind: dict[tuple[int, int], Name] = {}
         self._pairs: dict[str, Name] = {}
         self._ends: dict[tuple[bool, int, bool], Name] = {}
 
@@ -64,10 +70,10 @@ class Members:
         given = shape.properties or {}
         named: dict[str, Schema] = {}
         for name in dict.fromkeys((*given, *shape.required)):
-            found = found_in(name, shape)
-            named[name] = given[name] if name in given else shape.rest(found)
+            found = found_in(name, shape, self._known)
+            named[name] = given[name] if name in given else shape.rest(found, self._known)
             for text, schema in shape.matching:
-                named[name] = all_of(named[name], schema) if text in found else named[name]
+                named[name] = all_of(named[name], schema, self._known) if text in found else named[name]
             named[name] = True if named[name] is None else named[name]
             if not all(self._fits(name, schema) for schema in shape.names):
                 named[name] = False
@@ -75,12 +81,12 @@ class Members:
 
     def _from(self, place: int, count: int) -> Name:
         """What may follow, from the member at a place on, behind so many."""
-        if (place, count) in self._known:
-            return self._known[place, count]
+        if (place, count) in self._behind:
+            return self._behind[place, count]
         if place == len(self._named):
             return self._end(count >= self._least, count, began=False)
-        rule = self._known[place, count] = self._rules.new("members")
-        name = list(self._named)[place]
+        rule = self._behind[place, count] = self._rules.new("members")
+        name = self._order[place]
         if self._named[name] is not False and (self._most is None or count < self._most):
             behind = self._from(place + 1, min(count + 1, self._told_apart))
             self._rules.add(
@@ -91,7 +97,7 @@ class Members:
                 self._value(self._named[name], name),
                 behind,
             )
-        if name not in self._shape.required:
+        if name not in self._required:
             self._rules.add(rule, self._from(place + 1, count))
         return rule
 
@@ -100,9 +106,8 @@ class Members:
         for count in range(self._told_apart, -1, -1):
             self._end(True, count, began=True)
         for place in range(len(self._named), -1, -1):
-            for count in range(self._told_apart + 1):
-                if count <= place:
-                    self._from(place, count)
+            for count in range(min(place, self._told_apart) + 1):
+                self._from(place, count)
 
     def _pair(self, name: str) -> Name:
         if name not in self._pairs:
@@ -138,12 +143,12 @@ class Members:
         pairs = []
         for chosen in product((True, False), repeat=len(shape.matching)):
             found = [text for (text, _), one in zip(shape.matching, chosen, strict=True) if one]
-            schema = shape.rest(found)
+            schema = shape.rest(found, self._known)
             names: Automaton | None = Other(Words(self._named)) if self._named else None
             for text, inner in shape.matching:
-                one = pattern(text) if text in found else Other(pattern(text))
+                one = self._known.pattern(text) if text in found else Other(self._known.pattern(text))
                 names = one if names is None else Both(names, one)
-                schema = all_of(schema, inner) if text in found else schema
+                schema = all_of(schema, inner, self._known) if text in found else schema
             if schema is None:  # nothing is said of them
                 schema = self._open
             if schema is False:
@@ -166,7 +171,7 @@ class Members:
                 words = [value for value in shape.values if isinstance(value, str) and self._fits(value, rest)]
                 yield Both(any_name, Words(words))
             else:
-                held = automaton(replace(shape, values=None))
+                held = automaton(replace(shape, values=None), self._known)
                 yield held if names is None else Both(names, held)
 
 

@@ -5,17 +5,32 @@ A pattern may stand anywhere in a text, so it is searched for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .automaton import Range
+    from .work import Work
+
+PLACES = "places of patterns"
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
+class Taken:
+    """Characters that some places take; the same object for the same ones.
+
+    Attributes:
+        ranges: In order, none next to another.
+    """
+
+    ranges: tuple[Range, ...]
+
+
+@dataclass(slots=True)
 class Node:
     """A place in a pattern.
 
@@ -25,7 +40,7 @@ class Node:
         edge: ``"^"`` or ``"$"``: it leads on only at the beginning, or at the end.
     """
 
-    takes: list[Range] | None = None
+    takes: Taken | None = None
     then: list[int] = field(default_factory=list)
     edge: str = ""
 
@@ -34,17 +49,28 @@ Fragment = tuple[int, int]  # the node it begins with, and the one it ends with
 
 
 class Nodes:
-    """The places of one pattern, made fragment by fragment (Thompson's construction)."""
+    """The places of one pattern, made fragment by fragment (Thompson's construction).
 
-    def __init__(self) -> None:
+    Args:
+        work: Of the conversion.
+    """
+
+    def __init__(self, work: Work) -> None:
         self.nodes: list[Node] = []
+        self._work = work
+        self._taken: dict[tuple[Range, ...], Taken] = {}
 
-    def new(self, takes: list[Range] | None = None, edge: str = "") -> int:
+    def new(self, takes: Taken | None = None, edge: str = "") -> int:
         """Another place."""
+        self._work.spend(5, PLACES)  # with all that is done with each once
         self.nodes.append(Node(takes, edge=edge))
         return len(self.nodes) - 1
 
-    def single(self, takes: list[Range] | None = None, edge: str = "") -> Fragment:
+    def taken(self, ranges: list[Range]) -> Taken:
+        """These characters."""
+        return self._taken.setdefault(tuple(ranges), Taken(tuple(ranges)))
+
+    def single(self, takes: Taken | None = None, edge: str = "") -> Fragment:
         """One character, one edge, or nothing."""
         first, last = self.new(takes, edge), self.new()
         self.nodes[first].then.append(last)
@@ -81,73 +107,125 @@ class Nodes:
 
 
 class Pattern:
-    """The automaton of a pattern, whose states are sets of places.
+    """The automaton of a pattern. Its states are sets of places, numbered as they are met, and made once each.
 
     Args:
         nodes: Its places.
         whole: Its first place and its last.
-        too_much: Raises an error; called when too many places were looked at.
-
-    Attributes:
-        work: Places looked at.
+        work: Of the conversion.
     """
 
-    _ALL = "all"  # the state of a text in which it was found
+    width = 1
+    _ALL = 0  # the state of a text in which it was found
 
-    def __init__(self, nodes: list[Node], whole: Fragment, too_much: Callable[[int], None]) -> None:
-        self._nodes, (self._first, self._last) = nodes, whole
-        self._too_much = too_much
-        self.work = 0
+    def __init__(self, nodes: list[Node], whole: Fragment, work: Work) -> None:
+        self._nodes, self._work = nodes, work
+        self._skipped: dict[int, int] = {}
+        self._first, self._last = self._skip(whole[0]), whole[1]
+        self._then = [tuple(map(self._skip, node.then)) for node in nodes]
+        self._free = [
+            then if node.takes is None and not node.edge else () for node, then in zip(nodes, self._then, strict=True)
+        ]
+        self._stays = [node.edge == "$" or bool(node.takes and node.takes.ranges) for node in nodes]
+        self._states = [(False, b"")]  # whether it is at the beginning, and the places, of each
+        self._numbers: dict[tuple[bool, bytes], int] = {}
+        self._ways: dict[int, tuple[list[int], list[int | None]]] = {self._ALL: ([0], [self._ALL])}
+        self._ends: dict[int, bool] = {self._ALL: True}
+        self.start = self._state({self._first}, at_start=True)
 
-    @cached_property
-    def start(self) -> Hashable | None:
-        """Before the text."""
-        return self._state({self._first}, at_start=True)
-
-    def _state(self, places: set[int], *, at_start: bool) -> Hashable | None:
-        reached = self._closure(places, at_start=at_start, at_end=False)
+    def _state(self, places: set[int], *, at_start: bool) -> int | None:
+        reached = self._closure(places, "^" if at_start else "")
         if self._last in reached:
             return self._ALL
-        left = frozenset(place for place in reached if self._nodes[place].takes or self._nodes[place].edge == "$")
-        return (at_start, left) if left else None
+        left = sorted(place for place in reached if self._stays[place])
+        if not left:
+            return None
+        key = at_start, array("I", left).tobytes()  # a set of them would take ten times the memory
+        if key not in self._numbers:
+            self._work.spend(2, PLACES)
+            self._numbers[key] = len(self._states)
+            self._states.append(key)
+        return self._numbers[key]
 
-    def _closure(self, places: set[int], *, at_start: bool, at_end: bool) -> set[int]:
+    def _places(self, state: int) -> Iterable[int]:
+        return memoryview(self._states[state][1]).cast("I")
+
+    def _skip(self, place: int) -> int:
+        """The first place behind it, or itself, from which there is no way or more than one, or one that is bound."""
+        passed = []
+        while place not in self._skipped:
+            node = self._nodes[place]
+            if node.takes is not None or node.edge or len(node.then) != 1:
+                break
+            passed.append(place)
+            place = node.then[0]
+        place = self._skipped.get(place, place)
+        self._skipped.update(dict.fromkeys(passed, place))
+        return place
+
+    def _closure(self, places: set[int], edges: str) -> set[int]:
+        """The places that are reached without a character, where these edges are."""
         reached, todo = set(places), list(places)
+        free = self._free
         while todo:
-            node = self._nodes[todo.pop()]
-            holds = not node.edge or (at_start if node.edge == "^" else at_end)
-            if node.takes is not None or not holds:
-                continue
-            todo += [place for place in node.then if place not in reached]
-            reached.update(node.then)
-        self.work += len(reached)
-        self._too_much(self.work)
+            place = todo.pop()
+            bound = edges and self._nodes[place].edge
+            behind = self._then[place] if bound and bound in edges else free[place]
+            for then in behind:
+                if then not in reached:
+                    reached.add(then)
+                    todo.append(then)
+        self._work.spend(1 + len(reached) // 4, PLACES)
         return reached
 
-    def step(self, state: Any, character: int) -> Hashable | None:
+    def step(self, state: int, character: int) -> int | None:
         """Behind a character, where the pattern may begin anew."""
-        if state == self._ALL:
-            return self._ALL
-        behind = {self._first}
-        for place in state[1]:
+        cuts, behind = self._on(state)
+        return behind[bisect_right(cuts, character) - 1]
+
+    def _on(self, state: int) -> tuple[list[int], list[int | None]]:
+        """The first characters of parts that are alike, and the state behind each part."""
+        if state not in self._ways:
+            self._ways[state] = self._parted(state)
+        return self._ways[state]
+
+    def _parted(self, state: int) -> tuple[list[int], list[int | None]]:
+        after: dict[Taken, set[int]] = {}
+        for place in self._places(state):
             node = self._nodes[place]
-            if node.takes is not None and any(low <= character <= high for low, high in node.takes):
-                behind.update(node.then)
-        return self._state(behind, at_start=False)
+            if node.takes is not None:
+                after.setdefault(node.takes, set()).update(self._then[place])
+        self._work.spend(1 + sum(len(taken.ranges) for taken in after), PLACES)
+        turns: dict[int, list[Taken]] = {}  # what begins to be taken, or no longer is, at a character
+        for taken in after:
+            for low, high in taken.ranges:
+                turns.setdefault(low, []).append(taken)
+                turns.setdefault(high + 1, []).append(taken)
+        now, known = set[Taken](), dict[frozenset[Taken], int | None]()
+        cuts, behind = [], list[int | None]()
+        for cut in sorted({0, *turns}):
+            now.symmetric_difference_update(turns.get(cut, ()))
+            self._work.spend(1 + len(now) // 8, PLACES)
+            alike = frozenset(now)
+            if alike not in known:
+                places = {self._first}.union(*(after[taken] for taken in alike))
+                known[alike] = self._state(places, at_start=False)
+            cuts.append(cut)
+            behind.append(known[alike])
+        return cuts, behind
 
-    def accepts(self, state: Any) -> bool:
+    def accepts(self, state: int) -> bool:
         """It was found, or is at the end."""
-        if state == self._ALL:
-            return True
-        return self._last in self._closure(set(state[1]), at_start=state[0], at_end=True)
+        if state not in self._ends:
+            at_start, places = self._states[state][0], set(self._places(state))
+            ends = any(self._nodes[place].edge for place in places)
+            self._ends[state] = ends and self._last in self._closure(places, "^$" if at_start else "$")
+        return self._ends[state]
 
-    def cuts(self, state: Any) -> set[int]:
+    def cuts(self, state: int) -> list[int]:
         """The ends of what its places take."""
-        if state == self._ALL:
-            return set()
-        taken = [takes for place in state[1] if (takes := self._nodes[place].takes)]
-        return {cut for ranges in taken for low, high in ranges for cut in (low, high + 1)}
+        return self._on(state)[0]
 
-    def accepts_all(self, state: Any) -> bool:
+    def accepts_all(self, state: int) -> bool:
         """It was found."""
-        return bool(state == self._ALL)
+        return state == self._ALL

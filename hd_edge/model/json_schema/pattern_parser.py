@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from functools import lru_cache
-from typing import NoReturn
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, NoReturn
 
 from hd_edge.errors import SchemaError, at_most, refuse
 
 from .automaton import Range, complement, united
-from .pattern import Fragment, Nodes, Pattern
+from .pattern import Fragment, Nodes, Pattern, Taken
 
+if TYPE_CHECKING:
+    from .work import Work
+
+READING = "reading of patterns"  # what work is spent on
 MOST_CHARACTERS = 4000
 MOST_NESTED = 60  # groups in groups
 MOST_TIMES = 2000
 MOST_PLACES = 8000  # with repetitions written out
-MOST_WORK = 3_000_000  # places looked at, of all states of one pattern
 
 DIGITS: list[Range] = [(0x30, 0x39)]
 WORD: list[Range] = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
@@ -31,32 +35,25 @@ CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 CODE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
 LOW_HALF = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 PROPERTY = re.compile(r"([pP])\{(?:gc=|General_Category=)?([A-Z][a-z]?)\}")
-BRACES = re.compile(r"\{(\d+)(,?)(\d*)\}")
+BRACES = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 PYTHONS = re.compile(r"\{,\d+\}")  # Python reads it as {0,n}, ECMA-262 as these characters
 GROUP = re.compile(r"\((?:\?:|\?P?<[A-Za-z_]\w*>|(?!\?))")
 ASSERTIONS = {"=": "a lookahead", "!": "a lookahead", "<": "a lookbehind"}
 
 
-def pattern(text: str) -> Pattern:
+def parsed(text: str, work: Work) -> Pattern:
     """The automaton of a pattern.
+
+    Args:
+        text: The pattern.
+        work: Of the conversion.
 
     Raises:
         ConfigError: It does not parse, is too large, or asks for what no automaton of ours can hold.
     """
-    found = _parsed(text)
-    found.work = 0
-    return found
-
-
-def work_of(text: str) -> int:
-    """Places of a pattern that were looked at since it was last asked for."""
-    return _parsed(text).work
-
-
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> Pattern:
     at_most("characters in a pattern", len(text), MOST_CHARACTERS)
-    return Parser(text).parse()
+    work.spend(10 + 3 * len(text), READING)
+    return Parser(text, work).parse()
 
 
 class Parser:
@@ -64,23 +61,26 @@ class Parser:
 
     Args:
         text: The pattern.
+        work: Of the conversion.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, work: Work) -> None:
         self._text, self._at = text, 0
-        self._nodes = Nodes()
+        self._work = work
+        self._nodes = Nodes(work)
+        self._taken: dict[int, tuple[Taken, int]] = {}  # what is repeated is read again, but not its sets
         self._depth = 0
 
     def parse(self) -> Pattern:
         """Parses all of it.
 
         Raises:
-            ConfigError: As ``pattern``.
+            ConfigError: As ``parsed``.
         """
         whole = self._alternatives()
         if self._at < len(self._text):
             self._fail("a bracket ) closes none")
-        return Pattern(self._nodes.nodes, whole, lambda work: at_most("places to look at", work, MOST_WORK))
+        return Pattern(self._nodes.nodes, whole, self._work)
 
     def _alternatives(self) -> Fragment:
         found = [self._sequence()]
@@ -140,20 +140,30 @@ class Parser:
         character = self._text[self._at]
         if character == "(":
             return self._group()
-        if character == "[":
-            return self._nodes.single(self._class())
         if PYTHONS.match(self._text, self._at):
             self._fail("regular expressions differ on {,n}: write {0,n}")
         if character in "*+?" or BRACES.match(self._text, self._at):
             self._fail("there is nothing to repeat")
-        self._at += 1
         if character in "^$":
+            self._at += 1
             return self._nodes.single(edge=character)
-        if character == ".":
-            return self._nodes.single(complement(LINE_ENDS))
-        if character == "\\":
-            return self._nodes.single(self._escape(in_class=False))
-        return self._nodes.single([(ord(character), ord(character))])
+        start = self._at
+        if start not in self._taken:
+            taken = self._nodes.taken(self._characters(character))
+            self._taken[start] = taken, self._at
+        taken, self._at = self._taken[start]
+        return self._nodes.single(taken)
+
+    def _characters(self, first: str) -> list[Range]:
+        """What one place takes."""
+        if first == "[":
+            return self._class()
+        self._at += 1
+        if first == ".":
+            return complement(LINE_ENDS)
+        if first == "\\":
+            return self._escape(in_class=False)
+        return [(ord(first), ord(first))]
 
     def _group(self) -> Fragment:
         found = GROUP.match(self._text, self._at)
@@ -208,6 +218,7 @@ class Parser:
             known = category(found[2])
             if not known:
                 self._fail(f"there is no category {found[2]}")
+            self._work.spend(4 * len(known), READING)
             return known if found[1] == "p" else complement(known)
         if character in "xu":
             code = self._code()
@@ -247,14 +258,18 @@ class Parser:
         refuse(SchemaError, f"pattern {self._text[:60]!r}: {what} (at character {self._at})")
 
 
-@lru_cache(maxsize=40)
+@cache  # of at most 702 names
 def category(name: str) -> list[Range]:
     """The characters of a general category, such as ``L`` or ``Lu``; empty: there is none of this name."""
-    ranges: list[Range] = []
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)).startswith(name):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1] = ranges[-1][0], code
-            else:
-                ranges.append((code, code))
-    return united(ranges)
+    return united([(first, last) for first, last, kind in _categories() if kind.startswith(name)])
+
+
+@cache
+def _categories() -> list[tuple[int, int, str]]:
+    """Characters that follow each other in one category, from the first one to the last."""
+    codes = groupby(range(sys.maxunicode + 1), key=lambda code: unicodedata.category(chr(code)))
+    found = []
+    for kind, run in codes:
+        first = next(run)
+        found.append((first, first + sum(1 for _ in run), kind))
+    return found

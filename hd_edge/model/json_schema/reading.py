@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
@@ -13,15 +12,17 @@ from urllib.parse import unquote
 
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
-from .shape import PLAIN, Schema, Seen, Shape, both, nested, searched
+from .shape import Schema, Seen, Shape, both, nested
 
 if TYPE_CHECKING:
     from .exclusion import Choice
+    from .known import Known
+    from .sides import Sides
 
 CANNOT = ("contains", "$dynamicRef", "$recursiveRef", "then", "else")  # all that are not known are annotations
 MOST_SHAPES = 2000  # that one value may have
 MOST_FOLLOWED = 64  # references and alternatives in each other
-MOST_WORK = 60_000  # schemas that are read, and shapes that are compared or joined
+READING = "reading of schemas"  # what work is spent on
 
 
 class Reader:
@@ -29,10 +30,11 @@ class Reader:
 
     Args:
         document: What references are looked up in.
+        known: Of the conversion.
+        sides: Of its shapes.
         loose: Where a keyword cannot be held, note it and go on without it.
         own: Gives the shape of a schema's own keywords.
-        choice: Makes a ``oneOf`` of a number and the shapes of its alternatives.
-        views: How a shape is seen as one that is written, and as one that is meant.
+        choice: Makes a ``oneOf`` of the shapes of its alternatives.
 
     Attributes:
         notes: Keywords that were left out.
@@ -41,18 +43,20 @@ class Reader:
     def __init__(
         self,
         document: Schema,
+        known: Known,
+        sides: Sides,
         *,
         loose: bool,
-        own: Callable[[Schema], Shape],
-        choice: Callable[[int, list[list[Shape]]], Choice],
-        views: Mapping[str, Callable[[Shape], Shape]],
+        own: Callable[[Schema, Known], Shape],
+        choice: Callable[[list[list[Shape]], Known], Choice],
     ) -> None:
-        self._document, self._loose, self._own_shape, self._choice, self._views = document, loose, own, choice, views
+        self._document, self._known, self._sides, self._loose = document, known, sides, loose
+        self._own_shape, self._choice, self._work = own, choice, known.work
         self._following: list[str] = []
-        self._known: dict[str, list[Shape]] = {}
+        self._referred_to: dict[str, list[Shape]] = {}
         self._read: dict[int, tuple[Schema, list[Shape]]] = {}  # by id: the schema is kept, so that no other gets it
-        self._choices: dict[str, Choice] = {}
-        self._work = 0
+        self._compared: dict[int, list[Shape]] = {}
+        self._choices: dict[int, Choice] = {}
         self.notes: dict[str, None] = {}
 
     def shapes(self, schema: Schema, depth: int = 0) -> list[Shape]:
@@ -61,18 +65,19 @@ class Reader:
         Raises:
             ConfigError: A part is no schema, cannot be held, or is too large.
         """
-        self.spend(1)
+        self._work.spend(3, READING)
         at_most("schemas in schemas", depth, MOST_FOLLOWED)
         if isinstance(schema, bool):
             return [Shape()] if schema else []
         if not isinstance(schema, dict):
             refuse(ConfigError, f"{str(schema)[:60]!r} stands where a schema (an object, true or false) is expected")
         if isinstance(schema, Seen):
-            return self._seen(schema, depth)
-        if id(schema) not in self._read:
-            self._read[id(schema)] = schema, self._combined(schema, depth)
-        found = self._read[id(schema)][1]
-        self.spend(len(found))
+            found = self._seen(schema, depth)
+        else:
+            if id(schema) not in self._read:
+                self._read[id(schema)] = schema, self._combined(schema, depth)
+            found = self._read[id(schema)][1]
+        self._work.spend(2 * len(found), READING)
         return found
 
     def _combined(self, schema: dict[str, Any], depth: int) -> list[Shape]:
@@ -80,8 +85,9 @@ class Reader:
             if keyword in schema and (keyword not in ("then", "else") or "if" in schema):
                 with self._held():
                     refuse(SchemaError, f"{keyword} cannot be held: leave it out, and check the answer")
+        self._work.spend(40, READING)
         found = [self._own(schema)]
-        self.spend(found[0].entries // PLAIN)
+        self._work.spend(found[0].entries, READING)
         if (negated := schema.get("not")) is not None:
             with self._held():
                 if negated not in ({}, True) and negated is not False:
@@ -99,34 +105,29 @@ class Reader:
         return [_with_rest(shape, schema, guessed=len(found) > 1) for shape in found]
 
     def _seen(self, schema: Seen, depth: int) -> list[Shape]:
-        sides = []
-        for key, seen in self._views.items():
-            shapes = [Shape()] if schema[key] is None else self.shapes(schema[key], depth + 1)
-            self.spend(sum(shape.entries for shape in shapes) // PLAIN)
-            sides.append([seen(shape) for shape in shapes])
-        return self._all(*sides)
-
-    def spend(self, work: int) -> None:
-        """Counts work before it is done.
-
-        Raises:
-            ConfigError: There is no more left for this document.
-        """
-        self._work += work
-        at_most("schemas and shapes to read", self._work, MOST_WORK)
+        number = self._known.as_written(schema)
+        if number not in self._compared:
+            sides = [
+                [Shape()] if schema[key] is None else [side(shape) for shape in self.shapes(schema[key], depth + 1)]
+                for key, side in (("written", self._sides.written), ("meant", self._sides.meant))
+            ]
+            self._compared[number] = self._all(*sides)
+        return self._compared[number]
 
     def _own(self, schema: dict[str, Any]) -> Shape:
         try:
-            return self._own_shape(schema)
+            return self._own_shape(schema, self._known)
         except SchemaError as error:
             if not self._loose:
                 raise
             self.notes[str(error)] = None
-            return self._own_shape({keyword: value for keyword, value in schema.items() if self._can(keyword, value)})
+            self._work.spend(40 * len(schema), READING)
+            held = {keyword: value for keyword, value in schema.items() if self._can(keyword, value)}
+            return self._own_shape(held, self._known)
 
     def _can(self, keyword: str, value: Any) -> bool:
         try:
-            self._own_shape({keyword: value})
+            self._own_shape({keyword: value}, self._known)
         except SchemaError:
             return False
         return True
@@ -143,12 +144,8 @@ class Reader:
 
     def _all(self, some: list[Shape], others: list[Shape]) -> list[Shape]:
         at_most("shapes of one value", len(some) * len(others), MOST_SHAPES)
-        self.spend(len(some) * len(others))
-        for ones, number in ((some, len(others)), (others, len(some))):
-            self.spend(number * sum(shape.entries for shape in ones) // PLAIN)
-        self.spend(sum(searched(one, other) for one, other in product(some, others)))
-        merged = (both(one, other) for one, other in product(some, others))
-        return list({shape.key: shape for shape in merged if shape is not None}.values())
+        merged = (both(one, other, self._known) for one, other in product(some, others))
+        return list({self._known.shape(shape): shape for shape in merged if shape is not None}.values())
 
     def _listed(self, schema: dict[str, Any], keyword: str) -> list[Schema]:
         parts = schema.get(keyword, [])
@@ -160,11 +157,11 @@ class Reader:
         branches = [self.shapes(part, depth + 1) for part in parts]
         at_most("shapes of one value", sum(map(len, branches)), MOST_SHAPES)
         if keyword == "oneOf":
-            key = json.dumps(parts)
-            self.spend(len(key) // 1024)
-            if key not in self._choices:
-                self._choices[key] = self._choice(len(self._choices), branches)
-            choice = self._choices[key]
+            number = self._known.as_written(parts)
+            if number not in self._choices:
+                self._choices[number] = self._choice(branches, self._known)
+            choice = self._choices[number]
+            self._work.spend(20 * sum(map(len, branches)), READING)
             branches = [
                 [replace(shape, choices=(*shape.choices, (choice, place))) for shape in branch]
                 for place, branch in enumerate(branches)
@@ -174,8 +171,8 @@ class Reader:
     def _referred(self, reference: Any, depth: int) -> list[Shape]:
         if not isinstance(reference, str):
             refuse(ConfigError, f"$ref is {str(reference)[:60]}, expected a text")
-        if reference in self._known:
-            return self._known[reference]
+        if reference in self._referred_to:
+            return self._referred_to[reference]
         if reference in self._following:
             refuse(SchemaError, f"$ref {reference!r} refers to itself, with nothing between")
         self._following.append(reference)
@@ -183,7 +180,7 @@ class Reader:
             found = self.shapes(self._target(reference), depth + 1)
         finally:
             self._following.pop()
-        self._known[reference] = found
+        self._referred_to[reference] = found
         return found
 
     def _target(self, reference: str) -> Schema:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hd_edge.errors import at_most
 
+if TYPE_CHECKING:
+    from .work import Work
+
 MOST_ALTERNATIVES = 60_000
 MOST_CHARACTERS = 256 * 1024  # of the text; hd_edge/backend/gbnf.py takes no more
+RULES = "rules of grammar"  # what work is spent on
 SHORT = 16  # characters of a rule that stands wherever it is named
 
 SHARED = {  # rules that every grammar may use
@@ -37,9 +42,19 @@ Alternative = tuple[Part, ...]
 
 
 class Rules:
-    """The rules so far. Each has alternatives; one without any allows no text."""
+    """The rules so far. Each has alternatives; one without any allows no text.
 
-    def __init__(self) -> None:
+    Args:
+        work: Of the conversion.
+        sketch: All that is asked of them is whether they allow a text.
+
+    Attributes:
+        work: The same.
+        sketch: The same.
+    """
+
+    def __init__(self, work: Work, *, sketch: bool = False) -> None:
+        self.work, self.sketch = work, sketch
         self._alternatives: dict[str, list[Alternative]] = {}
         self._size = 0
         self._characters = 0
@@ -50,6 +65,7 @@ class Rules:
         Args:
             kind: What it is, for people who read the grammar.
         """
+        self.work.spend(2, RULES)
         name = f"{kind}-{len(self._alternatives)}"
         self._alternatives[name] = []
         return Name(name)
@@ -60,9 +76,11 @@ class Rules:
         Raises:
             ConfigError: The grammar gets too large.
         """
+        characters = 16 + sum(1 + len(part if isinstance(part, str) else part.text) for part in parts)
+        self.work.spend(6 + characters // 16, RULES)
         self._alternatives[rule.text].append(parts)
         self._size += 1
-        self._characters += 16 + sum(1 + len(part if isinstance(part, str) else part.text) for part in parts)
+        self._characters += characters
         at_most("alternatives of rules to write", self._size, MOST_ALTERNATIVES)
         at_most("characters of grammar to write", self._characters, MOST_CHARACTERS)
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hd_edge.errors import ConfigError, refuse
 
-from .automaton import matches
 from .numbers import Bound
-from .pattern_parser import pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Hashable
 
     from .exclusion import Choice
+    from .known import Known
 
 Schema = Any  # a dict or a bool
-PLAIN = 64  # entries of shapes that are looked up, or joined, in a piece of work
 MOST_PATTERNS = 4  # of names of one object's members
 TYPES = ("object", "array", "string", "number", "boolean", "null")  # "integer": a number
-
+ANYTHING = frozenset(TYPES)
+JOINING = "joining of alternatives"  # what work is spent on
+TELLING = "telling of alternatives apart"
 
 Key = TypeVar("Key", str, tuple[str, ...])
 
@@ -90,7 +89,7 @@ class Shape:
         if self.types is not None:
             return self.types
         if self.values is not None:
-            return frozenset(TYPES)
+            return ANYTHING
         about = {
             "number": self.low or self.high or self.multiple or self.whole,
             "string": self.length != (0, None) or self.patterns,
@@ -102,51 +101,61 @@ class Shape:
             or self.matching
             or self.names,
         }
-        return frozenset(name for name, says in about.items() if says) or frozenset(TYPES)
+        return frozenset(name for name, says in about.items() if says) or ANYTHING
 
     @cached_property
-    def key(self) -> str:
-        """Equal for equal shapes, the order of properties included."""
-        said = [getattr(self, one.name) for one in fields(self) if one.name != "types"]
-        return json.dumps([sorted(self.meant), *said], default=str)
+    def typed(self) -> Shape:
+        """The same, with the types in words."""
+        return self if self.types is not None else replace(self, types=self.meant)
 
-    @cached_property
-    def listed(self) -> dict[str, Any]:
-        """The values by what is equal for equal ones."""
-        return {canonical(value): value for value in self.values or ()}
+    def told(self, number: Callable[[Any], int]) -> Hashable:
+        """Equal for equal shapes, the order of properties included.
+
+        Args:
+            number: Gives numbers of JSON, as ``Known.as_written`` does.
+        """
+        numbers = self.low, self.high, self.multiple, self.whole
+        texts = self.length, self.patterns
+        arrays = number(self.first), number(self.items), self.count, self.unique
+        members = number(self.properties), self.required, number(self.additional), self.members
+        names = number(self.matching), number(self.names)
+        alternatives = self.choices, self.guessed
+        return Shape, self.types, number(self.values), numbers, texts, arrays, members, names, alternatives
 
     @cached_property
     def entries(self) -> int:
         """What it lists."""
-        lists = (self.values, self.properties, self.required, self.first, self.matching, self.names, self.patterns)
+        lists = (
+            *(self.values, self.properties, self.required, self.first, self.matching, self.names, self.patterns),
+            *(self.multiple, self.additional, self.choices),
+        )
         return sum(len(one) for one in lists if one is not None)
 
-    @property
-    def size(self) -> int:
-        """The work of writing it."""
-        return self.entries + len(self.key) // 1024
-
-    def rest(self, found: Collection[str]) -> Schema:
+    def rest(self, found: Collection[str], known: Known) -> Schema:
         """What ``additional`` says of a member that has no name here; None: nothing.
 
         Args:
             found: Patterns that are found in its name.
+            known: Of the conversion.
         """
         schema: Schema = None
         for patterns, inner in self.additional:
+            known.work.spend(1 + len(patterns) // 8, JOINING)
             if not any(one in found for one in patterns):
-                schema = all_of(schema, inner)
+                schema = all_of(schema, inner, known)
         return schema
 
 
-def both(one: Shape, other: Shape) -> Shape | None:
+def both(one: Shape, other: Shape, known: Known) -> Shape | None:
     """What holds where both do; None where that is certain to be nothing."""
+    known.work.spend(30 + one.entries + other.entries, JOINING)
     types = one.types if other.types is None else other.types if one.types is None else one.types & other.types
     values = one.values
     if values is None:
         values = other.values
     elif other.values is not None:
-        values = tuple(value for key, value in one.listed.items() if key in other.listed)
+        others = known.listed(other.values)
+        values = tuple(value for number, value in known.listed(values).items() if number in others)
     choices = dict(one.choices)
     if (
         (types is not None and not types)
@@ -163,11 +172,11 @@ def both(one: Shape, other: Shape) -> Shape | None:
         multiple=tuple(dict.fromkeys((*one.multiple, *other.multiple))),
         length=_inside(one.length, other.length),
         patterns=tuple(dict.fromkeys((*one.patterns, *other.patterns))),
-        **_arrays(one, other),
+        **_arrays(one, other, known),
         unique=one.unique or other.unique,
-        **_objects(one, other),
+        **_objects(one, other, known),
         required=tuple(dict.fromkeys((*one.required, *other.required))),
-        matching=_joined(one.matching, other.matching),
+        matching=_joined(one.matching, other.matching, known),
         members=_inside(one.members, other.members),
         names=(*one.names, *other.names),
         choices=tuple(choices.items()),
@@ -190,100 +199,66 @@ def _inside(one: tuple[int, int | None], other: tuple[int, int | None]) -> tuple
     return max(one[0], other[0]), min(most) if most else None
 
 
-def _arrays(one: Shape, other: Shape) -> dict[str, Any]:
+def _arrays(one: Shape, other: Shape, known: Known) -> dict[str, Any]:
     first = None
     if one.first is not None or other.first is not None:
         length = max(len(shape.first or ()) for shape in (one, other))
-        first = tuple(all_of(_item(one, place), _item(other, place)) for place in range(length))
+        first = tuple(all_of(_item(one, place), _item(other, place), known) for place in range(length))
     least = [end for end in (one.count[0], other.count[0]) if end is not None]
     most = [end for end in (one.count[1], other.count[1]) if end is not None]
     count = max(least) if least else None, min(most) if most else None
-    return {"first": first, "items": all_of(one.items, other.items), "count": count}
+    return {"first": first, "items": all_of(one.items, other.items, known), "count": count}
 
 
 def _item(shape: Shape, place: int) -> Schema:
     return shape.first[place] if shape.first is not None and place < len(shape.first) else shape.items
 
 
-def _objects(one: Shape, other: Shape) -> dict[str, Any]:
+def _objects(one: Shape, other: Shape, known: Known) -> dict[str, Any]:
     properties = None
     if one.properties is not None or other.properties is not None:
         names = dict.fromkeys((*(one.properties or ()), *(other.properties or ())))
-        properties = {name: all_of(_member(one, name), _member(other, name)) for name in names}
-    return {"properties": properties, "additional": _joined(one.additional, other.additional)}
+        properties = {name: all_of(_member(one, name, known), _member(other, name, known), known) for name in names}
+    return {"properties": properties, "additional": _joined(one.additional, other.additional, known)}
 
 
-def _member(shape: Shape, name: str) -> Schema:
+def _member(shape: Shape, name: str, known: Known) -> Schema:
     """What a shape says of a member that another one names, its patterns aside, which are kept."""
     if shape.properties is not None and name in shape.properties:
         return shape.properties[name]
-    return shape.rest(found_in(name, shape)) if shape.additional else None
+    return shape.rest(found_in(name, shape, known), known) if shape.additional else None
 
 
-def found_in(name: str, shape: Shape) -> list[str]:
+def found_in(name: str, shape: Shape, known: Known) -> set[str]:
     """The patterns of members' names that are found in a name."""
-    return [text for text, _ in shape.matching if matches(pattern(text), name)]
+    return {text for text, _ in shape.matching if known.found(text, name)}
 
 
 def _joined(
-    one: tuple[tuple[Key, Schema], ...], other: tuple[tuple[Key, Schema], ...]
+    one: tuple[tuple[Key, Schema], ...], other: tuple[tuple[Key, Schema], ...], known: Known
 ) -> tuple[tuple[Key, Schema], ...]:
     """Both lists of schemas, those of the same key in one."""
     found = dict(one)
     for key, schema in other:
-        found[key] = all_of(found.get(key), schema)
+        found[key] = all_of(found.get(key), schema, known)
     return tuple(found.items())
 
 
-def all_of(one: Schema, other: Schema) -> Schema:
+def all_of(one: Schema, other: Schema, known: Known) -> Schema:
     """A schema of what both hold; None says nothing."""
-    if one is None or one is True or same(one, other):
+    if one is None or one is True:
         return other if one is None or other is not None else one
     if other is None or other is True:
         return one
     if one is False or other is False:
         return False
+    if one is other or known.equal(one) == known.equal(other):
+        return other
     if isinstance(one, Seen) and isinstance(other, Seen):
-        written, meant = (all_of(one[key], other[key]) for key in ("written", "meant"))
-        return Seen(written=written, meant=None if same(written, meant) else meant)  # all that is written is meant
+        written, meant = (all_of(one[key], other[key], known) for key in ("written", "meant"))
+        alike = known.equal(written) == known.equal(meant)
+        return Seen(written=written, meant=None if alike else meant)  # all that is written is meant
     return {"allOf": [one, other]}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality of JSON values: 1 is 1.0, true is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return one == other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    return type(one) is type(other) and bool(one == other)
-
-
-def canonical(value: Any) -> str:
-    """A text that is equal for equal JSON values, as ``same`` has it."""
-    return json.dumps(_plain(value), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return value
-
-
-def searched(one: Shape, other: Shape) -> int:
-    """The work of searching the names of each shape's members for the patterns of the other."""
-    return sum(
-        len(patterns.matching) * sum(1 + len(name) // 8 for name in names.properties or ())
-        for patterns, names in ((one, other), (other, one))
-        if patterns.matching
-    )
 
 
 def nested(schema: dict[str, Any], keyword: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import at_most
 
-from .automaton import EVERY, Automaton, Both, Length, Range, branches
-from .pattern_parser import pattern
+from .automaton import EVERY, STATES, Automaton, Both, Length, Range, allows_any, branches
 from .rules import Alternative, Name, Part, Rules, times
 
 if TYPE_CHECKING:
+    from .known import Known
     from .shape import Shape
 
 MOST_STATES = 6000  # of one automaton
@@ -35,19 +35,24 @@ def literal(text: str) -> str:
     return '"' + "".join(characters) + '"'
 
 
-def text(rules: Rules, shape: Shape) -> Alternative:
+def text(rules: Rules, shape: Shape, known: Known) -> Alternative:
     """Texts of a shape, in quotes."""
+    if shape.patterns and rules.sketch:
+        told = frozenset(shape.patterns), shape.length
+        if told not in known.texts:
+            known.texts[told] = allows_any(automaton(shape, known), known.work)
+        return ('""',) if known.texts[told] else (rules.new("nothing"),)
     if shape.patterns:
-        return ('"\\""', spell(rules, automaton(shape), '"\\""'))
+        return ('"\\""', spell(rules, automaton(shape, known), '"\\""'))
     least, most = shape.length
     if most is not None and most < least:
         return (rules.new("nothing"),)
     return ('"\\""', *times(rules, ("char",), least, most), '"\\""')
 
 
-def automaton(shape: Shape) -> Automaton:
+def automaton(shape: Shape, known: Known) -> Automaton:
     """What a text's patterns and length allow."""
-    machines: list[Automaton] = [pattern(one) for one in shape.patterns]
+    machines: list[Automaton] = [known.pattern(one) for one in shape.patterns]
     if shape.length != (0, None) or not machines:
         machines.insert(0, Length(*shape.length))
     return reduce(Both, machines)
@@ -67,6 +72,8 @@ def spell(rules: Rules, machine: Automaton, end: Part, *, escaped: bool = True) 
     """
     if machine.start is None:
         return rules.new("nothing")
+    if rules.sketch:
+        return rules.of("text", [(end,)] if allows_any(machine, rules.work) else [])
     known: dict[Hashable, Name] = {machine.start: rules.new("text")}
     todo = [machine.start]
     while todo:
@@ -77,11 +84,12 @@ def spell(rules: Rules, machine: Automaton, end: Part, *, escaped: bool = True) 
             continue
         if machine.accepts(state):
             rules.add(rule, end)
-        for target, ranges in branches(machine, state).items():
+        for target, ranges in branches(machine, state, rules.work).items():
             if target not in known:
                 at_most("states of patterns and lengths of one text", len(known) + 1, MOST_STATES)
                 known[target] = rules.new("text")
                 todo.append(target)
+            rules.work.spend(2 * len(ranges), STATES)
             for written in _characters(ranges) if escaped else [_class(ranges)]:
                 rules.add(rule, written, known[target])
     return known[machine.start]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,31 +9,36 @@ from typing import Any
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
 
 from .arrays import array
-from .automaton import Both, Other
-from .exclusion import SEEN, Choice, Comparison, choice_of, eased
+from .automaton import FITTING, Both, Other
+from .exclusion import Choice, Comparison, choice_of, eased
 from .fitting import fits_shape, type_of
 from .keywords import own_shape
+from .known import Known
 from .numbers import number
 from .objects import Members
-from .pattern_parser import pattern, work_of
 from .reading import Reader
 from .rules import Name, Rules
-from .shape import TYPES, Schema, Shape
+from .shape import TELLING, TYPES, Schema, Shape
+from .sides import Sides
 from .texts import automaton, literal, spell, spelled, text
+from .work import Work
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
-PLACES = 40  # of patterns that are looked at in a piece of the reader's work
+MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
 
 
-def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) -> tuple[str, list[str]]:
+def grammar_of(
+    schema: Schema, *, loose: bool = False, of_object: bool = False, work: Work | None = None
+) -> tuple[str, list[str]]:
     """GBNF of a schema, whose first rule is ``root``.
 
     Args:
         schema: A JSON schema, of the drafts 4 to 2020-12.
         loose: Keywords that cannot be held are left out, and told.
         of_object: Only objects are written.
+        work: What is spent of it is spent on this schema; None: a budget of its own.
 
     Returns:
         The grammar, and what was left out of the schema.
@@ -42,7 +46,7 @@ def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) 
     Raises:
         ConfigError: It is no schema, too large, asks for what cannot be held, or nothing fits it.
     """
-    writer = Writer(schema, loose=loose)
+    writer = Writer(schema, loose=loose, work=work)
     whole = {"allOf": [schema, {"type": "object"}]} if of_object else schema
     root = writer.value(whole, "#", 0)
     writer.write()
@@ -54,13 +58,16 @@ def grammar_of(schema: Schema, *, loose: bool = False, of_object: bool = False) 
     return found, list(writer.reader.notes)
 
 
-def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tuple[str, list[str]]:
+def text_grammar_of(
+    schema: Schema, without: str, *, loose: bool = False, work: Work | None = None
+) -> tuple[str, list[str]]:
     """GBNF of the texts that fit a schema, as they are: without quotes and escapes.
 
     Args:
         schema: A JSON schema; what it says of other types is passed over.
         without: A pattern that is not found in them.
         loose: As ``grammar_of`` takes it; long bounds of lengths are left out, too.
+        work: As ``grammar_of`` takes it.
 
     Returns:
         As ``grammar_of``.
@@ -68,8 +75,8 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
     Raises:
         ConfigError: As ``grammar_of``.
     """
-    writer = Writer(schema, loose=loose)
-    rules, free = writer.rules, Other(pattern(without))
+    writer = Writer(schema, loose=loose, work=work)
+    rules, free = writer.rules, Other(writer.known.pattern(without))
     root = rules.new("value")
     for shape in writer.reader.shapes(schema):
         if "string" not in shape.meant:
@@ -84,7 +91,7 @@ def text_grammar_of(schema: Schema, without: str, *, loose: bool = False) -> tup
         least, most = shape.length
         if loose and max(least, most or 0) > MOST_COUNTED:
             shape = replace(shape, length=(0, None))
-        rules.add(root, spell(rules, Both(automaton(shape), free), '""', escaped=False))
+        rules.add(root, spell(rules, Both(automaton(shape, writer.known), free), '""', escaped=False))
     found = rules.text(root)
     if found is None:
         refuse(SchemaError, "no text fits the schema")
@@ -108,19 +115,24 @@ class Writer:
     Args:
         document: What references are looked up in.
         loose: As ``grammar_of`` takes it.
-        reader: Of the same document, from another writer.
-        only_asked: Nothing is written but to see whether there is a value.
+        work: As ``grammar_of`` takes it.
+        beside: Another writer of the same document, for whom this one only tells whether anything can be written.
     """
 
     def __init__(
-        self, document: Schema, *, loose: bool, reader: Reader | None = None, only_asked: bool = False
+        self, document: Schema, *, loose: bool, work: Work | None = None, beside: Writer | None = None
     ) -> None:
-        self.rules = Rules()
-        self.reader = reader or Reader(document, loose=loose, own=own_shape, choice=choice_of, views=SEEN)
-        self._document, self._loose, self._only_asked = document, loose, only_asked
-        self._comparison = Comparison(self.reader, listed=self._listed, fits=self.fits, nothing=self._nothing)
-        self._by_schema: dict[str, Name] = {}
-        self._by_shape: dict[str, Name] = {}
+        self._document, self._loose = document, loose
+        if beside is None:
+            self.known = Known(work or Work())
+            sides = Sides(self.known)
+            self.reader = Reader(document, self.known, sides, loose=loose, own=own_shape, choice=choice_of)
+            self._comparison = Comparison(self.known, sides, listed=self._listed, fits=self.fits, nothing=self._nothing)
+        else:
+            self.known, self.reader, self._comparison = beside.known, beside.reader, beside._comparison
+        self.rules = Rules(self.known.work, sketch=beside is not None)
+        self._by_schema: dict[int, Name] = {}
+        self._by_shape: dict[int, Name] = {}
         self._todo: list[tuple[Name, Schema | Shape, str, int]] = []
 
     def value(self, schema: Schema, where: str, depth: int) -> Name:
@@ -132,8 +144,7 @@ class Writer:
             depth: It stands at.
         """
         at_most("schemas in schemas", depth, MOST_NESTED)
-        key = json.dumps(schema)
-        self.reader.spend(len(key) // 1024)
+        key = self.known.as_written(schema)
         if key not in self._by_schema:
             self._by_schema[key] = self.rules.new("value")
             self._todo.append((self._by_schema[key], schema, where, depth))
@@ -141,7 +152,8 @@ class Writer:
 
     def shape(self, shape: Shape, where: str, depth: int) -> Name:
         """The rule of a shape."""
-        key = shape.key
+        shape = shape.typed
+        key = self.known.shape(shape)
         if key not in self._by_shape:
             self._by_shape[key] = self.rules.new("shape")
             self._todo.append((self._by_shape[key], shape, where, depth))
@@ -167,7 +179,7 @@ class Writer:
 
     def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         """Writes a shape; where the schema is taken loosely, without what cannot be held."""
-        shape = eased(shape) if self._only_asked else self.apart(shape, f"at {where}: ")
+        shape = eased(shape) if self.rules.sketch else self.apart(shape, f"at {where}: ")
         try:
             self._write(rule, shape, where, depth)
         except SchemaError as error:
@@ -206,28 +218,25 @@ class Writer:
                 self.rules.add(rule, literal(word))
         if "number" in meant:
             low, high, multiple = shape.low, shape.high, list(shape.multiple)
-            if (
-                self._only_asked
-                and not shape.whole
-                and not multiple
-                and (low is None or high is None or low.at < high.at)
-            ):
+            dense = not shape.whole and not multiple and (low is None or high is None or low.at < high.at)
+            if self.rules.sketch and dense:
                 self.rules.add(rule, "number")  # those between may have more digits than are written
             for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
                 self.rules.add(rule, *parts)
         if "string" in meant:
-            self.rules.add(rule, *text(self.rules, shape))
+            self.rules.add(rule, *text(self.rules, shape, self.known))
         if "array" in meant:
 
             def item(schema: Schema) -> Name:
                 return self.value(schema, f"{where}/items", depth + 1)
 
-            self.rules.add(rule, *array(self.rules, shape, value=item, listed=self._listed))
+            self.rules.add(rule, *array(self.rules, shape, value=item, listed=self._listed, number=self.known.equal))
         if "object" in meant:
             members = Members(
                 self.rules,
                 shape,
-                value=lambda schema, name: self.value(schema, f"{where}/{name}", depth + 1),
+                self.known,
+                value=lambda schema, name: self.value(schema, f"{where}/{name[:MOST_TOLD]}", depth + 1),
                 shapes=self._texts,
                 fits=self.fits,
             )
@@ -238,19 +247,17 @@ class Writer:
         return any(self.fits_shape(value, shape) for shape in self.reader.shapes(schema))
 
     def fits_shape(self, value: Any, shape: Shape) -> bool:
-        """Whether a value fits a shape; the search for patterns is counted."""
-        self.reader.spend(len(shape.patterns))
-        found = fits_shape(value, shape, self.fits)
-        if isinstance(value, str):
-            self.reader.spend(sum(map(work_of, shape.patterns)) // PLACES)
-        return found and not any(self._fits_other(value, *choice) for choice in shape.choices)
+        """Whether a value fits a shape."""
+        if not fits_shape(value, shape, self.fits, self.known):
+            return False
+        return not any(self._fits_other(value, *choice) for choice in shape.choices)
 
     def _fits_other(self, value: Any, choice: Choice, place: int) -> bool:
         """``oneOf``: whether a value that fits one alternative fits another."""
         if type_of(value) in choice.apart:
             return False
         others = choice.others(place)
-        self.reader.spend(len(others))
+        self.known.work.spend(len(others), FITTING)
         return any(self.fits_shape(value, other) for _, other in others)
 
     def _texts(self, schema: Schema) -> list[Shape]:
@@ -272,11 +279,11 @@ class Writer:
         return found if len(found) <= MOST_LISTED else None
 
     def _nothing(self, shape: Shape) -> bool:
-        writer = Writer(self._document, loose=self._loose, reader=self.reader, only_asked=True)
+        writer = Writer(self._document, loose=self._loose, beside=self)
         try:
             root = writer.shape(shape, "#", 0)
             writer.write()
         except ConfigError:
-            self.reader.spend(0)  # where no work is left, that is the error, and not that a value may fit both
+            self.known.work.spend(0, TELLING)  # no work left is the error, not that a value may fit both
             return False
         return root.text not in writer.rules.productive()
