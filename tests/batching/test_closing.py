@@ -76,15 +76,17 @@ def test_close_within_a_stopping_criterion(engine, freed):
 
 def test_close_within_the_thread_of_a_request(engine, freed):
     """Two of them at once: each is within a step that the other would wait for."""
-    both, out = threading.Barrier(2), []
+    all_asked, out = threading.Barrier(3), []
 
     def told(*_):
-        both.wait(60)
+        all_asked.wait(60)
         out.append(engine.close())
 
     for seat in engine.seats:
         seat.on_prefill = told
-    refused(*[engine.submit([1, 300 + i], **LONG) for i in range(3)])
+    handles = [engine.submit([1, 300 + i], **LONG) for i in range(3)]
+    all_asked.wait(60)
+    refused(*handles)
     assert freed[0].wait(60)
     engine.close()
     assert (out, len(freed[1])) == ([None, None], 1)
