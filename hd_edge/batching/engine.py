@@ -268,6 +268,7 @@ class Engine:
         self.model._life.cancel()
         if not self._loop.mine:
             self._loop.join(wait)
+            self._loop.gone(wait)
         if not self._loop.runs:
             self._save()
         self._freed = True

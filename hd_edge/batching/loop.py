@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from time import perf_counter
+from math import inf
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import Step
 from hd_edge.errors import ClosedError, ContextFullError, DecodeError, HDEdgeError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ENDED = "the engine is closed: make a new one with Engine(...)"
 CROWD = 16  # ended generations that wait to be learned, at most, while others run
 DOZE = 0.01  # seconds between two looks at readers that are behind
+POLL = 0.001  # seconds between two looks at the thread
 
 
 class Loop:
@@ -50,6 +51,7 @@ class Loop:
     Attributes:
         total: Counts of all forwards: ``forwards``, ``rows`` and ``forward_seconds``.
         running: Requests that have a slot.
+        runs: Whether its thread computes, or may come to.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Loop:
         self._waiting: deque[Request] = deque()
         self._closing = False
         self._ended: HDEdgeError = ClosedError(ENDED)  # what a later request is told
+        self.runs = True
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="hd_edge-engine", daemon=True)
         self._thread.start()
@@ -109,11 +112,6 @@ class Loop:
         """Whether the caller is in its thread: code of the user, or of whatever the garbage collector ends there."""
         return threading.current_thread() is self._thread
 
-    @property
-    def runs(self) -> bool:
-        """Whether its thread has not ended yet."""
-        return self._thread.is_alive()
-
     def stop(self) -> None:
         """Ends all requests after the forward under way, and then the thread."""
         with self._wake:
@@ -121,7 +119,16 @@ class Loop:
             self._wake.notify()
 
     def join(self, wait: float | None = None) -> None:
-        """Waits for the thread's end, so many seconds at most."""
+        """Waits until its thread computes no more, so many seconds at most; a signal's handler may do so within.
+
+        ``Thread.join`` then waits for ever: the interrupted one holds the lock that tells.
+        """
+        until = inf if wait is None else monotonic() + wait
+        while self.runs and monotonic() < until:
+            sleep(POLL)
+
+    def gone(self, wait: float) -> None:
+        """Waits until its thread is no more, so many seconds at most; no signal's handler may come here."""
         self._thread.join(wait)
 
     # -- the thread ----------------------------------------------------------------------------------------------
@@ -143,6 +150,7 @@ class Loop:
             self._waiting.clear()
         for request in left:
             request.end(self._ended)
+        self.runs = False
 
     def _arrived(self) -> bool:
         """Waits until there is something to do; False at the end."""
@@ -241,7 +249,8 @@ class Loop:
         """Draws along the tree, hands out, learns, and leaves the drawn path in the cache."""
         request, slot = part.request, slot_of(part.request)
         first = not request.made
-        path, drawn, over, error = self._draw(part) if part.draws else ([0], [], False, None)
+        vocab = self._model._model.vocab
+        path, drawn, over, error = request.draw(part.tree, vocab) if part.draws else ([0], [], False, None)
         if not first:
             request.stats.count_step(part.tree, path, seconds, self._planning)
             request.stats.seconds += seconds + self._planning
@@ -264,28 +273,6 @@ class Loop:
             slot.planner.begin(np.array(request.tokens, np.int32), request.prediction)
         if over or error is not None:
             self._end(request, error)
-
-    def _draw(self, part: Part) -> tuple[list[int], list[int], bool, BaseException | None]:
-        """Nodes accepted, tokens drawn at them, whether the answer is over, and what was raised."""
-        request, tree = part.request, part.tree
-        path: list[int] = [0]
-        drawn = request.drawn = []
-        try:
-            while True:
-                node = path[-1]
-                token = request.sampler.sample(node)
-                if request.stops(node):
-                    return path, drawn, True, None
-                drawn.append(token)
-                ended = lib.llama_vocab_is_eog(self._model._model.vocab, token)
-                if ended or request.made + len(drawn) >= request.limit:
-                    return path, drawn, True, None
-                child = tree.child(node, token)
-                if child < 0:
-                    return path, drawn, False, None
-                path.append(child)
-        except BaseException as error:  # of the user's processors or criteria, or of the grammar: this request's alone
-            return path, drawn, True, error
 
     def _end(self, request: Request, error: BaseException | None = None) -> None:
         """Its slot keeps the conversation; what was said is learned later."""

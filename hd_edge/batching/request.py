@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from llama_cpp import llama_cpp as lib
 
 from hd_edge.draft.planner import NO_PREDICTION
 from hd_edge.stats import TIER_NAMES, GenerationStats
@@ -126,6 +127,34 @@ class Request:
         """So many tokens of the prompt were computed."""
         if self.on_prefill is not None:
             self._out.put(Progress(done, total, self.stats.prompt_seconds))
+
+    def draw(self, tree: DraftTree, vocab: Any) -> tuple[list[int], list[int], bool, BaseException | None]:
+        """Draws along a verified tree, from its root.
+
+        Args:
+            tree: Of the forward that was made.
+            vocab: ``llama_vocab*``.
+
+        Returns:
+            Nodes accepted, tokens drawn at them, whether the answer is over, and what was raised.
+        """
+        path: list[int] = [0]
+        drawn = self.drawn = []
+        try:
+            while True:
+                node = path[-1]
+                token = self.sampler.sample(node)
+                if self.stops(node):
+                    return path, drawn, True, None
+                drawn.append(token)
+                if lib.llama_vocab_is_eog(vocab, token) or self.made + len(drawn) >= self.limit:
+                    return path, drawn, True, None
+                child = tree.child(node, token)
+                if child < 0:
+                    return path, drawn, False, None
+                path.append(child)
+        except BaseException as error:  # of the user's processors or criteria, or of the grammar: this request's alone
+            return path, drawn, True, error
 
     def end(self, error: BaseException | None = None) -> None:
         """There will be no more."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hd_edge import Llama, _native
+from hd_edge import _native
 from hd_edge.draft.jump_forward import ForcedTokens
 from hd_edge.draft.planner import NO_PREDICTION
 from hd_edge.engine.prefill import check_prompt
@@ -15,6 +15,7 @@ from hd_edge.errors import DecodeError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
 from .request import Request, Rows
+from .shared_llama import SHARED, OneOfMany
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .shared_llama import SharedLlama
 
-SHARED = "the context is shared by many conversations: only completions and chats can be asked of it"
 OF_ONE = ("_stack", "_prompt_size", "_kept_template", "shared")  # of the model alone, or made for its own context
 
 
@@ -50,7 +50,7 @@ class Flag:
         self.cancelled = False
 
 
-class Seat(Llama):
+class Seat(OneOfMany):
     """Shares the weights and the context of a loaded model.
 
     Args:
@@ -135,11 +135,6 @@ class Seat(Llama):
             self.flag.request = None
             self._loop.cancel(request)
             request.drain()
-
-    def _shared(self, *_: Any, **__: Any) -> NoReturn:
-        raise DecodeError(SHARED)
-
-    eval = sample = reset = save_state = load_state = set_cache = embed = _shared
 
     def _free(self) -> None:
         """The model is not its own."""

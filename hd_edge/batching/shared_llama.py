@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from hd_edge import Llama
 from hd_edge._native import SharedVerifier
 from hd_edge.backend import api
 from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import address
-from hd_edge.errors import ConfigError
+from hd_edge.errors import ConfigError, DecodeError
 
 MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
+SHARED = "the context is shared by many conversations: only completions and chats can be asked of it, of its engine"
 BESIDE = 2  # sequences that are nobody's: what was thrown away, and what is on its way
 
 
-class SharedLlama(Llama):
-    """The model of an ``Engine``; its own generations would disturb the conversations.
+class OneOfMany(Llama):
+    """Of a context that many conversations share only completions and chats can be asked, through the engine."""
+
+    def _shared(self, *_: Any, **__: Any) -> NoReturn:
+        raise DecodeError(SHARED)
+
+    eval = sample = reset = save_state = load_state = set_cache = embed = _shared
+
+
+class SharedLlama(OneOfMany):
+    """The model of an ``Engine``; its own generations would disturb the conversations, and are refused.
 
     Args:
         model_path: As for ``Llama``.
@@ -51,6 +61,8 @@ class SharedLlama(Llama):
             slots=slots,
             leaves=leaves,
         )
+
+    _drafted = OneOfMany._shared
 
     def close(self) -> None:
         """As ``Engine.close``, if it has one."""

@@ -7,6 +7,7 @@ middle of what the first one checks.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -42,6 +43,10 @@ class OpenStores:
         with self.lock:
             self._count[found] -= 1
 
+    def forget(self) -> None:
+        """In a forked child, which has none of its parent's locks, and whose connections it never uses."""
+        self._count.clear()
+
     def __contains__(self, found: tuple[int, int]) -> bool:
         with self.lock:
             return self._count[found] > 0
@@ -60,3 +65,5 @@ class OpenStores:
 
 
 open_stores = OpenStores()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=open_stores.forget)

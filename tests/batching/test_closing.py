@@ -12,7 +12,7 @@ import pytest
 from llama_cpp import StoppingCriteriaList
 from one_model import ALONE
 
-from hd_edge import ClosedError, Engine
+from hd_edge import ClosedError, DecodeError, Engine
 from hd_edge.engine.running import RunningStream
 
 LONG = {"max_tokens": 2000, "temperature": 0.0}
@@ -90,6 +90,55 @@ def test_close_within_the_thread_of_a_request(engine, freed):
     assert freed[0].wait(60)
     engine.close()
     assert (out, len(freed[1])) == ([None, None], 1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer that sends a signal")
+def test_close_within_a_close_that_a_signal_interrupts(models, opened):
+    """The handler runs where the thread of the first one waits: not in ``Thread.join``, whose lock it may hold then."""
+    before, closed = signal.getsignal(signal.SIGALRM), []
+    for place in range(8):
+        engine = opened(Engine(str(models("Q4_0")), parallel=2, n_ctx=2048, **ALONE))
+        handle = engine.submit([1, 300], **LONG)
+        end = engine._loop.stop
+        engine._loop._thread.join = lambda *_: pytest.fail("the handler's would wait for ever for this one's lock")
+
+        def stop(end=end, wait=2e-4 * (place + 1)):
+            end()
+            signal.setitimer(signal.ITIMER_REAL, wait)
+
+        engine._loop.stop = stop
+
+        def handler(*_, engine=engine, end=end):
+            engine._loop.stop = end
+            closed.append(engine.close())
+
+        signal.signal(signal.SIGALRM, handler)
+        try:
+            engine.close()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        refused(handle)
+    assert closed
+
+
+def test_the_model_of_an_engine_makes_no_text_of_its_own(engine):
+    asked = "a b c a b c", 12
+    said = engine.submit(asked[0], max_tokens=asked[1], temperature=0.0).result(60)["choices"]
+    for ask in (
+        lambda: engine.model.create_completion(asked[0], max_tokens=8),
+        lambda: engine.model.create_chat_completion([{"role": "user", "content": "a"}]),
+        lambda: next(engine.model.generate([1, 2, 3])),
+        lambda: engine.model.eval([5]),
+        engine.model.sample,
+        engine.model.reset,
+        engine.model.save_state,
+        lambda: engine.model.embed("a"),
+    ):
+        with pytest.raises(DecodeError, match="shared by many conversations"):
+            ask()
+    assert engine.model.detokenize(engine.model.tokenize(b"a b")) == b"a b"
+    assert engine.submit(asked[0], max_tokens=asked[1], temperature=0.0).result(60)["choices"] == said
 
 
 def test_close_from_many_threads(engine, freed):

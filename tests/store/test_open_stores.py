@@ -1,5 +1,6 @@
 """SQLite's locks fall when their process closes any descriptor of the file: nobody here does so while one is open."""
 
+import os
 import threading
 
 import pytest
@@ -74,6 +75,23 @@ def test_as_often_as_it_is_open(tmp_path):
     assert stores.start(path, 4) is None
     stores.remove(file_id(path))
     assert stores.start(path, 4) == b"some"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_has_no_store_open(tmp_path):
+    path = tmp_path / "index.sqlite3"
+    index = Index(path)
+    if (child := os.fork()) == 0:
+        free = open_stores.start(path, 6) == b"SQLite"
+        index.close()  # never its own
+        own = Index(path)
+        counted = file_id(path) in open_stores
+        own.close()
+        os._exit(0 if free and counted and file_id(path) not in open_stores else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert file_id(path) in open_stores
+    index.close()
+    assert file_id(path) not in open_stores
 
 
 def test_two_threads_open_one_index(tmp_path, monkeypatch):
