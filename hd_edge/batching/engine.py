@@ -114,7 +114,7 @@ class Engine:
             raise
         self._free = list(self.seats)
         self._queue: FairQueue[Handle] = FairQueue(queue)
-        self._lock = threading.RLock()  # a signal handler may close it in the middle of anything
+        self._lock = self._loop.lock  # a signal handler may close it in the middle of anything
         self._ending = threading.RLock()  # whoever frees it
         self._closed = self._freed = False
         self._pid = os.getpid()
@@ -225,13 +225,15 @@ class Engine:
     def close(self) -> None:
         """Ends all requests after the forward under way, and frees the model; may be called twice, from any thread.
 
-        Within a callback (a stopping criterion, a logits processor, ``on_prefill``) it returns at once, and the model
-        is freed when nothing uses it any more.
+        Within a callback (a stopping criterion, a logits processor, ``on_prefill``), or a signal's handler that has
+        interrupted a call of the engine, it returns at once, and the model is freed when nothing uses it any more.
         """
         if self._freed or self._pid != os.getpid():  # what a fork copied is the parent's, locks that were held too
             return
+        awaits = self._loop.awaits_caller
         self._stop()
-        if self._loop.mine or any(life.mine for life in (self.model._life, *(seat._life for seat in self.seats))):
+        lives = self.model._life, *(seat._life for seat in self.seats)
+        if awaits or any(life.mine for life in lives):
             threading.Thread(target=self._free_all, name="hd_edge-close", daemon=True).start()
         else:
             self._free_all()
@@ -267,7 +269,6 @@ class Engine:
         self._stop()
         self.model._life.cancel()
         if not self._loop.mine:
-            self._loop.join(wait)
             self._loop.gone(wait)
         if not self._loop.runs:
             self._save()
@@ -296,5 +297,4 @@ def _whole(cells: int) -> int:
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:
-    fits = type(value) is int and least <= value <= most
-    expect(name, value, fits, f"an integer from {least} to {most}")
+    expect(name, value, type(value) is int and least <= value <= most, f"an integer from {least} to {most}")

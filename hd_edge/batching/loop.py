@@ -52,6 +52,7 @@ class Loop:
         total: Counts of all forwards: ``forwards``, ``rows`` and ``forward_seconds``.
         running: Requests that have a slot.
         runs: Whether its thread computes, or may come to.
+        lock: Held for moments, by whoever asks for something and by its thread.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class Loop:
         self._closing = False
         self._ended: HDEdgeError = ClosedError(ENDED)  # what a later request is told
         self.runs = True
-        self._wake = threading.Condition()
+        self.lock = threading.RLock()
+        self._wake = threading.Condition(self.lock)
         self._thread = threading.Thread(target=self._run, name="hd_edge-engine", daemon=True)
         self._thread.start()
 
@@ -112,6 +114,11 @@ class Loop:
         """Whether the caller is in its thread: code of the user, or of whatever the garbage collector ends there."""
         return threading.current_thread() is self._thread
 
+    @property
+    def awaits_caller(self) -> bool:
+        """Whether to wait for its end would be to wait for oneself: in its thread, or in a handler within its lock."""
+        return self.mine or self.lock._is_owned()  # type: ignore[attr-defined]  # as Condition asks
+
     def stop(self) -> None:
         """Ends all requests after the forward under way, and then the thread."""
         with self._wake:
@@ -129,6 +136,7 @@ class Loop:
 
     def gone(self, wait: float) -> None:
         """Waits until its thread is no more, so many seconds at most; no signal's handler may come here."""
+        self.join(wait)
         self._thread.join(wait)
 
     # -- the thread ----------------------------------------------------------------------------------------------

@@ -122,6 +122,28 @@ def test_close_within_a_close_that_a_signal_interrupts(models, opened):
     assert closed
 
 
+@pytest.mark.parametrize("interrupted", ["close", "submit"])
+def test_close_within_the_lock_that_a_signals_handler_interrupts(engine, freed, monkeypatch, interrupted):
+    """The engine's thread needs that lock to end: the handler cannot wait for it."""
+    engine.submit([1, 300], **LONG)
+    notify, done = engine._loop._wake.notify, []
+
+    def handler():
+        monkeypatch.setattr(engine._loop._wake, "notify", notify)
+        notify()
+        done.append(engine.close())  # this test hangs here, or it does not
+        assert not freed[0].is_set()
+
+    monkeypatch.setattr(engine._loop._wake, "notify", handler)
+    if interrupted == "submit":
+        refused(engine.submit([1, 301], **LONG))
+    else:
+        engine.close()
+    assert freed[0].wait(60)
+    engine.close()
+    assert (done, len(freed[1])) == ([None], 1)
+
+
 def test_the_model_of_an_engine_makes_no_text_of_its_own(engine):
     asked = "a b c a b c", 12
     said = engine.submit(asked[0], max_tokens=asked[1], temperature=0.0).result(60)["choices"]
