@@ -14,8 +14,8 @@ from hd_edge.engine.prefill import check_prompt
 from hd_edge.errors import DecodeError
 from hd_edge.stats import TIER_NAMES, GenerationStats
 
+from .one_of_many import SHARED, OneOfMany
 from .request import Request, Rows
-from .shared_llama import SHARED, OneOfMany
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

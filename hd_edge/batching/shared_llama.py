@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from hd_edge import Llama
 from hd_edge._native import SharedVerifier
 from hd_edge.backend import api
 from hd_edge.backend.memory import keeps_state
 from hd_edge.backend.settings import address
-from hd_edge.errors import ConfigError, DecodeError
+from hd_edge.errors import ConfigError
+
+from .one_of_many import OneOfMany
 
 MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
-SHARED = "the context is shared by many conversations: only completions and chats can be asked of it, of its engine"
 BESIDE = 2  # sequences that are nobody's: what was thrown away, and what is on its way
-
-
-class OneOfMany(Llama):
-    """Of a context that many conversations share only completions and chats can be asked, through the engine."""
-
-    def _shared(self, *_: Any, **__: Any) -> NoReturn:
-        raise DecodeError(SHARED)
-
-    eval = sample = reset = save_state = load_state = set_cache = embed = _shared
 
 
 class SharedLlama(OneOfMany):
@@ -73,7 +64,7 @@ class SharedLlama(OneOfMany):
             close()
 
 
-def _why_alone(llama: Llama) -> str:
+def _why_alone(llama: SharedLlama) -> str:
     """Why a model's memory cannot be shared; empty if it can."""
     if keeps_state(llama):
         return "it has a recurrent state, of which every conversation would need its own"

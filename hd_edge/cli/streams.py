@@ -17,7 +17,8 @@ from hd_edge.store.output import figures_mark, figures_text, write
 
 # A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
 # to stdout fails as it does where it is closed, what goes to stderr is lost.
-_STANDARD = ((0, "stdin", os.O_RDONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w"))
+STDOUT = "stdout"  # as errors name it
+_STANDARD = ((0, "stdin", os.O_RDONLY, "r"), (1, STDOUT, os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w"))
 
 
 class _Named:
@@ -64,7 +65,7 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a locale that cannot spell a character must not end an answer
-    sys.stdout = cast("TextIO", _Named(sys.stdout, "stdout"))
+    sys.stdout = cast("TextIO", _Named(sys.stdout, STDOUT))
     warnings.showwarning = _show
 
 

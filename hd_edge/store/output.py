@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,10 @@ _PICTURES = {
     ".pdf": re.compile(rb"\A%PDF.*/Creator \(" + _MAKER + rb"\)", re.DOTALL),
     ".svg": re.compile(rb"\A<\?xml.*<dc:creator>.*<dc:title>" + _MAKER + rb"</dc:title>", re.DOTALL),
 }
-STREAMS = re.compile(r"/dev/(std(in|out|err)\Z|fd/)|/proc/")  # what the shell opened, whatever that is
+STREAMS = re.compile(  # what the shell opened, whatever that is
+    r"/dev/std(?P<name>in|out|err)|(/dev|/proc/(?P<process>\w+))/fd/(?P<number>[0-9]{1,9})"
+)
+STANDARD = {"in": 0, "out": 1, "err": 2}
 MOST_READ = 2**26  # bytes of a file in which a mark is looked for
 
 
@@ -98,6 +102,12 @@ def open_stream(path: Path) -> Iterator[IO[bytes]]:
         OSError: It cannot be written; names it.
     """
     try:
+        if (number := _descriptor(path)) is not None:
+            sys.stdout.flush()
+            # Not opened anew: what the shell writes next would lie over it, and what is only read would be written.
+            with os.fdopen(os.dup(number), "wb") as file:
+                yield file
+            return
         with path.open("ab") as file:
             yield file
     except OSError as error:
@@ -106,8 +116,15 @@ def open_stream(path: Path) -> Iterator[IO[bytes]]:
 
 def is_stream(path: Path) -> bool:
     """Whether a user names no file of their own, but what the shell opened, a terminal or a pipe."""
-    named = os.path.abspath(path)  # noqa: PTH100  links stay: what they lead to may be a file
-    return STREAMS.match(named) is not None or (path.exists() and not path.is_file())
+    return _descriptor(path) is not None or (path.exists() and not path.is_file())
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the descriptor that a path names; None: it names none of this process."""
+    named = STREAMS.fullmatch(os.path.abspath(path))  # noqa: PTH100  links stay: what they lead to may be a file
+    if named is None or named["process"] not in (None, "self", str(os.getpid())):
+        return None
+    return STANDARD[named["name"]] if named["name"] else int(named["number"])
 
 
 def _is_own(path: Path, mark: Mark) -> bool:

@@ -150,7 +150,10 @@ def new_text(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[IO[st
 def new_bytes(path: Path, data: bytes, *, replaces: bool, mode: int = 0o600) -> None:
     """The same with all that is to be in the file."""
     with _scratch(path) as new:
-        new.write_bytes(data)
+        try:
+            new.write_bytes(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
         _name(new, path, replaces=replaces, mode=mode)
 
 

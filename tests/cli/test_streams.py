@@ -39,17 +39,17 @@ def assert_sentence(done: subprocess.CompletedProcess, *parts: str) -> None:
 
 
 @pytest.mark.parametrize("output", ["> /dev/full", ">&-"])
-@pytest.mark.parametrize("verb", ["generate", "json", "help", "list"])
+@pytest.mark.parametrize("verb", ["generate", "json", "help", "list", "chat"])
 def test_output_that_cannot_be_written(model, output, verb):
     arguments = {
         "generate": generate(model, "-p", "a"),
         "json": generate(model, "-p", "a", "--json"),
         "help": ("generate", "-h"),
         "list": ("models", "list"),
+        "chat": ("chat", "-m", model, "-t", "1", "-c", "256", "-n", "2", "-q"),
     }[verb]
-    assert_sentence(
-        shell(output, *arguments), "stdout: No space left" if "full" in output else "stdout: Bad file descriptor"
-    )
+    done = shell(output, *arguments, stdin=b"a\nb\n" if verb == "chat" else b"")
+    assert_sentence(done, "stdout: No space left" if "full" in output else "stdout: Bad file descriptor")
 
 
 def test_a_stream_that_takes_nothing_is_named(model):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -67,6 +69,16 @@ def test_what_stands_there_since_the_check_stays(tmp_path):
     assert path.read_bytes() == FOREIGN["package"]
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*figures\.json"):
+        write(tmp_path / "figures.json", FIGURES, BENCH)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_empty_files_and_streams_are_written(tmp_path):
     path = tmp_path / "empty.json"
     path.touch()
@@ -78,6 +90,32 @@ def test_empty_files_and_streams_are_written(tmp_path):
     with out.open("ab") as file:
         subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
     assert out.read_text() == "chapter one\nnew"
+
+
+WRITES = (
+    "import sys, pathlib; from hd_edge.store.output import write; write(pathlib.Path(sys.argv[1]), b'new\\n', None)"
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such streams")
+@pytest.mark.parametrize(
+    ("command", "status", "text"),
+    [
+        ("(echo head; {0} /dev/stdout; echo tail) > {1}", 0, "head\nnew\ntail\n"),
+        ("(echo head; {0} /proc/self/fd/1; echo tail) > {1}", 0, "head\nnew\ntail\n"),
+        ("exec 3> {1}; {0} /dev/fd/3; echo tail >&3", 0, "new\ntail\n"),
+        ("echo kept > {1}; {0} /dev/stdin < {1}", 1, "kept\n"),
+        ("echo kept > {1}; {0} /dev/fd/3 3< {1}", 1, "kept\n"),
+        ("echo kept > {1}; {0} /dev/fd/9", 1, "kept\n"),
+        ("echo kept > {1}; cd $(dirname {1}); {0} /proc/self/cwd/out", 1, "kept\n"),
+    ],
+    ids=["stdout", "a link", "a descriptor", "only read", "only read, too", "closed", "no descriptor"],
+)
+def test_what_the_shell_opened_goes_on_behind_a_result(tmp_path, command, status, text):
+    out = tmp_path / "out"
+    program = f"{sys.executable} -c {shlex.quote(WRITES)}"
+    done = subprocess.run(["sh", "-c", command.format(program, out)], capture_output=True, check=False)
+    assert (done.returncode, out.read_text()) == (status, text), done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
