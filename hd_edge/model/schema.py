@@ -85,6 +85,11 @@ def schema_grammar(
 def _grammar(schema: Any, param: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, int]:
     """The grammar, and the steps of work that it took."""
     try:
+        at_most("bytes", _least_bytes(schema), MOST_BYTES)
+    except ConfigError as error:
+        msg = f"{param}: {error}"
+        raise ConfigError(msg, param) from error
+    try:
         text = json.dumps(schema)
     except (RecursionError, TypeError, ValueError) as error:
         msg = f"{param}: a JSON schema cannot be written as JSON: {type(error).__name__}: {error}"
@@ -103,6 +108,19 @@ def _grammar(schema: Any, param: str, loose: bool, without: str | None, of_objec
     for note in notes:
         log.warning("%s: not held, and left to the model: %s", param, note)
     return grammar, steps
+
+
+def _least_bytes(schema: Any) -> int:
+    """What it takes as JSON at least, counted as far as is allowed: parts that are shared are written each time."""
+    left, count = [schema], 0
+    while left and count <= MOST_BYTES:
+        item = left.pop()
+        count += 1 + (len(item) if isinstance(item, str) else 0)
+        if isinstance(item, dict):
+            left.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            left.extend(item)
+    return count
 
 
 @lru_cache(maxsize=64)

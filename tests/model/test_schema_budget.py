@@ -15,7 +15,7 @@ from hd_edge.model.json_schema.automaton import Words, matches
 from hd_edge.model.json_schema.pattern_parser import Parser
 from hd_edge.model.json_schema.work import MOST_STEPS, Work
 from hd_edge.model.json_schema.writer import grammar_of
-from hd_edge.model.schema import check_schemas
+from hd_edge.model.schema import check_schemas, schema_grammar
 
 CATEGORIES = "Lu Ll Lt Lm Lo L Mn Mc Me M Nd Nl No N Pc Pd Ps Pe Pi Pf Po P Sm Sc Sk So S Zs Zl Zp Z Cc Cf Co Cn C"
 PATTERNS = [f"(a?){{{700 + i}}}b" for i in range(4)]  # of names
@@ -142,7 +142,7 @@ def test_messages_hold_a_part_of_a_long_name():
 
 def test_only_members_that_all_alternatives_require_can_be_their_tags(monkeypatch):
     asked, tags = [], exclusion._tags
-    monkeypatch.setattr(exclusion, "_tags", lambda shape, name: asked.append(name) or tags(shape, name))
+    monkeypatch.setattr(exclusion, "_tags", lambda shape, name, work: asked.append(name) or tags(shape, name, work))
     many = {"type": "object", "required": [f"n{i}" for i in range(300)], "properties": {"n7": {"const": "0"}}}
     others = [{"type": "object", "required": ["n7"], "properties": {"n7": {"const": str(i)}}} for i in range(1, 9)]
     grammar_of({"oneOf": [many, *others]})
@@ -157,3 +157,18 @@ def test_the_tools_of_one_request_share_a_budget():
     check_schemas(tools(128, {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(20)}}), None)
     with pytest.raises(ConfigError, match=r"the request has \d+ steps of work in the schemas of its tools, at most"):
         check_schemas(tools(20, {"type": "object", "properties": {"a": texts("^(a?b?c?){200}$")[0]}}), None)
+
+
+def test_long_lists_of_tags_are_counted_before_they_are_read():
+    tags = [f"{i:x}" for i in range(20_000)]
+    branch = {"type": "object", "required": ["a"], "properties": {"a": {"enum": tags}}}
+    with pytest.raises(ConfigError, match="telling of alternatives apart"):
+        spent({"oneOf": [{"$ref": "#/$defs/b"}] * 1900, "$defs": {"b": branch}})
+
+
+def test_parts_that_are_shared_are_counted_each_time_before_they_are_written():
+    shared: dict = {"type": "integer"}
+    for _ in range(60):  # 2 ** 60 of them as JSON
+        shared = {"type": "object", "properties": {"a": shared, "b": shared}}
+    with pytest.raises(ConfigError, match="bytes, at most 262144 are taken"):
+        schema_grammar(shared, "schema")

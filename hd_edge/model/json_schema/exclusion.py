@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .fitting import Fits
     from .known import Known
     from .sides import Sides
+    from .work import Work
 
 PAIR = 100  # steps of telling two small shapes apart where that takes a look into them
 
@@ -52,7 +53,8 @@ def apart_at_once(branches: list[list[Shape]], known: Known) -> frozenset[str]:
         return ANYTHING if _disjoint(listed) else frozenset()
     known.work.spend(sum(1 + shape.entries // 4 for shape in shapes), TELLING)
     common = set.intersection(*(set(shape.required) for shape in shapes))
-    if not any(_disjoint([[_tags(shape, name) for shape in branch] for branch in branches]) for name in common):
+    work = known.work
+    if not any(_disjoint([[_tags(shape, name, work) for shape in branch] for branch in branches]) for name in common):
         return frozenset()
     return ANYTHING if all(shape.types == frozenset({"object"}) for shape in shapes) else frozenset({"object"})
 
@@ -68,13 +70,16 @@ def _disjoint(branches: Sequence[Sequence[Sequence[Hashable]]]) -> bool:
     return True
 
 
-def _tags(shape: Shape, name: str) -> list[str]:
+def _tags(shape: Shape, name: str, work: Work) -> list[str]:
     """The texts that a member of an object has; none: it has others, or may be left out."""
     schema = (shape.properties or {}).get(name)
     if name not in shape.required or not isinstance(schema, dict):
         return []
     values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
+    if not isinstance(values, list):
+        return []
+    work.spend(len(values) // 4, TELLING)
+    return values if all(isinstance(value, str) for value in values) else []
 
 
 def _kinds(one: Shape, other: Shape) -> frozenset[str]:
