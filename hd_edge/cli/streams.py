@@ -15,9 +15,16 @@ import click
 from hd_edge.errors import HDEdgeError, printable
 from hd_edge.store.output import figures_mark, figures_text, write
 
+
+class StreamName(str):
+    """What an error of a stream names in place of a file."""
+
+    __slots__ = ()
+
+
+STDOUT = StreamName("stdout")
 # A closed descriptor would be the next file's, and llama.cpp would print into a store. Reading gives nothing, writing
 # to stdout fails as it does where it is closed, what goes to stderr is lost.
-STDOUT = "stdout"  # as errors name it
 _STANDARD = ((0, "stdin", os.O_RDONLY, "r"), (1, STDOUT, os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w"))
 
 

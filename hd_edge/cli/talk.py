@@ -17,7 +17,7 @@ from .interrupt import once
 from .keyboard import Keyboard
 from .progress import PrefillLine
 from .session import Session
-from .streams import STDOUT, held, sentence
+from .streams import StreamName, held, sentence
 from .ui import UI
 
 HELP = """\
@@ -97,7 +97,9 @@ class Talk:
             except KeyboardInterrupt:  # one more, after the answer was stopped
                 continue
             except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
-                if isinstance(error, OSError) and error.filename == STDOUT:  # no answer comes where it is read
+                if isinstance(error, OSError) and isinstance(
+                    error.filename, StreamName
+                ):  # no answer comes where it is read
                     raise
                 self.ui.note(sentence(error))
         if self.session is not None and not self.unkept and self.session.lacks(self.conversation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -103,6 +104,8 @@ def open_stream(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         if (number := _descriptor(path)) is not None:
+            if not os.get_inheritable(number):  # the shell's are, or they would not be here: this one is ours
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             sys.stdout.flush()
             # Not opened anew: what the shell writes next would lie over it, and what is only read would be written.
             with os.fdopen(os.dup(number), "wb") as file:

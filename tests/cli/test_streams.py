@@ -52,6 +52,11 @@ def test_output_that_cannot_be_written(model, output, verb):
     assert_sentence(done, "stdout: No space left" if "full" in output else "stdout: Bad file descriptor")
 
 
+def test_a_file_that_is_called_as_a_stream_is_none(model, tmp_path):
+    done = shell("", "chat", "-m", model, "-t", "1", "-c", "256", "-n", "2", "-q", stdin=b"/load stdout\n/stats\n")
+    assert (done.returncode, b"No such file or directory" in done.stderr) == (0, True)
+
+
 def test_a_stream_that_takes_nothing_is_named(model):
     assert_sentence(shell("", *generate(model, "-p", "a", "--explain", "/dev/full")), "/dev/full: No space left")
 

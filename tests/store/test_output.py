@@ -118,6 +118,15 @@ def test_what_the_shell_opened_goes_on_behind_a_result(tmp_path, command, status
     assert (done.returncode, out.read_text()) == (status, text), done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such streams")
+def test_a_descriptor_that_the_shell_did_not_open_is_ours_and_stays(tmp_path):
+    own = tmp_path / "index"
+    own.write_text("kept")
+    with own.open("r+b") as file, pytest.raises(OSError, match=r"Bad file descriptor: '/dev/fd/\d+'"):
+        write(Path(f"/dev/fd/{file.fileno()}"), FIGURES, BENCH)
+    assert own.read_text() == "kept"
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_takes_no_file_is_told_early(tmp_path):
     tmp_path.chmod(0o500)
