@@ -14,6 +14,7 @@ import click
 
 from hd_edge.errors import HDEdgeError, printable
 from hd_edge.store.output import figures_mark, figures_text, write
+from hd_edge.store.ownership import named
 
 
 class StreamName(str):
@@ -44,20 +45,13 @@ class _Named:
 
     def write(self, text: str) -> int:
         """As the stream's."""
-        with self._telling():
+        with named(self._name):
             return self._stream.write(text)
 
     def flush(self) -> None:
         """As the stream's."""
-        with self._telling():
+        with named(self._name):
             self._stream.flush()
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._name) from error
 
 
 def prepare() -> None:

@@ -97,9 +97,7 @@ class Talk:
             except KeyboardInterrupt:  # one more, after the answer was stopped
                 continue
             except (HDEdgeError, OSError, ValueError) as error:  # ValueError: a name or a text that no file can have
-                if isinstance(error, OSError) and isinstance(
-                    error.filename, StreamName
-                ):  # no answer comes where it is read
+                if isinstance(getattr(error, "filename", None), StreamName):  # no answer comes where it is read
                     raise
                 self.ui.note(sentence(error))
         if self.session is not None and not self.unkept and self.session.lacks(self.conversation):

@@ -111,6 +111,15 @@ def _start(path: Path, size: int) -> bytes:
 
 
 @contextmanager
+def named(name: str) -> Iterator[None]:
+    """What fails in this block tells the name that its owner knows."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+
+
+@contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A path to write a file at, which then appears at ``path`` as a whole, with mode 0600.
 
@@ -150,31 +159,25 @@ def new_text(path: Path, *, replaces: bool, mode: int = 0o600) -> Iterator[IO[st
 def new_bytes(path: Path, data: bytes, *, replaces: bool, mode: int = 0o600) -> None:
     """The same with all that is to be in the file."""
     with _scratch(path) as new:
-        try:
+        with named(str(path)):
             new.write_bytes(data)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
         _name(new, path, replaces=replaces, mode=mode)
 
 
 def _name(new: Path, path: Path, *, replaces: bool, mode: int) -> None:
     new.chmod(mode)
-    try:
+    with named(str(path)):
         if replaces:
             new.replace(path)
         else:
             place(new, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
 
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
     _remove_left(path.parent)
-    try:
+    with named(str(path)):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that its owner knows
     os.close(handle)
     try:
         yield Path(name)
