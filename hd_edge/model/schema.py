@@ -59,14 +59,10 @@ def tool_grammar(function: dict[str, Any], param: str) -> str:
     Raises:
         ConfigError: As ``schema_grammar``; a keyword that cannot be held is an error of strict functions only.
     """
-    if not (schema := function.get("parameters")):
-        return NOTHING
-    return schema_grammar(schema, f"{param}.parameters", loose=function.get("strict") is not True, of_object=True)
+    return _of_tool(function, param)[0] if function.get("parameters") else NOTHING
 
 
-def schema_grammar(
-    schema: Any, param: str, *, loose: bool = False, without: str | None = None, of_object: bool = False
-) -> str:
+def schema_grammar(schema: Any, param: str, *, loose: bool = False, without: str | None = None) -> str:
     """GBNF of a JSON schema, whose first rule is ``root``.
 
     Args:
@@ -74,23 +70,26 @@ def schema_grammar(
         param: Where in a request it stands.
         loose: Keywords that cannot be held are left out, and logged.
         without: The grammar is of texts as they are, not of JSON, that hold no such pattern.
-        of_object: Of its values, only objects are written.
 
     Raises:
         ConfigError: It is too large, no schema, or has a keyword that cannot be held.
     """
-    return _grammar(schema, param, loose, without, of_object)[0]
+    return _grammar(schema, param, loose, without, False)[0]
+
+
+def _of_tool(function: dict[str, Any], param: str) -> tuple[str, int]:
+    """The grammar of a function's parameters, of which there are some, and the steps of work that it took."""
+    return _grammar(function["parameters"], f"{param}.parameters", function.get("strict") is not True, None, True)
 
 
 def _grammar(schema: Any, param: str, loose: bool, without: str | None, of_object: bool) -> tuple[str, int]:
-    """The grammar, and the steps of work that it took."""
+    """The grammar, where asked for of objects alone, and the steps of work that it took."""
     try:
         at_most("bytes", _least_bytes(schema), MOST_BYTES)
+        text = json.dumps(schema)
     except ConfigError as error:
         msg = f"{param}: {error}"
         raise ConfigError(msg, param) from error
-    try:
-        text = json.dumps(schema)
     except (RecursionError, TypeError, ValueError) as error:
         msg = f"{param}: a JSON schema cannot be written as JSON: {type(error).__name__}: {error}"
         raise ConfigError(msg, param) from error
@@ -153,7 +152,7 @@ def _check(function: Any, param: str, before: int) -> int:
     if not isinstance(function, dict) or not (schema := function.get("parameters")):
         return 0
     at_most("steps of work in the schemas of its tools", before, MOST_STEPS_OF_TOOLS, "the request")
-    steps = _grammar(schema, f"{param}.parameters", function.get("strict") is not True, None, True)[1]
+    steps = _of_tool(function, param)[1]
     if not _takes_object(json.dumps(schema)):
         msg = f"{param}.parameters is {str(schema)[:60]}, expected a JSON schema of an object, whose members they are"
         raise ConfigError(msg, f"{param}.parameters")
