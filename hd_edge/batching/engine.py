@@ -230,10 +230,9 @@ class Engine:
         """
         if self._freed or self._pid != os.getpid():  # what a fork copied is the parent's, locks that were held too
             return
-        awaits = self._loop.awaits_caller
         self._stop()
         lives = self.model._life, *(seat._life for seat in self.seats)
-        if awaits or any(life.mine for life in lives):
+        if self._loop.awaits_caller or any(life.mine for life in lives):
             threading.Thread(target=self._free_all, name="hd_edge-close", daemon=True).start()
         else:
             self._free_all()

@@ -151,14 +151,16 @@ class Loop:
             self._ended = error
         except BaseException as error:
             self._ended = ClosedError(f"{ENDED}; a defect ended it, {error!r}").with_traceback(error.__traceback__)
-        with self._wake:
-            self._closing = True
-            left = [*self.running, *self._waiting]
-            self.running.clear()
-            self._waiting.clear()
-        for request in left:
-            request.end(self._ended)
-        self.runs = False
+        try:
+            with self._wake:
+                self._closing = True
+                left = [*self.running, *self._waiting]
+                self.running.clear()
+                self._waiting.clear()
+            for request in left:
+                request.end(self._ended)
+        finally:  # or whoever closes it would wait for ever
+            self.runs = False
 
     def _arrived(self) -> bool:
         """Waits until there is something to do; False at the end."""
