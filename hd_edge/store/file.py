@@ -87,10 +87,10 @@ class StoreFile:
             if self.path is not None and self._create and not self.read_only and not os.path.lexists(self.path):
                 with new_file(self.path) as new:
                     self._write_new(new)
-            found = None if self.path is None else file_id(self.path)
+            found = None
             if self.path is not None:
+                found = file_id(self.path)
                 check_ours(self.path, self.where, self._application)
-            if found is not None:
                 open_stores.add(found)
             try:
                 db = self._checked()
