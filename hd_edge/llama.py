@@ -33,7 +33,8 @@ from .draft.planner import NoDraft, Planner, Step
 from .draft.profiles import planner_for
 from .engine.chat import Chats
 from .engine.decode import Decoder
-from .engine.forked import check_threads, loads
+from .engine.forked import check_threads
+from .engine.forking import loads
 from .engine.options import as_bytes, check_options, criteria_list, needed_criteria
 from .engine.pace import pace_of
 from .engine.plain import count_plain

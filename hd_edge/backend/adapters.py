@@ -44,7 +44,7 @@ class Adapters:
 
 
 _watched: WeakValueDictionary[int, Adapters] = WeakValueDictionary()
-_installing = threading.Lock()
+process_lock = threading.RLock()
 
 
 def watch(context: Any) -> Adapters:
@@ -53,7 +53,7 @@ def watch(context: Any) -> Adapters:
     Args:
         context: ``llama_context*``.
     """
-    with _installing:
+    with process_lock:
         _install()
     _watched[_address(context)] = adapters = Adapters()
     return adapters

@@ -74,7 +74,7 @@ class Status:
         return f"own, {self.isa}" if self.active else f"llama.cpp's, {self.reason}"
 
 
-_lock = threading.Lock()
+process_lock = threading.RLock()  # not that a signal's handler that forks waits for itself
 _library: ctypes.CDLL | None = None
 _status: Status | None = None
 _disabled = False
@@ -90,7 +90,7 @@ def enable() -> Status:
         ConfigError: HD_EDGE_ROW_KERNELS has an unknown value.
     """
     global _status, _disabled
-    with _lock:
+    with process_lock:
         _disabled = False
         if _status is not None:
             return _status
@@ -103,7 +103,7 @@ def enable() -> Status:
 def disable() -> None:
     """Models loaded from now on use llama.cpp's own kernels; those that are loaded stay as they are."""
     global _disabled
-    with _lock:
+    with process_lock:
         _disabled = True
 
 

@@ -14,7 +14,7 @@ from hd_edge import _native
 
 from .signals import held_signals
 
-_LOCK = threading.Lock()
+process_lock = threading.Lock()
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def captured_log() -> Iterator[list[str]]:
     """Collects what llama.cpp logs in this block, from whatever thread, instead of printing it."""
     lines: list[str] = []
     before, data = lib.llama_log_callback(), ctypes.c_void_p()
-    with held_signals(), _LOCK:
+    with held_signals(), process_lock:
         callback = lib.llama_log_callback(lambda _level, text, _data: lines.append(text.decode("utf-8", "replace")))
         lib.llama_log_get(ctypes.byref(before), ctypes.byref(data))
         lib.llama_log_set(callback, None)
@@ -35,5 +35,5 @@ def captured_log() -> Iterator[list[str]]:
 def quiet_aborts() -> None:
     """llama_cpp prints no line for each cancelled forward, from now on; a callback of somebody's own hears them."""
     functions = lib._lib.llama_log_get, lib._lib.llama_log_set, _logger.llama_log_callback
-    with _LOCK:
+    with process_lock:
         _native.filter_log(*(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions))

@@ -5,16 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
 
 from llama_cpp import _internals
 from llama_cpp import llama_cpp as lib
 
 from hd_edge.errors import ClosedError, ConfigError
-
-P = ParamSpec("P")
 
 _computed = False  # with several threads, in this process or before it was forked
 _loading = threading.RLock()
@@ -76,20 +71,9 @@ def loading() -> threading.RLock:
     return _loading
 
 
-def loads(begin: Callable[P, None]) -> Callable[P, None]:
-    """A constructor that holds ``loading()`` to its end: the interpreter's end frees no half of a model."""
-
-    @wraps(begin)
-    def held(*args: P.args, **kwargs: P.kwargs) -> None:
-        with loading():
-            begin(*args, **kwargs)
-
-    return held
-
-
 def _forked() -> None:
     global _parent, _parent_of_child, _loading
-    _loading = threading.RLock()  # a thread that was loading stayed behind, and would hold it for ever
+    _loading = threading.RLock()  # a thread that loads for longer stayed behind, and would hold it for ever
     _parent_of_child = os.getppid()
     if _computed:
         _parent = os.getppid()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hd_edge.errors import DecodeError
-from hd_edge.store.forks import HeldAtForks
+from hd_edge.model.forks import HeldAtForks, Order
 
 from .memory import MemoryPieces
 from .pieces import TOKEN, Piece, cut
@@ -34,7 +34,7 @@ CLOSING = 10.0  # seconds that close() may spend on writing what is left
 Blob = bytearray | memoryview  # state of a piece
 
 log = logging.getLogger("hd_edge")
-_savers = HeldAtForks("saving")
+_savers = HeldAtForks("saving", Order.SAVER)
 
 
 class State(Protocol):

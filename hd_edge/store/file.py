@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hd_edge.errors import StoreError
+from hd_edge.model.forks import HeldAtForks, Order
 
 from .connection import check_length, connect, set_timeout, store_errors
-from .forks import HeldAtForks
 from .open_stores import file_id, open_stores
 from .ownership import APPLICATION_ID, check_ours, new_file, real_path
 
@@ -25,7 +25,7 @@ READ_TIMEOUT = 0.05  # seconds that a look-up may wait for another process
 WRITE_TIMEOUT = 10.0  # seconds that a write waits unless told otherwise
 
 _inherited: list[Database] = []  # connections that a fork copied: never used, never closed by the child
-_counts, _files = HeldAtForks("lock"), HeldAtForks("lock")  # whoever opens a file has its lock and counts it
+_files, _counts = HeldAtForks("lock", Order.FILE), HeldAtForks("lock", Order.COUNTS)
 _counts.add(open_stores)
 
 
