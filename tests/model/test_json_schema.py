@@ -139,3 +139,13 @@ def test_many_members_are_no_deep_recursion():
     assert not takes(held, "{" + ",".join(f'"{n}":{n}' for n in range(1501)) + "}")
     named = {"properties": {f"p{n}": {"type": "boolean"} for n in range(600)}, "required": ["p599"]}
     assert takes(grammar(named), '{"p3":true,"p599":false}')
+
+
+@pytest.mark.parametrize("pattern", [r"\S", r"^\S+$", "^[a-z]*$"])
+def test_a_long_length_beside_a_pattern_is_left_to_the_model_where_a_tool_is_not_strict(pattern, caplog):
+    value = {"type": "string", "pattern": pattern, "maxLength": 10_000}
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": value}}}
+    assert len(tool_grammar(function, "tools[0].function")) < 2000
+    assert "at #/a: lengths of more than 256 characters beside a pattern" in caplog.text
+    with pytest.raises(ConfigError, match="make it smaller"):
+        tool_grammar({**function, "strict": True}, "tools[0].function")

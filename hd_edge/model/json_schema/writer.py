@@ -27,6 +27,7 @@ MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
 MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
+MOST_COUNTED_BESIDE = 256  # characters of a text that fits patterns, too: each of them is a state for each
 
 
 def grammar_of(
@@ -180,6 +181,11 @@ class Writer:
     def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         """Writes a shape; where the schema is taken loosely, without what cannot be held."""
         shape = eased(shape) if self.rules.sketch else self.apart(shape, f"at {where}: ")
+        least, most = shape.length
+        if self._loose and shape.patterns and max(least, most or 0) > MOST_COUNTED_BESIDE:
+            told = f"at {where}: lengths of more than {MOST_COUNTED_BESIDE} characters beside a pattern"
+            self.reader.notes[told] = None
+            shape = replace(shape, length=(0, None))
         try:
             self._write(rule, shape, where, depth)
         except SchemaError as error:
