@@ -132,12 +132,20 @@ system has forgotten the files' pages.""",
 )
 EARLIER = """## Do other runs say the same?
 
-Ratios of the headline arms against those of earlier runs, each at another commit, in another hour, on another
+Ratios of the headline arms against those of other runs, each at another commit, in another hour, on another
 virtual machine of the same kind.
-The intervals elsewhere on this page tell how questions and rounds differ within one run. Here `before` has the ratios
-of the earlier runs and in brackets what their intervals span. Decoding and whole requests stand over `plain`. Of {all}
+The intervals elsewhere on this page tell how questions and rounds differ within one run. Here `other runs` has the
+ratios of the others and in brackets what their intervals span. Decoding and whole requests stand over `plain`. Of {all}
 ratios {within} lie within that span; between two runs a ratio moves by {middle:.1%} in the median, one in twenty by
-{far:.0%} or more. Earlier: {runs}."""
+{far:.0%} or more. The others: {runs}; this page: {now}.
+
+All runs together:
+
+{spans}
+
+How much our kernels and drafts bring depends on how fast the cores compute beside their memory, and a virtual machine
+shares them with others: where a token of a prompt takes twice as long, so do the rows of a draft, while reading the
+weights takes what it took."""
 NOT_MEASURED = """## What is not measured
 
 Energy: the machine has no counter that tells it. ik_llama.cpp: no published package of it was found that reads the same
@@ -153,14 +161,19 @@ own. `scripts/benchmarks/long_questions.py` writes those about long documents.""
 
 
 def kept(folder: Path) -> list[again.Told]:
-    """Earlier runs of the headline arms, as ``report_again.py --keep`` wrote them."""
+    """Other runs of the headline arms, as ``report_again.py --keep`` wrote them."""
     return sorted(map(again.Told.read, sorted(folder.glob("*.json"))), key=lambda told: told.date)
 
 
-def earlier(before: Sequence[again.Told], runs: list[Run]) -> list[str]:
-    """The part of the page that holds this run against earlier ones."""
+def dated(told: again.Told) -> str:
+    """A run by its commit, and how fast its machine computed."""
+    return f"{told.commit} ({told.date}{f', {told.prompt_ms} ms per token of a 7B prompt' if told.prompt_ms else ''})"
+
+
+def others(kept: Sequence[again.Told], runs: list[Run]) -> list[str]:
+    """The part of the page that holds this run against others."""
     now = again.Told.by(runs)
-    before = [told for told in before if told.commit != now.commit]
+    before = [told for told in kept if told.commit != now.commit]
     if not (found := again.rows(before, now)):
         return []
     moves = again.moves([*before, now])
@@ -169,13 +182,17 @@ def earlier(before: Sequence[again.Told], runs: list[Run]) -> list[str]:
         within=sum(row[-1] == "within" for row in found),
         middle=moves[len(moves) // 2],
         far=moves[int(0.95 * len(moves))],
-        runs=", ".join(f"{one.commit} ({one.date})" for one in before),
+        runs="; ".join(map(dated, before)),
+        now=dated(now),
+        spans="\n".join(
+            f"- {what}: {low:.2f} to {high:.2f}" for what, (low, high) in again.spans([*before, now]).items()
+        ),
     )
     return [told, again.table(again.HEAD, found, words=2)]
 
 
 def page(runs: list[Run], before: Sequence[again.Told] = ()) -> str:
-    """The whole page, of these files and what earlier runs told."""
+    """The whole page, of these files and what other runs told."""
     all_goals = goals(runs)
     missed = [f"- {goal.run}: {goal.wanted}. Measured: **{goal.measured}**." for goal in all_goals if not goal.met]
     parts = [
@@ -192,7 +209,7 @@ def page(runs: list[Run], before: Sequence[again.Told] = ()) -> str:
         if found := [run for run in runs if run.kind in kinds]:
             picture = [f"![{title}](benchmarks/{plot}.svg)"] if plot else []
             parts += [f"## {title}", about, *picture, tell(found)]
-    parts += earlier(before, runs)
+    parts += others(before, runs)
     parts += ["## What is bad", "Goals that are missed:", "\n".join(missed) or "None.", NOT_MEASURED]
     parts += ["## The files", "\n".join(filter(None, map(tables.conditions, runs)))]
     scripts = ", ".join(f"`{script}`" for kind, script in KINDS.items() if any(run.kind == kind for run in runs))
@@ -212,7 +229,8 @@ def main() -> None:
     runs = load(folder)
     (args.docs / "benchmarks.md").write_text(page(runs, kept(folder / "again")), encoding="utf-8")
     if args.readme:
-        args.readme.write_text(replace_block(args.readme.read_text(encoding="utf-8"), runs), encoding="utf-8")
+        readme = replace_block(args.readme.read_text(encoding="utf-8"), runs, kept(folder / "again"))
+        args.readme.write_text(readme, encoding="utf-8")
     from report_plots import draw  # matplotlib is an extra: the tables do without it
 
     for old in folder.glob("*.svg"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds a run of the headline arms against earlier ones: does each ratio lie within what they span?
+"""Holds a run of the headline arms against other ones: does each ratio lie within what they span?
 
     report_again.py first second               two folders of headline.py
     report_again.py first second third         the third against what the first two span
@@ -24,7 +24,14 @@ from pathlib import Path
 from report_data import Ratio, Run, load, speedups, table
 from report_serving import company, loops
 
-HEAD = ["run", "what", "before", "now", ""]
+HEAD = ["run", "what", "other runs", "this run", ""]
+SPEC, LONG, CHAT = "spec-bench-smollm2-q4_0", "spec-bench-smollm2-q4_0-long", "trace-bench-random-7b-q4_0-chat"
+WHOLE = ("`auto`, whole requests", "`llama-cpp`, whole requests")
+SPANNED = {  # what a reader of one number wants to know: the file, an arm, and its base if that is not plain decoding
+    "whole requests of Spec-Bench over `llama_cpp.Llama`": (SPEC, *WHOLE),
+    "of long documents": (LONG, *WHOLE),
+    "chat answers of a 7B with a drafter over plain decoding": (CHAT, "`auto-drafter`, decoding"),
+}
 Key = tuple[str, str]
 
 
@@ -36,11 +43,13 @@ class Told:
         commit: That it was measured at.
         date: Of the measurement.
         ratios: By file and what is compared.
+        prompt_ms: Milliseconds that a token of a 7B's prompt took: how fast the cores computed; None: not measured.
     """
 
     commit: str
     date: str
     ratios: dict[Key, Ratio]
+    prompt_ms: float | None = None
 
     @classmethod
     def by(cls, runs: Sequence[Run]) -> Told:
@@ -50,7 +59,8 @@ class Told:
         commit = max(counts, key=counts.__getitem__, default="")
         found = [run for run in runs if of[run.name].get("commit", commit) == commit]
         date = max((str(of[run.name].get("date", "")) for run in found), default="")
-        return cls(commit, date, {(run.name, what): ratio for run in found for what, ratio in ratios(run)})
+        told = {(run.name, what): ratio for run in found for what, ratio in ratios(run)}
+        return cls(commit, date, told, next((prompt_ms(run) for run in found if run.name == CHAT), None))
 
     @classmethod
     def read(cls, path: Path) -> Told:
@@ -59,7 +69,7 @@ class Told:
             return cls.by(load(path))
         kept = json.loads(path.read_text(encoding="utf-8"))
         found = {(run, what): Ratio(*ends) for run, told in kept["ratios"].items() for what, ends in told.items()}
-        return cls(kept["commit"], kept["date"], found)
+        return cls(kept["commit"], kept["date"], found, kept.get("prompt_ms"))
 
     def keep(self, path: Path) -> None:
         """Writes a file that ``read`` takes."""
@@ -68,6 +78,7 @@ class Told:
             told.setdefault(run, {})[what] = [None if end is None else round(end, 4) for end in astuple(ratio)]
         lines = ",\n  ".join(f"{json.dumps(run)}: {json.dumps(found)}" for run, found in told.items())
         head = f'"commit": {json.dumps(self.commit)}, "date": {json.dumps(self.date)}'
+        head += f', "prompt_ms": {json.dumps(self.prompt_ms)}'
         path.write_text(f'{{{head},\n "ratios": {{\n  {lines}\n }}}}\n', encoding="utf-8")
 
 
@@ -87,8 +98,14 @@ def ratios(run: Run) -> Iterator[tuple[str, Ratio]]:
                 yield f"loops by {mode} over `{arm}`", Ratio.of(found["loop"])
 
 
+def prompt_ms(run: Run) -> float:
+    """Milliseconds that a token of a prompt took without drafts, over all answers."""
+    plain = run.arms["plain"]
+    return round(1000 * float(plain["prompt_seconds"]) / plain["prompt_tokens"], 1)
+
+
 def rows(before: Sequence[Told], now: Told) -> list[list[str]]:
-    """A line per ratio that both sides have and the earlier ones have bounds for, those outside first."""
+    """A line per ratio that both sides have and the others have bounds for, those outside first."""
     found = []
     for (run, what), ratio in now.ratios.items():
         earlier = [told.ratios[run, what] for told in before if (run, what) in told.ratios]
@@ -100,6 +117,18 @@ def rows(before: Sequence[Told], now: Told) -> list[list[str]]:
         values = ", ".join(f"{one.value:.2f}" for one in earlier)
         found.append([run, what, f"{values} ({low:.2f} to {high:.2f})", f"{ratio.value:.2f}", told])
     return sorted(found, key=lambda row: row[-1])
+
+
+def spans(runs: Sequence[Told]) -> dict[str, tuple[float, float]]:
+    """From where to where several runs go in what ``SPANNED`` names."""
+    found = {}
+    for what, (run, *arms) in SPANNED.items():
+        of = [
+            [told.ratios[run, arm].value for arm in arms] for told in runs if all((run, a) in told.ratios for a in arms)
+        ]
+        if len(over := [ours / (base[0] if base else 1.0) for ours, *base in of]) > 1:
+            found[what] = min(over), max(over)
+    return found
 
 
 def moves(runs: Sequence[Told]) -> list[float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import report_again as again
 from report_data import LONG_DOCUMENTS, Run, model_of, table
 from report_goals import PEERS
 
@@ -94,8 +95,8 @@ def speed(value: float) -> str:
     return f"{value:.0f}" if value >= 20 else f"{value:.1f}"
 
 
-def replace_block(text: str, runs: list[Run]) -> str:
-    """README with the table between the marks made anew.
+def replace_block(text: str, runs: list[Run], others: Sequence[again.Told] = ()) -> str:
+    """README with the table between the marks made anew, and what other runs say.
 
     Raises:
         SystemExit: A mark is missing or there is more than one.
@@ -105,4 +106,17 @@ def replace_block(text: str, runs: list[Run]) -> str:
             f"the README needs one {BEGIN} and one {END} behind it: it has {text.count(BEGIN)} and {text.count(END)}"
         )
     head, rest = text.split(BEGIN)
-    return f"{head}{BEGIN}\n{block(runs)}\n{END}{rest.split(END)[1]}"
+    told = "\n\n".join(filter(None, (block(runs), _spans(runs, others))))
+    return f"{head}{BEGIN}\n{told}\n{END}{rest.split(END)[1]}"
+
+
+def _spans(runs: list[Run], others: Sequence[again.Told]) -> str:
+    """One number is of one hour: what several say."""
+    now = again.Told.by(runs)
+    all_runs = [now, *(told for told in others if told.commit != now.commit)]
+    found = [f"{what} {low:.1f} to {high:.1f} times" for what, (low, high) in again.spans(all_runs).items()]
+    return (
+        f"{len(all_runs)} runs, in hours in which such a machine was fast and slow: {', '.join(found)}."
+        if found
+        else ""
+    )

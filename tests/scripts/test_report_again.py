@@ -87,3 +87,16 @@ def test_keeping_takes_one_run_and_comparing_two(write, tmp_path):
         report_again.main(["--keep", str(tmp_path / "kept.json"), first, second])
     with pytest.raises(SystemExit, match="name two runs"):
         report_again.main([first])
+
+
+def test_several_runs_are_told_by_what_they_span_and_how_fast_the_machine_was(tmp_path):
+    def told(value, prompt_ms):
+        ratios = {(report_again.SPEC, arm): report_again.Ratio(value) for arm in report_again.WHOLE[:1]}
+        ratios |= {(report_again.SPEC, report_again.WHOLE[1]): report_again.Ratio(0.5)}
+        return report_again.Told("abc", "2026-01-02", ratios, prompt_ms)
+
+    runs = [told(1.4, 9.5), told(1.1, None)]
+    assert list(report_again.spans(runs).values()) == [(2.2, 2.8)]
+    assert report_again.spans(runs[:1]) == {}
+    runs[0].keep(tmp_path / "kept.json")
+    assert report_again.Told.read(tmp_path / "kept.json") == runs[0]
