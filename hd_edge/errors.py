@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 MOST_NAME = 1024  # characters of a model's name, which every chunk of an answer repeats
+NO_MEMORY = "no memory is left for this: ask for less, or give the process more"
 OTHER_USE = (
     "this generation ended when another generation, or another call, began on the same object: use one at a time"
 )

@@ -187,40 +187,53 @@ class Engine:
         if self._pid != os.getpid():
             msg = f"this engine was made in process {self._pid}: its thread is not in the forked child {os.getpid()}; "
             raise ClosedError(msg + "make one there, or start the child with 'spawn'")
-        with self._lock:
-            if self._closed:
-                raise ClosedError(ENDED)
-            seat = self._free.pop() if self._free else None
-            if seat is None:
-                self._queue.push(handle, user)
-        if seat is None:
-            handle.on_cancel(partial(self._drop, handle))
-            self._tell_late(handle)
-        elif (error := handle.run(seat, self._leave)) is not None:
-            self._leave(seat)
-            raise error
+        seat: Seat | None = None
+        try:
+            with self._lock:
+                if self._closed:
+                    raise ClosedError(ENDED)
+                if self._free:  # no call between the next two lines: a signal's handler that raises would lose a seat
+                    seat = self._free[-1]
+                    del self._free[-1]
+                else:
+                    self._queue.push(handle, user)
+            if seat is not None:
+                handle.run(seat, self._leave)
+            else:
+                handle.on_cancel(partial(self._drop, handle))
+                self._tell_late(handle)
+        except BaseException:  # nobody will have the handle
+            handle.cancel()
+            self._drop(handle)
+            if seat is not None and not handle.begun:
+                self._leave(seat)
+            raise
         return handle
 
     def _tell_late(self, handle: Handle) -> None:
-        """A signal handler may have closed it while this thread had the lock."""
-        if self._closed and self._drop(handle):
+        """A signal's handler may have closed it while this thread had the lock."""
+        if self._closed:
+            self._drop(handle)
             handle.finish(ClosedError(ENDED))
 
-    def _drop(self, handle: Handle) -> bool:
+    def _drop(self, handle: Handle) -> None:
         with self._lock:
-            return self._queue.remove(handle)
+            self._queue.remove(handle)
 
     def _leave(self, seat: Seat) -> None:
         """A seat is free: whose turn is it?"""
         while True:
             with self._lock:
-                if not len(self._queue):
+                if self._closed or not len(self._queue):
                     self._free.append(seat)
                     return
                 handle = self._queue.pop()
-            if (error := handle.run(seat, self._leave)) is None:
+            try:
+                handle.run(seat, self._leave)
+            except (RuntimeError, MemoryError) as error:
+                handle.finish(error)
+            else:
                 return
-            handle.finish(error)
 
     def close(self) -> None:
         """Ends all requests after the forward under way, and frees the model; may be called twice, from any thread.
@@ -241,9 +254,9 @@ class Engine:
         """Nothing begins any more; what waits is told."""
         with self._lock:
             self._closed = True
-            left = [self._queue.pop() for _ in range(len(self._queue))]
-        for handle in left:
+        while (handle := self._queue.first()) is not None:  # waits until it is told: a signal's handler may raise
             handle.finish(ClosedError(ENDED))
+            self._drop(handle)
         self._loop.stop()
 
     def _free_all(self) -> None:

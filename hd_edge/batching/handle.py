@@ -7,7 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ class Handle:
     Args:
         begin: Makes the answer, or its chunks, on a seat.
         stream: Whether there are chunks.
+
+    Attributes:
+        begun: Whether a thread answers, or did.
     """
 
     def __init__(self, begin: Callable[[Seat], Any], *, stream: bool) -> None:
@@ -37,16 +40,18 @@ class Handle:
         self._news = threading.Condition()
         self._watchers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._seat: Seat | None = None
+        self.begun = False
         self._last: Any = None
         self._pid = os.getpid()
 
     # -- for the engine ------------------------------------------------------------------------------------------
 
-    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> RuntimeError | MemoryError | None:
+    def run(self, seat: Seat, leave: Callable[[Seat], None]) -> None:
         """Answers on this seat, in a thread of its own; then leaves it.
 
-        Returns:
-            Why there is no thread for it; the seat is not left then.
+        Raises:
+            RuntimeError, MemoryError: There is no thread for it. Then, and where a signal's handler raises before it
+                has ``begun``, the seat is not left.
         """
         self._seat = seat
         seat.flag.abandoned = self._future.cancelled()
@@ -67,21 +72,21 @@ class Handle:
                     self._chunks.append(arrival.chunk)
                 self._tell()
 
+        running = RunningStream(seat, chunks, deliver)
         try:
-            RunningStream(seat, chunks, deliver).start()
-        except (RuntimeError, MemoryError) as error:
-            self._seat = None
-            return error
-        return None
+            running.start()
+        finally:
+            self.begun = running.begun
+            if not self.begun:
+                self._seat = None
 
     def finish(self, error: BaseException | None = None) -> None:
-        """There is nothing more to come."""
-        if not self._future.set_running_or_notify_cancel():
-            return
-        if error is not None:
-            self._future.set_exception(error)
-        else:
-            self._future.set_result(None if self._stream else self._last)
+        """There is nothing more to come; the first call tells how it ended."""
+        with suppress(InvalidStateError):  # it was told before, or cancelled
+            if error is not None:
+                self._future.set_exception(error)
+            else:
+                self._future.set_result(None if self._stream else self._last)
 
     def on_cancel(self, drop: Callable[[], object]) -> None:
         """Called if it is cancelled while it waits."""

@@ -287,11 +287,13 @@ class Loop:
     def _end(self, request: Request, error: BaseException | None = None) -> None:
         """Its slot keeps the conversation; what was said is learned later."""
         self.running.remove(request)
-        slot = slot_of(request)
-        self._slots.release(slot)
-        self._prefixes.ended(slot, last=not self.running)
-        if self._memory is not None and request.made:
-            self._memory.learner = slot.planner
-            self._memory.finished(*request.said(), request.stats)
-            self._learning += 1
-        request.end(error)
+        try:
+            slot = slot_of(request)
+            self._slots.release(slot)
+            self._prefixes.ended(slot, last=not self.running)
+            if self._memory is not None and request.made:
+                self._memory.learner = slot.planner
+                self._memory.finished(*request.said(), request.stats)
+                self._learning += 1
+        finally:  # whatever becomes of the engine then, its answer is made
+            request.end(error)

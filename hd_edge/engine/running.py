@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hd_edge.errors import NO_MEMORY
+from hd_edge.model.wanted import unwanted
+
 if TYPE_CHECKING:
     from .completion import Completions
-
-
-NO_MEMORY = "no memory is left for this: ask for less, or give the process more"
 
 
 @dataclass(frozen=True)
@@ -36,30 +36,48 @@ class RunningStream:
         llm: The model the stream runs on.
         begin: Begins the stream; called in the thread.
         deliver: Called in the thread with each arrival; the last one has no chunk.
+
+    Attributes:
+        begun: Whether a thread runs it, or did.
     """
 
     def __init__(
         self, llm: Completions, begin: Callable[[], Iterator[dict[str, Any]]], deliver: Callable[[Arrival], None]
     ) -> None:
         self._llm, self._begin, self._deliver = llm, begin, deliver
-        self._stopped = self._ended = self._begun = False
+        self._stopped = self._ended = False
+        self.begun = False
+        self._unclaimed = [None]
         self._left = threading.Event()  # nothing of it runs any more; a thread that is only beginning is not alive yet
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begins. An exception that a signal raises meanwhile leaves a thread that ``stop()`` ends.
+        """Begins. What a signal's handler raises meanwhile may leave a thread that has ``begun``; ``stop()`` ends it.
 
         Raises:
             RuntimeError, MemoryError: No thread can be made.
         """
-        self._begun = True
+        self.begun = True
         try:
             self._thread.start()
-        except (RuntimeError, MemoryError):
-            self._begun = self._thread.is_alive()
+        except BaseException:
+            self.begun = not self._claim()
             raise
 
+    def _claim(self) -> bool:
+        """Who is first: the thread, or whoever failed to start it? If it comes at all then, it does nothing."""
+        try:
+            self._unclaimed.pop()
+        except IndexError:
+            return False
+        return True
+
     def _run(self) -> None:
+        if self._claim():
+            unwanted.set(lambda: self._stopped)
+            self._answer()
+
+    def _answer(self) -> None:
         error: BaseException | None = None
         try:
             stream = self._begin()
@@ -104,4 +122,4 @@ class RunningStream:
         return not self._runs()
 
     def _runs(self) -> bool:
-        return self._begun and not self._left.is_set()
+        return self.begun and not self._left.is_set()

@@ -14,8 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from hd_edge.engine.running import NO_MEMORY
-from hd_edge.errors import BusyError, ContextFullError, HDEdgeError
+from hd_edge.errors import NO_MEMORY, BusyError, ContextFullError, HDEdgeError
 
 from .shown import shown
 

@@ -92,6 +92,18 @@ def test_close_within_the_thread_of_a_request(engine, freed):
     assert (out, len(freed[1])) == ([None, None], 1)
 
 
+def test_who_ends_as_a_defect_comes_has_the_answer(engine, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(engine._prefixes, "ended", fails)
+    first = engine.submit([1, 300], max_tokens=4, temperature=0.0)
+    assert len(first.result(60)["choices"]) == 1
+    joined(engine._loop._thread)
+    with pytest.raises(ClosedError, match="a defect ended it, MemoryError"):
+        engine.submit([1, 300], **LONG).result(60)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer that sends a signal")
 def test_close_within_a_close_that_a_signal_interrupts(models, opened):
     """The handler runs where the thread of the first one waits: not in ``Thread.join``, whose lock it may hold then."""

@@ -34,3 +34,12 @@ def test_a_full_queue_refuses():
         queue.push("b", "b")
     queue.pop()
     queue.push("b", "b")
+
+
+def test_the_first_goes_on_waiting():
+    queue: FairQueue[str] = FairQueue(10)
+    assert queue.first() is None
+    for item in ("a1", "a2", "b1"):
+        queue.push(item, item[0])
+    assert (queue.first(), queue.first(), len(queue)) == ("a1", "a1", 3)
+    assert [queue.pop(), queue.first(), queue.pop(), queue.pop(), queue.first()] == ["a1", "b1", "b1", "a2", None]

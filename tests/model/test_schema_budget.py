@@ -5,17 +5,21 @@ Steps are counted here, not seconds: a step is a microsecond, more or less.
 
 from __future__ import annotations
 
+import threading
+import time
 import tracemalloc
 
 import pytest
 
-from hd_edge import ConfigError
+from hd_edge import ClosedError, ConfigError
+from hd_edge.engine.running import RunningStream
 from hd_edge.model.json_schema import exclusion, keywords
 from hd_edge.model.json_schema.automaton import Words, matches
 from hd_edge.model.json_schema.pattern_parser import Parser
-from hd_edge.model.json_schema.work import MOST_STEPS, Work
+from hd_edge.model.json_schema.work import LOOK, MOST_STEPS, Work
 from hd_edge.model.json_schema.writer import grammar_of
 from hd_edge.model.schema import check_schemas, schema_grammar
+from hd_edge.model.wanted import unwanted
 
 CATEGORIES = "Lu Ll Lt Lm Lo L Mn Mc Me M Nd Nl No N Pc Pd Ps Pe Pi Pf Po P Sm Sc Sk So S Zs Zl Zp Z Cc Cf Co Cn C"
 PATTERNS = [f"(a?){{{700 + i}}}b" for i in range(4)]  # of names
@@ -172,3 +176,49 @@ def test_parts_that_are_shared_are_counted_each_time_before_they_are_written():
         shared = {"type": "object", "properties": {"a": shared, "b": shared}}
     with pytest.raises(ConfigError, match="bytes, at most 262144 are taken"):
         schema_grammar(shared, "schema")
+
+
+def test_a_conversion_ends_when_nobody_waits_for_it():
+    """Eight clients that send one and leave would hold a server that is to end for all of their seconds."""
+    asked = []
+
+    def nobody():
+        asked.append(True)
+        return len(asked) > 2
+
+    token = unwanted.set(nobody)
+    try:
+        work = Work()
+    finally:
+        unwanted.reset(token)
+    with pytest.raises(ClosedError, match="nobody waits"):
+        for _ in range(1000):
+            work.spend(1000, "tests")
+    assert 2 * LOOK < work.spent < 4 * LOOK
+    Work().spend(LOOK + 1, "tests")
+
+
+def test_a_stream_that_is_stopped_converts_no_further(monkeypatch):
+    begun, arrivals = threading.Event(), []
+
+    def begin():
+        work = Work()
+        begun.set()
+        while work.spent < MOST_STEPS // 2:
+            time.sleep(1e-3)
+            work.spend(LOOK // 10, "tests")
+        pytest.fail("nobody told it")
+
+    class Model:
+        tier = "target"
+
+        def cancel(self):
+            pass
+
+        catch_up = cancel
+
+    stream = RunningStream(Model(), begin, arrivals.append)
+    stream.start()
+    begun.wait()
+    assert stream.stop(60)
+    assert isinstance(arrivals[-1].error, ClosedError)

@@ -1,4 +1,4 @@
-"""A signal's handler that raises, at the n-th place of some files where the interpreter may run it."""
+"""A signal's handler that raises, or does something, at the n-th place of some files where it may be run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class RaisingHandler:
         files: Names, or the beginnings of names, of the files in whose code.
         number: Of the place, counted from 0.
         lines: Places are lines; False: what ``behind`` says, which is finer.
+        does: What it does instead of raising.
     """
 
-    def __init__(self, error, files, number, *, lines=False):
-        self._error, self._files, self._left, self._lines = error, files, number, lines
+    def __init__(self, error, files, number, *, lines=False, does=None):
+        self._error, self._files, self._left, self._lines, self._does = error, files, number, lines, does
         self.raised = False
 
     def __call__(self, frame, event, _):
@@ -37,7 +38,10 @@ class RaisingHandler:
             self._left -= 1
             if self._left < 0 and not self.raised:
                 self.raised = True
-                raise self._error
+                if self._does is None:
+                    raise self._error
+                sys.settrace(None)
+                self._does()
         return self
 
     def run(self, use):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import NoReturn
 
-from hd_edge.errors import ConfigError, refuse
+from hd_edge.errors import ClosedError, ConfigError, refuse
+from hd_edge.model.wanted import unwanted
 
 MOST_STEPS = 1_000_000  # of a microsecond, more or less, that leave at most some 100 bytes each
+LOOK = 10_000  # steps between two looks whether somebody waits
 
 
 class Work:
@@ -20,6 +22,7 @@ class Work:
     def __init__(self) -> None:
         self.spent = 0
         self._by_kind = Counter[str]()
+        self._unwanted, self._looked = unwanted.get(), 0
 
     def spend(self, steps: int, kind: str) -> None:
         """Counts steps that follow.
@@ -30,11 +33,16 @@ class Work:
 
         Raises:
             ConfigError: There are no more left, now or before.
+            ClosedError: Nobody waits for it any more.
         """
         self.spent += steps
         self._by_kind[kind] += steps
         if self.spent > MOST_STEPS:
             self._end()
+        if self.spent > self._looked:
+            self._looked = self.spent + LOOK
+            if self._unwanted is not None and self._unwanted():
+                refuse(ClosedError, "nobody waits for the answer any more")
 
     def _end(self) -> NoReturn:
         kind, most = self._by_kind.most_common(1)[0]
