@@ -21,16 +21,16 @@ from dataclasses import astuple, dataclass
 from itertools import combinations
 from pathlib import Path
 
-from report_data import Ratio, Run, load, speedups, table
+from report_data import Ratio, Run, against, load, speedups, table
 from report_serving import company, loops
 
 HEAD = ["run", "what", "other runs", "this run", ""]
 SPEC, LONG, CHAT = "spec-bench-smollm2-q4_0", "spec-bench-smollm2-q4_0-long", "trace-bench-random-7b-q4_0-chat"
-WHOLE = ("`auto`, whole requests", "`llama-cpp`, whole requests")
-SPANNED = {  # what a reader of one number wants to know: the file, an arm, and its base if that is not plain decoding
-    "whole requests of Spec-Bench over `llama_cpp.Llama`": (SPEC, *WHOLE),
-    "of long documents": (LONG, *WHOLE),
-    "chat answers of a 7B with a drafter over plain decoding": (CHAT, "`auto-drafter`, decoding"),
+WHOLE, DRAFTER = "`auto` over `llama-cpp`, whole requests", "`auto-drafter`, decoding"
+SPANNED = {  # what a reader of one number wants to know
+    "whole requests of Spec-Bench over `llama_cpp.Llama`": (SPEC, WHOLE),
+    "of long documents": (LONG, WHOLE),
+    "chat answers of a 7B with a drafter over plain decoding": (CHAT, DRAFTER),
 }
 Key = tuple[str, str]
 
@@ -88,6 +88,8 @@ def ratios(run: Run) -> Iterator[tuple[str, Ratio]]:
         if run.kind in ("spec-bench", "trace-bench") and arm != "plain":
             yield f"`{arm}`, decoding", speedups(run, arm)[0]
             yield f"`{arm}`, whole requests", speedups(run, arm, "request")[0]
+    if run.kind == "spec-bench" and (whole := against(run, "auto", "llama-cpp", whole=True)):
+        yield WHOLE, Ratio(whole)
     if run.kind == "company":
         for clients, found in company(run).items():
             if found:
@@ -121,14 +123,8 @@ def rows(before: Sequence[Told], now: Told) -> list[list[str]]:
 
 def spans(runs: Sequence[Told]) -> dict[str, tuple[float, float]]:
     """From where to where several runs go in what ``SPANNED`` names."""
-    found = {}
-    for what, (run, *arms) in SPANNED.items():
-        of = [
-            [told.ratios[run, arm].value for arm in arms] for told in runs if all((run, a) in told.ratios for a in arms)
-        ]
-        if len(over := [ours / (base[0] if base else 1.0) for ours, *base in of]) > 1:
-            found[what] = min(over), max(over)
-    return found
+    found = {what: [told.ratios[key].value for told in runs if key in told.ratios] for what, key in SPANNED.items()}
+    return {what: (min(values), max(values)) for what, values in found.items() if len(values) > 1}
 
 
 def moves(runs: Sequence[Told]) -> list[float]:

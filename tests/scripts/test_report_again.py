@@ -90,12 +90,11 @@ def test_keeping_takes_one_run_and_comparing_two(write, tmp_path):
 
 
 def test_several_runs_are_told_by_what_they_span_and_how_fast_the_machine_was(tmp_path):
-    def told(value, prompt_ms):
-        ratios = {(report_again.SPEC, arm): report_again.Ratio(value) for arm in report_again.WHOLE[:1]}
-        ratios |= {(report_again.SPEC, report_again.WHOLE[1]): report_again.Ratio(0.5)}
-        return report_again.Told("abc", "2026-01-02", ratios, prompt_ms)
-
-    runs = [told(1.4, 9.5), told(1.1, None)]
+    key = (report_again.SPEC, report_again.WHOLE)
+    runs = [
+        report_again.Told("abc", "2026-01-02", {key: report_again.Ratio(value)}, prompt_ms)
+        for value, prompt_ms in ((2.8, 9.5), (2.2, None))
+    ]
     assert list(report_again.spans(runs).values()) == [(2.2, 2.8)]
     assert report_again.spans(runs[:1]) == {}
     runs[0].keep(tmp_path / "kept.json")
