@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hd_edge import Llama
 
@@ -17,10 +17,13 @@ from .engine.running import Arrival, RunningStream
 from .errors import OTHER_USE, ConfigError, DecodeError
 
 if TYPE_CHECKING:
+    from types import AsyncGeneratorType
+
     from typing_extensions import Self
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
 LOOK = 1.0  # seconds between two looks at an event loop that reads nothing
+POLL = 0.01  # seconds
 
 
 class AsyncLlama:
@@ -146,7 +149,16 @@ class Ending:
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._chunks.aclose())
         await ended(self._closing)
-        self._closing.result()
+        try:
+            self._closing.result()
+        except RuntimeError:
+            if not self._runs():
+                raise
+            while self._runs():  # an event loop that ends closes all generators itself, side by side
+                await asyncio.sleep(POLL)
+
+    def _runs(self) -> bool:
+        return cast("AsyncGeneratorType[Any, None]", self._chunks).ag_running
 
 
 @dataclass

@@ -223,6 +223,19 @@ def test_an_event_loop_that_is_closed_with_a_stream_open(llm, monkeypatch):
     assert text(asyncio.run(own.create_chat_completion(TALK, **GREEDY)))
 
 
+def test_an_event_loop_that_ends_with_a_stream_referenced_says_nothing(llm, caplog):
+    """It closes the stream and the generator within it side by side."""
+    kept = []
+
+    async def first() -> None:
+        kept.append(await AsyncLlama(llm).create_completion("the cat", stream=True, max_tokens=4000))
+        await anext(kept[0])
+
+    asyncio.run(first())
+    assert not caplog.records
+    assert text(llm.create_chat_completion(TALK, **GREEDY))
+
+
 def test_one_event_loop_after_another(llm):
     """Waiting tasks bind a lock of asyncio to their loop."""
     own = AsyncLlama(llm)
