@@ -6,6 +6,8 @@ tell the probabilities of the wrong tokens where a model has no beginning-of-seq
 
 from __future__ import annotations
 
+import logging
+import pickle
 import time
 import uuid
 import warnings
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 NO_TOKEN = 0  # what llama_cpp puts around a prefix and a suffix, for want of a model's own tokens
 SPACE_HOLDER = "☺"  # before a suffix: its tokens are dropped, and with them a space that the tokenizer adds
+
+log = logging.getLogger("hd_edge")
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,9 @@ def _fetch(llm: Completions, tokens: list[int]) -> None:
     try:
         state = llm.cache[tokens]
     except KeyError:
+        return
+    except (pickle.UnpicklingError, EOFError) as error:  # its file is torn: LlamaDiskCache has dropped it now
+        log.warning("the cache has a state that cannot be read (%s): the prompt is computed", error)
         return
     known = [
         llm.longest_token_prefix(ids.tolist(), tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from copy import copy
 from itertools import islice
@@ -9,7 +10,7 @@ from itertools import islice
 import llama_cpp
 import numpy as np
 import pytest
-from llama_cpp import LlamaRAMCache
+from llama_cpp import LlamaDiskCache, LlamaRAMCache
 from one_model import ALONE, OTHER, PROMPT, make, prompt_of, take
 
 from hd_edge import ConfigError, ContextFullError, DecodeError, Llama
@@ -129,6 +130,17 @@ def test_llama_cpps_cache_goes_with_it(llm, base):
         each.set_cache(None)
     assert all(theirs.startswith(ours) for ours, theirs in zip(*texts, strict=True))
     assert all(texts[0])
+
+
+def test_a_torn_file_of_llama_cpps_cache_costs_a_prompt_and_no_answer(llm, tmp_path, caplog):
+    want = llm(PROMPT, max_tokens=4, temperature=0.0)["choices"]
+    llm.set_cache(LlamaDiskCache(str(tmp_path)))
+    llm(PROMPT, max_tokens=4, temperature=0.0)
+    (file,) = tmp_path.rglob("*.val")
+    os.truncate(file, 1000)
+    llm.reset()
+    assert llm(PROMPT, max_tokens=4, temperature=0.0)["choices"] == want
+    assert "a state that cannot be read (pickle data was truncated)" in caplog.text
 
 
 @pytest.mark.parametrize("wrong", ["x", 5, True, {}, []])
