@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -240,10 +241,16 @@ def _download(model: str) -> Path:
     repository, inside = "/".join(parts[:2]), parts[2:-1]
     try:
         files = [hf_hub_download(repository, "/".join([*inside, name])) for name in part_names(parts[-1])]
-    except (OSError, ValueError) as error:  # what the hub's package raises is one of these
+    except _broken() as error:  # what the hub's package raises is one of these
         msg = f"{model} cannot be downloaded: {printable(str(error).strip().partition(chr(10))[0])}"
         raise ModelFileError(msg) from error
     return Path(files[0])
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """Of broken connections: newer ones of the hub's package ask through httpx, older ones raise an ``OSError``."""
+    httpx = sys.modules.get("httpx")
+    return (OSError, ValueError) if httpx is None else (OSError, ValueError, httpx.HTTPError)
 
 
 def _file() -> Path:

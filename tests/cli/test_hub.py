@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from split_gguf import split
@@ -31,13 +32,20 @@ def test_names_that_the_hub_cannot_have_are_not_asked_for(home, monkeypatch, nam
         registry.add(name)
 
 
-@pytest.mark.parametrize("error", [ValueError("No such id.\nmore"), ConnectionError("No such id.")])
+class HTTPError(Exception):
+    """As httpx has it."""
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("No such id.\nmore"), ConnectionError("No such id."), HTTPError("No such id.")]
+)
 def test_what_the_hub_refuses_is_told_in_a_sentence(home, monkeypatch, error):
     class Hub:
         @staticmethod
         def hf_hub_download(repository, file):
             raise error
 
+    monkeypatch.setitem(sys.modules, "httpx", SimpleNamespace(HTTPError=HTTPError))
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
     with pytest.raises(ModelFileError, match=r"^hf:o/n/f.gguf cannot be downloaded: No such id\.$"):
         registry.add("hf:o/n/f.gguf")
