@@ -157,9 +157,10 @@ class Handle:
                 event.clear()
                 with self._news:
                     chunk = self._chunks.popleft() if self._chunks else None
+                    over = chunk is None and self._future.done()  # asked later, a last chunk could have come between
                 if chunk is not None:
                     yield chunk
-                elif self._future.done():
+                elif over:
                     break
                 else:
                     await event.wait()

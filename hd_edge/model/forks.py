@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
+from threading import get_ident
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -38,7 +39,7 @@ class HeldAtForks:
     def __init__(self, name: str, order: Order, timeout: float = FORK_TIMEOUT) -> None:
         self._name, self._timeout = name, timeout
         self._owners: WeakSet[Any] = WeakSet()
-        self._held: list[Any] = []
+        self._held: dict[int, list[Any]] = {}  # by the thread that forks: another one may, too, once it has them
         _kinds[order] = self
 
     def add(self, owner: Any) -> None:
@@ -52,13 +53,13 @@ class HeldAtForks:
         while (new := set(self._owners) - seen) and monotonic() < until:  # while it waits, others may be made
             for lock in (getattr(owner, self._name) for owner in new):
                 if lock.acquire(timeout=self._timeout):
-                    self._held.append(lock)
+                    self._held.setdefault(get_ident(), []).append(lock)
             seen |= new
 
     def let_go(self) -> None:
         """After it, in parent and child."""
-        while self._held:
-            self._held.pop().release()
+        for lock in reversed(self._held.pop(get_ident(), [])):
+            lock.release()
 
 
 _kinds: dict[Order, HeldAtForks] = {}

@@ -95,10 +95,35 @@ def test_a_fork_while_others_load_gets_all_locks(models):
     try:
         for _ in range(5):
             forks._hold()
-            held = [len(forks._kinds[order]._held) for order in (Order.LOADING, Order.PROCESS)]
+            held = [len(forks._kinds[order]._held[threading.get_ident()]) for order in (Order.LOADING, Order.PROCESS)]
             forks._let_go()
             assert held == [1, 3]
     finally:
         asked.append(True)
         for thread in threads:
             thread.join()
+
+
+def test_two_threads_that_fork_at_once_give_back_their_own(monkeypatch):
+    class Owner:
+        """A lock that another thread takes as soon as this one gives it back."""
+
+        def __init__(self):
+            self.lock, self.released = self, []
+
+        def acquire(self, timeout):
+            return True
+
+        def release(self):
+            self.released.append(threading.get_ident())
+            if len(self.released) == 1:
+                other = threading.Thread(target=kind.hold)
+                other.start()
+                other.join()
+
+    monkeypatch.setattr(forks, "_kinds", {})
+    kind, owner = HeldAtForks("lock", Order.LOADING), Owner()
+    kind.add(owner)
+    kind.hold()
+    kind.let_go()
+    assert owner.released == [threading.get_ident()]

@@ -59,7 +59,8 @@ def test_users_take_turns_and_a_full_queue_refuses(models):
         began.wait()
         handles = [engine.submit([1, 300], max_tokens=1, user=user) for user in "aaab"]
         for user, handle in zip("aaab", handles, strict=True):
-            handle._future.add_done_callback(lambda _, user=user: order.append(user))
+            begin = handle._begin
+            handle._begin = lambda seat, begin=begin, user=user: order.append(user) or begin(seat)
         engine.submit([1, 300], max_tokens=1, user="c").cancel()
         handles.append(engine.submit([1, 300], max_tokens=1, user="d"))
         with pytest.raises(BusyError, match="5 requests wait, at most 5 may"):
@@ -264,3 +265,28 @@ def test_a_machine_that_is_gone_ends_the_engine_with_the_reason(models):
         engine._loop.join(60)
         with pytest.raises(DecodeError, match="the RPC server is gone"):
             engine.submit([1, 300]).result()
+
+
+def test_the_last_chunk_comes_though_it_ends_between_two_looks(models):
+    """A worker's last chunks may come while an asynchronous reader asks whether there will be more."""
+    with Engine(str(models("Q4_0")), parallel=1, n_ctx=WINDOW, **ONE) as engine:
+        handle = engine.submit([1, 300], max_tokens=1, temperature=0.0, stream=True)
+        future = handle._future
+
+        class Slow:
+            """Another thread runs until its answer has ended, or cannot go on, whenever somebody asks."""
+
+            def __getattr__(self, name):
+                return getattr(future, name)
+
+            def done(self):
+                if not handle._news._is_owned():
+                    future.exception(60)
+                return future.done()
+
+        handle._future = Slow()
+
+        async def read():
+            return [chunk async for chunk in handle]
+
+        assert asyncio.run(read())[-1]["choices"][0]["finish_reason"] == "length"

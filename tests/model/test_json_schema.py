@@ -141,11 +141,38 @@ def test_many_members_are_no_deep_recursion():
     assert takes(grammar(named), '{"p3":true,"p599":false}')
 
 
-@pytest.mark.parametrize("pattern", [r"\S", r"^\S+$", "^[a-z]*$"])
-def test_a_long_length_beside_a_pattern_is_left_to_the_model_where_a_tool_is_not_strict(pattern, caplog):
-    value = {"type": "string", "pattern": pattern, "maxLength": 10_000}
-    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": value}}}
-    assert len(tool_grammar(function, "tools[0].function")) < 2000
-    assert "at #/a: lengths of more than 256 characters beside a pattern" in caplog.text
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [
+        (r"\S", 10_000),
+        (r"^\S+$", 10_000),
+        ("^[a-z]*$", 100_000),
+        (r"^\S+@\S+$", 254),
+        (r"^\S+@\S+\.\S+$", 100),
+        (r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", 253),
+    ],
+)
+def test_a_length_that_makes_a_pattern_too_large_is_left_to_the_model_where_a_tool_is_not_strict(pattern, most, caplog):
+    value = {"type": "string", "pattern": pattern, "maxLength": most}
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": value, "b": value}}}
+    assert len(tool_grammar(function, "tools[0].function")) < 20_000
+    assert "minLength and maxLength beside a pattern" in caplog.text
     with pytest.raises(ConfigError, match="make it smaller"):
         tool_grammar({**function, "strict": True}, "tools[0].function")
+
+
+def test_a_length_beside_a_pattern_is_held_where_it_can_be(caplog):
+    value = {"type": "string", "pattern": "^[a-z]*$", "maxLength": 300}
+    held = tool_grammar({"name": "f", "parameters": {"type": "object", "properties": {"a": value}}}, "t")
+    assert takes(held, '{"a":"%s"}' % ("x" * 300))
+    assert not takes(held, '{"a":"%s"}' % ("x" * 301))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("keyword", ["maxLength", "maxItems", "maxProperties"])
+@pytest.mark.parametrize("most", [2**31 - 1, 2**53 - 1, 10**30])
+def test_a_bound_that_no_answer_can_reach_is_none(keyword, most):
+    kind = {"maxLength": "string", "maxItems": "array", "maxProperties": "object"}[keyword]
+    assert grammar({"type": kind, keyword: most}) == grammar({"type": kind})
+    with pytest.raises(ConfigError, match="at most 1000000 are taken"):
+        grammar({"type": kind, keyword.replace("max", "min"): most})

@@ -135,6 +135,8 @@ def _count(schema: dict[str, Any], keyword: str) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         refuse(ConfigError, f"{keyword} is {str(value)[:60]!r}, expected a number of at least 0")
+    if keyword.startswith("max") and value > MOST_TIMES:  # int32's largest, for example: no answer is so long
+        return None
     at_most(f"as {keyword}", value, MOST_TIMES)
     if value != int(value):
         refuse(ConfigError, f"{keyword} is {value}, expected an integer")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hd_edge.errors import at_most
+from hd_edge.errors import ConfigError, at_most
 
 if TYPE_CHECKING:
     from .work import Work
@@ -57,7 +58,7 @@ class Rules:
         self.work, self.sketch = work, sketch
         self._alternatives: dict[str, list[Alternative]] = {}
         self._size = 0
-        self._characters = 0
+        self._characters, self._most = 0, MOST_CHARACTERS
 
     def new(self, kind: str) -> Name:
         """A rule without alternatives.
@@ -82,7 +83,26 @@ class Rules:
         self._size += 1
         self._characters += characters
         at_most("alternatives of rules to write", self._size, MOST_ALTERNATIVES)
-        at_most("characters of grammar to write", self._characters, MOST_CHARACTERS)
+        at_most("characters of grammar to write", self._characters, self._most)
+
+    @contextmanager
+    def tried(self, characters: int) -> Iterator[None]:
+        """Rules of so many characters at most; where this block raises, there are none of them.
+
+        Raises:
+            ConfigError: The grammar gets too large.
+        """
+        before = len(self._alternatives), self._size, self._characters
+        most, self._most = self._most, min(self._most, self._characters + characters)
+        try:
+            yield
+        except ConfigError:
+            count, self._size, self._characters = before
+            for name in list(self._alternatives)[count:]:
+                del self._alternatives[name]
+            raise
+        finally:
+            self._most = most
 
     def clear(self, rule: Name) -> None:
         """Takes its alternatives away."""

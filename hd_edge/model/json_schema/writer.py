@@ -17,7 +17,7 @@ from .known import Known
 from .numbers import number
 from .objects import Members
 from .reading import Reader
-from .rules import Name, Rules
+from .rules import MOST_CHARACTERS, Alternative, Name, Rules
 from .shape import TELLING, TYPES, Schema, Shape
 from .sides import Sides
 from .texts import automaton, literal, spell, spelled, text
@@ -27,7 +27,7 @@ MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
 MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
-MOST_COUNTED_BESIDE = 256  # characters of a text that fits patterns, too: each of them is a state for each
+MOST_OF_ONE = MOST_CHARACTERS // 8  # of a text's grammar, where its length does not have to be held
 
 
 def grammar_of(
@@ -181,11 +181,6 @@ class Writer:
     def _write_held(self, rule: Name, shape: Shape, where: str, depth: int) -> None:
         """Writes a shape; where the schema is taken loosely, without what cannot be held."""
         shape = eased(shape) if self.rules.sketch else self.apart(shape, f"at {where}: ")
-        least, most = shape.length
-        if self._loose and shape.patterns and max(least, most or 0) > MOST_COUNTED_BESIDE:
-            told = f"at {where}: lengths of more than {MOST_COUNTED_BESIDE} characters beside a pattern"
-            self.reader.notes[told] = None
-            shape = replace(shape, length=(0, None))
         try:
             self._write(rule, shape, where, depth)
         except SchemaError as error:
@@ -230,7 +225,7 @@ class Writer:
             for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
                 self.rules.add(rule, *parts)
         if "string" in meant:
-            self.rules.add(rule, *text(self.rules, shape, self.known))
+            self.rules.add(rule, *self._text(shape, where))
         if "array" in meant:
 
             def item(schema: Schema) -> Name:
@@ -247,6 +242,17 @@ class Writer:
                 fits=self.fits,
             )
             self.rules.add(rule, *members.written())
+
+    def _text(self, shape: Shape, where: str) -> Alternative:
+        """Texts; where the schema is taken loosely, without a length that makes the grammar of a pattern too large."""
+        if not self._loose or not shape.patterns or shape.length == (0, None):
+            return text(self.rules, shape, self.known)
+        try:
+            with self.rules.tried(MOST_OF_ONE):
+                return text(self.rules, shape, self.known)
+        except ConfigError:
+            self.reader.notes[f"at {where}: minLength and maxLength beside a pattern"] = None
+            return text(self.rules, replace(shape, length=(0, None)), self.known)
 
     def fits(self, value: Any, schema: Schema) -> bool:
         """Whether a value fits a schema."""
