@@ -125,7 +125,7 @@ def test_brackets_in_literals_classes_and_comments_do_not_nest():
 
 SCHEMAS = [
     ({"type": "array", "items": {"type": "string"}, "minItems": 10**7}, "as minItems"),
-    ({"type": "string", "maxLength": 10**9}, "as maxLength"),
+    ({"type": "string", "minLength": 10**9}, "as minLength"),
     ({"type": "string", "pattern": "^a{1000000000}$"}, "repetitions in a pattern"),
     ({"enum": ["x" * 300_000]}, "bytes"),
     ({"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(4000)}}, "characters of grammar"),
@@ -150,7 +150,7 @@ SCHEMAS.append(({"$defs": {"a": growing}, "$ref": "#/$defs/a"}, "schemas in sche
 def test_schemas_that_are_refused(drafting, schema, message, place):
     value = {key: part for key, part in schema.items() if key != "$defs"}
     arguments = {"properties": {"value": value}, "required": ["value"], "$defs": schema.get("$defs", {})}
-    function = {"name": "f", "parameters": arguments}
+    function = {"name": "f", "parameters": arguments, "strict": True}
     settings = {
         "response_format": {"response_format": {"type": "json_object", "schema": schema}},
         "tools": {"tools": [{"type": "function", "function": function}]},

@@ -80,8 +80,8 @@ def test_what_a_completion_gets_wrong(served, more, param, message):
         ({"max_tokens": -1}, "max_tokens: -1 is below 0: send 0 or more; for no limit, leave it out or send null"),
         ({"response_format": {"type": "json_object", "schema": {"type": "array", "minItems": 10**7}}}, "as minItems"),
         (
-            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"maxLength": 10**9}}}]},
-            "as maxLength",
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"minLength": 10**9}}}]},
+            "as minLength",
         ),
     ],
 )
