@@ -127,7 +127,9 @@ def refuse(kind: type[HDEdgeError], message: str) -> NoReturn:
     raise kind(message)
 
 
-def at_most(what: str, value: float, limit: int, thing: str = "the JSON schema") -> None:
+def at_most(
+    what: str, value: float, limit: int, thing: str = "the JSON schema", kind: type[HDEdgeError] = ConfigError
+) -> None:
     """Checks a size of a grammar or a schema.
 
     Args:
@@ -135,9 +137,10 @@ def at_most(what: str, value: float, limit: int, thing: str = "the JSON schema")
         value: How many there are.
         limit: How many there may be.
         thing: That is too large.
+        kind: Of the error.
 
     Raises:
         ConfigError: There are more, or the value is no number.
     """
     if not value <= limit:  # not even NaN
-        refuse(ConfigError, f"{thing} has {value:.0f} {what}, at most {limit} are taken: make it smaller")
+        refuse(kind, f"{thing} has {value:.0f} {what}, at most {limit} are taken: make it smaller")

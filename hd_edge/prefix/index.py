@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.errors import StoreVersionError
+from hd_edge.errors import StoreCorruptError, StoreVersionError
 from hd_edge.store.file import StoreFile
 from hd_edge.store.schema import check_tables, create_tables
 
@@ -69,6 +69,9 @@ class Index:
             )
             raise StoreVersionError(msg)
         check_tables(db, self.path, TABLES, VERSION)
+        if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":  # a later question would find it
+            msg = f"store {self.path} is damaged ({found})"
+            raise StoreCorruptError(msg)
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

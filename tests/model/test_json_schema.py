@@ -176,3 +176,15 @@ def test_a_bound_that_no_answer_can_reach_is_none(keyword, most):
     assert grammar({"type": kind, keyword: most}) == grammar({"type": kind})
     with pytest.raises(ConfigError, match="at most 1000000 are taken"):
         grammar({"type": kind, keyword.replace("max", "min"): most})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^arn:aws:[a-z0-9:/-]{1,2048}$", r"^[\s\S]{1,4096}$", "^.{0,2048}$", "^.{0,2000}$", "^.{0,1500}$"]
+)
+def test_a_pattern_too_large_is_left_to_the_model_where_a_tool_is_not_strict(pattern, caplog):
+    value = {"type": "string", "pattern": pattern}
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": value}}}
+    assert takes(tool_grammar(function, "t"), '{"a":"x y"}')
+    assert "pattern" in caplog.text
+    with pytest.raises(ConfigError, match="make it smaller"):
+        tool_grammar({**function, "strict": True}, "t")

@@ -105,6 +105,18 @@ def test_a_damaged_index_of_ours_is_moved_aside(filled):
     assert len(list(filled.glob("index.sqlite3.corrupt-*"))) == 1
 
 
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_a_damaged_page_of_the_index_is_found_when_it_is_opened(filled, page):
+    """Else only a later question would find it, each time anew."""
+    path = filled / "index.sqlite3"
+    data = bytearray(path.read_bytes())
+    data[4096 * page : 4096 * (page + 1)] = b"\xa5" * 4096
+    path.write_bytes(data)
+    assert again(filled) == 0
+    assert again(filled) == len(PROMPT) - 1
+    assert [aside.read_bytes() for aside in filled.glob("index.sqlite3.corrupt-*")] == [bytes(data)]
+
+
 def test_an_index_that_another_process_began_anew_stays(filled, monkeypatch):
     path = filled / "index.sqlite3"
     damaged = path.read_bytes()[:100] + b"\xff" * 5000

@@ -173,4 +173,4 @@ def test_a_fork_waits_for_who_saves(talk):
         assert free == [False]
     finally:
         saver_module._savers.let_go()
-    assert saver_module._savers._held == []
+    assert saver_module._savers._held == {}

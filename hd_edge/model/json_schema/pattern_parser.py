@@ -129,14 +129,14 @@ class Parser:
             return {"*": (0, None), "+": (1, None), "?": (0, 1)}[self._text[self._at - 1]]
         least = int(found[1][:9])
         most = int(found[3][:9]) if found[3] else None if found[2] else least
-        at_most("repetitions in a pattern", max(least, most or 0), MOST_TIMES)
+        at_most("repetitions in a pattern", max(least, most or 0), MOST_TIMES, kind=SchemaError)
         if most is not None and most < least:
             self._fail(f"the numbers of {found[0]} are out of order")
         self._at = found.end()
         return least, most
 
     def _atom(self) -> Fragment:
-        at_most("places in a pattern, repetitions written out", len(self._nodes.nodes), MOST_PLACES)
+        at_most("places in a pattern, repetitions written out", len(self._nodes.nodes), MOST_PLACES, kind=SchemaError)
         character = self._text[self._at]
         if character == "(":
             return self._group()

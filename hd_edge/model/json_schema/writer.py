@@ -244,15 +244,23 @@ class Writer:
             self.rules.add(rule, *members.written())
 
     def _text(self, shape: Shape, where: str) -> Alternative:
-        """Texts; where the schema is taken loosely, without a length that makes the grammar of a pattern too large."""
-        if not self._loose or not shape.patterns or shape.length == (0, None):
-            return text(self.rules, shape, self.known)
+        """Texts; where the schema is taken loosely, without a length or a pattern that makes the grammar too large."""
+        if self._loose and shape.patterns:
+            parts = {"minLength and maxLength beside a pattern": replace(shape, length=(0, None))}
+            parts["pattern"] = replace(shape, length=(0, None), patterns=())
+            for what, eased_shape in list(parts.items())[shape.length == (0, None) :]:
+                if (found := self._small_text(shape)) is not None:
+                    return found
+                self.reader.notes[f"at {where}: {what}"] = None
+                shape = eased_shape
+        return text(self.rules, shape, self.known)
+
+    def _small_text(self, shape: Shape) -> Alternative | None:
         try:
             with self.rules.tried(MOST_OF_ONE):
                 return text(self.rules, shape, self.known)
         except ConfigError:
-            self.reader.notes[f"at {where}: minLength and maxLength beside a pattern"] = None
-            return text(self.rules, replace(shape, length=(0, None)), self.known)
+            return None
 
     def fits(self, value: Any, schema: Schema) -> bool:
         """Whether a value fits a schema."""
