@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AHEAD = 64  # chunks that a generation is ahead of its reader, at most
 LOOK = 1.0  # seconds between two looks at an event loop that reads nothing
-POLL = 0.01  # seconds
+POLL = 0.01  # seconds between two looks whether a generator has ended
 
 
 class AsyncLlama:

@@ -261,10 +261,9 @@ class Llama(Keeping, Chats, Drafting, ParameterHook):
             if not prefill(self, verifier, tokens, reset, self._prefixes):
                 return
             stats.prompt_seconds = perf_counter() - started
-            seen = self.on_step and self._life.callback(self.on_step)
             self._decoder = Decoder(
                 *(self, verifier, planner, samplers, stats, stop, self._hints.prediction),
-                on_step=seen,
+                on_step=self.on_step and self._life.callback(self.on_step),
                 on_end=ended,
                 pace=pace,
             )

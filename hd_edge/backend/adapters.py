@@ -44,7 +44,7 @@ class Adapters:
 
 
 _watched: WeakValueDictionary[int, Adapters] = WeakValueDictionary()
-process_lock = threading.RLock()
+process_lock = threading.RLock()  # as that of the kernels
 
 
 def watch(context: Any) -> Adapters:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hd_edge.backend.positions import within
-from hd_edge.backend.ranges import DEFAULTS, as_path, check_ranges, expect
+from hd_edge.backend.ranges import as_path, expect
 from hd_edge.engine import endings
 from hd_edge.errors import ClosedError, ConfigError
 from hd_edge.model.cache_memory import trained_context
@@ -20,24 +20,18 @@ from hd_edge.stats import GenerationStats
 from .fair_queue import FairQueue
 from .handle import Handle
 from .loop import ENDED, Loop
-from .piece_budget import LEAST_PIECE
 from .planner import SharedPlanner
 from .prefixes import SlotState
 from .seat import Seat
 from .shared_guard import SharedGuard
-from .shared_llama import BESIDE, MOST_SEQUENCES, SharedLlama
+from .shared_llama import SharedLlama
+from .sizes import LEAVES, Sizes
 from .slots import Slot, Slots
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from typing_extensions import Self
-
-LEAVES = 4  # of a conversation's draft tree
-KEPT = 2  # conversations in the cache for each that is answered: the others may be gone on with
-MOST_PARALLEL = (MOST_SEQUENCES - BESIDE) // LEAVES
-SLACK = 8  # a part of the cells is for rejected drafts, until they are cleared away
-STEP = 256  # llama.cpp rounds the size of a context to it
 
 
 class Engine:
@@ -75,40 +69,26 @@ class Engine:
         queue: int = 64,
         **settings: Any,
     ) -> None:
-        _check("parallel", parallel, 1, MOST_PARALLEL)
-        _check("n_ctx", n_ctx, 0, 2**31 - 1)
-        n_ctx = n_ctx or trained_context(read_header(as_path("model_path", model_path)))
-        _check("queue", queue, 0, 2**31 - 1)
-        _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, 2**31 - 1)
-        for name in ("drafter", "logits_all", "draft_model"):
-            if settings.get(name):
-                msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"
-                raise ConfigError(msg)
-        cells = parallel * _whole(n_ctx) if n_cells is None else _whole(n_cells)
-        number = min(KEPT * parallel, MOST_PARALLEL)
-        rows = {name: DEFAULTS[name].default for name in ("n_batch", "n_ubatch")} | settings
-        check_ranges(rows := {name: rows[name] for name in ("n_batch", "n_ubatch")})
-        batch = min(rows.values())
-        needed = max(number * LEAVES + BESIDE, parallel + LEAST_PIECE)  # llama.cpp asserts a row for each sequence
-        if batch < needed:
-            msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
-            raise ConfigError(msg + f"{needed} are needed")
-        whole = _whole(cells + max(cells // SLACK, 2 * batch))
+
+        def trained() -> int:
+            return trained_context(read_header(as_path("model_path", model_path)))
+
+        sizes = Sizes.of(trained, parallel, n_ctx, n_cells, queue, settings)
         settings["swa_full"] = True  # a small cache of a window gives cells of one conversation to another
-        self.model = SharedLlama(model_path, slots=number, leaves=LEAVES, n_ctx=whole, **settings)
+        self.model = SharedLlama(model_path, slots=sizes.slots, leaves=LEAVES, n_ctx=sizes.context, **settings)
         try:
-            company, n_ctx = SharedGuard(), within(self.model._header, _whole(n_ctx))
-            self.slots = [Slot(index, partial(SharedPlanner.of, self.model, company)) for index in range(number)]
+            company, window = SharedGuard(), within(self.model._header, sizes.window)
+            self.slots = [Slot(index, partial(SharedPlanner.of, self.model, company)) for index in range(sizes.slots)]
             self._cache = Slots(self.model.ctx, self.model.shared, self.slots, self.model._adapters)
             self._prefixes = SlotState(self.model, self._cache)
             self._cache.losing = self._prefixes.losing
             self._loop = Loop(
                 *(self.model, self.model.shared, self._cache, self._prefixes, company),
                 parallel=parallel,
-                window=n_ctx,
-                cells=cells,
+                window=window,
+                cells=sizes.cells,
             )
-            self.seats = [Seat(self.model, self._loop, n_ctx) for _ in range(parallel)]
+            self.seats = [Seat(self.model, self._loop, window) for _ in range(parallel)]
         except BaseException:
             self.model.close()
             raise
@@ -302,11 +282,3 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _whole(cells: int) -> int:
-    return -(-cells // STEP) * STEP
-
-
-def _check(name: str, value: Any, least: int, most: int) -> None:
-    expect(name, value, type(value) is int and least <= value <= most, f"an integer from {least} to {most}")

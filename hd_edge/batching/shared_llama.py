@@ -13,9 +13,7 @@ from hd_edge.backend.settings import address
 from hd_edge.errors import ConfigError
 
 from .one_of_many import OneOfMany
-
-MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
-BESIDE = 2  # sequences that are nobody's: what was thrown away, and what is on its way
+from .sizes import BESIDE
 
 
 class SharedLlama(OneOfMany):
