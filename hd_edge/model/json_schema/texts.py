@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from hd_edge.errors import at_most
+from hd_edge.errors import ConfigError, at_most
 
 from .automaton import EVERY, STATES, Automaton, Both, Length, Range, allows_any, branches
-from .rules import Alternative, Name, Part, Rules, times
+from .rules import MOST_CHARACTERS, Alternative, Name, Part, Rules, times
 
 if TYPE_CHECKING:
     from .known import Known
     from .shape import Shape
 
 MOST_STATES = 6000  # of one automaton
+MOST_OF_ONE = MOST_CHARACTERS // 8  # of the grammar of a text of which not all has to be held
+ANY_LENGTH = (0, None)
 SHORT = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
 SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -50,10 +53,31 @@ def text(rules: Rules, shape: Shape, known: Known) -> Alternative:
     return ('"\\""', *times(rules, ("char",), least, most), '"\\""')
 
 
+def loose_text(rules: Rules, shape: Shape, known: Known, left_out: Callable[[str], None]) -> Alternative:
+    """The same without what makes the grammar of a pattern too large: first the length beside it, then the pattern.
+
+    Args:
+        rules: As for ``text``, and the next two.
+        shape: Its patterns and length do not have to be held.
+        known: The same.
+        left_out: Told the names of the keywords that are not.
+    """
+    if not shape.patterns:
+        return text(rules, shape, known)
+    try:
+        with rules.tried(MOST_OF_ONE):
+            return text(rules, shape, known)
+    except ConfigError:
+        bare = shape.length == ANY_LENGTH
+        left_out("pattern" if bare else "minLength and maxLength beside a pattern")
+    patterns = () if bare else shape.patterns
+    return loose_text(rules, replace(shape, patterns=patterns, length=ANY_LENGTH), known, left_out)
+
+
 def automaton(shape: Shape, known: Known) -> Automaton:
     """What a text's patterns and length allow."""
     machines: list[Automaton] = [known.pattern(one) for one in shape.patterns]
-    if shape.length != (0, None) or not machines:
+    if shape.length != ANY_LENGTH or not machines:
         machines.insert(0, Length(*shape.length))
     return reduce(Both, machines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hd_edge.errors import ConfigError, SchemaError, at_most, refuse
@@ -17,17 +18,16 @@ from .known import Known
 from .numbers import number
 from .objects import Members
 from .reading import Reader
-from .rules import MOST_CHARACTERS, Alternative, Name, Rules
+from .rules import Name, Rules
 from .shape import TELLING, TYPES, Schema, Shape
 from .sides import Sides
-from .texts import automaton, literal, spell, spelled, text
+from .texts import automaton, literal, loose_text, spell, spelled, text
 from .work import Work
 
 MOST_NESTED = 64  # schemas in schemas
 MOST_LISTED = 64  # values of a schema that are counted
 MOST_TOLD = 60  # characters of a name in a message
 MOST_COUNTED = 64  # characters of a text as it is, where not all has to be held
-MOST_OF_ONE = MOST_CHARACTERS // 8  # of a text's grammar, where its length does not have to be held
 
 
 def grammar_of(
@@ -225,7 +225,12 @@ class Writer:
             for parts in number(self.rules, whole=shape.whole, low=low, high=high, multiple=multiple):
                 self.rules.add(rule, *parts)
         if "string" in meant:
-            self.rules.add(rule, *self._text(shape, where))
+
+            def left_out(what: str) -> None:
+                self.reader.notes[f"at {where}: {what}"] = None
+
+            make = partial(loose_text, left_out=left_out) if self._loose else text
+            self.rules.add(rule, *make(self.rules, shape, self.known))
         if "array" in meant:
 
             def item(schema: Schema) -> Name:
@@ -242,25 +247,6 @@ class Writer:
                 fits=self.fits,
             )
             self.rules.add(rule, *members.written())
-
-    def _text(self, shape: Shape, where: str) -> Alternative:
-        """Texts; where the schema is taken loosely, without a length or a pattern that makes the grammar too large."""
-        if self._loose and shape.patterns:
-            parts = {"minLength and maxLength beside a pattern": replace(shape, length=(0, None))}
-            parts["pattern"] = replace(shape, length=(0, None), patterns=())
-            for what, eased_shape in list(parts.items())[shape.length == (0, None) :]:
-                if (found := self._small_text(shape)) is not None:
-                    return found
-                self.reader.notes[f"at {where}: {what}"] = None
-                shape = eased_shape
-        return text(self.rules, shape, self.known)
-
-    def _small_text(self, shape: Shape) -> Alternative | None:
-        try:
-            with self.rules.tried(MOST_OF_ONE):
-                return text(self.rules, shape, self.known)
-        except ConfigError:
-            return None
 
     def fits(self, value: Any, schema: Schema) -> bool:
         """Whether a value fits a schema."""
