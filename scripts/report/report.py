@@ -130,7 +130,7 @@ system has forgotten the files' pages.""",
     ),
     ("What else?", ("edit-bench", "overhead"), "Editing, and the cost beside the forwards.", "", tables.beside),
 )
-EARLIER = """## Do other runs say the same?
+OTHERS = """## Do other runs say the same?
 
 Ratios of the headline arms against those of other runs, each at another commit, in another hour, on another
 virtual machine of the same kind.
@@ -172,21 +172,18 @@ def dated(told: again.Told) -> str:
 
 def others(kept: Sequence[again.Told], runs: list[Run]) -> list[str]:
     """The part of the page that holds this run against others."""
-    now = again.Told.by(runs)
-    before = [told for told in kept if told.commit != now.commit]
+    *before, now = together = again.together(runs, kept)
     if not (found := again.rows(before, now)):
         return []
-    moves = again.moves([*before, now])
-    told = EARLIER.format(
+    moves = again.moves(together)
+    told = OTHERS.format(
         all=len(found),
         within=sum(row[-1] == "within" for row in found),
         middle=moves[len(moves) // 2],
         far=moves[int(0.95 * len(moves))],
         runs="; ".join(map(dated, before)),
         now=dated(now),
-        spans="\n".join(
-            f"- {what}: {low:.2f} to {high:.2f}" for what, (low, high) in again.spans([*before, now]).items()
-        ),
+        spans="\n".join(f"- {what}: {low:.2f} to {high:.2f}" for what, (low, high) in again.spans(together).items()),
     )
     return [told, again.table(again.HEAD, found, words=2)]
 

@@ -121,6 +121,12 @@ def rows(before: Sequence[Told], now: Told) -> list[list[str]]:
     return sorted(found, key=lambda row: row[-1])
 
 
+def together(runs: Sequence[Run], kept: Sequence[Told]) -> list[Told]:
+    """The kept runs of other commits, and behind them what the files of a folder tell."""
+    now = Told.by(runs)
+    return [*(told for told in kept if told.commit != now.commit), now]
+
+
 def spans(runs: Sequence[Told]) -> dict[str, tuple[float, float]]:
     """From where to where several runs go in what ``SPANNED`` names."""
     found = {what: [told.ratios[key].value for told in runs if key in told.ratios] for what, key in SPANNED.items()}

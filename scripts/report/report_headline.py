@@ -112,11 +112,8 @@ def replace_block(text: str, runs: list[Run], others: Sequence[again.Told] = ())
 
 def _spans(runs: list[Run], others: Sequence[again.Told]) -> str:
     """One number is of one hour: what several say."""
-    now = again.Told.by(runs)
-    all_runs = [now, *(told for told in others if told.commit != now.commit)]
-    found = [f"{what} {low:.1f} to {high:.1f} times" for what, (low, high) in again.spans(all_runs).items()]
-    return (
-        f"{len(all_runs)} runs, in hours in which such a machine was fast and slow: {', '.join(found)}."
-        if found
-        else ""
-    )
+    together = again.together(runs, others)
+    found = [f"{what} {low:.1f} to {high:.1f} times" for what, (low, high) in again.spans(together).items()]
+    if not found:
+        return ""
+    return f"{len(together)} runs, in hours in which such a machine was fast and slow: {', '.join(found)}."
