@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 import pytest
 
@@ -22,13 +21,14 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
     [kernels.process_lock, adapters.process_lock, log.process_lock, forked._loading],
     ids=["kernels", "adapters", "log", "loading"],
 )
-def test_a_fork_waits_for_who_installs(lock):
-    begun, end = threading.Event(), []
+def test_a_fork_waits_for_who_installs(lock, monkeypatch):
+    begun, asked, end, hold = threading.Event(), threading.Event(), [], HeldAtForks.hold
+    monkeypatch.setattr(HeldAtForks, "hold", lambda kind: (asked.set(), hold(kind)))
 
     def install():
         with lock:
             begun.set()
-            time.sleep(0.2)  # what it takes
+            assert asked.wait(60)
             end.append("of the installing")
 
     thread = threading.Thread(target=install)

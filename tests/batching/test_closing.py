@@ -92,18 +92,6 @@ def test_close_within_the_thread_of_a_request(engine, freed):
     assert (out, len(freed[1])) == ([None, None], 1)
 
 
-def test_who_ends_as_a_defect_comes_has_the_answer(engine, monkeypatch):
-    def fails(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr(engine._prefixes, "ended", fails)
-    first = engine.submit([1, 300], max_tokens=4, temperature=0.0)
-    assert len(first.result(60)["choices"]) == 1
-    joined(engine._loop._thread)
-    with pytest.raises(ClosedError, match="a defect ended it, MemoryError"):
-        engine.submit([1, 300], **LONG).result(60)
-
-
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer that sends a signal")
 def test_close_within_a_close_that_a_signal_interrupts(models, opened):
     """The handler runs where the thread of the first one waits: not in ``Thread.join``, whose lock it may hold then."""
@@ -289,16 +277,3 @@ def test_a_forked_child_says_whose_requests_these_are(engine):
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
     assert next(iter(stream))
-
-
-def test_a_defect_is_told_to_those_who_wait_and_to_those_who_come(engine, monkeypatch):
-    def divides(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(engine._loop.budget, "observe", divides)
-    assert engine.seats[0].answers
-    for _ in range(2):
-        with pytest.raises(ClosedError, match=r"make a new one .*; a defect ended it, ZeroDivisionError"):
-            engine.submit("a b c", **LONG).result(60)
-        joined(engine._loop._thread)
-    assert not engine.seats[0].answers

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-import threading
 from contextlib import suppress
 
 import pytest
+from lives import finished, in_thread
 from one_model import ALONE
 from raising_handler import RaisingHandler
 
@@ -20,18 +20,8 @@ PLACES = 300  # more than any of these calls has
 
 def ended(call):
     """What a call gives or raises, in a thread: one that hangs fails the test."""
-    told = []
-
-    def run():
-        try:
-            told.append(call())
-        except BaseException as error:
-            told.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(20)
-    assert told, "it hangs"
+    thread, told = in_thread(call)
+    finished(thread)
     return told[0]
 
 

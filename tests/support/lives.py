@@ -53,7 +53,7 @@ def in_thread(function):
         except Exception as error:
             out.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread, out
 
