@@ -84,7 +84,7 @@ class Keyboard:
             return ""
 
     def _line(self, prompt: str, session: PromptSession[str] | None) -> str:
-        with leaves_in_order():
+        with leaves_in_order(), self._kept():  # a signal may come before prompt_toolkit knows what it has changed
             return self._typed(prompt, session)
 
     def _typed(self, prompt: str, session: PromptSession[str] | None) -> str:
@@ -104,23 +104,31 @@ class Keyboard:
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
         """What is typed meanwhile is not shown in the midst of an answer; it waits for the next prompt."""
-        if not self.terminal:
+        with self._kept() as before:
+            if before is not None:
+                import termios
+
+                quiet = [*before]
+                quiet[3] &= ~termios.ECHO
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
             yield
-            return
-        try:
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[list[Any] | None]:
+        """The settings of the terminal, which it has again afterwards; None where there are none."""
+        before = None
+        with contextlib.suppress(ImportError):  # Windows shows nothing that is not read
             import termios
-        except ImportError:  # Windows shows nothing that is not read
-            yield
-            return
-        before = termios.tcgetattr(sys.stdin)
-        quiet = [*before]
-        quiet[3] &= ~termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+
+            if self.terminal:
+                with contextlib.suppress(termios.error, OSError, ValueError):  # it is closed, or has no descriptor
+                    before = termios.tcgetattr(sys.stdin)
         try:
-            yield
+            yield before
         finally:
-            with contextlib.suppress(termios.error):  # it was closed meanwhile
-                termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+            if before is not None:
+                with contextlib.suppress(termios.error):  # it was closed meanwhile
+                    termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _sessions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -98,3 +99,28 @@ def test_a_full_disk_ends_no_chat(typing, monkeypatch):
     text, notes = typing("hello\r")
     assert text == "hello"
     assert "No space left on device" in notes[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_prompt_that_a_signal_ends_at_its_begin_leaves_the_terminal_as_it_was(monkeypatch):
+    """prompt_toolkit has changed it, and does not know yet that it is to change it back."""
+    import termios
+    import tty
+
+    master, slave = os.openpty()
+    with open(slave) as stdin:  # noqa: PTH123  a descriptor
+
+        class Session:
+            @staticmethod
+            def prompt(_):
+                tty.setraw(slave)
+                raise SystemExit(128)
+
+        monkeypatch.setattr("sys.stdin", stdin)
+        typed = Keyboard(None, {}, print)
+        typed._session = Session()
+        before = termios.tcgetattr(slave)
+        with pytest.raises(SystemExit):
+            typed.read()
+        assert termios.tcgetattr(slave) == before
+    os.close(master)
