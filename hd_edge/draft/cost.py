@@ -10,7 +10,7 @@ right before and after it, and counts only where these two agree; each size is t
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
@@ -168,7 +168,8 @@ class CostCurve:
         if step % PROBE_STEPS[0] != 0:
             return 0
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
-        counts = {n: len(self._samples.get(n, ())) for n in (*ORDER, *wide)}
+        waiting = Counter(rows for rows, _, _ in self._pending)  # a run of drafts may settle none of them for long
+        counts = {n: len(self._samples.get(n, ())) + waiting[n] for n in (*ORDER, *wide)}
         open_sizes = [n for n in counts if n <= most and (n <= PROBED or counts[n] < FIRST)]
         if not open_sizes:
             return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import machine as machines
 import numpy as np
 import pytest
@@ -108,6 +110,20 @@ def test_a_way_back_dearer_than_a_forward_hides_no_cost():
     assert curve.known
     decode(curve, machine, 3000)
     assert abs(curve.change - 3.3) < 0.4
+
+
+def test_a_run_of_drafts_probes_no_size_again_before_its_first_sample_counts():
+    """With a drafter nearly every step drafts, and a sample waits for the next forward over one row."""
+    machine, curve = Machine(machines.quiet), CostCurve()
+    for _ in range(3):
+        curve.observe(1, 100, machine.run(1))
+    probed: Counter[int] = Counter()
+    for step in range(cost.SPARED, 60):
+        if size := curve.probe(step):
+            probed[size] += 1
+        curve.observe(size or 4, 100, machine.run(size or 4))
+    assert len(probed) > 3
+    assert max(probed.values()) <= 2
 
 
 def test_where_the_way_back_is_dear_probes_are_rare():
