@@ -55,6 +55,14 @@ medians above. Every arm reads every prompt anew.""",
         tables.sources,
     ),
     (
+        "What does a small model bring that drafts, too?",
+        ("trace-bench",),
+        """Recorded chat answers of Vicuna and Llama-2 on random weights of their shapes, SmolLM2-135M as the drafter;
+`auto-drafter` begins with an empty store, `auto-warm-drafter` with what the model said to other prompts.""",
+        "",
+        tables.drafters,
+    ),
+    (
         "What does it cost where it cannot help?",
         ("adversarial", "ablations"),
         """Random tokens, text without a repeated token, and answers at temperature 1 with a model tier full of another

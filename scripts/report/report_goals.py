@@ -85,14 +85,15 @@ def _expected(run: Run, ratios: dict[str, float]) -> Told:
         for ending, wanted in REPLAY_EXPECTS.items():
             if ending in run.name.lower() and not run.is_cold:
                 yield least("what replays predict", ratios["auto"], wanted)
-    elif "auto" in ratios:
+    elif run.kind == "trace-bench":
         if "auto-drafter" in ratios:
             wanted = next(wanted for size, wanted in CHAT_WITH_DRAFTER.items() if size in run.name)
             yield least("chat with a drafter", ratios["auto-drafter"], wanted)
         if "auto-warm-drafter" in ratios and "7b" in run.name:
             yield least("warm chat with a drafter", ratios["auto-warm-drafter"], WARM_CHAT)
-        if "7b" in run.name and "q4_0" in run.name.lower():
-            yield least("7B Q4_0", max(value for arm, value in ratios.items() if arm in OURS), TRACE_SPEEDUP)
+        free = [value for arm, value in ratios.items() if arm in OURS]
+        if free and "7b" in run.name and "q4_0" in run.name.lower():
+            yield least("7B Q4_0", max(free), TRACE_SPEEDUP)
         if "llama-cpp" in ratios:
             yield least("`plain`", 1 / ratios["llama-cpp"], LEAST, "`llama-cpp`")
 

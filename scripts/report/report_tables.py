@@ -24,6 +24,8 @@ def speeds(runs: list[Run]) -> str:
     for run in runs:
         ratios = {arm: speedups(run, arm) for arm in run.data["speedup"] if arm != "plain"}
         ours = {arm: ratios[arm] for arm in ("auto", "auto-warm") if arm in ratios}
+        if not ours:  # of the drafter alone
+            continue
         worst = min(min(ratio.value for ratio in groups.values()) for _, groups in ours.values())
         peers = {arm: ratio for arm, (ratio, _) in ratios.items() if arm.startswith(PEERS) and arm != THEIRS}
         best = max(peers, key=lambda arm: peers[arm].value, default=None)
@@ -44,6 +46,21 @@ def speeds(runs: list[Run]) -> str:
         )
     head = ["run", "`plain`, tokens/s", "`auto`", "`auto-warm`", "worst group", "`paper`", f"`{THEIRS}`", "best peer"]
     return table([*head, f"`auto`, whole requests over `{THEIRS}`", "`auto`: text of `plain`"], rows)
+
+
+def drafters(runs: list[Run]) -> str:
+    """A line per run and arm with a drafter: its ratio to ``plain``, what its forwards gave, the ratio by text."""
+    rows = []
+    for run in runs:
+        for arm in filter(run.arms.__contains__, ("auto-drafter", "auto-warm-drafter")):
+            overall, groups = speedups(run, arm)
+            sums = run.arms[arm]
+            by_group = ", ".join(f"{name.removesuffix('.eval')} {ratio.value:.2f}" for name, ratio in groups.items())
+            figures = (sums["mean_accepted_tokens"], sums["rows"] / sums["forwards"])
+            plain = f"{run.arms['plain']['tokens_per_second']:.1f}"
+            rows.append([link(run), f"`{arm}`", plain, overall, *(f"{figure:.2f}" for figure in figures), by_group])
+    head = ["run", "arm", "`plain`, tokens/s", "times `plain`", "tokens/forward", "rows/forward", "by text"]
+    return table(head, rows, words=2)
 
 
 def requests(runs: list[Run]) -> str:
