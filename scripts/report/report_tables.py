@@ -52,9 +52,10 @@ def drafters(runs: list[Run]) -> str:
     """A line per run and arm with a drafter: its ratio to ``plain``, what its forwards gave, the ratio by text."""
     rows = []
     for run in runs:
-        for arm in filter(run.arms.__contains__, ("auto-drafter", "auto-warm-drafter")):
+        for arm, sums in run.arms.items():
+            if not arm.endswith("-drafter"):
+                continue
             overall, groups = speedups(run, arm)
-            sums = run.arms[arm]
             by_group = ", ".join(f"{name.removesuffix('.eval')} {ratio.value:.2f}" for name, ratio in groups.items())
             figures = (sums["mean_accepted_tokens"], sums["rows"] / sums["forwards"])
             plain = f"{run.arms['plain']['tokens_per_second']:.1f}"
