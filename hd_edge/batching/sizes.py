@@ -58,7 +58,10 @@ class Sizes:
         _check("n_ctx", n_ctx, 0, MOST)
         n_ctx = n_ctx or trained()
         _check("queue", queue, 0, MOST)
-        _check("n_cells", parallel * n_ctx if n_cells is None else n_cells, n_ctx, MOST)
+        if n_cells is None and parallel * n_ctx > MOST:
+            msg = f"parallel={parallel} conversations of n_ctx={n_ctx} tokens need {parallel * n_ctx} cells, a context "
+            raise ConfigError(msg + f"has at most {MOST}: ask for less of one, or say n_cells")
+        _check("n_cells", n_ctx if n_cells is None else n_cells, n_ctx, MOST)
         for name in ("drafter", "logits_all", "draft_model"):
             if settings.get(name):
                 msg = f"{name}={settings[name]!r} is for one conversation at a time: an Engine cannot take it"

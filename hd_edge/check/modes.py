@@ -138,6 +138,9 @@ def _compare(settings: CheckSettings, exact: bool, prompts: list[str], on_prompt
         if llm.plain_reason:
             msg = f"{settings.model} decodes plainly, there is nothing to compare: {llm.plain_reason}"
             raise ConfigError(msg)
+        if (needed := settings.context_tokens + settings.tokens) > llm.n_ctx():
+            msg = f"context and answer need {needed} tokens at least, n_ctx is {llm.n_ctx()}: raise n_ctx"
+            raise ContextFullError(msg)
         other = other_text(llm, prompts, settings.context_tokens)
         texts = [prompt_tokens(llm, other + prompt) for prompt in prompts]
         same = takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))

@@ -286,6 +286,8 @@ def purge(store: Path, yes: bool) -> None:
     from hd_edge.store.upkeep import purge as purge_store
 
     if not yes:
+        with open_any(store, read_only=True):  # what cannot be purged is told before anybody is asked
+            pass
         click.confirm(f"forget everything in {store}?", abort=True, err=True)
     with open_any(store) as opened:
         purge_store(opened)

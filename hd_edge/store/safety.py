@@ -205,7 +205,9 @@ class SafeStore:
                     return self._go_without(error)
                 aside = move_aside(real, found) if stands else None
             if aside is not None:
-                self.tell("damage", f"{error}; it was moved to {aside} and a new store begins")
+                foreign = isinstance(error, StoreForeignError)  # whose message says what is done with a named file
+                what = f"{path} or a file beside it is none of hd_edge's" if foreign else str(error)
+                self.tell("damage", f"{what}; it was moved to {aside} and a new store begins")
             return self._store(path)
         except StoreError as again:
             return self._go_without(again)

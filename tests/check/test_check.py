@@ -146,6 +146,17 @@ def test_command_puts_other_text_before_the_prompts(models, limit):
     assert isinstance(result.exception, ContextFullError)
 
 
+def test_a_context_larger_than_the_window_is_told_before_its_text_is_made(models, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(check, "other_text", fail)
+    path = str(models("Q4_0"))
+    settings = check_modes.CheckSettings(path, n_ctx=512, n_threads=1, tokens=8, context_tokens=100_000_000)
+    with pytest.raises(ContextFullError, match="need 100000008 tokens at least, n_ctx is 512"):
+        check_modes._compare(settings, False, ["short"], lambda: None)
+
+
 def test_other_text_is_as_long_as_asked(llm):
     text = check.other_text(llm, ["a longer prompt than that", "short"], 300)
     assert text.startswith("short\n\na longer prompt than that\n\nshort")

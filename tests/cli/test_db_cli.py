@@ -266,7 +266,9 @@ def test_errors_show_what_a_file_says_as_text(model, store):
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("verb", ["info --store", "merge", "export", "import", "prune", "verify", "purge --yes"])
+@pytest.mark.parametrize(
+    "verb", ["info --store", "merge", "export", "import", "prune", "verify", "purge", "purge --yes"]
+)
 @pytest.mark.parametrize("make", [make for name, make in FOREIGN.items() if name != "fifo"])
 def test_no_command_touches_a_foreign_file(model, store, tmp_path, capsys, monkeypatch, verb, make):
     folder = tmp_path / "mine"

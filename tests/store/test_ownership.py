@@ -212,8 +212,9 @@ def test_default_path_is_ours_whatever_stands_there(models, tmp_path, monkeypatc
     with pytest.warns(UserWarning, match="without"):
         Llama(str(models("Q4_0")), learn=False, **SETTINGS).close()
     assert snapshot(tmp_path) == before
-    with pytest.warns(UserWarning, match="moved to"):
+    with pytest.warns(UserWarning, match="moved to") as told:
         Llama(str(models("Q4_0")), **SETTINGS).close()
+    assert not any("left alone" in str(warning.message) for warning in told)
     (aside,) = asides(path)
     assert aside.read_bytes() == content
     Store(path).close()
