@@ -32,7 +32,7 @@ NEAR = 5  # single-token forwards whose median is the reference
 AGREE = 1.3  # references before and after a sample may differ so much
 SPARED = 8  # steps before the first probe: a very short answer should not pay for it
 PROBE_STEPS = (4, 8, 16, 2048)  # between probes while a size has no sample, one, two, more
-FIRST = 3  # samples by probes of sizes beyond PROBED, whose wrong drafts cost too much to go on
+FIRST = 1  # samples by probes of sizes beyond PROBED: more of their wrong drafts cost more than they tell
 PROBED = 8
 MOST_PENDING = 64  # forwards over several rows since the last one over one row
 CHECKED = 16  # samples between two looks at the slope
@@ -87,8 +87,9 @@ class CostCurve:
         return cls([(rows, 0, cost, 1) for rows, cost in relative.items()], fixed=True)
 
     def doubted(self) -> CostCurve:
-        """What another number of threads begins with: these costs, each believed as one sample, to be sampled anew."""
-        curve = CostCurve(((rows, length, seconds, 1) for rows, length, seconds, _ in self.rows()), fixed=self._fixed)
+        """What another number of threads begins with: these costs up to PROBED rows, each believed as one sample."""
+        kept = [(rows, length, seconds, 1) for rows, length, seconds, _ in self.rows() if rows <= PROBED or self._fixed]
+        curve = CostCurve(kept, fixed=self._fixed)
         curve._back = list(self._back)
         return curve
 

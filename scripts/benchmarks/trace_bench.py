@@ -81,6 +81,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--history", type=Path, nargs="*", default=[], help="what arms with a warm store learned before"
     )
+    parser.add_argument(
+        "--practice",
+        type=int,
+        default=0,
+        help="answers of each file of --history that those arms decode first: a store that was used knows costs, too",
+    )
     parser.add_argument("--statistics", type=Path, help="file of a statistics tier, for all drafting arms")
     parser.add_argument("--drafter", metavar="MODEL", help="small GGUF of auto-drafter, or 'demo'; adds that arm")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(DEFAULT))
@@ -115,6 +121,7 @@ def settings_of(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "model": args.model.name,
         "traces": [path.name for path in args.traces],
         "history": [path.name for path in args.history],
+        "practice": args.practice,
         "statistics": args.statistics.name if args.statistics else None,
         "drafter": Path(args.drafter).name if args.drafter else None,
         "arms": args.arms,
@@ -152,18 +159,23 @@ def measure(args: argparse.Namespace, arms: Arms) -> dict[str, Any]:
         if before["settings"] != settings:
             raise SystemExit(f"{args.json} was made with other settings: {before['settings']}, not {settings}")
         results.records += [Record.from_dict(row) for row in before["answers"]]
-    traces = []
-    for path in args.traces:
-        found = spread(read_traces(path, tokenize, tokens=args.tokens), args.answers)
-        traces += [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
-    history = [trace for path in args.history for trace in read_traces(path, tokenize, tokens=512)]
+
+    def chosen(paths: list[Path], most: int) -> list[Trace]:
+        found = [t for path in paths for t in spread(read_traces(path, tokenize, tokens=args.tokens), most)]
+        return [t for t in found if len(t.prompt) + len(t.answer) + 64 <= llama.n_ctx()]
+
+    traces, practised = chosen(args.traces, args.answers), chosen(args.history, args.practice)
+    known = {trace.name for trace in practised}  # the arms learn these themselves
+    history = [t for path in args.history for t in read_traces(path, tokenize, tokens=512) if t.name not in known]
     texts = tuple((trace.prompt + trace.answer, len(trace.prompt)) for trace in history)
     arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics, drafter=args.drafter and resolve(args.drafter))
-    for trace in traces:
+    for trace in (*traces, *practised):
         arms.remember(trace.prompt, [{"role": "user", "content": trace.asked}])
     made = [arms.make(name) for name in args.arms]
     for arm in made if len(results.records) < len(traces) else ():
         arm.warm_up(traces[0].prompt, arms.settings)
+        for trace in practised if "warm" in arm.name else ():
+            arm.answer(trace.prompt, arms.settings, trace.answer)
     run(made, traces, arms.settings, results, args.seconds)
     if not results.records:
         raise SystemExit("no answer was decoded: the files hold none that fits, or --seconds is too short")

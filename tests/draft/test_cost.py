@@ -186,6 +186,17 @@ def test_wide_sizes_are_sampled_only_on_a_flat_curve(slope, widest):
     assert max(relative(curve)) == widest
 
 
+@pytest.mark.parametrize("begun", [CostCurve, lambda: stored().doubted()], ids=["new", "doubted"])
+def test_wide_sizes_are_probed_once(begun):
+    curve, asked = begun(), Counter()
+    for step in range(400):
+        rows = curve.probe(step) or 1
+        asked[rows] += 1
+        curve.observe(rows, 100, 0.001 * (1 + 0.5 * rows))
+    assert [asked[rows] for rows in (12, 16, 24)] == [1, 1, 0]
+    assert min(asked[rows] for rows in (2, 4, 8)) > 1
+
+
 def test_long_drafted_stretches_are_interrupted_for_the_one_row_they_are_compared_with():
     curve = stored()
     curve.observe(1, 0, 0.010)
