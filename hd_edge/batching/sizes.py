@@ -75,7 +75,11 @@ class Sizes:
         if batch < needed:
             msg = f"forwards over {batch} rows (n_batch, n_ubatch) are too small for parallel={parallel}: at least "
             raise ConfigError(msg + f"{needed} are needed")
-        return cls(_whole(n_ctx), cells, slots, _whole(cells + max(cells // SLACK, 2 * batch)))
+        context = _whole(cells + max(cells // SLACK, 2 * batch))
+        if context > MOST:
+            msg = f"{cells} cells for conversations and {context - cells} for rejected drafts are more than the {MOST} "
+            raise ConfigError(msg + "of a context: ask for a smaller n_ctx or n_cells")
+        return cls(_whole(n_ctx), cells, slots, context)
 
 
 def _whole(cells: int) -> int:

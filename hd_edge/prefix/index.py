@@ -147,7 +147,7 @@ class Index:
             excess = int(db.execute("SELECT total(bytes) FROM pieces").fetchone()[0]) - budget
             if excess <= 0:
                 return []
-            order = "SELECT parent, tokens, name, bytes FROM pieces ORDER BY used, start DESC"
+            order = "SELECT parent, tokens, name, CAST(bytes AS INTEGER) FROM pieces ORDER BY used, start DESC"
             for parent, tokens, name, size in db.execute(order).fetchall():
                 if excess <= 0:
                     break

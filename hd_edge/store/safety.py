@@ -199,7 +199,8 @@ class SafeStore:
         try:
             with store_errors(path):
                 real = real_path(path)
-                may = may_move(real, default=self._default)
+                chosen = self._default and not path.is_symlink()  # what a link leads to is not ours by its place
+                may = may_move(real, default=chosen)
                 stands = standing(real)[0] == found[0]
                 if not self.learning or (stands and not may):
                     return self._go_without(error)

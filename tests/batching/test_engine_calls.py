@@ -126,6 +126,7 @@ def test_errors_are_the_request_s_own(models):
         ({"n_ctx": "many"}, "n_ctx='many' is not an integer"),
         ({"n_ctx": 512, "n_cells": 256}, "n_cells=256 is not an integer from 512"),
         ({"parallel": 63, "n_ctx": 2**30}, "need 67645734912 cells, .* or say n_cells"),
+        ({"parallel": 1, "n_ctx": 2**31 - 1}, "rejected drafts are more than the 2147483647 of a context"),
         ({"n_batch": "many"}, "n_batch='many' is not an integer"),
         ({"n_ubatch": -1}, "n_ubatch=-1 is not an integer from 1"),
         ({"n_batch": 16}, "forwards over 16 rows .* at least 34 are needed"),

@@ -208,6 +208,37 @@ def test_long_drafted_stretches_are_interrupted_for_the_one_row_they_are_compare
     assert 2 <= asked.count(1) <= 4
 
 
+@pytest.mark.parametrize("share", [1.5, 3.0])
+def test_what_a_store_tells_too_dear_is_found_out(share):
+    """A decoder that believes it decodes plainly and so samples no other size."""
+    true = {n: 1 + 0.15 * n for n in cost.SIZES}
+    curve = CostCurve([(1, 0, 0.010, 9), *((n, 0, 0.010 * true[n] * share, 9) for n in cost.SIZES[1:9])])
+    for step in range(300):
+        rows = curve.probe(step) or 1
+        curve.observe(rows, 0, 0.010 * true[rows])
+    for n in (2, 4, 8):
+        assert curve.cost(n, 0) == pytest.approx(true[n] / true[1], rel=0.05)
+
+
+def test_what_a_store_tells_is_sampled_once_each_where_it_is_right():
+    true = {n: 1 + 0.15 * n for n in cost.SIZES}
+    curve = CostCurve([(1, 0, 0.010 * true[1], 9), *((n, 0, 0.010 * true[n], 9) for n in cost.SIZES[1:9])])
+    asked = Counter()
+    for step in range(2000):
+        rows = curve.probe(step) or 1
+        asked[rows] += 1
+        curve.observe(rows, 0, 0.010 * true[rows])
+    assert [asked[n] for n in cost.SIZES[1:9]] == [1, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_stalls_do_not_contradict_a_store():
+    curve = stored()
+    for _ in range(3):
+        for rows, seconds in ((1, 0.010), (8, 0.120), (1, 0.010)):
+            curve.observe(rows, 0, seconds)
+    assert curve.cost(8, 0) == pytest.approx(2.9)
+
+
 def test_rows_survive_a_store():
     machine, curve = Machine(machines.quiet), CostCurve()
     for machine.context in (100, 700):
@@ -250,8 +281,6 @@ def test_a_doubted_curve_is_the_same_and_learns_at_once():
     doubted = curve.doubted()
     assert relative(doubted, 100) == pytest.approx(relative(curve, 100))
     for one in (curve, doubted):
-        for _ in range(2):
-            one.observe(1, 0, 0.010)
-            one.observe(4, 0, 0.030)
-        one.observe(1, 0, 0.010)
+        for rows, seconds in ((1, 0.010), (4, 0.030), (1, 0.010), (4, 0.030), (1, 0.010)):
+            one.observe(rows, 0, seconds)
     assert (curve.cost(4, 0), doubted.cost(4, 0)) == pytest.approx((1.2, 3.0))

@@ -13,7 +13,7 @@ from foreign_files import FOREIGN, live_wal, snapshot
 from store_helpers import IDENTITY, answer, asides, rows_of, run_sql, use
 
 from hd_edge import Llama
-from hd_edge.errors import StoreError
+from hd_edge.errors import StoreError, StoreWarning
 from hd_edge.store.store import Store
 from hd_edge.store.transfer import export_file
 
@@ -152,6 +152,22 @@ def test_symlink_to_a_store_is_followed_and_stays(tmp_path):
     assert len(use(path)) == 1
     assert path.is_symlink()
     assert len(asides(target)) == 1
+
+
+def test_what_a_link_at_the_default_path_leads_to_is_left_alone(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))
+    Llama(str(models("Q4_0")), **SETTINGS).close()
+    (path,) = tmp_path.glob("home/models/*.sqlite3")
+    path.unlink()
+    (tmp_path / "mine").mkdir()
+    notes = tmp_path / "mine" / "notes.txt"
+    notes.write_text("precious" * 50)
+    path.symlink_to(notes)
+    before = snapshot(notes.parent)
+    with pytest.warns(StoreWarning, match=r"left alone.*going on without this store"):
+        Llama(str(models("Q4_0")), **SETTINGS).close()
+    assert snapshot(notes.parent) == before
+    assert path.is_symlink()
 
 
 def test_database_of_ours_in_wal_mode_is_left_alone(filled_store):
