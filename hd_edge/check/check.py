@@ -125,13 +125,18 @@ class Comparison:
     def run(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> Iterator[Difference | None]:
         """Every prompt greedily and, if there are seeds, sampled with one of them in turn."""
         self.outcome.seeds = list(seeds)
-        if self._before:
-            self._llm.reset()
-            self._llm.eval(self._before)
+        self._llm.reset()
+        self._llm.eval(self._before)
         for number, prompt in enumerate(prompts):
+            self._hold(prompt)
             yield self._compare(number, prompt, None)
             if seeds:
                 yield self._compare(number, prompt, seeds[number % len(seeds)])
+
+    def _hold(self, prompt: Sequence[int]) -> None:
+        """Brings all but the last token of a prompt into the KV cache: once: all answers begin with the same cells."""
+        self._llm.n_tokens = len(self._before)
+        self._llm.eval(prompt[:-1])
 
     def _compare(self, number: int, prompt: Sequence[int], seed: int | None) -> Difference | None:
         llm = self._llm
@@ -160,7 +165,7 @@ class Comparison:
     def _answer(self, prompt: Sequence[int], seed: int | None, stop: Any = None) -> Generator[int, None, None]:
         """Tokens up to the end of the answer; always from the same state of the KV cache."""
         llm = self._llm
-        llm.n_tokens = len(self._before)
+        llm.n_tokens = len(self._before) + len(prompt) - 1
         llm.set_seed(0 if seed is None else seed)
         temperature = 0.0 if seed is None else self._temperature
         generation = llm.generate([*self._before, *prompt], temp=temperature, stopping_criteria=stop)

@@ -75,6 +75,7 @@ def test_a_wrong_row_is_found_with_its_place_and_margin(llm, monkeypatch, seeds)
 
     prompts = [check.prompt_tokens(llm, read_prompts()[0])]
     comparison = check.Comparison(llm, 30, 0.8)
+    comparison._hold(prompts[0])
     plain = list(comparison._answer(prompts[0], seeds[0] if seeds else None)) if seeds else None
     monkeypatch.setattr(llm, "_verifier", WrongRows())
     always_right = Adversary([], llm.n_vocab(), right=1.0, sizes=[6])
