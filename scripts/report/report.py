@@ -58,7 +58,8 @@ medians above. Every arm reads every prompt anew.""",
         "What does a small model bring that drafts, too?",
         ("trace-bench",),
         """Recorded chat answers of Vicuna and Llama-2 on random weights of their shapes, SmolLM2-135M as the drafter;
-`auto-drafter` begins with an empty store, `auto-warm-drafter` with what the model said to other prompts.""",
+`auto-drafter` begins with an empty store, `auto-warm-drafter` with what the model said to other prompts;
+in a run named `practised` it has decoded ten of those itself, so it knows costs and chances, as a used store does.""",
         "",
         tables.drafters,
     ),
