@@ -34,8 +34,8 @@ SPARED = 8  # steps before the first probe: a very short answer should not pay f
 PROBE_STEPS = (4, 8, 16, 2048)  # between probes while a size has no sample, one, two, more
 FIRST = 1  # samples by probes of sizes beyond PROBED: more of their wrong drafts cost more than they tell
 PROBED = 8
-STORED_STEPS = 128  # between probes of sizes up to PROBED that a store told of and no sample has confirmed yet
-STRIKES = 2  # samples far below what a store told of a size, until its costs are believed as one sample each
+STORED_STEPS = 64  # until a probe asks whether what a store tells is still true, where no draft has told
+STRIKES = 3  # samples far below it, one after the other, until its costs are believed as one sample each
 MOST_PENDING = 64  # forwards over several rows since the last one over one row
 CHECKED = 16  # samples between two looks at the slope
 STIFFNESS = 1e6  # of the slope, in (rows x tokens)^2: so much spread of the samples counts as much as what it was
@@ -73,8 +73,8 @@ class CostCurve:
         self._more: tuple[deque[float], ...] = tuple(deque(maxlen=KEPT) for _ in range(BACK))  # what these cost more
         self._back = [0.0] * BACK  # what is believed of it
         self._fitted = 0  # samples when the slope was last looked at
-        self._stored: dict[int, float] = {}  # what a store told, by rows, until a sample has confirmed it
-        self._strikes: Counter[int] = Counter()  # samples far below it
+        self._stored: dict[int, float] = {}  # what a store told, by rows, until a sample has confirmed any of it
+        self._strikes = 0  # samples far below it
         stored = {(size, length): (seconds, samples) for size, length, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
         believed: dict[int, float] = {}
@@ -178,11 +178,9 @@ class CostCurve:
             return 0
         waiting = Counter(rows for rows, _, _ in self._pending)  # a run of drafts may settle none of them for long
         apart = min(1 + int(SPACED * self.change**2), FARTHEST)
-        told = [n for n in self._stored if n <= min(most, PROBED) and not waiting[n]]
-        if told:
-            rows = max(told, key=lambda n: (self._strikes[n], n))
-            if step % (apart * (PROBE_STEPS[0] if self._strikes[rows] else STORED_STEPS)) == 0:
-                return rows
+        told = [n for n in ORDER if n in self._stored and n <= min(most, PROBED)]
+        if told and not waiting and step % (apart * (PROBE_STEPS[0] if self._strikes else STORED_STEPS)) == 0:
+            return told[0]
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
         counts = {n: len(self._samples.get(n, ())) + waiting[n] for n in (*ORDER, *wide)}
         open_sizes = [n for n in counts if n <= most and (n <= PROBED or counts[n] < FIRST)]
@@ -237,22 +235,21 @@ class CostCurve:
         samples.append((context, cost))
         self.samples += 1
         if rows in self._stored:
-            self._compare(rows, _without(cost, rows, self.slope * context))
+            self._check_stored(_without(cost, rows, self.slope * context) / self._stored[rows])
         self._settle(rows)
 
-    def _compare(self, rows: int, cost: float) -> None:
+    def _check_stored(self, share: float) -> None:
         """Does what a store told come true? It may be of an hour in which the machine was hot, or in use.
 
         Too cheap a size is chosen, and so sampled, until that is put right; too dear a one never.
+
+        Args:
+            share: What a forward cost, of what the store told of its size.
         """
-        if cost > self._stored[rows] / AGREE:
-            if cost < self._stored[rows] * AGREE:  # else the sample may be one that something else stalled
-                del self._stored[rows]
+        self._strikes = self._strikes + 1 if share < 1 / AGREE else 0
+        if 0 < self._strikes < STRIKES:
             return
-        self._strikes[rows] += 1
-        if self._strikes[rows] < STRIKES:
-            return
-        for size, told in self._stored.items():
+        for size, told in self._stored.items() if self._strikes else ():
             seen = [sample for sample in self._samples[size] if sample != (0, told)]
             self._samples[size] = deque([(0, told), *seen], maxlen=KEPT)
             self._settle(size)

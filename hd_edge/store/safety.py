@@ -199,8 +199,8 @@ class SafeStore:
         try:
             with store_errors(path):
                 real = real_path(path)
-                chosen = self._default and not path.is_symlink()  # what a link leads to is not ours by its place
-                may = may_move(real, default=chosen)
+                away = isinstance(error, StoreForeignError) and path.is_symlink()  # not ours by its place
+                may = not away and may_move(real, default=self._default)
                 stands = standing(real)[0] == found[0]
                 if not self.learning or (stands and not may):
                     return self._go_without(error)

@@ -154,19 +154,25 @@ def test_symlink_to_a_store_is_followed_and_stays(tmp_path):
     assert len(asides(target)) == 1
 
 
-def test_what_a_link_at_the_default_path_leads_to_is_left_alone(models, tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["notes", "store beside a diary"])
+def test_what_a_link_at_the_default_path_leads_to_is_left_alone(models, tmp_path, monkeypatch, what):
     monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))
     Llama(str(models("Q4_0")), **SETTINGS).close()
     (path,) = tmp_path.glob("home/models/*.sqlite3")
     path.unlink()
     (tmp_path / "mine").mkdir()
-    notes = tmp_path / "mine" / "notes.txt"
-    notes.write_text("precious" * 50)
-    path.symlink_to(notes)
-    before = snapshot(notes.parent)
-    with pytest.warns(StoreWarning, match=r"left alone.*going on without this store"):
+    there = tmp_path / "mine" / "there"
+    if what == "notes":
+        there.write_text("precious" * 50)
+    else:
         Llama(str(models("Q4_0")), **SETTINGS).close()
-    assert snapshot(notes.parent) == before
+        path.rename(there)
+        there.with_name("there-journal").write_text("my diary" * 50)
+    path.symlink_to(there)
+    before = snapshot(there.parent)
+    with pytest.warns(StoreWarning, match="going on without this store"):
+        Llama(str(models("Q4_0")), **SETTINGS).close()
+    assert snapshot(there.parent) == before
     assert path.is_symlink()
 
 
