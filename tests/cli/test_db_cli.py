@@ -1,60 +1,20 @@
 """``hd-edge db``: every command on small stores, results for programs, exit statuses."""
 
 import json
-import os
-import shutil
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from db_command import run, run_json
 from foreign_files import FOREIGN, snapshot
-from store_helpers import IDENTITY, answer, contents, run_sql
-from vocabularies import write_vocabulary
+from store_helpers import contents, run_sql
 
-from hd_edge import _native
 from hd_edge.cli import cli, main
-from hd_edge.errors import CorpusError, StoreCorruptError, StoreError, StoreMismatchError
-from hd_edge.model.vocabulary import identify
-from hd_edge.model.vocabulary_file import vocabulary_of
+from hd_edge.errors import CorpusError, StoreCorruptError, StoreMismatchError
 from hd_edge.store.safety import default_path
 from hd_edge.store.store import Store
 
 TEXTS = ["ab a ab a b", "ab a b b a ab", "a b ab ab a"]
-
-
-@pytest.fixture
-def model(tmp_path, monkeypatch):
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))
-    return write_vocabulary(tmp_path / "tiny.gguf")
-
-
-@pytest.fixture
-def identity(model):
-    with vocabulary_of(model) as loaded:
-        return identify(loaded)
-
-
-@pytest.fixture
-def store(identity, tmp_path):
-    """A model's store with three answers."""
-    path = default_path(identity)
-    with Store(path, identity) as opened:
-        counter = _native.AnswerCounter(identity.n_vocab)
-        for seed in range(3):
-            opened.add(dict(counter.records(answer(seed), 0)), counters={"model.drafted": 4, "model.accepted": 3})
-    return path
-
-
-def run(*args, status=0, **more):
-    result = CliRunner().invoke(cli, ["db", *map(str, args)], **more)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
-
-
-def run_json(*args, **more):
-    return json.loads(run(*args, "--json", **more))
 
 
 def test_info_without_any_store(model):
@@ -135,16 +95,6 @@ def test_export_import_merge(model, store, tmp_path):
         assert contents(merged) == doubled
 
 
-def test_merge_of_two_kinds_is_refused(model, store, identity, tmp_path):
-    other = tmp_path / "s.sqlite3"
-    Store(other, identity, kind="statistics").close()
-    run("merge", tmp_path / "s2.sqlite3", other)
-    bad = write_vocabulary(tmp_path / "bad.gguf", eos=1)
-    with pytest.raises(StoreMismatchError):
-        header = {"format": "hd_edge n-grams", "version": 1, "kind": "model", **identity.to_dict()}
-        run("import", store, "-", "-m", bad, input=json.dumps(header) + "\n")
-
-
 @pytest.mark.parametrize("text", ["", "{}\n", "hello\n", "[" * 99_999])
 def test_nothing_to_import_makes_no_store(model, tmp_path, text):
     new = tmp_path / "new.sqlite3"
@@ -167,46 +117,6 @@ def test_a_torn_export_changes_nothing(model, store, tmp_path, tear):
             run("import", target, torn, "-m", model)
     assert not new.exists()
     assert store.read_bytes() == before
-
-
-def test_no_store_is_merged_twice(store, tmp_path):
-    link = tmp_path / "link.sqlite3"
-    link.symlink_to(store)
-    hard = tmp_path / "hard.sqlite3"
-    os.link(store, hard)
-    before, new = store.read_bytes(), tmp_path / "new.sqlite3"
-    for arguments in ((store, store), (new, store, link), (link, store), (new, hard, store), (hard, store)):
-        result = CliRunner().invoke(cli, ["db", "merge", *map(str, arguments)])
-        assert result.exit_code == 2
-        assert "named twice" in result.stderr
-    assert store.read_bytes() == before
-    assert not new.exists()
-
-
-@pytest.mark.parametrize("kind", ["foreign", "torn", "another tokenizer"])
-def test_a_merge_adds_all_or_nothing(model, store, tmp_path, kind):
-    bad, target = tmp_path / "bad.sqlite3", tmp_path / "target.sqlite3"
-    if kind == "foreign":
-        bad.write_text("dear diary, " * 100)
-    elif kind == "another tokenizer":
-        Store(bad, IDENTITY).close()
-    else:
-        shutil.copy(store, bad)
-        run_sql(bad, "PRAGMA writable_schema=ON", "UPDATE sqlite_schema SET rootpage=3 WHERE name='ngrams'")
-    shutil.copy(store, target)
-    before = target.read_bytes()
-    for into in (tmp_path / "new.sqlite3", target):
-        with pytest.raises(StoreError):
-            run("merge", into, store, bad)
-    assert not (tmp_path / "new.sqlite3").exists()
-    assert target.read_bytes() == before
-
-
-def test_a_loop_of_links_is_told(store, tmp_path):
-    loop = tmp_path / "loop"
-    loop.symlink_to(loop)
-    with pytest.raises(StoreError, match="Too many levels of symbolic links"):
-        run("merge", loop, store)
 
 
 def test_prune_and_purge(model, store, tmp_path):

@@ -5,25 +5,14 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 from store_helpers import answer, contents
-from vocabularies import write_vocabulary
 
 from hd_edge import _native
 from hd_edge.cli import cli
-from hd_edge.model.vocabulary import identify
-from hd_edge.model.vocabulary_file import vocabulary_of
 from hd_edge.store.store import Store
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch):
-    monkeypatch.setenv("HD_EDGE_HOME", str(tmp_path / "home"))
-    return write_vocabulary(tmp_path / "tiny.gguf")
-
-
-@pytest.fixture
-def store(model, tmp_path):
-    with vocabulary_of(model) as loaded:
-        identity = identify(loaded)
+def store(identity, tmp_path):
     path = tmp_path / "one.sqlite3"
     with Store(path, identity) as opened:
         opened.add(dict(_native.AnswerCounter(identity.n_vocab).records(answer(1), 0)))
