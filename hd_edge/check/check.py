@@ -134,7 +134,7 @@ class Comparison:
                 yield self._compare(number, prompt, seeds[number % len(seeds)])
 
     def _hold(self, prompt: Sequence[int]) -> None:
-        """Brings all but the last token of a prompt into the KV cache: once: all answers begin with the same cells."""
+        """Brings all but the last token of a prompt into the KV cache: its answers begin with the same cells."""
         self._llm.n_tokens = len(self._before)
         self._llm.eval(prompt[:-1])
 

@@ -77,17 +77,14 @@ class CostCurve:
         self._strikes = 0  # samples far below it
         stored = {(size, length): (seconds, samples) for size, length, seconds, samples in rows if seconds > 0}
         one = 1.0 if fixed else stored.get((1, 0), (0.0, 0))[0]
-        believed: dict[int, float] = {}
         for (size, length), (seconds, samples) in stored.items():
             if length == 0 and size in SIZES and one > 0:
                 for _ in range(min(max(samples, 1), SETTLED)):  # what is measured now outweighs what was stored
                     self._keep(size, 0, seconds / one)
-                if size > 1 and samples >= STRIKES:
-                    believed[size] = seconds / one
         if one > 0:
             self._ones.append(one)
-            self._stored = believed
             self.slope = max(0.0, stored.get((1, 1), (one, 0))[0] / one - 1) / CONTEXT_UNIT
+        self._stored = {n: kept[0][1] for n, kept in self._samples.items() if n > 1 and len(kept) >= STRIKES}
 
     @classmethod
     def of(cls, relative: dict[int, float]) -> CostCurve:
@@ -178,9 +175,9 @@ class CostCurve:
             return 0
         waiting = Counter(rows for rows, _, _ in self._pending)  # a run of drafts may settle none of them for long
         apart = min(1 + int(SPACED * self.change**2), FARTHEST)
-        told = [n for n in ORDER if n in self._stored and n <= min(most, PROBED)]
+        told = next((n for n in ORDER if n in self._stored and n <= min(most, PROBED)), 0)
         if told and not waiting and step % (apart * (PROBE_STEPS[0] if self._strikes else STORED_STEPS)) == 0:
-            return told[0]
+            return told
         wide = [n for n in SIZES if n > WIDE] if 0 < self.cost(WIDE, 0) < WIDE_COST else []
         counts = {n: len(self._samples.get(n, ())) + waiting[n] for n in (*ORDER, *wide)}
         open_sizes = [n for n in counts if n <= most and (n <= PROBED or counts[n] < FIRST)]
