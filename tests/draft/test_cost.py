@@ -213,7 +213,7 @@ def test_what_a_store_tells_too_dear_is_found_out(share):
     """A decoder that believes it decodes plainly and so samples no other size."""
     true = {n: 1 + 0.15 * n for n in cost.SIZES}
     curve = CostCurve([(1, 0, 0.010, 9), *((n, 0, 0.010 * true[n] * share, 9) for n in cost.SIZES[1:9])])
-    for step in range(300):
+    for step in range(cost.STORED_STEPS + 200):
         rows = curve.probe(step) or 1
         curve.observe(rows, 0, 0.010 * true[rows])
     for n in (2, 4, 8):
