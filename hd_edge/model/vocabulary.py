@@ -58,10 +58,10 @@ class Vocabulary:
 
     def encode_inside(self, text: str) -> list[int]:
         """Tokens of a text that stands somewhere inside a longer one: without the space SentencePiece puts first."""
+        if self.puts_space_first and text.startswith(" ") and len(text) > 1:
+            return self.encode(text[1:])
         tokens = self.encode(text)
         if self.puts_space_first and tokens:
-            if text.startswith(" ") and len(text) > 1:
-                return self.encode(text[1:])
             if self._piece(tokens[0]) == b" ":
                 return tokens[1:]
             behind, first = self.encode("\n" + text), b""  # nothing joins a new line
