@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .foreign import one_line
-from .options import MODEL, model_path
+from .options import MODEL, drafter_path, model_path
 from .streams import write_figures, wrote
 from .values import INT32, LAYERS, PICTURE, POSITIVE, SEED, STORE_FILE, TEXT, THREADS, Figures, Finite
 
@@ -113,7 +113,7 @@ def _tiers(names: list[str], path: str, options: dict[str, Any]) -> Tiers:
         with vocabulary_of(path) as loaded:
             found = default_path(identify(loaded))
         store = found if found.is_file() else None
-    drafter = model_path(options["drafter"]) if options["drafter"] else None
+    drafter = drafter_path(options["drafter"])
     return Tiers(warm_store=store, statistics=options["statistics"], drafter=drafter)
 
 

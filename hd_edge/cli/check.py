@@ -12,7 +12,7 @@ import click
 
 from hd_edge.backend.signals import is_ignored
 
-from .options import MODEL, model_path
+from .options import MODEL, drafter_path, model_path
 from .progress import ProgressLine
 from .streams import write_figures
 from .values import COUNT, LAYERS, POSITIVE, SEEDS, TEXT, THREADS, Figures, Finite
@@ -63,7 +63,7 @@ def check(**options: Any) -> None:
         context_tokens=options["context"],
         store=options["store"],
         statistics=options["statistics"],
-        drafter=model_path(options["drafter"]) if options["drafter"] else None,
+        drafter=drafter_path(options["drafter"]),
     )
     if not is_ignored(signal.SIGTERM):  # the process that compares ends too
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

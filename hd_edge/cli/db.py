@@ -15,7 +15,7 @@ import click
 
 from hd_edge.errors import printable
 
-from .options import DRAFTER, MODEL, model_path
+from .options import DRAFTER, MODEL, drafter_path, model_path
 from .progress import ProgressLine
 from .stores import addition, in_turn, open_any
 from .values import (
@@ -107,7 +107,7 @@ def build_model_command(model: str, prompts: str, as_json: bool, **options: Any)
     from hd_edge.store.store import Store
 
     texts = read_prompts(prompts, field=options["field"])[: options["limit"]]
-    drafter = model_path(options["drafter"]) if options["drafter"] else None
+    drafter = drafter_path(options["drafter"])
     settings = {"n_ctx": options["ctx_size"], "n_gpu_layers": options["gpu_layers"], "drafter": drafter}
     settings |= dict.fromkeys(("n_threads", "n_threads_batch"), options["threads"])
     llm = Llama(model_path(model), store=None, learn=False, prefix_cache=None, **settings)

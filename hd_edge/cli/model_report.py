@@ -31,7 +31,7 @@ def model_report(name: str, drafter: str | None = None, threads: int | None = No
     from hd_edge.errors import ExactModeError
     from hd_edge.model import gguf as gguf_file
 
-    from .options import model_path
+    from .options import drafter_path, model_path
 
     path = model_path(name)
     header = gguf_file.read_header(path)
@@ -47,7 +47,7 @@ def model_report(name: str, drafter: str | None = None, threads: int | None = No
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
     if drafter is not None:
-        report["drafter"] = check_drafter(model_path(drafter), DraftConfig(), path)
+        report["drafter"] = check_drafter(drafter_path(drafter), DraftConfig(), path)
     report["drafters"] = _drafters(path)
     report["cost of rows"] = _cost(path, threads)
     return report
@@ -61,11 +61,11 @@ def _drafters(path: str) -> list[str]:
     from hd_edge.errors import ModelFileError
     from hd_edge.extras import install
     from hd_edge.model import find as registry
-    from hd_edge.model.demo import demo_model
+    from hd_edge.model.demo import package_model
 
     candidates = {**{one.name: one.path for one in registry.found()}, **registry.names()}
     with suppress(ModelFileError):  # its package is not installed
-        candidates["demo"] = demo_model()
+        candidates["demo"] = package_model()
     hint = "" if "demo" in candidates else f": {install('demo')} brings 'demo' (93 MB)"
     return suitable(path, candidates) or [f"none found{hint}"]
 

@@ -60,10 +60,26 @@ def model_path(name: str) -> str:
     Raises:
         ModelFileError: There is nothing of that name.
     """
-    from hd_edge.errors import ModelFileError
-    from hd_edge.model.find import HUB, resolve
+    from hd_edge.model.find import resolve
 
-    path = resolve(name)
+    return _there(name, resolve(name))
+
+
+def drafter_path(name: str | None) -> str | None:
+    """The file that ``--drafter`` names, in the same way; None where none is wanted.
+
+    Raises:
+        ModelFileError: There is nothing of that name.
+    """
+    from hd_edge.model.find import resolve_drafter
+
+    return _there(name, resolve_drafter(name)) if name else None
+
+
+def _there(name: str, path: str) -> str:
+    from hd_edge.errors import ModelFileError
+    from hd_edge.model.find import HUB
+
     if os.path.lexists(path):
         return path
     fetch = f"; `hd-edge models add {name}` downloads it" if name.startswith(HUB) else ""
@@ -110,7 +126,7 @@ def llama_settings(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if settings["draft"] == "off":
             msg = "--no-draft decodes plainly, --drafter asks for drafts: give one of them"
             raise click.UsageError(msg)
-        settings["drafter"] = model_path(drafter)
+        settings["drafter"] = drafter_path(drafter)
     if threads := options.pop("threads"):
         settings.update(n_threads=threads, n_threads_batch=threads)
     return model_path(options.pop("model")), settings

@@ -31,7 +31,7 @@ from hd_edge.bench.drafted import Drafted
 from hd_edge.bench.hardware import hardware
 from hd_edge.draft.cost import CostCurve
 from hd_edge.draft.planner import Step
-from hd_edge.model.find import resolve
+from hd_edge.model.find import resolve, resolve_drafter
 from hd_edge.model.questions import read_questions, spread
 
 ARMS = ("auto", "auto-drafter")
@@ -146,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         model = resolve(args.model)
         arms = stack.enter_context(closing(Arms(model, settings)))
         about = hardware(arms.llm)  # loaded, which silences llama.cpp
-        small = coarser(model, args.coarse, folder) if args.coarse else resolve(args.drafter)
+        small = coarser(model, args.coarse, folder) if args.coarse else resolve_drafter(args.drafter)
         arms.tiers = Tiers(drafter=small)
         told = {"hardware": about, "settings": {"model": Path(model).name, "drafter": Path(small).name}}
         told["settings"] |= {"share": args.share, "curve": args.curve, "tokens": args.tokens, "n_threads": args.threads}

@@ -219,11 +219,11 @@ def test_who_may_draft_and_how_to_get_a_drafter(home, models, monkeypatch):
     def missing():
         raise ModelFileError("not installed")
 
-    monkeypatch.setattr(demo, "demo_model", missing)
+    monkeypatch.setattr(demo, "package_model", missing)
     (hint,) = model_report(str(models("Q4_0")))["drafters"]
     assert hint.startswith("none found: ")
     assert "[demo]" in hint
-    monkeypatch.setattr(demo, "demo_model", lambda: models("Q4_0"))
+    monkeypatch.setattr(demo, "package_model", lambda: models("Q4_0"))
     assert model_report(str(models("Q4_0")))["drafters"] == ["none found"]  # it is that model itself
 
 

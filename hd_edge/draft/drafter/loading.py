@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from hd_edge.errors import ConfigError, ModelFileError
-from hd_edge.model.find import resolve
+from hd_edge.model.find import resolve_drafter
 from hd_edge.model.gguf import GGUFHeader, read_header
 from hd_edge.model.parts import model_bytes
 
@@ -83,7 +83,7 @@ def check_drafter(drafter: Any, config: DraftConfig, model_path: str) -> Any:
             raise ConfigError(msg)
         path = str(drafter.model_path)
     else:
-        path = drafter = resolve(os.fspath(drafter)) if isinstance(drafter, str) else os.fspath(drafter)
+        path = drafter = resolve_drafter(os.fspath(drafter)) if isinstance(drafter, str) else os.fspath(drafter)
     check_header(read_header(path), path)
     small, large = model_bytes(path), model_bytes(model_path)
     if small > large:
