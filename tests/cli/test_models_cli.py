@@ -227,6 +227,12 @@ def test_who_may_draft_and_how_to_get_a_drafter(home, models, monkeypatch):
     assert model_report(str(models("Q4_0")))["drafters"] == ["none found"]  # it is that model itself
 
 
+def test_an_empty_name_is_no_drafter(home, models):
+    done = CliRunner().invoke(cli, ["models", "info", str(models("Q4_0")), "--drafter", ""], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "drafter  " not in done.output
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("nosuch", "tells$"), ("hf:o/r/f.gguf", r"`hd-edge models add hf:o/r/f\.gguf` downloads it$")]
 )
