@@ -46,8 +46,8 @@ def model_report(name: str, drafter: str | None = None, threads: int | None = No
         report["exact mode"] = list(exact.plan(header, {}, row_kernels.enable()).reasons)
     except ExactModeError as error:
         report["exact mode"] = f"no: {error}"
-    if drafter:
-        report["drafter"] = check_drafter(drafter_path(drafter), DraftConfig(), path)
+    if small := drafter_path(drafter):
+        report["drafter"] = check_drafter(small, DraftConfig(), path)
     report["drafters"] = _drafters(path)
     report["cost of rows"] = _cost(path, threads)
     return report

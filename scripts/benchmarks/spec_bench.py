@@ -42,7 +42,6 @@ from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import bounds, decode_time, summarise
 from hd_edge.bench.table import table, title
 from hd_edge.bench.turns import Record, Results, run
-from hd_edge.model.find import resolve_drafter
 from hd_edge.model.questions import Question, per_category, read_prompts, read_questions
 
 # Spec-Bench reports its MT-Bench categories as one group.
@@ -213,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
         args.warm_store,
         warm_prompts=prompts,
         statistics=args.statistics,
-        drafter=args.drafter and resolve_drafter(args.drafter),
+        drafter=args.drafter,
     )
     questions = per_category([grouped(question) for question in read_questions(args.file)], args.questions)
     questions = [replace(question, turns=question.turns[: args.turns]) for question in questions]

@@ -31,7 +31,6 @@ from hd_edge.bench.hardware import hardware, model_file
 from hd_edge.bench.summary import summarise
 from hd_edge.bench.table import table
 from hd_edge.bench.turns import Record, Results, in_turns
-from hd_edge.model.find import resolve_drafter
 from hd_edge.model.questions import spread
 
 REAL = ("weights", "draft tree", "KV cache", "logits copied to the host", "sampler on every row", "planner", "tiers")
@@ -168,8 +167,7 @@ def measure(args: argparse.Namespace, arms: Arms) -> dict[str, Any]:
     known = {trace.name for trace in practised}  # the arms learn these themselves
     history = [t for path in args.history for t in read_traces(path, tokenize, tokens=512) if t.name not in known]
     texts = tuple((trace.prompt + trace.answer, len(trace.prompt)) for trace in history)
-    drafter = args.drafter and resolve_drafter(args.drafter)
-    arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics, drafter=drafter)
+    arms.tiers = Tiers(warm_texts=texts, statistics=args.statistics, drafter=args.drafter)
     for trace in (*traces, *practised):
         arms.remember(trace.prompt, [{"role": "user", "content": trace.asked}])
     made = [arms.make(name) for name in args.arms]
