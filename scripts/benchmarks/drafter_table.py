@@ -148,11 +148,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-t", "--threads", type=int, default=physical_cores())
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
+    if not all(0 <= share < float("inf") for share in args.shares):
+        parser.error(f"a word takes 0 or more forwards, not {min(args.shares):g}: see --shares")
+    if 1 not in args.curve:
+        parser.error(f"--curve begins with one row, as in 1:1,4:1.1, not with {min(args.curve)}")
     small = resolve_drafter(args.drafter)
     bare = {"draft": "off", "store": None, "statistics": None, "prefix_cache": None, "verbose": False}
+    threads = {"n_threads": args.threads, "n_threads_batch": args.threads}
     with (
         closing(Llama(resolve(args.vocab), vocab_only=True, **bare)) as target,
-        closing(Llama(small, n_ctx=DRAFTER_CONTEXT, n_threads=args.threads, **bare)) as drafter,
+        closing(Llama(small, n_ctx=DRAFTER_CONTEXT, **threads, **bare)) as drafter,
     ):
 
         def tokenize(text: str, bos: bool) -> list[int]:

@@ -65,6 +65,13 @@ def test_a_file_without_answers_is_told(models, tmp_path):
         drafter_table.main(["--traces", str(traces), "--vocab", small, "--drafter", small, "-t", "1"])
 
 
+@pytest.mark.parametrize(("odd", "told"), [(["--shares", "0.1", "-1"], "not -1"), (["--curve", "2:1"], "not with 2")])
+def test_costs_that_cannot_be_are_refused(capsys, odd, told):
+    with pytest.raises(SystemExit):
+        drafter_table.main(["--traces", "x.jsonl", "--vocab", "x.gguf", "--drafter", "demo", *odd])
+    assert told in capsys.readouterr().err
+
+
 def test_a_run_tells_each_share(models, tmp_path, capfd):
     traces, out = tmp_path / "model.eval.jsonl", tmp_path / "table.json"
     lines = [{"prompt": f"Count to {n}.", "output": " ".join(map(str, range(n)))} for n in (30, 40, 50)]
