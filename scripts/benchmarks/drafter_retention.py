@@ -54,6 +54,11 @@ class Tally:
     cost: float = 0.0
 
 
+def forward_cost(curve: dict[int, float], rows: int) -> float:
+    """What a forward over so many rows costs by a table: that of the next size it has."""
+    return min((cost for n, cost in curve.items() if n >= rows), default=max(curve.values()))
+
+
 def priced(arm: Drafted, curve: dict[int, float], share: float) -> Tally:
     """From now on the arm plans with these costs, and what it does is counted by them."""
     tally, planner = Tally(), arm.planner
@@ -66,7 +71,7 @@ def priced(arm: Drafted, curve: dict[int, float], share: float) -> Tally:
 
     def counted(step: Step) -> None:
         rows = len(step.tree)
-        forward = min((cost for n, cost in curve.items() if n >= rows), default=max(curve.values()))
+        forward = forward_cost(curve, rows)
         tally.tokens += len(step.tokens)
         tally.steps += 1
         tally.cost += forward + (asking.spent if asking is not None else 0.0)

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import drafter_retention as retention
 import numpy as np
-from drafter_retention import CURVE, table
 from traces import Trace, read_traces
 
 from hd_edge import Llama
@@ -64,22 +64,16 @@ class Recalled(Reader):
 
 
 @dataclass
-class Tally:
+class Tally(retention.Tally):
     """What decoding the answers of one file took.
 
     Attributes:
-        tokens: Emitted behind the prompt's first one.
-        steps: Forwards of the target.
         rows: Of all forwards.
         words: Of the drafter.
-        cost: In forwards over one row, words included.
     """
 
-    tokens: int = 0
-    steps: int = 0
     rows: int = 0
     words: int = 0
-    cost: float = 0.0
 
     def told(self) -> dict[str, float]:
         """What the table shows."""
@@ -102,8 +96,11 @@ def decode(planner: TreePlanner, trace: Trace, curve: dict[int, float], tally: T
         tree = planner.plan(int(tokens[at - 1]), MAX_ROWS, MAX_LEAVES)
         path = tree.follow(tokens[at:-1].tolist())
         emitted = tokens[at : at + len(path)].tolist()
-        forward = min((cost for n, cost in curve.items() if n >= len(tree)), default=max(curve.values()))
-        tally.cost += forward + (asking.spent if asking is not None else 0.0)
+        forward = retention.forward_cost(curve, len(tree))
+        tally.cost += forward
+        if asking is not None:
+            tally.cost += asking.spent
+            tally.words += asking.words
         planner.learn(Step(tree, path, emitted, forward))
         tally.tokens += len(emitted)
         tally.steps += 1
@@ -119,10 +116,8 @@ def replay(
     for name, traces in files.items():
         planner = TreePlanner(n_vocab, DraftConfig(), cost=CostCurve.of(curve), drafter=tier)
         tally = found[name] = Tally()
-        before = tier.reader.reads if tier is not None else 0
         for trace in traces:
             decode(planner, trace, curve, tally)
-        tally.words = (tier.reader.reads if tier is not None else 0) - before
     return found
 
 
@@ -142,7 +137,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vocab", required=True, help="GGUF with the tokenizer of these targets")
     parser.add_argument("--drafter", required=True, metavar="MODEL", help="small GGUF, or 'demo'")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of a forward, for each word")
-    parser.add_argument("--curve", type=table, default=CURVE, help=f"rows:forwards, ... (default {CURVE})")
+    parser.add_argument(
+        "--curve", type=retention.table, default=retention.CURVE, help=f"rows:forwards, ... (default {retention.CURVE})"
+    )
     parser.add_argument("--answers", type=int, default=16, help="of each file, evenly spread")
     parser.add_argument("-n", "--tokens", type=int, default=128, help="most tokens of an answer")
     parser.add_argument("-t", "--threads", type=int, default=physical_cores())

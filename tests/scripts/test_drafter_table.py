@@ -20,7 +20,7 @@ class Knowing:
 
     def __init__(self, text: list[int]) -> None:
         self.text, self.at, self.asking = text, 0, self
-        self.spent, self.tier = 0.25, self
+        self.spent, self.words, self.tier = 0.25, 2, self
         self.asked: list[object] = []
 
     def converse(self, messages, prompt_tokens) -> None:
@@ -45,6 +45,7 @@ def test_an_answer_costs_its_forwards_and_its_words():
     drafter_table.decode(planner, trace, CURVE, tally)
     assert planner.asked == [([{"role": "user", "content": "What?"}], 3)]
     assert (tally.tokens, tally.steps, tally.rows) == (4, 2, 4)  # the prompt's forward gave the first token
+    assert tally.words == 4
     assert tally.cost == pytest.approx(2 * (1.1 + 0.25))
     assert tally.told()["speedup"] == pytest.approx(4 / 2.7)
 
